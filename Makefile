@@ -1,0 +1,46 @@
+# make repro   run the pipeline and print the tables
+# make test    run the tests
+# Both make .venv first. PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip.
+
+SHELL := /bin/bash
+VENV := .venv
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(name)),$(name))))
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: repro test lint setup verify-scores clean
+
+repro: $(VENV)/runtime.done
+	@dvc repro
+	@python -m stages.report --show
+
+test: $(VENV)/dev.done
+	@python -m pytest
+
+lint: $(VENV)/dev.done
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+# Score everything again, although nothing changed, and compare with the committed scores.
+verify-scores: $(VENV)/runtime.done
+	@python tests/compare_scores.py
+
+setup: $(VENV)/dev.done
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.done: $(VENV)/bin/python requirements.txt requirements-nodeps.txt
+	$(PIP) install --quiet $(PIP_ARGS) -r requirements.txt
+	$(PIP) install --quiet $(PIP_ARGS) --no-deps -r requirements-nodeps.txt
+	@touch $@
+
+$(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.txt
+	$(PIP) install --quiet $(PIP_ARGS) -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,30 @@
+"""Where torch computes: ``device`` in params.yaml is ``auto``, ``cpu`` or ``cuda``."""
+
+from __future__ import annotations
+
+from stages.errors import ParamsError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def resolve(device: str) -> str:
+    """Turn ``auto`` into ``cuda`` where torch sees a GPU and into ``cpu`` elsewhere; ``cpu`` and ``cuda`` stay.
+
+    It imports torch, so only engines that use torch call it.
+
+    Raises
+    ------
+    ParamsError
+        If the device is none of `DEVICES`, or ``cuda`` where torch sees no GPU.
+    """
+    if device not in DEVICES:
+        raise ParamsError(f"params.yaml: device must be {', '.join(DEVICES[:-1])} or {DEVICES[-1]}, got {device!r}")
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise ParamsError("params.yaml: device is cuda, but torch sees no GPU here; set it to auto or cpu")
+    return "cpu"

@@ -1,0 +1,100 @@
+"""Embed the cells of a dataset by a model; ``python -m stages.embed --help`` says how."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stages import params as parameters
+from stages.cli import stage
+from stages.errors import InputError, ParamsError
+
+MODELS = Path("models")
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("model")
+@stage
+def main(params: dict[str, Any], dataset: str, model: str) -> None:
+    """Embed the cells of DATASET by MODEL: one vector per cell.
+
+    Both are names from params.yaml. Reads data/DATASET/cells.h5ad and models/MODEL/, writes
+    data/DATASET/embeddings/MODEL.npy (float32, one row per cell of data/DATASET/obs.csv, in the same order) and
+    MODEL.json beside it (engine, options, genes that the model does not know).
+
+    \b
+    Example: python -m stages.embed covid genept_w_minilm
+    """
+    parameters.entry(params, "datasets", dataset)
+    options = parameters.entry(params, "models", model)
+    embed = load_engine(model, options)
+
+    from stages import cells, embeddings
+
+    data = cells.read(dataset)
+    started = time.perf_counter()
+    try:
+        matrix, notes = embed(data, MODELS / model, options, params.get("device", "auto"))
+    except InputError as error:
+        raise type(error)(f"{model} on {dataset}: {error.message}") from None
+    seconds = time.perf_counter() - started
+    header = {
+        "engine": options.get("engine", "own"),
+        "options": {key: value for key, value in options.items() if key not in ("title", "source")},
+        "options_sha256": digest(options),
+        "x": data.uns["x"],
+    }
+    embeddings.write(dataset, model, matrix, data.obs_names, {**header, **notes})
+    line = f"{dataset} x {model}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s"
+    if notes.get("n_genes_missing") is not None:
+        line += f"; {notes['n_genes_missing']} of {notes['n_genes']} genes unknown to the model"
+    click.echo(line)
+
+
+def load_engine(model: str, options: dict[str, Any]) -> Callable[..., Any]:
+    """Return the function ``embed`` of the model's engine, or of its own file if its entry names no engine.
+
+    Raises
+    ------
+    ParamsError
+        If there is no such engine.
+    InputError
+        If the model's own file is not there or has no function ``embed``.
+    """
+    name = options.get("engine")
+    if name is None:
+        path = MODELS / model / "embed.py"
+        spec = importlib.util.spec_from_file_location(f"models_{model}", path)
+        if not path.is_file() or spec is None or spec.loader is None:
+            raise InputError(f"{path}: no such file; a model without engine: in params.yaml needs it")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    else:
+        path = Path(__file__).with_name(f"{name}.py")
+        engines = sorted(file.stem for file in path.parent.glob("[!_]*.py"))
+        if name not in engines:
+            raise ParamsError(
+                f"params.yaml: models.{model}: `stages.embed` has no engine {name!r}; it has {', '.join(engines)}"
+            )
+        module = importlib.import_module(f"stages.embed.{name}")
+    if not callable(getattr(module, "embed", None)):
+        raise InputError(f"{path}: no function `embed` in it")
+    return module.embed
+
+
+def digest(options: dict[str, Any]) -> str:
+    """Return a hash of a model's whole entry, the versions and hashes of its source included."""
+    import hashlib
+    import json
+
+    return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m stages.embed")

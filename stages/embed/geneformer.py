@@ -1,0 +1,65 @@
+"""Geneformer embeddings of cells, from a checkpoint in the released layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from stages.device import resolve
+from stages.expression import coverage
+from stages.geneformer import checkpoint, dictionaries, network, tokens
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Embed cells as Geneformer does: mean over a cell's gene tokens of the second-to-last layer.
+
+    Upstream: ``EmbExtractor(emb_mode="cell", emb_layer=-1)``. The dictionary decides between V1 and V2 rules (V2: <cls>
+    and <eos> around the genes, left out of the mean), the checkpoint's ``max_position_embeddings`` the longest cell.
+
+    Parameters
+    ----------
+    cells
+        Raw counts with ``var['ensembl_id']``, empty where unknown. Log-normalised values run too and are marked as not
+        comparable, since the medians are of counts.
+    folder
+        The model's folder: ``config.json``, weights, token and median dictionaries.
+    options
+        The model's entry in ``params.yaml``; nothing in it changes the embedding.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    Float32 matrix of shape (n_cells, hidden_size), zero for a cell without any gene that has a token, and notes.
+
+    Raises
+    ------
+    InputError
+        If the model's files do not fit together or no gene has a token.
+    """
+    entries = dictionaries.read(folder)
+    genes = tokens.match(cells.var["ensembl_id"].astype(str).tolist(), entries)
+    seen = coverage(cells, genes.has_token)
+    model = checkpoint.load(folder, vocabulary_size=len(entries.tokens))
+    counts = sparse.csr_matrix(cells.X)
+    max_length = model.config.max_position_embeddings
+    sequences, n_truncated = tokens.rank(counts, genes, entries, max_length)
+    matrix = network.embed(model, sequences, n_framing=int(entries.version == "V2"), device=resolve(device))
+    notes = {
+        "version": entries.version,
+        "max_length": max_length,
+        "layer": model.config.num_hidden_layers - 1,
+        **seen,
+        "n_cells_truncated": n_truncated,
+        "mean_length": round(float(np.mean([len(sequence) for sequence in sequences])), 2),
+        "comparable": cells.uns.get("x") != "lognorm",
+    }
+    if not notes["comparable"]:
+        notes["reason"] = "Geneformer ranks raw counts; this dataset holds log-normalised values"
+    return matrix, notes

@@ -1,0 +1,27 @@
+"""Errors for people: one line that says what is wrong, where, and what to do; never a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import click
+
+
+class InputError(click.ClickException):
+    """Data, a file or a download is not what it should be. The command ends with exit code 1."""
+
+    exit_code = 1
+
+
+class ParamsError(InputError):
+    """``params.yaml`` or the command line names something that does not exist. The command ends with exit code 2."""
+
+    exit_code = 2
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which of the known names was probably meant: ``; did you mean 'phenotype'?``, or nothing if none is near."""
+    lowered = {text.lower(): text for text in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return f"; did you mean {lowered[near[0]]!r}?" if near else ""

@@ -1,0 +1,74 @@
+"""What there is to score: the annotations of a dataset, their labelled cells and the split of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stages.cells import ANNOTATIONS
+from stages.errors import InputError
+from stages.evaluate import splits
+from stages.evaluate.choices import Choices
+from stages.evaluate.results import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REQUIRED = "cell_type"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One annotation, ready to score."""
+
+    annotation: str
+    labels: np.ndarray  # (n_cells,): of all cells, text
+    cells: np.ndarray  # rows with a label
+    split: splits.Split  # of those rows
+
+
+def plan(obs: pd.DataFrame, choices: Choices, where: str) -> tuple[list[Task], list[Row]]:
+    """Find what can be scored in `obs`.
+
+    Parameters
+    ----------
+    obs
+        Annotations of all cells, text, empty where unknown.
+    where
+        The file they are from, for errors.
+
+    Returns
+    -------
+    Tasks
+        One for each of `stages.cells.ANNOTATIONS` that is present, has two classes and can be divided. Classes of any
+        size are kept.
+    Left out
+        A row with a note for each of the others that is present.
+
+    Raises
+    ------
+    InputError
+        If ``cell_type`` is missing, has fewer than two classes or cannot be divided.
+    """
+    if REQUIRED not in obs:
+        raise InputError(f"{where}: no column {REQUIRED}; name one under datasets.<dataset>.obs in params.yaml")
+    tasks, left_out = [], []
+    for annotation in (name for name in ANNOTATIONS if name in obs):
+        labels = obs[annotation].to_numpy(dtype=str)
+        cells = splits.cells_with(obs, annotation, choices.unknown)
+        classes = np.unique(labels[cells])
+        try:
+            if len(classes) < 2:
+                found = f"one class, {str(classes[0])!r}" if len(classes) else "no label"
+                raise InputError(f"{annotation} has {found}, in {len(cells)} cells; scores need two classes")
+            split = splits.divide(obs, annotation, cells, choices.split, choices.seed)
+        except InputError as error:
+            if annotation == REQUIRED:
+                raise InputError(f"{where}: {error.message}") from None
+            note = f"not scored: {error.message}"
+            left_out.append(Row("labels", annotation, "n_classes", len(classes), len(cells), len(classes), note=note))
+            continue
+        tasks.append(Task(annotation, labels, cells, split))
+    return tasks, left_out

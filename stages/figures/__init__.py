@@ -1,0 +1,1 @@
+"""UMAP coordinates of the embeddings and the pictures of them."""

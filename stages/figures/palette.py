@@ -1,0 +1,64 @@
+"""Colours and marker shapes that tell labels apart, also without normal colour vision.
+
+A label's look depends on the dataset's complete set of labels, never on which cells are drawn, so it is the same in
+every picture of the dataset.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+# Six colours of Okabe and Ito, then six more, each chosen as far as possible from all before it in OKLab under normal,
+# protan, deutan and tritan vision (Machado et al. 2009), and dark enough for small points on white.
+COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+    "#581000",
+    "#000098",
+    "#903828",
+    "#604070",
+    "#9868F8",
+    "#B0C098",
+)
+SHAPES = ("o", "^", "s", "D", "v", "P")  # matplotlib's marker names
+NO_LABEL = "#B8B8B8"
+
+
+class Look(NamedTuple):
+    """How the cells of one label are drawn; the number is the label's place among all of the dataset, from 1."""
+
+    colour: str
+    shape: str
+    number: int
+
+
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """Give every label its look: the first 12 by name differ in colour, each further 12 have the next shape.
+
+    Parameters
+    ----------
+    labels
+        The labels of all cells of the dataset. The empty label, of a cell without one, is light grey and comes last.
+
+    Returns
+    -------
+    dict
+        In the order of the names, numbers within them by value (P2 before P10).
+    """
+    names = sorted(set(labels) - {""}, key=_by_name)
+    table = {
+        name: Look(COLOURS[i % len(COLOURS)], SHAPES[i // len(COLOURS) % len(SHAPES)], i + 1)
+        for i, name in enumerate(names)
+    }
+    return {**table, "": Look(NO_LABEL, "o", len(names) + 1)}
+
+
+def _by_name(label: str) -> tuple[list[tuple[int, int, str]], str]:
+    parts = re.split(r"([0-9]+)", label.casefold())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], label

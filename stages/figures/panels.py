@@ -1,0 +1,162 @@
+"""The picture of an embedding under that of the expression: two rows of UMAP panels, one column per annotation."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from stages import files
+from stages.figures import legends, scatter
+from stages.figures.palette import Look, looks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Inches; three columns fill the width of a printed page.
+PANEL = 2.2
+GAP = 0.12
+MARGIN = 0.08
+LINE = 0.13
+AXIS = 0.12
+LEGEND_HEADING = 0.65
+DPI = 150
+
+# Points.
+TITLE = 9
+HEADING = 7.5
+TEXT = 6.5
+SMALL = 5
+
+KINDS = ("phenotype", "disease", "cancer_type")  # the first of these that exists makes the first column
+HEADINGS = {
+    "phenotype": "Phenotype",
+    "disease": "Disease",
+    "cancer_type": "Cancer type",
+    "cell_type": "Cell type",
+    "patient": "Patient",
+}
+NUMBERED_FROM = 9  # this many labels are also numbered in the panels; patients, who lie everywhere, are not
+
+
+class Row(NamedTuple):
+    """A row of panels: what is laid out, and where its cells lie, shape (n_drawn, 2)."""
+
+    title: str
+    coordinates: np.ndarray
+
+
+class Column(NamedTuple):
+    """A column of panels: the labels of the drawn cells, shape (n_drawn,), and how they look."""
+
+    heading: str
+    labels: np.ndarray
+    looks: dict[str, Look]
+    numbered: bool
+
+    def entries(self) -> list[tuple[str, Look]]:
+        """Return the labels that are drawn, with their looks."""
+        drawn = set(self.labels)
+        return [(label, look) for label, look in self.looks.items() if label in drawn]
+
+
+def annotations(obs: pd.DataFrame) -> list[str]:
+    """Choose the columns as in Figure 3: phenotype (or its like), cell type and patient, those that exist."""
+    kind = [name for name in KINDS if name in obs][:1]
+    return kind + [name for name in ("cell_type", "patient") if name in obs]
+
+
+def draw(rows: Sequence[Row], obs: pd.DataFrame, drawn: np.ndarray, title: str, caption: str) -> Figure:
+    """Draw a picture.
+
+    Parameters
+    ----------
+    rows
+        From top to bottom, with the coordinates of the drawn cells.
+    obs
+        Annotations of all cells of the dataset, so that a label looks the same whichever cells are drawn.
+    drawn
+        Rows of `obs`, in the order of the coordinates.
+    title, caption
+        Printed above the panels, and below the legends.
+    """
+    columns = [_column(name, obs[name].to_numpy(dtype=str), drawn) for name in annotations(obs)]
+    row_titles = [wrapped(row.title, 36) for row in rows]
+    left = MARGIN + AXIS + LINE * max(1 + text.count("\n") for text in row_titles)
+    across = len(columns) * (PANEL + GAP) - GAP
+    width = left + across + MARGIN
+    if any(column.numbered for column in columns):
+        caption += " A number is at the label's most central cell."
+    caption = wrapped(caption, int(across * 72 / (0.53 * TEXT)))
+
+    figure = Figure(figsize=(width, width), dpi=DPI)
+    FigureCanvasAgg(figure)  # measures text
+    keys = [
+        legends.fitting(figure, column.entries(), column.numbered, across - LEGEND_HEADING, TEXT) for column in columns
+    ]
+    key_heights = [legends.inches(legend)[1] + LINE / 2 for legend in keys]
+    top = MARGIN + 2.6 * LINE
+    middle = top + len(rows) * (PANEL + GAP) + LINE / 2
+    height = middle + sum(key_heights) + LINE * (1.5 + caption.count("\n")) + MARGIN
+    figure.set_size_inches(width, height)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        """Turn inches from the left and from the top into fractions of the figure from the left and the bottom."""
+        return x / width, 1 - y / height
+
+    for i, row in enumerate(rows):
+        bottom = top + i * (PANEL + GAP) + PANEL
+        for j, column in enumerate(columns):
+            ax = figure.add_axes((*place(left + j * (PANEL + GAP), bottom), PANEL / width, PANEL / height))
+            scatter.panel(ax, row.coordinates, column.labels, column.looks, PANEL)
+            if column.numbered:
+                scatter.numbers(ax, row.coordinates, column.labels, column.looks, PANEL)
+            if i == 0:
+                ax.set_title(column.heading, fontsize=HEADING, pad=3)
+            if j == 0:
+                ax.set_xlabel("UMAP 1 \u2192", loc="left", fontsize=SMALL, labelpad=1)
+                ax.set_ylabel("UMAP 2 \u2192", loc="bottom", fontsize=SMALL, labelpad=1)
+        side = {"rotation": 90, "ha": "right", "va": "center", "multialignment": "center"}
+        figure.text(*place(left - AXIS, bottom - PANEL / 2), row_titles[i], fontsize=HEADING, **side)
+    for column, legend, key_height in zip(columns, keys, key_heights, strict=True):
+        figure.text(*place(left, middle), column.heading, fontsize=TEXT, weight="bold", va="top")
+        legend.set_bbox_to_anchor(place(left + LEGEND_HEADING, middle))
+        middle += key_height
+    figure.text(*place(left, MARGIN), title, fontsize=TITLE, weight="bold", va="top")
+    figure.text(*place(left, height - MARGIN), caption, fontsize=TEXT, va="bottom", linespacing=1.3)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture as PNG with 256 colours, which keep the labels' own and take a third of the space."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    with files.replacing(path) as temporary:
+        image.save(temporary, dpi=(DPI, DPI))
+
+
+def wrapped(text: str, length: int) -> str:
+    """Break a text into lines of at most `length` characters: as few as possible, and nearly equal in length."""
+    n_lines = len(textwrap.wrap(text, length, break_on_hyphens=False))
+    while length > 1 and len(textwrap.wrap(text, length - 1, break_on_hyphens=False)) == n_lines:
+        length -= 1
+    return textwrap.fill(text, length, break_on_hyphens=False)
+
+
+def _column(name: str, labels: np.ndarray, drawn: np.ndarray) -> Column:
+    table = looks(labels)
+    n_labels = len(table) - 1
+    return Column(
+        heading=HEADINGS[name],
+        labels=labels[drawn],
+        looks=table,
+        numbered=name != "patient" and n_labels >= NUMBERED_FROM,
+    )

@@ -1,0 +1,106 @@
+"""Bring a fetched data set to the form that every later stage reads; ``python -m stages.label --help`` says how."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stages import params as parameters
+from stages.cli import stage
+from stages.errors import InputError
+from stages.label import entry as entries
+
+
+@click.command()
+@click.argument("dataset")
+@stage
+def main(params: dict[str, Any], dataset: str) -> None:
+    """Label the cells of DATASET: common gene symbols, common annotation names, the evaluated cells drawn.
+
+    DATASET is a name under datasets: in params.yaml. Reads data/DATASET/raw/raw.h5ad and the HGNC table, and checks
+    that the file is what its entry says. Gene symbols become the approved ones; the columns of obs that the entry names
+    become cell_type, patient, phenotype, disease, cancer_type, age_bin and batch (those that exist); cells without any
+    count are dropped.
+
+    \b
+    Writes  data/DATASET/cells.h5ad               the evaluated cells (all, unless the entry has subset:)
+            data/DATASET/rest.h5ad                the other cells, for pretraining
+            data/DATASET/obs.csv                  the annotations of the evaluated cells
+            metrics/verification/DATASET.json     what was found, renamed and dropped, and how many cells of each label
+    Example: python -m stages.label covid
+    """
+    entry = entries.parse(dataset, parameters.entry(params, "datasets", dataset))
+    min_class_size = entries.whole(
+        "params.yaml: label.min_class_size", (params.get("label") or {}).get("min_class_size")
+    )
+
+    from stages import files, hgnc
+    from stages.cells import DATA
+    from stages.label import cells, genes, record
+
+    path = DATA / dataset / "raw" / entries.RAW
+    source = check_source(path, entry.sha256)
+    labelled = cells.label(path, entry, genes.Table(hgnc.read()), dataset)
+    annotations = {
+        key: record.annotation(labelled.labels[key], column, labelled.cells.obs[key], min_class_size)
+        for key, column in entry.obs.items()
+    }
+    notes = [*labelled.notes, *record.small_classes(annotations, min_class_size)]
+    report = {
+        "dataset": dataset,
+        **record.declared(entry),
+        "files": {str(path): {"sha256": source}, str(hgnc.PATH): {"sha256": files.sha256(hgnc.PATH)}},
+        "checked": labelled.checked,
+        "cells": {
+            "n_file": labelled.checked["n_cells"]["found"],
+            "n_empty_dropped": labelled.n_empty,
+            "n_evaluated": labelled.cells.n_obs,
+            "n_rest": labelled.rest.n_obs,
+        },
+        "genes": record.genes(labelled.genes),
+        "annotations": annotations,
+        "patients": record.patients(labelled.labels),
+        "notes": notes,
+    }
+    with ExitStack() as stack:  # all are written before the first takes its place
+        folder = DATA / dataset
+        cells.write(stack.enter_context(files.replacing(folder / "cells.h5ad")), labelled.cells, entry.x)
+        cells.write(stack.enter_context(files.replacing(folder / "rest.h5ad")), labelled.rest, entry.x)
+        cells.write_obs(stack.enter_context(files.replacing(folder / "obs.csv")), labelled.cells)
+        record_path = Path("metrics/verification") / f"{dataset}.json"
+        files.write_json(stack.enter_context(files.replacing(record_path)), report)
+
+    click.echo(
+        f"{dataset}: {labelled.cells.n_obs} cells evaluated, {labelled.rest.n_obs} others, "
+        f"{labelled.n_empty} empty dropped; "
+        f"{report['genes']['n_genes']} genes, {report['genes']['n_renamed']} renamed, "
+        f"{len(report['genes']['unknown'])} unknown to HGNC"
+    )
+    for note in notes:
+        click.echo(f"{dataset}: {note}")
+
+
+def check_source(path: Path, expected: str | None) -> str:
+    """Return the sha256 of the fetched file after comparing it with the entry's, where that gives one.
+
+    Raises
+    ------
+    InputError
+        If they differ: the file was changed since it was fetched.
+    """
+    from stages import files
+
+    found = files.sha256(path)
+    if expected is not None and found != expected:
+        raise InputError(
+            f"{path}: has sha256 {found}, but params.yaml expects {expected}; remove it and run "
+            f"`python -m stages.fetch datasets {path.parts[-3]}`"
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m stages.label")

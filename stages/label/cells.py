@@ -1,0 +1,128 @@
+"""From a published h5ad to the cells that later stages read: the parts of this folder in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from anndata.io import write_elem
+
+from stages.errors import InputError
+from stages.label import counts, genes, obs, record, source, subset
+from stages.label.entry import Entry
+
+COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A labelled data set.
+
+    Attributes
+    ----------
+    cells, rest
+        The evaluated cells and the others.
+    labels
+        The annotations of both, in the order of the file, missing labels being `None`.
+    genes
+        What became of the gene names.
+    checked
+        The numbers found in the file beside those expected.
+    n_empty
+        Number of cells dropped because they have no count.
+    notes
+        What a user should know, one sentence each.
+    """
+
+    cells: AnnData
+    rest: AnnData
+    labels: pd.DataFrame
+    genes: genes.Harmonised
+    checked: dict[str, dict[str, Any]]
+    n_empty: int
+    notes: list[str]
+
+
+def label(path: Path, entry: Entry, table: genes.Table, dataset: str) -> Labelled:
+    """Read, check, harmonise and divide a data set.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or contradicts its entry.
+    """
+    matrix, raw_obs, var = source.read(path, entry.layer)
+    is_gene = source.select_var(var, entry.keep_var, path)
+    labels = obs.to_schema(raw_obs, entry.obs, path)
+    if 0 in (len(labels), len(var)):
+        raise InputError(f"{path}: has {len(labels)} cells and {len(var)} genes; nothing can be scored")
+    found = record.found(len(labels), int(is_gene.sum()), labels)
+    checked = record.compare(str(path), entry.expected, found)
+
+    x = counts.to_csr(matrix)
+    if not is_gene.all():
+        x, var = x[:, is_gene], var[is_gene]
+    try:
+        counts.check(x, entry.x)
+        harmonised = harmonise(x, var, entry, table, path)
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}") from None
+    if len(harmonised.keep) < x.shape[1]:
+        x = x[:, harmonised.keep]
+    x = x.astype(np.float32)
+
+    is_empty = np.diff(x.indptr) == 0
+    if is_empty.all():
+        raise InputError(f"{path}: none of its {len(labels)} cells has a count")
+    if is_empty.any():
+        x, labels = x[~is_empty], labels[~is_empty]
+    filled = obs.fill(labels)
+    by = entry.subset.by if entry.subset else None
+    evaluated = subset.draw(list(labels.index), None if by is None else list(filled[by]), entry.subset)
+    notes = obs.check_scorable(filled[evaluated], dataset)
+    return Labelled(
+        cells=assemble(x[evaluated], filled[evaluated], harmonised),
+        rest=assemble(x[~evaluated], filled[~evaluated], harmonised),
+        labels=labels,
+        genes=harmonised,
+        checked=checked,
+        n_empty=int(is_empty.sum()),
+        notes=notes,
+    )
+
+
+def harmonise(x: sp.csr_matrix, var: pd.DataFrame, entry: Entry, table: genes.Table, path: Path) -> genes.Harmonised:
+    """Harmonise the genes of `var` by the columns that the entry names."""
+    names = var.index if entry.symbol is None else source.column(var, entry.symbol, path, "var", "symbol")
+    ids = None if entry.ensembl is None else source.column(var, entry.ensembl, path, "var", "ensembl")
+    totals = np.asarray(x.sum(axis=0, dtype=np.float64)).ravel()
+    return genes.harmonise(
+        [str(name) for name in names], totals, table, None if ids is None else [str(text) for text in ids]
+    )
+
+
+def assemble(x: sp.csr_matrix, labels: pd.DataFrame, harmonised: genes.Harmonised) -> AnnData:
+    """Put cells into an AnnData; labels become categories in alphabetical order."""
+    var = pd.DataFrame(
+        {"ensembl_id": harmonised.ensembl_ids, "original_symbol": harmonised.original},
+        index=pd.Index(harmonised.symbols, name="symbol"),
+    )
+    return AnnData(x, obs=labels.astype("category"), var=var)
+
+
+def write(path: Path, cells: AnnData, content: str) -> None:
+    """Write an h5ad whose ``uns['x']`` says what X holds; equal cells give equal bytes."""
+    with h5py.File(path, "w") as file:
+        write_elem(file, "/", cells, dataset_kwargs=COMPRESSION)
+        write_elem(file["uns"], "x", content)  # by itself, since HDF5 compresses no scalars
+
+
+def write_obs(path: Path, cells: AnnData) -> None:
+    """Write the annotations as CSV, the cells in the order of the matrix."""
+    cells.obs.to_csv(path, index_label="cell_id", lineterminator="\n", encoding="utf-8")

@@ -1,0 +1,137 @@
+"""The verification record: what was found in a data set, what was expected of it, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from stages.errors import InputError
+from stages.label.entry import Entry
+from stages.label.genes import Harmonised
+
+
+def compare(where: str, expected: dict[str, int], found: dict[str, int]) -> dict[str, dict[str, Any]]:
+    """Compare the numbers found in a file with those that ``params.yaml`` expects.
+
+    Returns
+    -------
+    Per number found: ``found``, and where one is expected ``expected`` and ``match``.
+
+    Raises
+    ------
+    InputError
+        If one differs; the message names them all.
+    """
+    wrong = [f"{key} is {found[key]}, not {value}" for key, value in expected.items() if found[key] != value]
+    if wrong:
+        raise InputError(f"{where} contradicts params.yaml: {'; '.join(wrong)}; correct `expected:` there, or the file")
+    return {
+        key: {"found": number, **({"expected": expected[key], "match": True} if key in expected else {})}
+        for key, number in found.items()
+    }
+
+
+def found(n_cells: int, n_genes: int, labels: pd.DataFrame) -> dict[str, int]:
+    """Count what `expected` can name: cells and genes of the file, and the labels of each annotation.
+
+    Parameters
+    ----------
+    labels
+        The annotations of all cells, missing labels being `None`, which is no label.
+    """
+    return {
+        "n_cells": n_cells,
+        "n_genes": n_genes,
+        **{str(key): int(values.nunique()) for key, values in labels.items()},
+    }
+
+
+def genes(harmonised: Harmonised) -> dict[str, Any]:
+    """Report what became of the gene names."""
+
+    def names(how: str) -> list[str]:
+        return [name for name, found in zip(harmonised.original, harmonised.how, strict=True) if found == how]
+
+    pairs = zip(harmonised.original, harmonised.symbols, harmonised.how, strict=True)
+    renamed = {old: new for old, new, how in pairs if old != new and how in ("previous", "alias", "ensembl")}
+    return {
+        "n_genes": len(harmonised.keep),
+        "n_known_to_hgnc": sum(how in ("ensembl", "approved", "previous", "alias") for how in harmonised.how),
+        "n_without_ensembl_id": sum(not ensembl_id for ensembl_id in harmonised.ensembl_ids),
+        "n_renamed": len(renamed),
+        "n_dropped_duplicates": len(harmonised.dropped),
+        "dropped_duplicates": harmonised.dropped,
+        "ambiguous": names("ambiguous"),
+        "kept_name_because_taken": names("taken"),
+        "unknown": names("unknown"),
+        "renamed": renamed,
+    }
+
+
+def annotation(raw: pd.Series, column: str, evaluated: pd.Series, min_class_size: int) -> dict[str, Any]:
+    """Report the labels of one annotation.
+
+    Parameters
+    ----------
+    raw
+        The labels of all cells with counts, missing ones being `None`.
+    column
+        Its name in the file.
+    evaluated
+        The labels of the evaluated cells, missing ones called ``Unknown``.
+    min_class_size
+        Labels with fewer evaluated cells are listed.
+    """
+    counts = {"all_cells": tally(raw), "evaluated_cells": tally(evaluated)}
+    return {
+        "column": column,
+        "n_missing": int(raw.isna().sum()),
+        "smaller_than_min_class_size": [
+            label for label, number in counts["evaluated_cells"].items() if number < min_class_size
+        ],
+        **counts,
+    }
+
+
+def tally(labels: pd.Series) -> dict[str, int]:
+    """Count labels, the most frequent first and equal ones by name."""
+    counts = labels.value_counts()
+    return {str(label): int(counts[label]) for label in sorted(counts.index, key=lambda text: (-counts[text], text))}
+
+
+def patients(labels: pd.DataFrame) -> dict[str, Any]:
+    """Count the patients behind each phenotype and disease: the number that a comparison of conditions rests on.
+
+    Returns
+    -------
+    Per annotation that exists, beside ``patient``: the number of patients of each label, and the patients that have
+    cells under several labels. Cells without a patient or a label do not count.
+    """
+    report = {}
+    for key in ("phenotype", "disease"):
+        if "patient" in labels and key in labels:
+            pairs = labels[["patient", key]].dropna().drop_duplicates()
+            repeated = pairs["patient"].value_counts()
+            report[key] = {
+                "patients_per_label": tally(pairs[key]),
+                "patients_with_several_labels": sorted(repeated[repeated > 1].index),
+            }
+    return report
+
+
+def small_classes(annotations: dict[str, dict[str, Any]], min_class_size: int) -> list[str]:
+    """Say in a sentence per annotation which labels have few evaluated cells. They are kept."""
+    return [
+        f"{key}: fewer than {min_class_size} evaluated cells of "
+        + ", ".join(f"{label} ({report['evaluated_cells'][label]})" for label in report["smaller_than_min_class_size"])
+        for key, report in annotations.items()
+        if report["smaller_than_min_class_size"]
+    ]
+
+
+def declared(entry: Entry) -> dict[str, Any]:
+    """Return what of the entry explains the record."""
+    subset = entry.subset
+    drawn = None if subset is None else {"n_cells": subset.n_cells, "by": subset.by, "seed": subset.seed}
+    return {"x": entry.x, "layer": entry.layer, "subset": drawn, "finetune": entry.finetune}

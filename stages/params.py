@@ -1,0 +1,48 @@
+"""Reading ``params.yaml``: the one place that says what runs and with which choices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stages.errors import ParamsError, nearest
+
+PATH = Path("params.yaml")
+
+
+def load(path: Path = PATH) -> dict[str, Any]:
+    """Read the parameters.
+
+    Raises
+    ------
+    ParamsError
+        If the file is missing or is not a YAML mapping.
+    """
+    import yaml
+
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run from the top folder of the repository") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(params, dict):
+        raise ParamsError(f"{path}: expected a mapping of parameters")
+    return params
+
+
+def entry(params: dict[str, Any], section: str, name: str) -> dict[str, Any]:
+    """Return the entry `name` of a section such as ``datasets`` or ``models``.
+
+    Raises
+    ------
+    ParamsError
+        If there is no such entry; the message names the nearest ones.
+    """
+    known = params.get(section) or {}
+    if name not in known:
+        hint = nearest(name, known) or "."
+        raise ParamsError(f"{PATH}: no entry {name!r} under {section}{hint} Known: {', '.join(known) or 'none'}")
+    if not isinstance(known[name] or {}, dict):
+        raise ParamsError(f"{PATH}: {section}.{name} must be a mapping, not {known[name]!r}")
+    return known[name] or {}

@@ -1,0 +1,535 @@
+"""Geneformer: dictionaries, rank-value tokens, checkpoints, the network and the engine.
+
+``fixtures/geneformer`` holds numbers that the original code (``TranscriptomeTokenizer``, V1 and V2) gave for two cells
+of a public ovarian tumour (Qian et al. 2020), cut to the genes of those cells, and for the shorter one the mean of the
+second-to-last layer of a BERT with random weights, cut to the cell's genes and positions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from anndata import AnnData
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from stages.embed.geneformer import embed
+from stages.errors import InputError
+from stages.geneformer import checkpoint, dictionaries, network, tokens
+from stages.geneformer.dictionaries import Dictionaries
+
+FIXTURES = Path(__file__).parent / "fixtures" / "geneformer"
+V1 = {"<pad>": 0, "<mask>": 1}
+V2 = {**V1, "<cls>": 2, "<eos>": 3}
+
+
+def names(numbers: np.ndarray) -> list[str]:
+    return [f"ENSG{number:011d}" if number else "" for number in numbers]
+
+
+def upstream(rules: str) -> tuple[sparse.csr_matrix, list[str], Dictionaries, list[list[int]]]:
+    """Counts, ids, dictionaries and the original code's tokens; `rules` is v1, v2 or collapse (V2 with alias ids)."""
+    frozen = np.load(FIXTURES / "upstream_tokens.npz")
+    genes = names(frozen[f"gene_{rules}"] if rules == "collapse" else frozen[f"ensembl_{rules}"])
+    ids = names(frozen[f"ensembl_{rules}"])
+    medians = dict(zip(genes, frozen["median_v1" if rules == "v1" else "median_v2"].tolist(), strict=True))
+    medians = {gene: median for gene, median in medians.items() if median > 0}
+    special = V1 if rules == "v1" else V2
+    entries = {**special, **{gene: len(special) + i for i, gene in enumerate(medians)}}
+    aliases = {name: gene for name, gene in zip(ids, genes, strict=True) if name and rules != "v1"}
+    ranked = [[entries[genes[column]] for column in frozen[f"ranked_{rules}_{cell}"]] for cell in range(2)]
+    if rules != "v1":
+        ranked = [[V2["<cls>"], *cell, V2["<eos>"]] for cell in ranked]
+    return sparse.csr_matrix(frozen["counts"]), ids, Dictionaries(entries, medians, aliases), ranked
+
+
+def small(special: dict[str, int], n_genes: int = 30) -> Dictionaries:
+    """Dictionaries of made-up genes with unequal medians."""
+    genes = [f"ENSG{i:011d}" for i in range(1, n_genes + 1)]
+    medians = {gene: 0.7 + 0.37 * i for i, gene in enumerate(genes)}
+    return Dictionaries(special | {gene: len(special) + i for i, gene in enumerate(genes)}, medians)
+
+
+def write_model(folder: Path, entries: Dictionaries, seed: int = 0, bin_file: bool = False, **changes: Any) -> None:
+    """Write a random checkpoint whose weights all matter, with its dictionaries, as transformers writes it."""
+    from transformers import BertConfig, BertForMaskedLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    size = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+    config = BertConfig(vocab_size=len(entries.tokens), max_position_embeddings=20, hidden_act="relu", **size | changes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = BertForMaskedLM(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    model.save_pretrained(folder)
+    if bin_file:
+        (folder / "model.safetensors").unlink()
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    dictionaries.write(folder, entries.tokens, entries.medians)
+
+
+def random_cells(entries: Dictionaries, n_cells: int = 12, seed: int = 0) -> AnnData:
+    """Cells with the genes of `entries` and three that it does not have, each cell with a depth of its own."""
+    rng = np.random.default_rng(seed)
+    genes = [gene for gene in entries.tokens if not gene.startswith("<")]
+    ids = [*genes, "", "ENSG99999999999", "not_a_gene"]
+    counts = rng.poisson(rng.gamma(0.4, 4, size=(n_cells, 1)) * rng.random((n_cells, len(ids))))
+    counts[0, :5] = 1
+    cells = AnnData(
+        sparse.csr_matrix(counts.astype(np.float32)),
+        var=pd.DataFrame({"ensembl_id": ids}, index=[f"g{i}" for i in range(len(ids))]),
+    )
+    cells.uns["x"] = "counts"
+    return cells
+
+
+def reference_tokens(row: np.ndarray, ids: list[str], entries: Dictionaries, max_length: int) -> list[int]:
+    """Rank a cell gene by gene, as the method is described."""
+    value = {
+        entries.tokens[gene]: count / row.sum() * 10_000 / entries.medians[gene]
+        for gene, count in zip(ids, row.astype(float), strict=True)
+        if count and gene in entries.medians
+    }
+    framed = "<cls>" in entries.tokens
+    ranked = sorted(value, key=lambda token: (-value[token], token))[: max_length - 2 * framed]
+    return [2, *ranked, 3] if framed and ranked else ranked
+
+
+# --- tokens ---
+
+
+@pytest.mark.parametrize(("rules", "max_length"), [("v1", 2048), ("v2", 4096), ("collapse", 4096)])
+def test_tokens_are_those_of_the_original_code(rules: str, max_length: int) -> None:
+    counts, ids, entries, expected = upstream(rules)
+    found, n_truncated = tokens.rank(counts, tokens.match(ids, entries), entries, max_length)
+    assert [cell.tolist() for cell in found] == expected
+    assert n_truncated == (1 if rules == "v1" else 0)
+
+
+@pytest.mark.parametrize("special", [V1, V2])
+def test_tokens_follow_the_description(special: dict[str, int]) -> None:
+    entries = small(special)
+    cells = random_cells(entries, n_cells=40)
+    ids = cells.var["ensembl_id"].tolist()
+    found, n_truncated = tokens.rank(cells.X, tokens.match(ids, entries), entries, max_length=12)
+    rows = cells.X.toarray()
+    assert [cell.tolist() for cell in found] == [reference_tokens(row, ids, entries, 12) for row in rows]
+    room = 12 if special is V1 else 10
+    assert n_truncated == int(((rows[:, :30] > 0).sum(axis=1) > room).sum()) > 0
+
+
+def test_the_total_counts_genes_without_a_token_and_the_ranking_does_not_show_them() -> None:
+    entries = Dictionaries({**V1, "A": 2, "B": 3}, {"A": 1.0, "B": 2.5})
+    matched = tokens.match(["A", "X", "B"], entries)
+    values = tokens.per_ten_thousand(sparse.csr_matrix([[2, 3, 5]]), matched.projection)
+    assert values.toarray().tolist() == [[2000.0, 5000.0]]
+    found, _ = tokens.rank(sparse.csr_matrix([[2, 3, 5]]), matched, entries, 10)
+    assert found[0].tolist() == [2, 3] or 5000 / 2.5 == 2000  # a tie, given to the smaller token
+    assert matched.has_token.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("special", [V1, V2])
+def test_a_cell_without_a_gene_that_has_a_token_has_no_tokens(special: dict[str, int]) -> None:
+    entries = small(special, 2)
+    counts = sparse.csr_matrix(np.array([[0, 0, 4], [0, 0, 0], [1, 0, 0]]))
+    matched = tokens.match([*list(entries.medians), "unknown"], entries)
+    found, _ = tokens.rank(counts, matched, entries, 10)
+    assert [len(cell) for cell in found] == [0, 0, 1 if special is V1 else 3]
+
+
+def test_stored_zeros_are_no_genes() -> None:
+    entries = small(V1, 3)
+    counts = sparse.csr_matrix((np.array([0.0, 2.0]), [0, 1], [0, 2]), shape=(1, 3))
+    found, _ = tokens.rank(counts, tokens.match(list(entries.medians), entries), entries, 10)
+    assert found[0].tolist() == [3]
+
+
+def test_columns_of_one_gene_are_summed_also_under_an_alias() -> None:
+    entries = Dictionaries({**V2, "A": 4, "B": 5}, {"A": 1.0, "B": 1.0}, {"OLD_A": "A", "A": "A", "B": "B"})
+    counts = sparse.csr_matrix(np.array([[2, 3, 2]]))
+    found, _ = tokens.rank(counts, tokens.match(["A", "B", "old_a"], entries), entries, 10)
+    assert found[0].tolist() == [2, 4, 5, 3]
+
+
+def test_a_special_token_is_no_gene_name() -> None:
+    entries = small(V1, 2)
+    assert not tokens.match(["<pad>", "<mask>", "", "nan"], entries).has_token.any()
+
+
+def test_many_cells_are_ranked_in_pieces_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = small(V2)
+    cells = random_cells(entries, n_cells=11)
+    matched = tokens.match(cells.var["ensembl_id"].tolist(), entries)
+    whole, n_truncated = tokens.rank(cells.X, matched, entries, 8)
+    monkeypatch.setattr(tokens, "CELLS_AT_ONCE", 4)
+    pieces, n_truncated_in_pieces = tokens.rank(cells.X, matched, entries, 8)
+    assert [cell.tolist() for cell in pieces] == [cell.tolist() for cell in whole]
+    assert n_truncated == n_truncated_in_pieces
+
+
+counts_of_a_cell = st.lists(st.integers(0, 50), min_size=8, max_size=8).map(np.array)
+
+
+@given(row=counts_of_a_cell, order=st.permutations(range(8)))
+@settings(deadline=None)
+def test_the_order_of_the_genes_changes_nothing_even_with_ties(row: np.ndarray, order: list[int]) -> None:
+    ids = ["A", "B", "C", "D", "E", "F", "other", ""]
+    entries = Dictionaries({**V1, **{gene: i + 2 for i, gene in enumerate("ABCDEF")}}, dict.fromkeys("ABCDEF", 2.0))
+    straight, _ = tokens.rank(sparse.csr_matrix(row[None]), tokens.match(ids, entries), entries, 4)
+    shuffled = tokens.match([ids[i] for i in order], entries)
+    permuted, _ = tokens.rank(sparse.csr_matrix(row[order][None]), shuffled, entries, 4)
+    assert permuted[0].tolist() == straight[0].tolist()
+
+
+@given(row=counts_of_a_cell, factor=st.integers(1, 1000))
+@settings(deadline=None)
+def test_a_deeper_cell_of_the_same_composition_has_the_same_tokens(row: np.ndarray, factor: int) -> None:
+    entries = small(V2, 7)
+    matched = tokens.match([*list(entries.medians), "other"], entries)
+    found, _ = tokens.rank(sparse.csr_matrix(np.stack([row, row * factor])), matched, entries, 6)
+    assert found[0].tolist() == found[1].tolist()
+
+
+@given(rows=st.lists(counts_of_a_cell, min_size=1, max_size=4), max_length=st.integers(3, 12))
+@settings(deadline=None)
+def test_tokens_are_distinct_known_and_at_most_the_length_the_network_takes(
+    rows: list[np.ndarray], max_length: int
+) -> None:
+    entries = small(V2, 7)
+    matched = tokens.match([*list(entries.medians), "other"], entries)
+    found, _ = tokens.rank(sparse.csr_matrix(np.stack(rows)), matched, entries, max_length)
+    assert len(found) == len(rows)
+    for row, cell in zip(rows, found, strict=True):
+        assert len(set(cell.tolist())) == len(cell) <= max_length
+        assert set(cell.tolist()) <= set(range(2, 11))
+        assert len(cell) == (min(max_length, (row[:7] > 0).sum() + 2) if row[:7].any() else 0)
+
+
+# --- dictionaries ---
+
+
+class Malicious:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch harmed",)
+
+
+def test_a_pickle_that_runs_a_program_is_refused_and_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "token_dictionary.pkl"
+    path.write_bytes(pickle.dumps({"ENSG00000000001": Malicious()}))
+    with pytest.raises(InputError, match=r"token_dictionary\.pkl: refused.*(posix|nt)\.system"):
+        dictionaries.read_pickle(path, int)
+    assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"cbuiltins\neval\n.", b"\x80\x04cnumpy\nload\n.", b"cnumpy.core.multiarray\n_reconstruct\n."]
+)
+def test_any_other_import_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.pkl").write_bytes(content)
+    with pytest.raises(InputError, match="refused, the pickle asks to import"):
+        dictionaries.read_pickle(tmp_path / "x.pkl", int)
+
+
+@pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
+def test_numpy_numbers_are_read_under_old_and_new_module_names(tmp_path: Path, module: bytes) -> None:
+    numbers = {
+        "a": np.float64(1.5),
+        "b": np.float32(0.25),
+        "c": np.int16(-7),
+        "d": np.uint8(200),
+        "e": np.dtype(">f8").type(2),
+    }
+    content = pickle.dumps(numbers, protocol=4)
+    here = b"numpy._core.multiarray"
+    assert here in content
+    content = content.replace(bytes([len(here)]) + here, bytes([len(module)]) + module)
+    (tmp_path / "x.pkl").write_bytes(unframed(content))
+    found = dictionaries.read_pickle(tmp_path / "x.pkl", float)
+    assert found == {"a": 1.5, "b": 0.25, "c": -7, "d": 200, "e": 2.0}
+    assert {type(value) for value in found.values()} == {int, float}
+
+
+def unframed(content: bytes) -> bytes:
+    """Drop the frame of a small protocol 4 pickle, whose length an edit made wrong."""
+    return content[:2] + content[11:]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x04", b"hello", pickle.dumps({"a": 1})[:-3], pickle.dumps([1]), pickle.dumps({1: 1})]
+)
+def test_a_damaged_or_wrong_pickle_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.pkl").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        dictionaries.read_pickle(tmp_path / "x.pkl", int)
+    assert "x.pkl: " in error.value.message
+    assert "\n" not in error.value.message
+
+
+@given(junk=st.binary(max_size=60))
+@settings(deadline=None)
+def test_random_bytes_are_an_input_error(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "junk.pkl"
+    path.write_bytes(b"\x80\x04" + junk)
+    try:
+        dictionaries.read_pickle(path, int)
+    except InputError:
+        pass
+
+
+@pytest.mark.parametrize("suffix", ["", "_gc30M", "_gc95M", "_gc104M"])
+def test_dictionaries_are_found_under_every_name_upstream_gave_them(tmp_path: Path, suffix: str) -> None:
+    entries = small(V2, 4)
+    dictionaries.write(tmp_path, entries.tokens, entries.medians)
+    for kind in ("token_dictionary", "gene_median_dictionary"):
+        (tmp_path / f"{kind}.pkl").rename(tmp_path / f"{kind}{suffix}.pkl")
+    (tmp_path / f"ensembl_mapping_dict{suffix}.pkl").write_bytes(pickle.dumps({"OLD": "ENSG00000000002"}))
+    found = dictionaries.read(tmp_path)
+    assert (found.tokens, found.medians, found.version) == (entries.tokens, entries.medians, "V2")
+    assert (found.gene("old"), found.gene("ENSG00000000001")) == ("ENSG00000000002", "ENSG00000000001")
+
+
+def test_written_dictionaries_hold_plain_numbers_and_are_equal_bytes(tmp_path: Path) -> None:
+    plain = {"<pad>": 0, "<mask>": 1, "A": 2}
+    dictionaries.write(tmp_path / "one", plain, {"A": 0.5})
+    dictionaries.write(tmp_path / "two", {k: np.int64(v) for k, v in plain.items()}, {"A": np.float64(0.5)})
+    for name in ("token_dictionary.pkl", "gene_median_dictionary.pkl"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert b"numpy" not in (tmp_path / "one" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("token", "median", "message"),
+    [
+        ({"<mask>": 0, "A": 1}, {"A": 1.0}, "must have <pad>"),
+        ({**V1, "<cls>": 2, "A": 3}, {"A": 1.0}, "both or none of <cls> and <eos>"),
+        ({**V1, "A": 7}, {"A": 1.0}, "without gaps"),
+        ({**V1, "A": 2, "B": 3}, {"A": 1.0}, r"1 genes .* no positive median \(B"),
+        ({**V1, "A": 2}, {"A": 0.0}, "no positive median"),
+        ({**V1, "A": 2}, {"A": float("nan")}, "no positive median"),
+    ],
+)
+def test_dictionaries_that_do_not_fit_are_refused(tmp_path: Path, token: Any, median: Any, message: str) -> None:
+    dictionaries.write(tmp_path, token, median)
+    with pytest.raises(InputError, match=message):
+        dictionaries.read(tmp_path)
+
+
+def test_a_missing_and_a_second_dictionary_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected one token_dictionary\*\.pkl, found none"):
+        dictionaries.read(tmp_path)
+    dictionaries.write(tmp_path, V1, {})
+    shutil.copy(tmp_path / "token_dictionary.pkl", tmp_path / "token_dictionary_gc30M.pkl")
+    with pytest.raises(InputError, match=r"found token_dictionary\.pkl, token_dictionary_gc30M\.pkl"):
+        dictionaries.read(tmp_path)
+
+
+# --- checkpoint and network ---
+
+
+def test_the_embedding_is_the_frozen_one(tmp_path: Path) -> None:
+    frozen = np.load(FIXTURES / "upstream_embedding.npz")
+    counts, ids, entries, ranked = upstream("v1")
+    cell = sorted(ranked[0])
+    renumbered = {token: 2 + i for i, token in enumerate(cell)}
+    gene_of = {token: gene for gene, token in entries.tokens.items()}
+    cut = Dictionaries(V1 | {gene_of[old]: new for old, new in renumbered.items()}, entries.medians)
+    rng = np.random.default_rng(0)
+    weights = {name: torch.from_numpy(frozen[name]) for name in frozen.files if name.startswith("bert.")}
+    for name in [name for name in weights if ".layer.0." in name]:  # the last layer must not matter
+        shape = weights[name].shape
+        weights[name.replace(".layer.0.", ".layer.2.")] = torch.from_numpy(rng.normal(size=shape).astype(np.float32))
+    from transformers import BertConfig
+
+    BertConfig(
+        **{"vocab_size": len(cut.tokens), "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4},
+        **{"intermediate_size": 64, "hidden_act": "relu", "max_position_embeddings": len(cell)},
+    ).save_pretrained(tmp_path)
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    dictionaries.write(tmp_path, cut.tokens, {gene: entries.medians[gene] for gene in cut.tokens if gene not in V1})
+    cells = AnnData(
+        counts.astype(np.float32)[:1], var=pd.DataFrame({"ensembl_id": ids}, index=[str(i) for i in range(len(ids))])
+    )
+    cells.uns["x"] = "counts"
+    found, notes = embed(cells, tmp_path, {}, "cpu")
+    np.testing.assert_allclose(found[0], frozen["embedding"], rtol=0, atol=1e-5)
+    assert notes["mean_length"] == len(cell) == 960
+
+
+@pytest.mark.parametrize(("special", "n_layers"), [(V1, 3), (V2, 3), (V1, 1)])
+def test_the_embedding_is_the_mean_over_genes_of_the_second_to_last_layer(
+    tmp_path: Path, special: dict[str, int], n_layers: int
+) -> None:
+    from transformers import BertForMaskedLM
+
+    entries = small(special)
+    write_model(tmp_path, entries, num_hidden_layers=n_layers)
+    cells = random_cells(entries)
+    found, notes = embed(cells, tmp_path, {}, "cpu")
+    whole = BertForMaskedLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    ids = cells.var["ensembl_id"].tolist()
+    n_empty = 0
+    for row, vector in zip(cells.X.toarray(), found, strict=True):
+        cell = reference_tokens(row, ids, entries, 20)
+        if not cell:
+            n_empty += 1
+            assert not vector.any()
+            continue
+        with torch.no_grad():
+            states = whole(input_ids=torch.tensor([cell]), output_hidden_states=True).hidden_states
+        assert len(states) == n_layers + 1
+        genes = states[-2][0, 1:-1] if special is V2 else states[-2][0]
+        np.testing.assert_allclose(vector, genes.mean(dim=0).numpy(), rtol=0, atol=2e-6)
+    assert (notes["n_cells_without_gene"], notes["layer"]) == (n_empty, n_layers - 1)
+
+
+def test_the_batch_changes_nothing(tmp_path: Path) -> None:
+    entries = small(V2)
+    write_model(tmp_path, entries)
+    model = checkpoint.load(tmp_path, len(entries.tokens))
+    cells = random_cells(entries, n_cells=25)
+    matched = tokens.match(cells.var["ensembl_id"].tolist(), entries)
+    sequences, _ = tokens.rank(cells.X, matched, entries, 20)
+    one_by_one = network.embed(model, sequences, 1, "cpu", tokens_per_batch=1)
+    for budget in (40, 100, 100_000):
+        np.testing.assert_allclose(network.embed(model, sequences, 1, "cpu", budget), one_by_one, rtol=0, atol=1e-6)
+    backwards = network.embed(model, sequences[::-1], 1, "cpu")[::-1]
+    np.testing.assert_allclose(backwards, one_by_one, rtol=0, atol=1e-6)
+
+
+@given(lengths=st.lists(st.integers(0, 30), max_size=40).map(np.array), budget=st.integers(1, 200))
+@settings(deadline=None)
+def test_batches_hold_every_cell_with_tokens_once_and_keep_to_the_budget(lengths: np.ndarray, budget: int) -> None:
+    found = list(network.batches(lengths.astype(int), budget))
+    rows = np.concatenate([np.empty(0, dtype=int), *found])
+    assert sorted(rows.tolist()) == np.flatnonzero(lengths).tolist()
+    assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= budget for batch in found)
+
+
+def test_safetensors_and_bin_give_the_same_network(tmp_path: Path) -> None:
+    entries = small(V1)
+    cells = random_cells(entries)
+    write_model(tmp_path / "new", entries)
+    write_model(tmp_path / "old", entries, bin_file=True)
+    assert not (tmp_path / "old" / "model.safetensors").exists()
+    new, old = (embed(cells, tmp_path / name, {}, "cpu")[0] for name in ("new", "old"))
+    assert new.any()
+    np.testing.assert_array_equal(new, old)
+
+
+def damage(folder: Path, change: Any) -> None:
+    """Rewrite a checkpoint's weights after `change` edited the dictionary of tensors."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+QUERY = "bert.encoder.layer.2.attention.self.query.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop(QUERY), r"model\.safetensors: 1 weights .* missing, e\.g\. encoder\.layer\.2\.attention"),
+        (lambda w: w.update({QUERY: w[QUERY][:3].clone()}), r"has shape \(3, 16\), config\.json calls for \(16, 16\)"),
+        (lambda w: w[QUERY].fill_(float("nan")), "holds NaN"),
+    ],
+)
+def test_a_missing_misshapen_or_broken_weight_is_an_error(tmp_path: Path, change: Any, message: str) -> None:
+    entries = small(V1)
+    write_model(tmp_path, entries)
+    damage(tmp_path, change)
+    with pytest.raises(InputError, match=message):
+        checkpoint.load(tmp_path, len(entries.tokens))
+
+
+def test_other_broken_checkpoints_are_one_line(tmp_path: Path) -> None:
+    entries = small(V1)
+    write_model(tmp_path, entries)
+    with pytest.raises(InputError, match="knows 32 tokens, the token dictionary has 33"):
+        checkpoint.load(tmp_path, 33)
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"model\.safetensors: damaged"):
+        checkpoint.load(tmp_path, 32)
+    weights.unlink()
+    with pytest.raises(InputError, match=r"no weights; expected model\.safetensors or pytorch_model\.bin"):
+        checkpoint.load(tmp_path, 32)
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"x": Malicious()}))
+    with pytest.raises(InputError, match=r"pytorch_model\.bin: damaged"):
+        checkpoint.load(tmp_path, 32)
+    settings = json.loads(config.read_text())
+    config.write_text(json.dumps({**settings, "num_attention_heads": 5}))
+    with pytest.raises(InputError, match=r"config\.json: not a usable BERT configuration"):
+        checkpoint.load(tmp_path, 32)
+    config.write_text(json.dumps({**settings, "model_type": "gpt2"}))
+    with pytest.raises(InputError, match="not the configuration of a BERT"):
+        checkpoint.load(tmp_path, 32)
+    config.write_text("{")
+    with pytest.raises(InputError, match=r"config\.json: not readable as JSON"):
+        checkpoint.load(tmp_path, 32)
+
+
+# --- engine ---
+
+
+def test_notes_say_what_the_model_did_not_see(tmp_path: Path) -> None:
+    entries = small(V2)
+    write_model(tmp_path, entries)
+    cells = random_cells(entries)
+    matrix, notes = embed(cells, tmp_path, {}, "cpu")
+    counts = cells.X.toarray()
+    n_tokens = (counts[:, :30] > 0).sum(axis=1)
+    lengths = np.where(n_tokens > 0, np.minimum(n_tokens, 18) + 2, 0)
+    assert matrix.dtype == np.float32
+    assert matrix.shape == (12, 16)
+    assert notes == {
+        "version": "V2",
+        "max_length": 20,
+        "layer": 2,
+        "n_genes": 33,
+        "n_genes_missing": 3,
+        "share_of_counts_missing": pytest.approx(counts[:, 30:].sum() / counts.sum(), abs=1e-6),
+        "n_cells_without_gene": int((n_tokens == 0).sum()),
+        "n_cells_truncated": int((n_tokens > 18).sum()),
+        "mean_length": pytest.approx(lengths.mean(), abs=0.01),
+        "comparable": True,
+    }
+
+
+def test_log_normalised_values_run_and_are_marked_as_not_comparable(tmp_path: Path) -> None:
+    entries = small(V1)
+    write_model(tmp_path, entries)
+    cells = random_cells(entries)
+    cells.X = cells.X.log1p()
+    cells.uns["x"] = "lognorm"
+    matrix, notes = embed(cells, tmp_path, {}, "cpu")
+    assert np.isfinite(matrix).all()
+    assert notes["comparable"] is False
+    assert "log-normalised" in notes["reason"]
+
+
+def test_a_dataset_without_a_gene_that_has_a_token_is_an_error(tmp_path: Path) -> None:
+    entries = small(V1)
+    write_model(tmp_path, entries)
+    cells = random_cells(entries)
+    cells.var["ensembl_id"] = [f"ENSMUSG{i:011d}" for i in range(cells.n_vars)]
+    with pytest.raises(InputError, match="knows none of the 33 genes"):
+        embed(cells, tmp_path, {}, "cpu")
