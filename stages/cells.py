@@ -48,7 +48,8 @@ def read_obs(dataset: str) -> pd.DataFrame:
     """Read the annotations of the evaluated cells: text columns named as in `ANNOTATIONS`, indexed by cell id."""
     import pandas as pd
 
-    return pd.read_csv(DATA / dataset / "obs.csv", index_col="cell_id", dtype=str, keep_default_na=False)
+    table = pd.read_csv(DATA / dataset / "obs.csv", dtype=str, keep_default_na=False)
+    return table.set_index("cell_id")  # index_col would turn ids such as 007 into numbers
 
 
 def ids_digest(cell_ids: Iterable[str]) -> str:

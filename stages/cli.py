@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,7 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
     def wrapper(**options: Any) -> None:
         params = parameters.load()
         prepare(params)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed on the way out
         try:
             function(params, **options)
         except click.ClickException:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from stages import device as devices
 from stages import files
+from stages.cli import progress
 from stages.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,34 +60,30 @@ class TextEncoder:
         self.device = devices.resolve(device)
         self.max_length = max_length
         self.tokenizer = load_tokenizer(folder / "tokenizer.json", max_length)
-        self.network = load_network(folder).to(self.device)
+        network: Any = load_network(folder)  # Any, because transformers' decorators hide the type of `to`
+        self.network = network.to(self.device)
         self.n_dimensions: int = self.network.config.hidden_size
         positions = self.network.config.max_position_embeddings
         if max_length > positions:
             raise InputError(f"{folder}: the encoder has {positions} positions, fewer than max_length {max_length}")
 
-    def encode(self, texts: Iterable[str], label: str = "texts", total: int | None = None) -> Encoded:
+    def encode(self, texts: Iterable[str], label: str = "encoding") -> Encoded:
         """Encode texts; the result depends neither on their order nor on the batches, beyond float rounding.
 
-        Parameters
-        ----------
-        label, total
-            For the progress bar.
+        `label` stands before the progress bar.
         """
-        from stages.cli import progress
-
-        texts = iter(progress(texts, label, total=total, unit="text"))
-        parts = [self._encode_chunk(chunk) for chunk in iter(lambda: list(islice(texts, CHUNK)), [])]
+        texts = iter(texts)
+        parts = [self._encode_chunk(chunk, label) for chunk in iter(lambda: list(islice(texts, CHUNK)), [])]
         if not parts:
             none = np.zeros(0, dtype=np.int64)
             return Encoded(np.zeros((0, self.n_dimensions), dtype=np.float32), none, none, none.astype(bool))
         return Encoded(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _encode_chunk(self, texts: list[str]) -> Encoded:
+    def _encode_chunk(self, texts: list[str], label: str) -> Encoded:
         encodings = self.tokenizer.encode_batch(texts)
         lengths = np.array([len(encoding.ids) for encoding in encodings])
         vectors = np.empty((len(texts), self.n_dimensions), dtype=np.float32)
-        for batch in batches(lengths, TOKENS_PER_BATCH[self.device]):
+        for batch in progress(list(batches(lengths, TOKENS_PER_BATCH[self.device])), label, unit="batch"):
             vectors[batch] = self._forward([encodings[i].ids for i in batch])
         return Encoded(
             vectors,
@@ -160,7 +157,7 @@ def load_network(folder: Path) -> BertModel:
     if kind != "bert":
         raise InputError(f"{folder / 'config.json'}: model_type is {kind!r}; only 'bert' encoders can be read")
     try:
-        network, report = BertModel.from_pretrained(
+        loaded: Any = BertModel.from_pretrained(
             folder,
             add_pooling_layer=False,
             local_files_only=True,
@@ -171,6 +168,7 @@ def load_network(folder: Path) -> BertModel:
         )
     except SafetensorError as error:
         raise InputError(f"{folder / 'model.safetensors'}: damaged ({error}); fetch it again") from None
+    network, report = loaded
     wrong = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     if wrong:
         raise InputError(

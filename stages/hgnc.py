@@ -48,9 +48,7 @@ def read(path: Path = PATH) -> list[Gene]:
         missing = [title for title in COLUMNS if title not in titles]
         if missing:
             raise InputError(f"{path}: not an HGNC table, no column {', '.join(map(repr, missing))}")
-        status, symbol, name, aliases, previous, ensembl_id, locus_type, ncbi_id = map(
-            titles.index, COLUMNS
-        )
+        status, symbol, name, aliases, previous, ensembl_id, locus_type, ncbi_id = map(titles.index, COLUMNS)
         genes = []
         for number, line in enumerate(stream, start=2):
             cells = line.rstrip("\n").split("\t")

@@ -18,13 +18,14 @@ def load(path: Path = PATH) -> dict[str, Any]:
     ParamsError
         If the file is missing or is not a YAML mapping.
     """
-    import yaml
+    from ruamel.yaml import YAML  # DVC's own reader: YAML 1.2, where `on` is a text and 1e-3 a number
+    from ruamel.yaml.error import YAMLError
 
     try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        params = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the top folder of the repository") from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise ParamsError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(params, dict):
         raise ParamsError(f"{path}: expected a mapping of parameters")

@@ -95,16 +95,17 @@ def write_encoder(folder: Path, texts: list[str], seed: int = 0) -> None:
 
 
 def write_params(path: Path, change: dict[str, Any]) -> None:
-    """Merge `change` into the parameters of the repository and write them in block style, as `dvc exp run` does."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    """Merge `change` into the parameters at `path` (or the repository's); in block style, as `dvc exp run` writes them."""
+    base = path if path.exists() else ROOT / "params.yaml"
+    params = yaml.safe_load(base.read_text(encoding="utf-8"))
     merge(params, change)
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 def merge(base: dict[str, Any], change: dict[str, Any]) -> None:
-    """Update nested mappings in place; lists and scalars are replaced."""
+    """Update nested mappings in place; lists, scalars and a `source` are replaced."""
     for key, value in change.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
+        if isinstance(value, dict) and isinstance(base.get(key), dict) and key != "source":
             merge(base[key], value)
         else:
             base[key] = value

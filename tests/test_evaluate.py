@@ -209,6 +209,7 @@ def test_a_missing_embedding_says_what_to_run(project: Path) -> None:
         ({"split": {"groups": "donor"}}, "evaluate.split.groups must be one of null, cell_type"),
         ({"logreg": {"standardise": "no"}}, "evaluate.logreg.standardise must be true or false, got 'no'"),
         ({"unknown": "Unknown"}, "evaluate.unknown must be a list, got 'Unknown'"),
+        ({"logreg": {"labels": ["phenotpye"]}}, "evaluate.logreg.labels must be a list of cell_type, patient"),
         ({"knn": 10}, "evaluate.knn must be a mapping, got 10"),
     ],
 )
@@ -240,6 +241,16 @@ def test_holding_patients_out_says_that_patients_cannot_be_found_again(project: 
     (row,) = chosen(full("one"), task="knn", annotation="patient", metric="accuracy")
     assert (row["value"], row["note"]) == ("0.0", "no class of the test cells is among the training cells")
     assert "patient_ari" in json.loads(outputs("one")[0].read_text())
+
+
+def test_a_class_with_one_cell_in_the_test_part_leaves_nothing_to_regress_and_says_so(project: Path) -> None:
+    test = train_test_split(np.arange(N_CELLS), test_size=0.2, random_state=0)[1]
+    labels = {name: obs()[name].to_numpy() for name in obs()}
+    write_obs(**{**labels, "phenotype": np.where(np.arange(N_CELLS) == test[0], "sick", "well")})
+    assert evaluate("model", "blood", "one").exit_code == 0
+    (row,) = chosen(full("one"), task="labels", annotation="phenotype")
+    assert row["note"] == "no logistic regression: one class among the training cells"
+    assert "phenotype_logreg_accuracy" not in json.loads(outputs("one")[0].read_text())
 
 
 def test_more_repeats_change_the_mean_and_one_repeat_has_no_spread(project: Path) -> None:

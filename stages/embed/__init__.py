@@ -16,5 +16,6 @@ without an engine is its own file, ``models/<model>/embed.py``. Both offer one f
 
 It returns float32 of shape (n_cells, n_dimensions), rows in the order of ``cells``, and notes: what a reader needs to
 trust the numbers, as values that JSON has. Every engine notes what `stages.expression.coverage` counts and
-``comparable``: False where the method is not what its authors describe, as a rank over values without counts.
+``comparable``: False where the method is not what its authors describe, as a rank over values without counts. An engine
+that uses torch also notes the ``device``, as resolved.
 """

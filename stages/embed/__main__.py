@@ -51,7 +51,8 @@ def main(params: dict[str, Any], dataset: str, model: str) -> None:
         "x": data.uns["x"],
     }
     embeddings.write(dataset, model, matrix, data.obs_names, {**header, **notes})
-    line = f"{dataset} x {model}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s"
+    where = f" on {notes['device']}" if notes.get("device") else ""
+    line = f"{dataset} x {model}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s{where}"
     if notes.get("n_genes_missing") is not None:
         line += f"; {notes['n_genes_missing']} of {notes['n_genes']} genes unknown to the model"
     click.echo(line)

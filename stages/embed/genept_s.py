@@ -36,9 +36,10 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     prompt = options.get("prompt", PROMPT).replace("\n", " ")
     notes = coverage(cells, known=np.ones(cells.n_vars, dtype=bool))
     encoder = TextEncoder(folder, device)
+    x = cells.X.tocsr()
     # A symbol has at least one token, so the encoder cannot read more of them than it reads tokens.
-    texts = list(sentences(cells.X.tocsr(), list(cells.var_names), prompt, min(max_symbols, encoder.max_length)))
-    encoded = encoder.encode(texts, label="cell sentences", total=cells.n_obs)
+    texts = list(sentences(x, list(cells.var_names), prompt, min(max_symbols, encoder.max_length)))
+    encoded = encoder.encode(texts, label="cell sentences")
     n_read = [
         symbols_read(text, len(prompt), n_characters)
         for text, n_characters in zip(texts, encoded.n_characters, strict=True)
@@ -46,9 +47,10 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     return encoded.vectors, {
         **notes,
         "comparable": True,
+        "device": encoder.device,
         "max_length": encoder.max_length,
         "n_truncated": int(encoded.truncated.sum()),
-        "symbols_expressed_mean": round(float(np.diff(cells.X.tocsr().indptr).mean()), 2),
+        "symbols_expressed_mean": round(float((x.data > 0).sum() / cells.n_obs), 2),
         "symbols_read_mean": round(float(np.mean(n_read)), 2),
         "symbols_read_min": min(n_read),
         "symbols_read_max": max(n_read),
@@ -82,6 +84,5 @@ def sentences(x: csr_matrix, symbols: Sequence[str], prompt: str, max_symbols: i
 
 def symbols_read(text: str, n_prompt: int, n_characters: int) -> int:
     """Return how many of a sentence's symbols lie wholly within its first `n_characters`."""
-    read = text[n_prompt:n_characters].split(" ")
-    cut = n_characters < len(text) and text[n_characters] != " "
-    return len([symbol for symbol in read if symbol]) - cut
+    read = text[n_prompt : n_characters + 1]  # and the character after: a space if the last symbol ends here
+    return len((read if n_characters >= len(text) else read.rpartition(" ")[0]).split())

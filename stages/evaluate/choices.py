@@ -63,10 +63,14 @@ class Section:
         names = ", ".join("null" if option is None else str(option) for option in options)
         return value if value in options else self.refuse(key, f"one of {names}")
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of texts; it may be empty."""
+    def texts(self, key: str, among: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """Return a list of texts, which may be empty; each must be `among` the given ones."""
         value = self.get(key)
-        return tuple(map(str, value)) if isinstance(value, list) else self.refuse(key, "a list")
+        if not isinstance(value, list):
+            self.refuse(key, "a list")
+        if among and any(item not in among for item in value):
+            self.refuse(key, f"a list of {', '.join(among)}")
+        return tuple(map(str, value))
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ def read(params: dict[str, Any]) -> Choices:
             max_iter=logreg.whole("max_iter"),
             C=logreg.number("C", above=0),
             standardise=logreg.flag("standardise"),
-            labels=logreg.texts("labels"),
+            labels=logreg.texts("labels", among=ANNOTATIONS),
         ),
         ensemble_tie=section.one_of("ensemble_tie", "first", "smallest"),
         unknown=read_unknown(params),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from stages.evaluate import classification, clustering, neighbours, silhouette
+from stages.evaluate import neighbours, silhouette
 from stages.evaluate.choices import Choices
-from stages.evaluate.results import Results, Row
+from stages.evaluate.results import Results
+from stages.evaluate.rows import cluster_rows, logreg_rows, prediction_rows
 from stages.evaluate.splits import Split
 from stages.evaluate.tasks import REQUIRED, Task
 
@@ -72,13 +73,8 @@ def score_ensemble(tasks: Sequence[Task], members: Sequence[np.ndarray], choices
 
 def confusion(tasks: Sequence[Task], predicted: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the true and the predicted cell type of the test cells."""
-    ((task, guess),) = [(task, guess) for task, guess in zip(tasks, predicted, strict=True) if is_required(task)]
-    return task.labels[task.split.test], guess
-
-
-def is_required(task: Task) -> bool:
-    """Say whether a task is the one on cell types."""
-    return task.annotation == REQUIRED
+    number = [task.annotation for task in tasks].index(REQUIRED)
+    return tasks[number].labels[tasks[number].split.test], predicted[number]
 
 
 def silhouettes(
@@ -112,74 +108,3 @@ def predictions(tasks: Sequence[Task], represent: Represent, choices: Choices) -
             matrix = represent(split)
             found[split.key] = neighbours.nearest(matrix[split.train], matrix[split.test], choices.k, choices.metric)
     return [neighbours.vote(task.labels[task.split.train], found[task.split.key]) for task in tasks]
-
-
-def cluster_rows(task: Task, matrix: np.ndarray, cells: np.ndarray, width: float | None, choices: Choices) -> list[Row]:
-    """Return the rows of Table 2: the mean agreement over k-means seeds, and the silhouette width.
-
-    Patients are clustered on the first ``pca_for_patient`` principal components, as the authors do; the silhouette is
-    always that of the whole embedding.
-    """
-    labels = task.labels[cells]
-    n_classes = len(np.unique(labels))
-    size = len(cells), n_classes
-    if n_classes < 2:
-        note = "not scored: one class among the clustered cells"
-        return [Row("labels", task.annotation, "n_classes", n_classes, *size, note=note)]
-    points, notes = matrix[cells], []
-    if task.annotation == "patient" and choices.kmeans.pca_for_patient:
-        points = clustering.principal_components(points, choices.kmeans.pca_for_patient)
-        notes.append(f"on {points.shape[1]} principal components")
-    runs, found_all = clustering.agreement(points, labels, choices.kmeans, choices.seed)
-    if not found_all:
-        notes.append("k-means found fewer clusters than classes")
-    rows = [
-        Row("kmeans", task.annotation, metric, values.mean(), *size, sd=values.std(), note="; ".join(notes))
-        for metric, values in runs.items()
-    ]
-    if width is not None:
-        rows.append(Row("silhouette", task.annotation, "asw", width, *size))
-    return rows
-
-
-def logreg_rows(task: Task, matrix: np.ndarray, choices: Choices) -> list[Row]:
-    """Return the rows of Section 4.4's logistic regression; none where the training cells have one class."""
-    split = task.split
-    labels = task.labels[split.train]
-    if len(np.unique(labels)) < 2:
-        return []
-    guess, converged = classification.logistic_regression(
-        matrix[split.train], labels, matrix[split.test], choices.logreg
-    )
-    rows = prediction_rows(task, guess, "logreg", ("weighted", "macro"))
-    return rows if converged else [row._replace(note="not converged") for row in rows]
-
-
-def prediction_rows(
-    task: Task, guess: np.ndarray, kind: str, averages: Sequence[str], per_class: bool = False
-) -> list[Row]:
-    """Return accuracy, averaged precision, recall and F1 of predictions for the test cells, and those of each class."""
-    actual, known = task.labels[task.split.test], set(task.labels[task.split.train])
-    report = classification.compare(actual, guess)
-    size = len(actual), len(np.unique(actual))
-    note = "" if known & set(actual) else "no class of the test cells is among the training cells"
-    rows = [Row(kind, task.annotation, "accuracy", report.accuracy, *size, note=note)]
-    for average in averages:
-        rows += [
-            Row(kind, task.annotation, f"{metric}_{average}", getattr(report, average)(metric), *size, note=note)
-            for metric in ("precision", "recall", "f1")
-        ]
-    if not per_class:
-        return rows
-    for index, label in enumerate(report.classes):
-        note = "no test cell" if not report.support[index] else "" if label in known else "no training cell"
-        rows += [
-            Row(kind, task.annotation, metric, getattr(report, metric)[index], *size, label=label, note=note)
-            for metric in ("precision", "recall", "f1", "support")
-        ]
-    note = "no test cell; not in the macro average"
-    rows += [
-        Row(kind, task.annotation, "support", 0, *size, label=label, note=note)
-        for label in sorted(known - set(report.classes))
-    ]
-    return rows

@@ -39,7 +39,6 @@ def baseline(params: dict[str, Any], dataset: str, model: str) -> None:
 
     Writes data/DATASET/umap/MODEL.npy: one row per cell of data/DATASET/obs.csv, two columns.
 
-    \b
     Example: python -m stages.figures baseline covid expression
     """
     obs, drawn = chosen_cells(params, dataset, model)
@@ -58,7 +57,6 @@ def panel(params: dict[str, Any], dataset: str, model: str, above: str) -> None:
     type and patient, those that DATASET has. Of a fine-tuned embedding only the cells that fine-tuning has not seen
     are laid out and drawn, in both rows; the other rows of its coordinates are NaN.
 
-    \b
     Example: python -m stages.figures panel covid scgpt_mini --above expression
     """
     import numpy as np
@@ -109,7 +107,8 @@ def chosen_cells(params: dict[str, Any], dataset: str, model: str) -> tuple[Any,
         return obs, np.arange(len(obs))
     drawn = np.unique(np.asarray(unseen, dtype=int))
     if not len(drawn) or drawn[0] < 0 or drawn[-1] >= len(obs):
-        raise InputError(f"{embeddings.notes_path(dataset, model)}: unseen_cells are not rows of data/{dataset}/obs.csv")
+        path = embeddings.notes_path(dataset, model)
+        raise InputError(f"{path}: unseen_cells are not rows of data/{dataset}/obs.csv")
     return obs, drawn
 
 
@@ -120,32 +119,35 @@ def lay_out(params: dict[str, Any], dataset: str, model: str, cell_ids: list[str
     from stages.figures import layout
 
     matrix = embeddings.read(dataset, model, cell_ids)
-    chosen = options(params)
     coordinates = np.full((len(cell_ids), 2), np.nan, dtype=np.float32)
-    try:
-        coordinates[drawn] = layout.coordinates(matrix[drawn], **chosen)
-    except (TypeError, ValueError) as error:
-        raise ParamsError(f"{parameters.PATH}: umap: {' '.join(str(error).split())}") from None
+    coordinates[drawn] = layout.coordinates(matrix[drawn], **options(params))
     with files.replacing(coordinates_path(dataset, model)) as temporary:
         np.save(temporary, coordinates, allow_pickle=False)
     return coordinates
 
 
 def options(params: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the layout.
+    """Return the checked options of the layout.
 
     Raises
     ------
     ParamsError
-        If one is missing or unknown.
+        If one is missing, unknown or not what it should be.
     """
     given = params.get("umap") or {}
-    for name in OPTIONS:
-        if name not in given:
-            raise ParamsError(f"{parameters.PATH}: umap: {name} is missing")
-    for name in given:
-        if name not in OPTIONS:
-            raise ParamsError(f"{parameters.PATH}: umap: unknown option {name!r}; known: {', '.join(OPTIONS)}")
+    if wrong := [name for name in OPTIONS if name not in given]:
+        raise ParamsError(f"{parameters.PATH}: umap.{wrong[0]} is missing")
+    if wrong := [name for name in given if name not in OPTIONS]:
+        raise ParamsError(f"{parameters.PATH}: umap.{wrong[0]} is unknown; known: {', '.join(OPTIONS)}")
+    for name, least in {"n_components_pca": 1, "n_neighbors": 2, "n_epochs": 1, "seed": 0}.items():
+        value = given[name]
+        if (name, value) != ("n_epochs", None) and (type(value) is not int or value < least):
+            raise ParamsError(f"{parameters.PATH}: umap.{name} must be a whole number from {least}, got {value!r}")
+    min_dist, spread = given["min_dist"], given["spread"]
+    if not (isinstance(min_dist, int | float) and isinstance(spread, int | float) and 0 <= min_dist <= spread):
+        raise ParamsError(
+            f"{parameters.PATH}: umap.min_dist must be from 0 to umap.spread, got {min_dist!r}, {spread!r}"
+        )
     return given
 
 

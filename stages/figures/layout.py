@@ -7,6 +7,8 @@ import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.decomposition import PCA  # here, because a limit on threads holds only for libraries already loaded
+from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 # Fewer cells than this have no neighbourhoods worth the name, and UMAP's spectral start needs a few.
@@ -40,11 +42,6 @@ def coordinates(
     np.ndarray
         Shape (n_cells, 2), float32. Below `MIN_CELLS` cells these are the first two principal components.
 
-    Raises
-    ------
-    ValueError
-        If UMAP rejects its options.
-
     Notes
     -----
     One deviation from the authors: the nearest neighbours are exact at every size and given to UMAP, which itself
@@ -76,8 +73,6 @@ def coordinates(
 
 def principal_components(matrix: np.ndarray, n_components: int, seed: int) -> np.ndarray:
     """Project cells on their first principal components, with scikit-learn's defaults as the authors."""
-    from sklearn.decomposition import PCA
-
     if len(matrix) < 2:
         return np.zeros((len(matrix), 1), dtype=np.float32)
     with np.errstate(invalid="ignore"):  # identical cells have no variance to take a share of
@@ -86,8 +81,6 @@ def principal_components(matrix: np.ndarray, n_components: int, seed: int) -> np
 
 def nearest_neighbors(points: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     """Find each point's nearest points, itself included, exactly: indices and Euclidean distances, nearest first."""
-    from sklearn.neighbors import NearestNeighbors
-
     search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(points)
     distances, indices = search.kneighbors(points)
     return indices.astype(np.int32), distances.astype(np.float32)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stages.figures.palette import Look
 
 MARKER = 4.5  # points
+SPACING = 1  # between columns, in heights of the text
 WITHOUT_LABEL = "no label"
 
 
@@ -36,14 +37,12 @@ def fitting(figure: Figure, entries: Sequence[tuple[str, Look]], numbered: bool,
     if numbered:
         texts = [f"{look.number} {text}" if label else text for text, (label, look) in zip(texts, entries, strict=True)]
     legend = _legend(figure, texts, entries, 1, size)
-    excess = inches(legend)[0] / width
-    if excess > 1:
+    one = inches(legend)[0]
+    if one > width:
         legend.remove()
-        length = max(8, int(0.85 * max(map(len, texts)) / excess))
+        length = max(8, int(0.85 * max(map(len, texts)) * width / one))
         return _legend(figure, [textwrap.fill(text, length) for text in texts], entries, 1, size)
-    for n_columns in range(2, len(entries) + 1):
-        if -(-len(entries) // n_columns) == -(-len(entries) // (n_columns - 1)):
-            continue  # no fewer lines
+    for n_columns in _candidates(len(entries), at_least=int(width / (one + SPACING * size / 72))):
         wider = _legend(figure, texts, entries, n_columns, size)
         if inches(wider)[0] > width:
             wider.remove()
@@ -53,11 +52,17 @@ def fitting(figure: Figure, entries: Sequence[tuple[str, Look]], numbered: bool,
     return legend
 
 
+def _candidates(n_entries: int, at_least: int) -> list[int]:
+    """List the numbers of columns worth trying: the least for each number of lines, from `at_least`, which fits, on."""
+    least = {-(-n_entries // n_columns): n_columns for n_columns in range(n_entries, 0, -1)}
+    at_least = least[-(-n_entries // min(max(at_least, 1), n_entries))]
+    return [n_columns for n_columns in sorted(least.values()) if n_columns >= at_least]
+
+
 def inches(legend: Legend) -> tuple[float, float]:
     """Measure a legend: width and height."""
-    figure = legend.get_figure(root=True)
-    box = legend.get_window_extent()
-    return box.width / figure.dpi, box.height / figure.dpi
+    box = legend.get_window_extent().transformed(legend.figure.dpi_scale_trans.inverted())
+    return box.width, box.height
 
 
 def _legend(
@@ -78,6 +83,6 @@ def _legend(
         borderaxespad=0,
         handlelength=1,
         handletextpad=0.3,
-        columnspacing=1,
+        columnspacing=SPACING,
         labelspacing=0.3,
     )

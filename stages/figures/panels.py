@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,6 +18,7 @@ from stages.figures.palette import Look, looks
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 # Inches; three columns fill the width of a printed page.
 PANEL = 2.2
@@ -25,7 +26,7 @@ GAP = 0.12
 MARGIN = 0.08
 LINE = 0.13
 AXIS = 0.12
-LEGEND_HEADING = 0.65
+LEGEND_HEADING = 0.7
 DPI = 150
 
 # Points.
@@ -66,7 +67,27 @@ class Column(NamedTuple):
         return [(label, look) for label, look in self.looks.items() if label in drawn]
 
 
-def annotations(obs: pd.DataFrame) -> list[str]:
+class Page(NamedTuple):
+    """A figure addressed in inches from its left and upper edge."""
+
+    figure: Figure
+    width: float
+    height: float
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Give a place in the figure's own terms, fractions from the left and the lower edge."""
+        return x / self.width, 1 - y / self.height
+
+    def text(self, x: float, y: float, text: str, size: float, **style: Any) -> None:
+        """Write a text of a size in points."""
+        self.figure.text(*self.at(x, y), text, fontsize=size, **style)
+
+    def square(self, x: float, y: float, side: float) -> Axes:
+        """Make axes with their upper left corner at a place."""
+        return self.figure.add_axes((*self.at(x, y + side), side / self.width, side / self.height))
+
+
+def shown(obs: pd.DataFrame) -> list[str]:
     """Choose the columns as in Figure 3: phenotype (or its like), cell type and patient, those that exist."""
     kind = [name for name in KINDS if name in obs][:1]
     return kind + [name for name in ("cell_type", "patient") if name in obs]
@@ -86,50 +107,38 @@ def draw(rows: Sequence[Row], obs: pd.DataFrame, drawn: np.ndarray, title: str, 
     title, caption
         Printed above the panels, and below the legends.
     """
-    columns = [_column(name, obs[name].to_numpy(dtype=str), drawn) for name in annotations(obs)]
+    columns = [_column(name, obs[name].to_numpy(dtype=str), drawn) for name in shown(obs)]
+    if any(column.numbered for column in columns):
+        caption += " A number is at the label's most central cell."
     row_titles = [wrapped(row.title, 36) for row in rows]
     left = MARGIN + AXIS + LINE * max(1 + text.count("\n") for text in row_titles)
     across = len(columns) * (PANEL + GAP) - GAP
-    width = left + across + MARGIN
-    if any(column.numbered for column in columns):
-        caption += " A number is at the label's most central cell."
-    caption = wrapped(caption, int(across * 72 / (0.53 * TEXT)))
+    title = wrapped(title, int(across * 72 / (0.65 * TITLE)))
+    caption = textwrap.fill(caption, int(across * 72 / (0.54 * TEXT)), break_on_hyphens=False)
 
+    width = left + across + MARGIN
     figure = Figure(figsize=(width, width), dpi=DPI)
     FigureCanvasAgg(figure)  # measures text
     keys = [
         legends.fitting(figure, column.entries(), column.numbered, across - LEGEND_HEADING, TEXT) for column in columns
     ]
     key_heights = [legends.inches(legend)[1] + LINE / 2 for legend in keys]
-    top = MARGIN + 2.6 * LINE
-    middle = top + len(rows) * (PANEL + GAP) + LINE / 2
-    height = middle + sum(key_heights) + LINE * (1.5 + caption.count("\n")) + MARGIN
+    top = MARGIN + LINE * (2.6 + 1.2 * title.count("\n"))
+    below = top + len(rows) * (PANEL + GAP) + LINE / 2
+    height = below + sum(key_heights) + LINE * (1.5 + caption.count("\n")) + MARGIN
     figure.set_size_inches(width, height)
+    page = Page(figure, width, height)
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        """Turn inches from the left and from the top into fractions of the figure from the left and the bottom."""
-        return x / width, 1 - y / height
-
+    page.text(left, MARGIN, title, TITLE, weight="bold", va="top")
     for i, row in enumerate(rows):
-        bottom = top + i * (PANEL + GAP) + PANEL
-        for j, column in enumerate(columns):
-            ax = figure.add_axes((*place(left + j * (PANEL + GAP), bottom), PANEL / width, PANEL / height))
-            scatter.panel(ax, row.coordinates, column.labels, column.looks, PANEL)
-            if column.numbered:
-                scatter.numbers(ax, row.coordinates, column.labels, column.looks, PANEL)
-            if i == 0:
-                ax.set_title(column.heading, fontsize=HEADING, pad=3)
-            if j == 0:
-                ax.set_xlabel("UMAP 1 \u2192", loc="left", fontsize=SMALL, labelpad=1)
-                ax.set_ylabel("UMAP 2 \u2192", loc="bottom", fontsize=SMALL, labelpad=1)
-        side = {"rotation": 90, "ha": "right", "va": "center", "multialignment": "center"}
-        figure.text(*place(left - AXIS, bottom - PANEL / 2), row_titles[i], fontsize=HEADING, **side)
+        _draw_row(page, left, top + i * (PANEL + GAP), row, columns, first=i == 0)
+        middle = top + i * (PANEL + GAP) + PANEL / 2
+        page.text(left - AXIS, middle, row_titles[i], HEADING, rotation=90, ha="right", va="center", ma="center")
     for column, legend, key_height in zip(columns, keys, key_heights, strict=True):
-        figure.text(*place(left, middle), column.heading, fontsize=TEXT, weight="bold", va="top")
-        legend.set_bbox_to_anchor(place(left + LEGEND_HEADING, middle))
-        middle += key_height
-    figure.text(*place(left, MARGIN), title, fontsize=TITLE, weight="bold", va="top")
-    figure.text(*place(left, height - MARGIN), caption, fontsize=TEXT, va="bottom", linespacing=1.3)
+        page.text(left, below, column.heading, TEXT, weight="bold", va="top")
+        legend.set_bbox_to_anchor(page.at(left + LEGEND_HEADING, below))
+        below += key_height
+    page.text(left, height - MARGIN, caption, TEXT, va="bottom", linespacing=1.3)
     return figure
 
 
@@ -149,6 +158,19 @@ def wrapped(text: str, length: int) -> str:
     while length > 1 and len(textwrap.wrap(text, length - 1, break_on_hyphens=False)) == n_lines:
         length -= 1
     return textwrap.fill(text, length, break_on_hyphens=False)
+
+
+def _draw_row(page: Page, left: float, top: float, row: Row, columns: Sequence[Column], first: bool) -> None:
+    for j, column in enumerate(columns):
+        ax = page.square(left + j * (PANEL + GAP), top, PANEL)
+        scatter.panel(ax, row.coordinates, column.labels, column.looks, PANEL)
+        if column.numbered:
+            scatter.numbers(ax, row.coordinates, column.labels, column.looks, PANEL)
+        if first:
+            ax.set_title(column.heading, fontsize=HEADING, pad=3)
+        if j == 0:
+            ax.set_xlabel("UMAP 1 \u2192", loc="left", fontsize=SMALL, labelpad=1)
+            ax.set_ylabel("UMAP 2 \u2192", loc="bottom", fontsize=SMALL, labelpad=1)
 
 
 def _column(name: str, labels: np.ndarray, drawn: np.ndarray) -> Column:

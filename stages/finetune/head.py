@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
 
 from stages.evaluate.choices import Section
 
@@ -62,15 +60,8 @@ class Head(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("sd", torch.where(sd > 0, sd, 1.0))
         is_mlp = choices.kind == "mlp"
-        self.hidden = skip_init(nn.Linear, len(mean), choices.width) if is_mlp else None
-        self.output = skip_init(nn.Linear, choices.width if is_mlp else len(mean), n_classes)
-
-    def draw(self, generator: torch.Generator) -> None:
-        """Draw the weights from the distribution that torch uses by default, but from `generator`."""
-        for layer in filter(None, (self.hidden, self.output)):
-            bound = 1 / math.sqrt(layer.in_features)
-            for parameter in (layer.weight, layer.bias):
-                nn.init.uniform_(parameter, -bound, bound, generator=generator)
+        self.hidden = nn.Linear(len(mean), choices.width) if is_mlp else None
+        self.output = nn.Linear(choices.width if is_mlp else len(mean), n_classes)
 
     def activations(self, matrix: torch.Tensor) -> torch.Tensor:
         """Return what the last layer sees: (n_cells, n_dimensions) to (n_cells, width), or standardised coordinates."""

@@ -47,13 +47,12 @@ def fit(matrix: np.ndarray, labels: np.ndarray, choices: HeadChoices, seed: int)
             f"fine-tuning needs two classes in the training cells, found {len(classes)}; choose another label"
         )
     x, y = torch.from_numpy(np.asarray(matrix, dtype=np.float32)), torch.from_numpy(codes)
-    with one_thread():
-        generator = torch.Generator().manual_seed(seed)
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
         head = Head(x.mean(dim=0), x.std(dim=0, correction=0), len(classes), choices)
-        head.draw(generator)
         optimiser = AdamW(list(head.parameters()), choices.learning_rate, choices.weight_decay)
         for _ in range(choices.epochs):
-            for batch in torch.randperm(len(x), generator=generator).split(choices.batch_size):
+            for batch in torch.randperm(len(x)).split(choices.batch_size):
                 loss = cross_entropy(head(x[batch]), y[batch])
                 optimiser.step(torch.autograd.grad(loss, optimiser.parameters))
         with torch.no_grad():

@@ -28,7 +28,11 @@ STRUCT_FORMATS = {
     **{"u1": "B", "u2": "H", "u4": "I", "u8": "Q"},
 }
 
-DAMAGE = (pickle.UnpicklingError, struct.error, EOFError, LookupError, TypeError, ValueError, AttributeError)
+# What reading a damaged pickle raises.
+DAMAGE = (
+    *(pickle.UnpicklingError, struct.error, EOFError, LookupError, TypeError, ValueError, AttributeError),
+    *(MemoryError, OverflowError),  # it announces an impossible length
+)
 
 
 @dataclass(frozen=True)

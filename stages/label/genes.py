@@ -10,7 +10,7 @@ then as an approved symbol, then as a previous one, then as an alias. It stays a
 
 Columns are never added up: two columns of one gene may be two measurements. A column is dropped, and listed, if it
 repeats the name and meaning of one with a larger total (the first, if equal), or if it would have to stay under a name
-that is an approved symbol or another column's name.
+that is another column's, an approved symbol, or (where Ensembl ids contradict symbols) a name of another gene.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Table:
                 self.alias.setdefault(symbol, []).append(gene)
 
     def find(self, name: str, ensembl_id: str = "") -> Match:
-        """Look up a name; an Ensembl id that HGNC knows decides."""
-        if gene := self.ensembl.get(ensembl_id):
+        """Look up a name, which may itself be an Ensembl id; an Ensembl id that HGNC knows decides."""
+        if gene := self.ensembl.get(ensembl_id) or self.ensembl.get(name):
             return Match(gene, "ensembl")
         if gene := self.approved.get(name):
             return Match(gene, "approved")
@@ -138,8 +138,8 @@ def harmonise(
         seen.add(meaning)
         if gene and gene.symbol not in winners:
             winners[gene.symbol] = column
-        elif labels[column] in table.approved or labels[column] in stays:
-            dropped.append(column)  # it cannot keep its name: that is another column's, or another gene's
+        elif labels[column] in stays or means_more(labels[column], gene, table):
+            dropped.append(column)
         else:
             stays[labels[column]] = column
 
@@ -156,6 +156,12 @@ def harmonise(
         how=[matches[column].how for column in keep],
         dropped=[names[column] for column in sorted(dropped)],
     )
+
+
+def means_more(name: str, gene: Gene | None, table: Table) -> bool:
+    """Say whether a name is more than an old name of `gene`: an approved symbol, or a name of another gene."""
+    match = table.find(name)
+    return match.how == "approved" or match.gene not in (None, gene)
 
 
 def unversioned(text: str) -> str:

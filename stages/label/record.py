@@ -23,7 +23,7 @@ def compare(where: str, expected: dict[str, int], found: dict[str, int]) -> dict
     InputError
         If one differs; the message names them all.
     """
-    wrong = [f"{key} is {found[key]}, not {value}" for key, value in expected.items() if found[key] != value]
+    wrong = [f"{key} is {n}, not {expected[key]}" for key, n in found.items() if n != expected.get(key, n)]
     if wrong:
         raise InputError(f"{where} contradicts params.yaml: {'; '.join(wrong)}; correct `expected:` there, or the file")
     return {

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from transformers import BertForMaskedLM
 
 SPECIAL = {PAD: 0, MASK: 1}  # V1: no <cls>, no <eos>
-BIAS = True
 WARM_UP = 0.1
 WEIGHT_DECAY = 0.001  # as upstream
 
@@ -50,14 +49,14 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
     Raises
     ------
     InputError
-        If a corpus does not hold raw counts, or has no gene with an Ensembl id.
+        If a corpus does not hold raw counts, or has no gene with both an Ensembl id and a count.
     ParamsError
         If an option is missing or impossible.
 
     Notes
     -----
-    Equal corpora, options, thread count and kind of processor give equal bytes. No dropout (upstream 0.02): few cells
-    are seen twice.
+    Equal corpora, options, thread count and kind of processor give equal bytes. No dropout (upstream 0.02), since
+    a cell is seen a few times at most.
     """
     check(options, len(corpora))
     for number, corpus in enumerate(corpora, start=1):
@@ -68,7 +67,7 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
     parts = [draw(corpus, entries, options, len(corpora), rng) for corpus in corpora]
     batches = [list(batch) for batch in zip(*parts, strict=True)]  # per step, per corpus
     model = new_model(options, len(entries.tokens))
-    if BIAS: start_from_frequencies(model, batches)
+    start_from_frequencies(model, batches)
     losses = train(model, batches, options, resolve(device))
     save(model, folder)
     dictionaries.write(folder, entries.tokens, entries.medians)
@@ -110,8 +109,6 @@ def make_dictionaries(corpora: list[AnnData]) -> Dictionaries:
         )
     by_gene = sparse.vstack(values).tocsc()
     seen = np.flatnonzero(np.diff(by_gene.indptr))
-    if not len(seen):
-        raise InputError("pretraining: no gene of the corpora has both an Ensembl id and a count")
     medians = {genes[i]: float(np.median(by_gene.data[by_gene.indptr[i] : by_gene.indptr[i + 1]])) for i in seen}
     return Dictionaries(SPECIAL | {gene: len(SPECIAL) + i for i, gene in enumerate(medians)}, medians)
 
@@ -123,16 +120,20 @@ def draw(
 
     Returns
     -------
-    For every step, the token sequences of ``batch_size / n_corpora`` cells (without those that have no token). A cell
-    comes again only when all others have had their turn.
+    For every step, the token sequences of ``batch_size / n_corpora`` cells. A cell comes again only when all others
+    have had their turn; cells without any gene that has a token stay out.
     """
-    shape = options["steps"], options["batch_size"] // n_corpora
-    n_rounds = -(-shape[0] * shape[1] // corpus.n_obs)
-    order = np.concatenate([rng.permutation(corpus.n_obs) for _ in range(n_rounds)])[: shape[0] * shape[1]]
-    drawn, position = np.unique(order, return_inverse=True)
+    counts = sparse.csr_matrix(corpus.X)
     genes = tokens.match(corpus.var["ensembl_id"].astype(str).tolist(), entries)
-    sequences, _ = tokens.rank(sparse.csr_matrix(corpus.X)[drawn], genes, entries, options["max_length"])
-    return [[sequences[row] for row in rows if len(sequences[row])] for rows in position.reshape(shape)]
+    usable = np.flatnonzero(counts @ genes.has_token.astype(counts.dtype))
+    if not len(usable):
+        raise InputError("pretraining: a corpus has no gene with both an Ensembl id and a count")
+    shape = options["steps"], options["batch_size"] // n_corpora
+    n_rounds = -(-shape[0] * shape[1] // len(usable))
+    order = np.concatenate([rng.permutation(usable) for _ in range(n_rounds)])[: shape[0] * shape[1]]
+    drawn, position = np.unique(order, return_inverse=True)
+    sequences, _ = tokens.rank(counts[drawn], genes, entries, options["max_length"])
+    return [[sequences[row] for row in rows] for rows in position.reshape(shape)]
 
 
 def new_model(options: dict[str, Any], n_tokens: int) -> BertForMaskedLM:
@@ -178,7 +179,9 @@ def train(
 ) -> list[tuple[int, float]]:
     """Train in place: AdamW, learning rate up linearly over the first tenth of the steps, then down linearly to 0."""
     model.to(torch.device(device))  # type: ignore[arg-type]  # transformers' wrapper hides the method's type
-    optimiser = torch.optim.AdamW(model.parameters(), lr=options["learning_rate"], weight_decay=WEIGHT_DECAY)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=options["learning_rate"], weight_decay=WEIGHT_DECAY, fused=True
+    )
     steps, warm_up = options["steps"], max(1, round(WARM_UP * options["steps"]))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
@@ -213,7 +216,8 @@ def batch_loss(
         hidden.append(output[chosen.to(device)])
         genes.append(original[chosen])
     logits = model.cls(torch.cat(hidden))  # (n_masked, n_tokens)
-    return torch.nn.functional.cross_entropy(logits, torch.cat(genes).to(device))
+    total = torch.nn.functional.cross_entropy(logits, torch.cat(genes).to(device), reduction="sum")
+    return total / max(1, len(logits))
 
 
 def mask_genes(

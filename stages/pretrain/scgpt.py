@@ -1,7 +1,7 @@
-"""A small scGPT, trained here: masked expression prediction with the network of the ``scgpt`` package.
+"""A small scGPT, trained here: masked prediction of binned expression with the network of the ``scgpt`` package.
 
-It has the objective, input, architecture and files of the released models, not their size or data (51 million
-parameters, 33 million cells), so it says what the method learns from a few thousand cells, not what scGPT knows.
+It has the input, architecture and files of the released models and their kind of objective, not their size or data (51
+million weights, 33 million cells), so it says what the method learns from some thousand cells, not what scGPT knows.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ WARM_UP = 0.1
 def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, device: str) -> list[tuple[int, float]]:
     """Train an scGPT and write it in the layout of the released checkpoints.
 
-    At every step a part of each cell's binned values is masked and predicted twice: from the output of the gene's own
-    token, and from the output of ``<cls>`` with the gene as the question (upstream's MVC), which is what makes
-    ``<cls>`` an embedding of the cell. As in upstream's pretraining only expressed genes are shown.
+    At every step a part of each cell's values is masked and predicted from the outputs of the genes' own tokens; and
+    the output of ``<cls>`` is asked for the values of some genes (upstream's MVC), which makes it an embedding of the
+    cell. Upstream's pretraining asks ``<cls>`` for the masked genes, all of them expressed. Here, as in upstream's
+    fine-tuning with ``include_zero_gene``, it is asked for any genes of the corpus, the unexpressed with value 0: from
+    few cells it learns more. What the encoder reads are expressed genes only, as in an embedding.
 
     Parameters
     ----------
@@ -39,14 +41,15 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
         Cells to train on, counts or log-normalised (the bins are the same), with gene symbols as ``var``'s index.
         Every corpus gives the same number of cells to every step.
     options
-        ``seed``, ``steps``, ``batch_size`` (cells), ``max_length`` (tokens a cell), ``learning_rate`` (its peak),
-        ``mask_ratio``, ``width``, ``n_layers``, ``n_heads``, ``n_bins``.
+        ``seed``, ``steps``, ``batch_size`` (cells), ``max_length`` (tokens a cell), ``asked_genes`` (of ``<cls>``, a
+        step and corpus), ``learning_rate`` (its peak), ``mask_ratio``, ``width``, ``n_layers``, ``n_heads``, ``n_bins``.
     folder
         Gets ``args.json``, ``vocab.json`` and ``best_model.pt``, in spite of its name the last step's weights.
 
     Returns
     -------
-    Every step's number, from 1, and loss: the sum of the two mean squared errors, in bins squared.
+    Every step's number, from 1, and loss: the sum of the two mean squared errors, where 1 is the variance of the bins
+    of expressed genes.
 
     Raises
     ------
@@ -56,8 +59,7 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
     Notes
     -----
     Equal corpora, options, thread count and kind of processor give equal bytes. No dropout (upstream 0.2): few cells
-    are seen twice. Upstream's second objective, generating genes from a prompt, is left out: it shapes the gene
-    outputs, not the cell embedding.
+    are seen often. Upstream's other objective, generating the genes that a prompt leaves out, is not trained.
     """
     check(options, len(corpora))
     args = settings(options)
@@ -66,6 +68,7 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
         torch.manual_seed(options["seed"])
         model = upstream.network(args, len(vocab), vocab[PAD]).to(device)
     losses = train(model, corpora, vocab, options, device)
+    predict_bins(model, scale(options))
     checkpoint.write(folder, args, vocab, model.state_dict())
     return losses
 
@@ -73,7 +76,7 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
 def check(options: dict[str, Any], n_corpora: int) -> None:
     """Check the options before anything slow begins."""
     where = "params.yaml: pretrain of an scgpt model"
-    for name in ("steps", "batch_size", "max_length", "width", "n_layers", "n_heads", "n_bins"):
+    for name in ("steps", "batch_size", "max_length", "asked_genes", "width", "n_layers", "n_heads", "n_bins"):
         least = 3 if name in ("max_length", "n_bins") else 1
         if type(options.get(name)) is not int or options[name] < least:
             raise ParamsError(f"{where}: {name} must be a whole number of at least {least}, got {options.get(name)!r}")
@@ -89,7 +92,7 @@ def check(options: dict[str, Any], n_corpora: int) -> None:
 
 
 def settings(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of ``args.json``, the settings of the released models under their names."""
+    """Return the content of ``args.json``: the settings of the released models, under their names."""
     return {
         "pad_token": PAD,
         "input_style": "binned",
@@ -115,71 +118,118 @@ def settings(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def scale(options: dict[str, Any]) -> float:
+    """Return the standard deviation of bins 1 to ``n_bins`` - 1, the unit in which the network learns fastest."""
+    return ((options["n_bins"] - 1) ** 2 - 1) ** 0.5 / 12**0.5
+
+
 def train(
     model: TransformerModel, corpora: list[AnnData], vocab: dict[str, int], options: dict[str, Any], device: str
 ) -> list[tuple[int, float]]:
     """Train in place: Adam, learning rate up linearly over the first tenth of the steps, then down linearly to 0."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=options["learning_rate"])
+    optimiser = torch.optim.Adam(model.parameters(), lr=options["learning_rate"], fused=True)
     steps, warm_up = options["steps"], max(1, round(WARM_UP * options["steps"]))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
     )
     rng = np.random.default_rng(options["seed"])
+    genes = [np.array([vocab[symbol] for symbol in part.var_names]) for part in corpora]
+    x = corpus.stack(corpora, genes, len(vocab))
+    names = [name for part in corpora for name in part.obs_names]
+    firsts = np.cumsum([0, *(part.n_obs for part in corpora)])
     n_each = options["batch_size"] // len(corpora)
-    cells = [corpus.draws(part.n_obs, n_each, steps, rng) for part in corpora]
-    gene_ids = [np.array([vocab[symbol] for symbol in part.var_names], dtype=np.int32) for part in corpora]
+    cells = np.hstack(  # (n_steps, batch_size), a block of columns for each corpus
+        [first + corpus.draws(part.n_obs, n_each, steps, rng) for first, part in zip(firsts, corpora, strict=False)]
+    )
     losses = []
     model.train()
     for step in progress(range(1, steps + 1), "pretraining", unit="step"):
+        rows = cells[step - 1]
+        whole = tokens.tokenise(
+            x[rows],
+            [f"step {step}: {names[row]}" for row in rows],  # other draws when a cell comes again
+            np.arange(len(vocab)),
+            cls_id=vocab[CLS],
+            pad_value=PAD_VALUE,
+            n_bins=options["n_bins"],
+            max_length=len(vocab),
+            seed=options["seed"],
+        )
+        asked = [rng.choice(ids, min(options["asked_genes"], len(ids)), replace=False) for ids in genes]
+        loss = batch_loss(model, whole, asked, vocab[PAD], options, rng, device)
         optimiser.zero_grad()
-        total = 0.0
-        for part, ids, rows in zip(corpora, gene_ids, cells, strict=True):
-            # one corpus after the other, so that long cells of one do not pad short cells of another
-            loss = part_loss(model, tokens_of(part, rows[step - 1], ids, step, vocab, options), vocab, options, rng, device)
-            (loss / len(corpora)).backward()
-            total += loss.item() / len(corpora)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        losses.append((step, total))
+        losses.append((step, loss.item()))
     return losses
 
 
-def tokens_of(
-    part: AnnData, rows: np.ndarray, gene_ids: np.ndarray, step: int, vocab: dict[str, int], options: dict[str, Any]
-) -> tokens.Tokens:
-    """Return some cells as tokens; a cell that comes again has other draws."""
-    return tokens.tokenise(
-        part.X[rows],
-        [f"step {step}, {part.obs_names[row]}" for row in rows],
-        gene_ids,
-        cls_id=vocab[CLS],
-        pad_value=PAD_VALUE,
-        n_bins=options["n_bins"],
-        max_length=options["max_length"],
-        seed=options["seed"],
-    )
-
-
-def part_loss(
+def batch_loss(
     model: TransformerModel,
-    batch: tokens.Tokens,
-    vocab: dict[str, int],
+    whole: tokens.Tokens,
+    asked: list[np.ndarray],
+    pad_id: int,
     options: dict[str, Any],
     rng: np.random.Generator,
     device: str,
 ) -> torch.Tensor:
-    """Return the loss over the masked values of some cells: the sum of both predictions' mean squared errors."""
-    ids, bins, padding = batch.pad(np.arange(len(batch)), vocab[PAD], PAD_VALUE)  # (n_cells, longest)
+    """Return the loss over some cells, as many of each corpus.
+
+    Parameters
+    ----------
+    whole
+        The cells with all their genes, corpus after corpus.
+    asked
+        For each corpus the genes, as vocabulary ids, whose values ``<cls>`` has to tell.
+    """
+    shown = sample(whole, options["max_length"], rng)
+    ids, bins, padding = shown.pad(np.arange(len(shown)), pad_id, PAD_VALUE)  # (n_cells, longest)
     masked = (rng.random(ids.shape) < options["mask_ratio"]) & (bins > 0)  # neither <cls> nor padding
     values = np.where(masked, MASK_VALUE, bins)
-    output = model(
+    hidden = model._encode(  # (n_cells, longest, width)
         torch.from_numpy(ids).to(device),
         torch.from_numpy(values).float().to(device),
-        torch.from_numpy(padding).to(device),
-        MVC=True,
+        torch.from_numpy(padding).to(device) if padding.any() else None,
     )
-    truth = torch.from_numpy(bins[masked]).float().to(device)
-    chosen = torch.from_numpy(masked).to(device)
-    predictions = (output["mlm_output"][chosen], output["mvc_output"][chosen])
-    return sum((torch.nn.functional.mse_loss(p, truth) for p in predictions), torch.zeros((), device=device))
+    own = model.decoder(hidden[torch.from_numpy(masked).to(device)])["pred"]  # of masked genes only, to save time
+    loss = squared_error(own, bins[masked], scale(options))
+
+    n_each = len(whole) // len(asked)
+    expression = dense(whole, model.encoder.embedding.num_embeddings)
+    for genes, cells in zip(asked, (slice(i, i + n_each) for i in range(0, len(whole), n_each)), strict=True):
+        questions = model.encoder(torch.from_numpy(genes).to(device)).expand(n_each, -1, -1)  # the same for each cell
+        answers = model.mvc_decoder(hidden[cells, 0], questions)["pred"]  # (n_each, n_asked)
+        loss = loss + squared_error(answers, expression[cells][:, genes], scale(options)) / len(asked)
+    return loss
+
+
+def sample(whole: tokens.Tokens, max_length: int, rng: np.random.Generator) -> tokens.Tokens:
+    """Return the cells with ``<cls>`` and at most `max_length` - 1 of their genes, drawn at random."""
+    kept = [
+        np.append(start, start + 1 + rng.permutation(length - 1)[: max_length - 1])
+        for start, length in zip(whole.starts, whole.lengths, strict=False)
+    ]
+    flat, starts = np.concatenate(kept), np.cumsum([0, *map(len, kept)])
+    return tokens.Tokens(whole.ids[flat], whole.values[flat], starts, whole.n_expressed)
+
+
+def dense(whole: tokens.Tokens, n_tokens: int) -> np.ndarray:
+    """Return the cells' bins as a matrix with a column for every token of the vocabulary, 0 where not expressed."""
+    matrix = np.zeros((len(whole), n_tokens), dtype=np.float32)
+    matrix[np.repeat(np.arange(len(whole)), whole.lengths), whole.ids] = whole.values
+    return matrix
+
+
+def squared_error(predictions: torch.Tensor, bins: np.ndarray, unit: float) -> torch.Tensor:
+    """Return the mean squared difference between predictions, which are in `unit` bins, and the true bins."""
+    truth = torch.from_numpy(np.asarray(bins, dtype=np.float32)).to(predictions.device)
+    return torch.nn.functional.mse_loss(predictions, truth / unit)
+
+
+def predict_bins(model: TransformerModel, unit: float) -> None:
+    """Change the last weights of both heads so that they predict in bins, as upstream's, instead of in `unit` bins."""
+    with torch.no_grad():
+        for weight in (*model.decoder.fc[-1].parameters(), model.mvc_decoder.W.weight):
+            weight *= unit

@@ -91,7 +91,9 @@ def read(folder: Path) -> Checkpoint:
                 f"than the {config.nlayers} of args.json"
             )
     if not n_in_file <= n_rows <= len(vocab):
-        raise InputError(f"{path}: embeds {n_rows} tokens, but vocab.json has {n_in_file}; the files do not belong together")
+        raise InputError(
+            f"{path}: embeds {n_rows} tokens, but vocab.json has {n_in_file}; the files do not belong together"
+        )
     for token in (PAD, CLS):
         if vocab[token] >= n_rows:
             raise InputError(f"{folder / 'vocab.json'}: no token {token!r}, and the weights have no row for it")
@@ -128,11 +130,12 @@ def read_vocab(path: Path) -> dict[str, int]:
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a state dict without running code from it; anything else in the file raises `InputError`."""
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: not a readable torch checkpoint ({reason})") from None
+    with path.open("rb") as stream:
+        try:
+            weights = torch.load(stream, map_location="cpu", weights_only=True)
+        except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(f"{path}: not a readable torch checkpoint ({reason})") from None
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise InputError(f"{path}: holds no plain state dict (a mapping from weight names to tensors)")
     return dict(weights)

@@ -40,7 +40,9 @@ def embed(checkpoint: Checkpoint, tokens: Tokens, device: str = "cpu") -> np.nda
         lowest = min(config.pad_value, 0)
         genes = gene_embedding(weights)
         values = value_embedding(weights, torch.arange(lowest, max(config.n_bins, config.pad_value + 1), device=device))
-        for batch in progress(batches(tokens.lengths, TOKENS_PER_BATCH[torch.device(device).type]), "cells", unit="batch"):
+        for batch in progress(
+            batches(tokens.lengths, TOKENS_PER_BATCH[torch.device(device).type]), "cells", unit="batch"
+        ):
             ids, bins, padding = (torch.from_numpy(a).to(device) for a in tokens.pad(batch, pad_id, config.pad_value))
             x = F.embedding(ids, genes) + F.embedding(bins - lowest, values)
             embeddings[batch] = F.normalize(encode(weights, config, x, padding), dim=1).cpu().numpy()

@@ -55,7 +55,7 @@ def text(params: dict[str, Any], model: str) -> None:
 
     folder = ENCODERS / model
     encoder = TextEncoder(folder, params.get("device", "auto"))
-    encoded = encoder.encode(lines, label="gene names", total=len(lines))
+    encoded = encoder.encode(lines, label="gene names")
     rows = [
         gene_vectors.VectorGene(gene.symbol, gene.ensembl_id, int(n_tokens), bool(truncated), line)
         for gene, n_tokens, truncated, line in zip(genes, encoded.n_tokens, encoded.truncated, lines, strict=True)

@@ -1,0 +1,61 @@
+"""Write the paper's tables for what the grid names, or print them.
+
+Usage: ``python -m stages.report``, ``python -m stages.report --show``
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stages import files
+from stages.cli import stage
+
+METRICS = Path("metrics")
+TABLES = ("table2", "table_c4", "section_4_4")
+BARS = Path("plots/scores.csv")
+
+
+@click.command()
+@click.option("--show", is_flag=True, help="Only print the tables that are there.")
+@stage
+def main(params: dict[str, Any], show: bool) -> None:
+    """Write the tables of all datasets and models that the grid in params.yaml names.
+
+    Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4 (patients and phenotypes), each as
+    Markdown and as CSV, to metrics/; and the headline numbers to plots/scores.csv, for the bar charts of `dvc plots`.
+    """
+    if show:
+        for name in TABLES:
+            click.echo(table_path(name, "md").read_text(encoding="utf-8"))
+        return
+
+    from stages.evaluate import choices
+    from stages.report import markdown, results, tables, tidy
+
+    pairs = [results.read(pair) for pair in results.named(params)]
+    baseline = (params["grid"].get("figures") or {}).get("baseline", "")
+    written = [
+        tables.table_2(pairs),
+        tables.table_c4(pairs, choices.read(params).k),
+        tables.section_4_4(pairs, baseline),
+    ]
+    texts = {BARS: tidy.scores(pairs)}
+    for table in written:
+        texts[table_path(table.name, "md")] = markdown.markdown(table, params)
+        texts[table_path(table.name, "csv")] = tidy.table(table)
+    for path, text in texts.items():
+        with files.replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    click.echo(f"{len(pairs)} pairs of dataset and model: " + ", ".join(map(str, texts)))
+
+
+def table_path(name: str, suffix: str) -> Path:
+    """Path of a table's file."""
+    return METRICS / f"{name}.{suffix}"
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m stages.report")

@@ -1,0 +1,174 @@
+"""The sentence encoder against one text at a time through the plain network, and against damaged files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import encoder, files
+from stages.errors import InputError
+from tests import helpers
+
+TEXTS = [
+    "CD19: CD19 molecule",
+    "GAPDH",
+    "HLA-DRB1: major histocompatibility complex, class II, DR beta 1",
+    "",
+    "IGHV3-23: immunoglobulin heavy variable 3-23 " * 12,
+    "lysozyme? never seen: zzz",
+]
+MAX_LENGTH = 64  # as helpers.write_encoder writes it
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder")
+    helpers.write_encoder(path, TEXTS)
+    return path
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(folder, tmp_path / "encoder")
+
+
+def one_by_one(folder: Path, texts: list[str], max_length: int) -> np.ndarray:
+    """As the sentence-transformers package defines it: network, mean over tokens, unit length; no batch, no padding."""
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import BertModel
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    network = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
+    rows = []
+    for text in texts:
+        ids = tokenizer.encode(text).ids
+        if len(ids) > max_length:
+            ids = [*ids[: max_length - 1], ids[-1]]
+        with torch.no_grad():
+            hidden = network(torch.tensor([ids])).last_hidden_state[0].double().numpy()
+        mean = hidden.mean(axis=0)
+        rows.append(mean / np.sqrt((mean**2).sum()))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("max_length", [None, 12])
+def test_vectors_equal_those_of_one_text_at_a_time(folder: Path, max_length: int | None) -> None:
+    encoded = encoder.TextEncoder(folder, "cpu", max_length).encode(TEXTS)
+    assert encoded.vectors.dtype == np.float32
+    np.testing.assert_allclose(encoded.vectors, one_by_one(folder, TEXTS, max_length or MAX_LENGTH), atol=1e-6)
+
+
+def test_vectors_depend_neither_on_batches_nor_on_the_order_of_texts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [*TEXTS, *(f"gene {number} " * (number % 9) for number in range(40))]
+    reader = encoder.TextEncoder(folder, "cpu")
+    expected = reader.encode(texts)
+    order = np.random.default_rng(0).permutation(len(texts))
+    monkeypatch.setattr(encoder, "TOKENS_PER_BATCH", {"cpu": 70})
+    monkeypatch.setattr(encoder, "CHUNK", 7)
+    other = reader.encode(texts[i] for i in order)
+    np.testing.assert_allclose(other.vectors, expected.vectors[order], atol=1e-6)
+    for field in ("n_tokens", "n_characters", "truncated"):
+        np.testing.assert_array_equal(getattr(other, field), getattr(expected, field)[order])
+
+
+def test_tokens_are_counted_and_what_was_cut_off_is_said(folder: Path) -> None:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    encoded = encoder.TextEncoder(folder, "cpu").encode(TEXTS)
+    full = [tokenizer.encode(text) for text in TEXTS]
+    assert encoded.n_tokens.tolist() == [min(len(encoding.ids), MAX_LENGTH) for encoding in full]
+    assert encoded.truncated.tolist() == [False, False, False, False, True, False]
+    last = full[4].offsets[MAX_LENGTH - 2][1]  # of the tokens read, [CLS] at 0 included, the last before [SEP]
+    assert encoded.n_characters.tolist() == [len(text.rstrip()) if i != 4 else last for i, text in enumerate(TEXTS)]
+
+
+def test_truncation_and_padding_in_the_tokenizer_file_are_replaced(folder: Path, copy: Path) -> None:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(copy / "tokenizer.json"))
+    tokenizer.enable_truncation(5)
+    tokenizer.enable_padding(length=40)
+    tokenizer.save(str(copy / "tokenizer.json"))
+    expected = encoder.TextEncoder(folder, "cpu").encode(TEXTS)
+    found = encoder.TextEncoder(copy, "cpu").encode(TEXTS)
+    np.testing.assert_array_equal(found.n_tokens, expected.n_tokens)
+    np.testing.assert_array_equal(found.vectors, expected.vectors)
+
+
+def test_half_precision_weights_are_computed_with_in_single_precision(folder: Path, copy: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = {name: weight.half() for name, weight in load_file(copy / "model.safetensors").items()}
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    vectors = encoder.TextEncoder(copy, "cpu").encode(TEXTS).vectors
+    np.testing.assert_allclose(vectors, one_by_one(copy, TEXTS, MAX_LENGTH), atol=1e-6)
+
+
+def test_no_text_gives_no_vector(folder: Path) -> None:
+    encoded = encoder.TextEncoder(folder, "cpu").encode([])
+    assert encoded.vectors.shape == (0, 16)
+    assert encoded.truncated.tolist() == []
+
+
+def test_missing_and_misshapen_weights_are_an_error_of_one_line(copy: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = copy / "model.safetensors"
+    weights = load_file(path)
+    name = "encoder.layer.1.output.dense.weight"
+    save_file({key: weight for key, weight in weights.items() if key != name}, path, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=f"1 weights .* missing or have another shape, the first is {name}$"):
+        encoder.TextEncoder(copy, "cpu")
+    save_file({**weights, name: weights[name][:, :-1].contiguous()}, path, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=f"the first is {name}$"):
+        encoder.TextEncoder(copy, "cpu")
+
+
+def test_damaged_files_are_an_error_of_one_line(copy: Path) -> None:
+    path = copy / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"model\.safetensors: damaged .*fetch it again$"):
+        encoder.TextEncoder(copy, "cpu")
+    (copy / "tokenizer.json").write_text("{")
+    with pytest.raises(InputError, match=r"tokenizer\.json: not a readable tokenizer .*fetch it again$"):
+        encoder.TextEncoder(copy, "cpu")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "sentence_bert_config.json", "model.safetensors"])
+def test_a_missing_file_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(FileNotFoundError) as caught:  # the command line makes one line of it
+        encoder.TextEncoder(copy, "cpu")
+    assert caught.value.filename and Path(caught.value.filename).name == name
+
+
+def test_only_bert_encoders_are_read(copy: Path) -> None:
+    config = files.read_json(copy / "config.json")
+    (copy / "config.json").write_text(json.dumps({**config, "model_type": "mpnet"}))
+    with pytest.raises(InputError, match="model_type is 'mpnet'"):
+        encoder.TextEncoder(copy, "cpu")
+
+
+def test_more_tokens_than_positions_are_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="64 positions, fewer than max_length 65"):
+        encoder.TextEncoder(folder, "cpu", max_length=65)
+
+
+@given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 1000))
+def test_batches_hold_every_text_once_and_keep_to_the_budget(lengths: list[int], budget: int) -> None:
+    found = list(encoder.batches(np.array(lengths, dtype=int), budget))
+    assert sorted(int(i) for batch in found for i in batch) == list(range(len(lengths)))
+    for batch in found:
+        assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= budget

@@ -1,0 +1,235 @@
+"""GenePT-w against a direct computation gene by gene; GenePT-s sentences against plain sorting."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import gene_vectors
+from stages.embed import genept_s, genept_w
+from stages.errors import InputError, ParamsError
+from tests import helpers
+
+N_GENES, N_DIMENSIONS = 60, 300  # more dimensions than are multiplied at a time
+GENES = [f"G{i}" for i in range(N_GENES)]
+
+
+def make_cells(n_cells: int = 25, x: str = "counts", seed: int = 0) -> anndata.AnnData:
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(rng.gamma(0.5, 2.0, size=N_GENES), size=(n_cells, N_GENES)).astype(np.float32)
+    counts[3] = 0
+    counts[3, 50] = 4  # a cell that expresses a single gene, and that one has no vector
+    if x == "lognorm":
+        counts = np.log1p(counts)
+    obs = pd.DataFrame(index=[f"cell{i}" for i in range(n_cells)])
+    return anndata.AnnData(sp.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=GENES), uns={"x": x})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Vectors for 50 of the 60 genes, in another order, and for two genes of no dataset."""
+    path = tmp_path_factory.mktemp("models") / "model"
+    rng = np.random.default_rng(1)
+    symbols = [*rng.permutation(GENES[:50]), "ELSEWHERE1", "ELSEWHERE2"]
+    vectors = rng.normal(0.3, 1.0, size=(len(symbols), N_DIMENSIONS)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    gene_vectors.write(path, vectors, [gene_vectors.VectorGene(str(s), "", 1, False, str(s)) for s in symbols], {})
+    return path
+
+
+def gene_by_gene(cells: anndata.AnnData, folder: Path, divide_by: str, unit_norm: bool) -> np.ndarray:
+    """GenePT-w in pure Python floats, as its definition reads."""
+    vectors, genes = gene_vectors.read(folder)
+    vector_of = {gene.symbol: [float(value) for value in vectors[row]] for row, gene in enumerate(genes)}
+    rows = []
+    for values in cells.X.toarray().tolist():
+        if cells.uns["x"] == "counts":
+            total = sum(values)
+            values = [math.log1p(value / total * 10_000) if total else 0.0 for value in values]
+        cell = [0.0] * N_DIMENSIONS
+        weights = 0.0
+        for symbol, weight in zip(cells.var_names, values, strict=True):
+            if symbol in vector_of:
+                weights += weight
+                cell = [a + weight * b for a, b in zip(cell, vector_of[symbol], strict=True)]
+        divisor = len(values) if divide_by == "n_genes" else weights
+        cell = [a / divisor if divisor else 0.0 for a in cell]
+        norm = math.sqrt(sum(a * a for a in cell)) if unit_norm else 1.0
+        rows.append([a / norm if norm else 0.0 for a in cell])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("x", ["counts", "lognorm"])
+@pytest.mark.parametrize("divide_by", ["n_genes", "weights"])
+@pytest.mark.parametrize("unit_norm", [True, False])
+def test_genept_w_equals_the_sum_gene_by_gene(folder: Path, x: str, divide_by: str, unit_norm: bool) -> None:
+    cells = make_cells(x=x)
+    options = {"divide_by": divide_by, "unit_norm": unit_norm}
+    matrix, notes = genept_w.embed(cells, folder, options, "cpu")
+    assert matrix.dtype == np.float32
+    np.testing.assert_allclose(matrix, gene_by_gene(cells, folder, divide_by, unit_norm), atol=1e-6)
+    assert notes["comparable"] is True
+
+
+def test_the_defaults_are_the_authors_sum_and_the_papers_unit_length(folder: Path) -> None:
+    matrix, _ = genept_w.embed(make_cells(), folder, {}, "cpu")
+    np.testing.assert_allclose(matrix, gene_by_gene(make_cells(), folder, "n_genes", True), atol=1e-6)
+    lengths = np.linalg.norm(matrix, axis=1)
+    np.testing.assert_allclose(np.delete(lengths, 3), 1, atol=1e-6)
+
+
+def test_a_cell_without_known_gene_is_zero_and_counted_with_the_missing_genes(folder: Path) -> None:
+    cells = make_cells()
+    matrix, notes = genept_w.embed(cells, folder, {}, "cpu")
+    assert (matrix[3] == 0).all()
+    dense = cells.X.toarray().astype(float)
+    assert notes["n_genes"] == 60 and notes["n_genes_missing"] == 10 and notes["n_cells_without_gene"] == 1
+    assert notes["share_of_counts_missing"] == pytest.approx(dense[:, 50:].sum() / dense.sum(), abs=1e-6)
+
+
+def test_a_cell_does_not_depend_on_the_others_to_the_last_bit(folder: Path) -> None:
+    cells = make_cells()
+    matrix, _ = genept_w.embed(cells, folder, {}, "cpu")
+    part, _ = genept_w.embed(cells[[7, 4, 20]].copy(), folder, {}, "cpu")
+    np.testing.assert_array_equal(part, matrix[[7, 4, 20]])
+
+
+def test_the_order_of_the_datasets_genes_does_not_matter(folder: Path) -> None:
+    cells = make_cells()
+    reversed_genes = cells[:, ::-1].copy()
+    matrix, _ = genept_w.embed(cells, folder, {}, "cpu")
+    other, _ = genept_w.embed(reversed_genes, folder, {}, "cpu")
+    np.testing.assert_allclose(other, matrix, atol=1e-6)
+
+
+def test_embedding_leaves_the_cells_as_they_were(folder: Path) -> None:
+    cells = make_cells()
+    before = cells.X.copy()
+    genept_w.embed(cells, folder, {}, "cpu")
+    assert (cells.X != before).nnz == 0
+
+
+def test_a_dataset_without_any_known_gene_is_an_error_of_one_line(folder: Path) -> None:
+    mouse = make_cells()
+    mouse.var_names = [f"Actb{i}" for i in range(N_GENES)]
+    with pytest.raises(InputError, match=r"none of the 60 genes \(Actb0, Actb1, Actb2, \.\.\.\); it needs human genes"):
+        genept_w.embed(mouse, folder, {}, "cpu")
+
+
+def test_an_unknown_divisor_is_said(folder: Path) -> None:
+    with pytest.raises(ParamsError, match="divide_by must be n_genes or weights, got 'cells'"):
+        genept_w.embed(make_cells(), folder, {"divide_by": "cells"}, "cpu")
+
+
+# GenePT-s
+
+SYMBOLS = ["CD19", "CD3D", "A2M", "HLA-A", "cd19", "ZZZ3", "IGHV3-23", "B2M"]
+counts = st.lists(st.lists(st.sampled_from([0, 0, 0, 1, 2, 2, 3, 700]), min_size=8, max_size=8), min_size=1, max_size=6)
+
+
+@given(counts, st.integers(1, 9), st.permutations(range(8)))
+def test_sentences_name_expressed_genes_highest_first_and_ties_by_alphabet(
+    rows: list[list[int]], max_symbols: int, columns: list[int]
+) -> None:
+    x = sp.csr_matrix(np.array(rows, dtype=np.float32)[:, columns])
+    found = list(genept_s.sentences(x, [SYMBOLS[column] for column in columns], "Genes: ", max_symbols))
+    for row, sentence in zip(rows, found, strict=True):
+        expressed = [(-value, symbol) for value, symbol in zip(row, SYMBOLS, strict=True) if value > 0]
+        assert sentence == "Genes: " + " ".join(symbol for _, symbol in sorted(expressed)[:max_symbols])
+
+
+@given(counts)
+def test_normalising_a_cell_does_not_change_its_sentence(rows: list[list[int]]) -> None:
+    dense = np.array(rows, dtype=np.float64)
+    normalised = np.log1p(dense / np.maximum(dense.sum(axis=1, keepdims=True), 1) * 10_000)
+    of_counts = list(genept_s.sentences(sp.csr_matrix(dense), SYMBOLS, "", 1000))
+    assert list(genept_s.sentences(sp.csr_matrix(normalised), SYMBOLS, "", 1000)) == of_counts
+
+
+def test_zeros_that_the_matrix_stores_are_not_expression() -> None:
+    x = sp.csr_matrix(np.array([[1.0, 2.0, 3.0]]))
+    x.data[1] = 0
+    assert list(genept_s.sentences(x, ["A", "B", "C"], "", 1000)) == ["C A"]
+
+
+PROMPT = "A cell with genes ranked by expression: "
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder")
+    helpers.write_encoder(path, [PROMPT, *GENES[:30]])
+    return path
+
+
+def brute_force(cells: anndata.AnnData, folder: Path, prompt: str, max_symbols: int) -> dict[str, Any]:
+    """Whole sentences of all symbols through the encoder, and symbols added one by one until they no longer fit."""
+    from tokenizers import Tokenizer
+
+    from stages.encoder import TextEncoder
+
+    full = list(genept_s.sentences(cells.X, list(cells.var_names), prompt, max_symbols))
+    encoded = TextEncoder(folder, "cpu").encode(full)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    n_read = []
+    for sentence in full:
+        symbols = sentence[len(prompt) :].split()
+        fits = [k for k in range(len(symbols) + 1) if len(tokenizer.encode(prompt + " ".join(symbols[:k])).ids) <= 64]
+        n_read.append(max(fits))
+    return {"vectors": encoded.vectors, "truncated": encoded.truncated, "n_read": n_read}
+
+
+@pytest.mark.parametrize("max_symbols", [5, 1000])
+def test_genept_s_equals_the_encoding_of_whole_sentences(encoder_folder: Path, max_symbols: int) -> None:
+    cells = make_cells(60)
+    genes = [f"GENE-{i}" if i % 3 else f"G{i}" for i in range(N_GENES)]
+    cells.var_names = genes
+    expected = brute_force(cells, encoder_folder, PROMPT, max_symbols)
+    options = {"prompt": PROMPT, "max_symbols": max_symbols}
+    matrix, notes = genept_s.embed(cells, encoder_folder, options, "cpu")
+    np.testing.assert_allclose(matrix, expected["vectors"], atol=1e-6)
+    assert matrix.dtype == np.float32
+    assert notes["n_truncated"] == expected["truncated"].sum()
+    assert notes["symbols_read_min"] == min(expected["n_read"])
+    assert notes["symbols_read_max"] == max(expected["n_read"])
+    assert notes["symbols_read_mean"] == pytest.approx(np.mean(expected["n_read"]), abs=0.005)
+    assert notes["symbols_expressed_mean"] == pytest.approx((cells.X.toarray() > 0).sum(axis=1).mean(), abs=0.005)
+    assert notes["device"] == "cpu" and notes["max_length"] == 64 and notes["n_genes_missing"] == 0
+    assert (notes["n_truncated"] > 0) == (max_symbols == 1000)
+
+
+def test_genept_s_uses_the_authors_prompt_by_default_and_turns_newlines_to_spaces(encoder_folder: Path) -> None:
+    cells = make_cells(4)
+    expected, _ = genept_s.embed(cells, encoder_folder, {"prompt": PROMPT, "max_symbols": 1000}, "cpu")
+    by_default, _ = genept_s.embed(cells, encoder_folder, {}, "cpu")
+    np.testing.assert_array_equal(by_default, expected)
+    broken, _ = genept_s.embed(cells, encoder_folder, {"prompt": PROMPT.replace(" ", "\n")}, "cpu")
+    np.testing.assert_array_equal(broken, expected)
+    other, _ = genept_s.embed(cells, encoder_folder, {"prompt": "ranked: "}, "cpu")
+    assert np.abs(other - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize("max_symbols", [0, 2.5, "all"])
+def test_a_limit_that_makes_no_sense_is_said(encoder_folder: Path, max_symbols: Any) -> None:
+    with pytest.raises(ParamsError, match="max_symbols must be a whole number"):
+        genept_s.embed(make_cells(4), encoder_folder, {"max_symbols": max_symbols}, "cpu")
+
+
+@given(
+    st.lists(st.text("ABC-1", min_size=1, max_size=5), max_size=6),
+    st.integers(0, 40),
+)
+def test_symbols_count_as_read_only_if_read_wholly(symbols: list[str], n_characters: int) -> None:
+    text = "P: " + " ".join(symbols)
+    n_characters = min(n_characters, len(text))
+    ends = [len("P: " + " ".join(symbols[: k + 1])) for k in range(len(symbols))]
+    assert genept_s.symbols_read(text, 3, n_characters) == sum(end <= n_characters for end in ends)
