@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint setup verify-scores clean
+.PHONY: repro test lint setup readme verify-scores clean
 
 repro: $(VENV)/runtime.done
 	@dvc repro
@@ -26,6 +26,10 @@ lint: $(VENV)/dev.done
 # Score everything again, although nothing changed, and compare with the committed scores.
 verify-scores: $(VENV)/runtime.done
 	@python tests/compare_scores.py
+
+# Put the tables and the picture of the last run into the README.
+readme: $(VENV)/runtime.done
+	@python docs/refresh.py
 
 setup: $(VENV)/dev.done
 

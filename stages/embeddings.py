@@ -55,9 +55,7 @@ def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str],
     with files.replacing(matrix_path(dataset, model)) as temporary:
         np.save(temporary, matrix, allow_pickle=False)
     header = {"dataset": dataset, "model": model, "n_cells": len(matrix), "n_dimensions": int(matrix.shape[1])}
-    files.write_json(
-        notes_path(dataset, model), {**header, "cell_ids_sha256": cells.ids_digest(cell_ids), **notes}
-    )
+    files.write_json(notes_path(dataset, model), {**header, "cell_ids_sha256": cells.ids_digest(cell_ids), **notes})
 
 
 def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:

@@ -95,7 +95,7 @@ def write_encoder(folder: Path, texts: list[str], seed: int = 0) -> None:
 
 
 def write_params(path: Path, change: dict[str, Any]) -> None:
-    """Merge `change` into the parameters at `path` (or the repository's); in block style, as `dvc exp run` writes them."""
+    """Merge `change` into the parameters at `path` (else the repository's) and write them in block style."""
     base = path if path.exists() else ROOT / "params.yaml"
     params = yaml.safe_load(base.read_text(encoding="utf-8"))
     merge(params, change)

@@ -16,7 +16,19 @@ from stages import cli, params
 from stages.errors import InputError, ParamsError
 from tests import helpers
 
-STAGES = ("fetch", "label", "vectors", "pretrain", "embed", "finetune", "evaluate", "figures", "report", "export", "trace")
+STAGES = (
+    "fetch",
+    "label",
+    "vectors",
+    "pretrain",
+    "embed",
+    "finetune",
+    "evaluate",
+    "figures",
+    "report",
+    "export",
+    "trace",
+)
 
 
 @pytest.fixture
@@ -38,7 +50,7 @@ def command(body: Any) -> click.Command:
 
 
 def test_threads_are_pinned_and_hubs_offline_before_the_stage_runs(folder: Path) -> None:
-    seen = {}
+    seen: dict[str, str] = {}
     CliRunner().invoke(command(lambda _: seen.update(os.environ)), catch_exceptions=False)
     assert {seen[name] for name in cli.THREAD_VARIABLES} == {"3"}
     assert seen["HF_HUB_OFFLINE"] == "1"

@@ -54,7 +54,7 @@ def widths_by_loops(matrix: np.ndarray, labels: list) -> float:
             continue
         within = np.mean(to.pop(own))
         other = min(map(np.mean, to.values()))
-        values.append((other - within) / max(other, within))
+        values.append(float((other - within) / max(other, within)))
     return float(np.mean(values))
 
 

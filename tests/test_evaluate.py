@@ -152,7 +152,7 @@ def test_cells_without_a_label_are_left_out_of_that_annotation(project: Path) ->
 
 
 def test_an_optional_annotation_with_one_class_is_skipped_with_a_note(project: Path) -> None:
-    write_obs(**{**{name: obs()[name].to_numpy() for name in obs()}, "batch": "b1"})
+    write_obs(**{**{str(name): obs()[name].to_numpy() for name in obs()}, "batch": "b1"})
     assert evaluate("model", "blood", "one").exit_code == 0
     (row,) = chosen(full("one"), annotation="batch")
     assert (row["task"], row["value"]) == ("labels", "1")
@@ -245,7 +245,7 @@ def test_holding_patients_out_says_that_patients_cannot_be_found_again(project: 
 
 def test_a_class_with_one_cell_in_the_test_part_leaves_nothing_to_regress_and_says_so(project: Path) -> None:
     test = train_test_split(np.arange(N_CELLS), test_size=0.2, random_state=0)[1]
-    labels = {name: obs()[name].to_numpy() for name in obs()}
+    labels = {str(name): obs()[name].to_numpy() for name in obs()}
     write_obs(**{**labels, "phenotype": np.where(np.arange(N_CELLS) == test[0], "sick", "well")})
     assert evaluate("model", "blood", "one").exit_code == 0
     (row,) = chosen(full("one"), task="labels", annotation="phenotype")

@@ -65,7 +65,7 @@ def write(matrix: np.ndarray, **columns: Any) -> None:
 
 def columns() -> dict[str, np.ndarray]:
     obs = pd.read_csv("data/blood/obs.csv", index_col=0, dtype=str, keep_default_na=False)
-    return {name: obs[name].to_numpy() for name in obs}
+    return {str(name): obs[name].to_numpy() for name in obs}
 
 
 def base_matrix() -> np.ndarray:

@@ -38,7 +38,7 @@ def test_neighbours_are_the_exact_ones_with_ties_to_the_lower_row(
 ) -> None:
     order = cosine_order if metric == "cosine" else euclidean_order
     expected = [
-        sorted(sorted(range(len(train)), key=lambda row, cell=cell: (order(cell, train[row]), row))[:k])
+        sorted(row for _, row in sorted((order(cell, other), row) for row, other in enumerate(train))[:k])
         for cell in test
     ]
     found = neighbours.nearest(train.astype(float), test.astype(float), k, metric)

@@ -142,7 +142,9 @@ def scores(folder: Path) -> dict[str, dict[str, float]]:
 
 def test_every_pair_of_the_grid_has_scores_and_rows(finished: Path) -> None:
     found = set(scores(finished))
-    expected = {f"{d}/{m}.json" for d in ("alpha", "beta") for m in ("expression", "random_w", "genept_w_tiny", "scgpt_tiny")}
+    expected = {
+        f"{d}/{m}.json" for d in ("alpha", "beta") for m in ("expression", "random_w", "genept_w_tiny", "scgpt_tiny")
+    }
     assert found == expected | {"alpha/genept_w_ft_tiny.json", "beta/ensemble.json"}
     assert ("beta", "ensemble") in rows(finished, "table_c4")
     assert ("alpha", "genept_w_ft_tiny") in rows(finished, "table2")
@@ -182,7 +184,9 @@ def test_another_seed_changes_scores_and_both_diffs_show_it(project: Path) -> No
 
 def test_leaving_a_model_out_leaves_no_row_and_switching_back_restores_the_tables(project: Path) -> None:
     whole = tables(project)
-    helpers.write_params(project / "params.yaml", {"grids": {"whole": yaml.safe_load((project / "params.yaml").read_text())["grid"]}})
+    helpers.write_params(
+        project / "params.yaml", {"grids": {"whole": yaml.safe_load((project / "params.yaml").read_text())["grid"]}}
+    )
     small = yaml.safe_load((project / "params.yaml").read_text())["grid"]
     small["models"] = ["expression", "genept_w_tiny"]
     small["controls"]["models"] = []
@@ -191,10 +195,12 @@ def test_leaving_a_model_out_leaves_no_row_and_switching_back_restores_the_table
     helpers.run("git", "commit", "-qam", "two named grids", cwd=project)
 
     helpers.run("dvc", "exp", "run", "-S", "grid=${grids.small}", cwd=project)
-    assert {model for _, model in rows(project, "table_c4")} == {"expression", "genept_w_tiny", "genept_w_ft_tiny"}
-    for text in tables(project).values():
-        assert "random" not in text
-        assert "ensemble" not in text.lower().split("computed")[0]
+    kept = {"expression", "genept_w_tiny", "genept_w_ft_tiny"}
+    for table in ("table2", "table_c4"):
+        assert {model for _, model in rows(project, table)} == kept
+    for name, text in tables(project).items():
+        assert "random_w" not in text, name
+        assert "scgpt_tiny" not in text, name
 
     helpers.run("dvc", "exp", "run", "-S", "grid=${grids.whole}", cwd=project)
     assert tables(project) == whole
@@ -218,7 +224,10 @@ def test_own_dataset_is_one_entry_and_own_model_one_entry_and_one_file(project: 
     grid["datasets"].append("mine")
     grid["models"].append("size")
     grid["ensemble"]["datasets"].append("mine")
-    helpers.write_params(project / "params.yaml", {"grid": grid, "datasets": {"mine": entry}, "models": {"size": {"title": "Size", "scale": 100.0}}})
+    helpers.write_params(
+        project / "params.yaml",
+        {"grid": grid, "datasets": {"mine": entry}, "models": {"size": {"title": "Size", "scale": 100.0}}},
+    )
     helpers.run("dvc", "repro", "--quiet", cwd=project)
     mine = {model for name, model in rows(project, "table_c4") if name == "mine"}
     assert mine == {"expression", "genept_w_tiny", "scgpt_tiny", "random_w", "size", "ensemble"}

@@ -348,7 +348,7 @@ def test_an_unknown_weight_is_an_error(saved: Path, tmp_path: Path) -> None:
 def test_fewer_layers_in_args_than_in_the_weights_is_an_error(saved: Path, tmp_path: Path) -> None:
     folder = change(saved, tmp_path)
     files.write_json(folder / "args.json", ARGS | {"nlayers": 2})
-    with pytest.raises(InputError, match="more layers than the 2 of args.json"):
+    with pytest.raises(InputError, match=r"more layers than the 2 of args\.json"):
         checkpoint.read(folder)
 
 
@@ -356,7 +356,7 @@ def test_a_vocabulary_of_another_size_is_an_error(saved: Path, tmp_path: Path) -
     folder = change(saved, tmp_path)
     vocab = files.read_json(folder / "vocab.json")
     files.write_json(folder / "vocab.json", vocab | {"GENE60": len(vocab)})
-    with pytest.raises(InputError, match="embeds 63 tokens, but vocab.json has 64"):
+    with pytest.raises(InputError, match=r"embeds 63 tokens, but vocab\.json has 64"):
         checkpoint.read(folder)
 
 

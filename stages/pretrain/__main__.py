@@ -76,8 +76,8 @@ def check_sizes(datasets: tuple[str, ...], corpora: list[AnnData], options: dict
     for dataset, corpus in zip(datasets, corpora, strict=True):
         if corpus.n_obs < needed:
             raise InputError(
-                f"data/{dataset}/rest.h5ad: {corpus.n_obs} cells are outside the evaluated subset, pretraining needs at "
-                f"least {needed}; lower datasets.{dataset}.subset.n_cells or leave the dataset out of grid.pretrain.datasets"
+                f"data/{dataset}/rest.h5ad: {corpus.n_obs} cells are outside the evaluated subset, pretraining needs "
+                f"{needed} or more; lower datasets.{dataset}.subset.n_cells or take the dataset out of grid.pretrain"
             )
 
 
@@ -97,7 +97,7 @@ def count_weights(folder: Path) -> int:
     from safetensors import safe_open
 
     with safe_open(folder / "model.safetensors", "np") as weights:
-        return sum(weights.get_tensor(name).size for name in weights.keys())  # noqa: SIM118 (no mapping)
+        return sum(weights.get_tensor(name).size for name in weights.keys())
 
 
 def card(

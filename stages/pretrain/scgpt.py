@@ -20,7 +20,7 @@ from stages.scgpt.checkpoint import CLS, PAD, SPECIAL_TOKENS
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from scgpt.model import TransformerModel  # type: ignore[import-untyped]
+    from scgpt.model import TransformerModel
 
 PAD_VALUE, MASK_VALUE = -2, -1  # as the released models
 WARM_UP = 0.1
@@ -42,7 +42,8 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
         Every corpus gives the same number of cells to every step.
     options
         ``seed``, ``steps``, ``batch_size`` (cells), ``max_length`` (tokens a cell), ``asked_genes`` (of ``<cls>``, a
-        step and corpus), ``learning_rate`` (its peak), ``mask_ratio``, ``width``, ``n_layers``, ``n_heads``, ``n_bins``.
+        step and corpus), ``learning_rate`` (its peak), ``mask_ratio``, ``width``, ``n_layers``, ``n_heads``,
+        ``n_bins``.
     folder
         Gets ``args.json``, ``vocab.json`` and ``best_model.pt``, in spite of its name the last step's weights.
 

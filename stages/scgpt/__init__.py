@@ -1,5 +1,5 @@
-"""scGPT cell embeddings: the released checkpoint's layout, upstream's tokens, a fast encoder, and upstream's own as oracle.
+"""scGPT cell embeddings: upstream's tokens and checkpoints, a fast encoder, and upstream's own network as its oracle.
 
-``tokens`` and ``checkpoint`` prepare the input, ``network`` is our encoder; ``upstream`` runs the ``scgpt`` package, and
-``torchtext_stand_in`` is what lets that package be imported. Facts about upstream are those of ``scgpt`` 0.2.4.
+``tokens`` and ``checkpoint`` prepare the input and ``network`` is our encoder; ``upstream`` runs the ``scgpt`` package
+and ``torchtext_stand_in`` lets that be imported. What is said of upstream holds for ``scgpt`` 0.2.4.
 """

@@ -156,7 +156,7 @@ def write(folder: Path, args: dict[str, Any], vocab: dict[str, int], weights: Ma
 def shapes(config: Config, n_tokens: int) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every weight of the encoder, as ``scgpt``'s TransformerModel names them."""
     width, hidden = config.embsize, config.d_hid
-    norm = {"weight": (width,), "bias": (width,)}
+    norm: dict[str, tuple[int, ...]] = {"weight": (width,), "bias": (width,)}
     parts: dict[str, dict[str, tuple[int, ...]]] = {
         "encoder.embedding": {"weight": (n_tokens, width)},
         "encoder.enc_norm": norm,

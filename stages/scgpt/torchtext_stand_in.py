@@ -116,7 +116,7 @@ def vocab(
 def install() -> None:
     """Make ``import torchtext.vocab`` work: with the real one where it loads, else with this file."""
     try:
-        import torchtext.vocab  # type: ignore[import-not-found]  # noqa: F401
+        import torchtext.vocab  # noqa: F401
     except (ImportError, OSError, RuntimeError):  # absent; or its library does not match torch
         for name in [name for name in sys.modules if name.split(".")[0] == "torchtext"]:
             del sys.modules[name]

@@ -18,7 +18,7 @@ from stages.scgpt.checkpoint import PAD, UNUSED, Checkpoint
 from stages.scgpt.tokens import Tokens
 
 if TYPE_CHECKING:
-    from scgpt.model import TransformerModel  # type: ignore[import-untyped]
+    from scgpt.model import TransformerModel
 
 BATCH_SIZE = 64  # as embed_data
 
