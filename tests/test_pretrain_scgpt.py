@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,15 @@ def cells(dataset: str, n_cells: int = 40) -> anndata.AnnData:
     return data
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Matrices this small gain nothing from threads, and lose much where other tests run beside them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -87,9 +97,7 @@ def test_a_run_writes_a_checkpoint_in_the_released_layout_that_the_engine_embeds
     assert list(vocab) == [*sorted(f"G{i}" for i in range(60)), "<pad>", "<cls>", "<eoc>"]
     options = {"implementation": "native", "seed": 0, "max_length": 100}
     native, notes = engine.embed(cells("one"), project / "models" / "tiny", options, "cpu")
-    oracle, _ = engine.embed(
-        cells("one"), project / "models" / "tiny", options | {"implementation": "upstream"}, "cpu"
-    )
+    oracle, _ = engine.embed(cells("one"), project / "models" / "tiny", options | {"implementation": "upstream"}, "cpu")
     assert native.shape == (40, 8)
     assert notes["n_genes_missing"] == 0
     np.testing.assert_allclose(native, oracle, atol=1e-5)
@@ -119,11 +127,11 @@ def test_the_card_says_what_the_model_is_and_saw(project: Path) -> None:
 
 
 def test_the_curve_has_a_row_for_every_stretch_of_steps(project: Path) -> None:
-    write_params({"steps": 205})
+    write_params({"steps": 104, "width": 4})
     run()
     curve = pd.read_csv(project / "plots/pretrain/tiny.csv")
     assert list(curve) == ["step", "loss"]
-    assert curve["step"].tolist() == [*range(3, 205, 3), 205]
+    assert curve["step"].tolist() == [*range(2, 105, 2)]
     assert curve["loss"].notna().all()
 
 
@@ -146,9 +154,7 @@ def test_smoothing_is_the_mean_of_each_stretch() -> None:
         ({"batch_size": 7}, "batch_size 7 is not a multiple of the 2 corpora"),
     ],
 )
-def test_impossible_options_are_one_line_and_write_nothing(
-    project: Path, change: dict[str, Any], message: str
-) -> None:
+def test_impossible_options_are_one_line_and_write_nothing(project: Path, change: dict[str, Any], message: str) -> None:
     write_params(change)
     fails(project, 2, message)
 
@@ -168,7 +174,7 @@ def test_a_dataset_with_no_cells_left_is_one_line(project: Path) -> None:
 
 
 def test_unknown_names_are_one_line(project: Path) -> None:
-    fails(project, 2, "no entry 'tine' under models: did you mean 'tiny'?".replace(": did", ":; did"), "tine", "one")
+    fails(project, 2, "no entry 'tine' under models; did you mean 'tiny'?", "tine", "one")
     fails(project, 2, "no entry 'three' under datasets", "tiny", "three")
     write_params({}, engine="genept_w")
     fails(project, 2, "engine 'genept_w' cannot be trained here, geneformer and scgpt can")
@@ -201,17 +207,15 @@ def model() -> Any:
 def whole(dataset: str = "one", n_cells: int = 6, first_gene: int = 0) -> tokens.Tokens:
     data = cells(dataset, n_cells)
     ids = np.arange(data.n_vars) + first_gene
-    return tokens.tokenise(
-        data.X, list(data.obs_names), ids, cls_id=61, pad_value=-2, n_bins=51, max_length=99, seed=0
-    )
+    return tokens.tokenise(data.X, list(data.obs_names), ids, cls_id=61, pad_value=-2, n_bins=51, max_length=99, seed=0)
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     corpora = [cells("one", 200), cells("two", 200)]
-    losses = pretraining.pretrain(corpora, PRETRAIN | {"steps": 150, "max_length": 30}, tmp_path, "cpu")
-    assert [step for step, _ in losses] == list(range(1, 151))
+    losses = pretraining.pretrain(corpora, PRETRAIN | {"steps": 60, "max_length": 30}, tmp_path, "cpu")
+    assert [step for step, _ in losses] == list(range(1, 61))
     values = np.array([loss for _, loss in losses])
-    assert values[-20:].mean() < 0.5 * values[:5].mean()
+    assert values[-10:].mean() < 0.6 * values[:5].mean()
     assert checkpoint.read(tmp_path).config.embsize == 8
 
 
@@ -245,14 +249,14 @@ def test_cls_is_asked_for_expressed_genes_and_for_any_gene_of_the_cells_own_corp
         np.concatenate([first.n_expressed, second.n_expressed]),
     )
     measured = [np.arange(30), np.arange(20, 60)]
-    asked = pretraining.questions(both, measured, 400, np.random.default_rng(0))
-    assert asked.shape == (6, 400)
+    asked = pretraining.questions(both, measured, 1000, np.random.default_rng(0))
+    assert asked.shape == (6, 1000)
     bins = np.take_along_axis(pretraining.dense(both, 63), asked, axis=1)
-    assert (bins[:, :200] > 0).all()
+    assert (bins[:, :500] > 0).all()
     for cell in range(6):
         genes = measured[cell // 3]
-        assert set(asked[cell, 200:]) == set(genes)
-        assert set(asked[cell, :200]) == set(genes[pretraining.dense(both, 63)[cell, genes] > 0])
+        assert set(asked[cell, 500:]) == set(genes)
+        assert set(asked[cell, :500]) == set(genes[pretraining.dense(both, 63)[cell, genes] > 0])
 
 
 def test_a_cell_without_genes_is_asked_for_any_gene() -> None:

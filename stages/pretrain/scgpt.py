@@ -31,9 +31,9 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
 
     At every step a part of each cell's values is masked and predicted from the outputs of the genes' own tokens; and
     the output of ``<cls>`` is asked for the values of some genes (upstream's MVC), which makes it an embedding of the
-    cell. Upstream's pretraining asks ``<cls>`` for the masked genes, all of them expressed. Here, as in upstream's
-    fine-tuning with ``include_zero_gene``, it is asked for any genes of the corpus, the unexpressed with value 0: from
-    few cells it learns more. What the encoder reads are expressed genes only, as in an embedding.
+    cell. Upstream's pretraining asks ``<cls>`` for the masked genes, all of them expressed. Here unexpressed genes are
+    asked for too, with value 0, as in upstream's fine-tuning with ``include_zero_gene``: from few cells that teaches
+    more. What the encoder reads are expressed genes only, as in an embedding.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
         Cells to train on, counts or log-normalised (the bins are the same), with gene symbols as ``var``'s index.
         Every corpus gives the same number of cells to every step.
     options
-        ``seed``, ``steps``, ``batch_size`` (cells), ``max_length`` (tokens a cell), ``asked_genes`` (of ``<cls>``, a
-        step and corpus), ``learning_rate`` (its peak), ``mask_ratio``, ``width``, ``n_layers``, ``n_heads``,
+        ``seed``, ``steps``, ``batch_size`` (cells), ``max_length`` (tokens a cell), ``asked_genes`` (of ``<cls>``,
+        for each cell), ``learning_rate`` (its peak), ``mask_ratio``, ``width``, ``n_layers``, ``n_heads``,
         ``n_bins``.
     folder
         Gets ``args.json``, ``vocab.json`` and ``best_model.pt``, in spite of its name the last step's weights.
@@ -156,8 +156,7 @@ def train(
             max_length=len(vocab),
             seed=options["seed"],
         )
-        asked = [rng.choice(ids, min(options["asked_genes"], len(ids)), replace=False) for ids in genes]
-        loss = batch_loss(model, whole, asked, vocab[PAD], options, rng, device)
+        loss = batch_loss(model, whole, genes, vocab[PAD], options, rng, device)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -170,7 +169,7 @@ def train(
 def batch_loss(
     model: TransformerModel,
     whole: tokens.Tokens,
-    asked: list[np.ndarray],
+    measured: list[np.ndarray],
     pad_id: int,
     options: dict[str, Any],
     rng: np.random.Generator,
@@ -182,8 +181,8 @@ def batch_loss(
     ----------
     whole
         The cells with all their genes, corpus after corpus.
-    asked
-        For each corpus the genes, as vocabulary ids, whose values ``<cls>`` has to tell.
+    measured
+        For each corpus its genes as vocabulary ids.
     """
     shown = sample(whole, options["max_length"], rng)
     ids, bins, padding = shown.pad(np.arange(len(shown)), pad_id, PAD_VALUE)  # (n_cells, longest)
@@ -197,13 +196,26 @@ def batch_loss(
     own = model.decoder(hidden[torch.from_numpy(masked).to(device)])["pred"]  # of masked genes only, to save time
     loss = squared_error(own, bins[masked], scale(options))
 
-    n_each = len(whole) // len(asked)
-    expression = dense(whole, model.encoder.embedding.num_embeddings)
-    for genes, cells in zip(asked, (slice(i, i + n_each) for i in range(0, len(whole), n_each)), strict=True):
-        questions = model.encoder(torch.from_numpy(genes).to(device)).expand(n_each, -1, -1)  # the same for each cell
-        answers = model.mvc_decoder(hidden[cells, 0], questions)["pred"]  # (n_each, n_asked)
-        loss = loss + squared_error(answers, expression[cells][:, genes], scale(options)) / len(asked)
-    return loss
+    asked = questions(whole, measured, options["asked_genes"], rng)  # (n_cells, n_asked)
+    truth = np.take_along_axis(dense(whole, model.encoder.embedding.num_embeddings), asked, axis=1)
+    answers = model.mvc_decoder(hidden[:, 0], model.encoder(torch.from_numpy(asked).to(device)))["pred"]
+    return loss + squared_error(answers, truth, scale(options))
+
+
+def questions(whole: tokens.Tokens, measured: list[np.ndarray], n_asked: int, rng: np.random.Generator) -> np.ndarray:
+    """Choose the genes whose values ``<cls>`` has to tell, shape (n_cells, n_asked), as vocabulary ids.
+
+    Half of them are genes that the cell expresses, else the best answer would foremost be how many it expresses; the
+    others are any genes that its corpus measures, because what was not measured is not 0.
+    """
+    n_each = len(whole) // len(measured)
+    asked = np.empty((len(whole), n_asked), dtype=np.int64)
+    for cell in range(len(whole)):
+        genes = measured[cell // n_each]
+        expressed = whole.ids[whole.starts[cell] + 1 : whole.starts[cell + 1]]
+        asked[cell, : n_asked // 2] = rng.choice(expressed if len(expressed) else genes, n_asked // 2)
+        asked[cell, n_asked // 2 :] = rng.choice(genes, n_asked - n_asked // 2)
+    return asked
 
 
 def sample(whole: tokens.Tokens, max_length: int, rng: np.random.Generator) -> tokens.Tokens:
