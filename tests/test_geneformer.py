@@ -123,6 +123,21 @@ def reference_tokens(row: np.ndarray, ids: list[str], entries: Dictionaries, max
 # --- tokens ---
 
 
+def test_the_geneformer_package_ranks_a_cell_the_same() -> None:
+    original = pytest.importorskip(
+        "geneformer.tokenizer",
+        reason="the optional geneformer package is absent; frozen vectors stand in for it",
+    )
+    counts, ids, entries, _ = upstream("v1")
+    ranked, _ = tokens.rank(counts, tokens.match(ids, entries), entries, 2048)
+    known = np.array([name in entries.medians for name in ids])
+    medians = np.array([entries.medians[name] for name in np.array(ids)[known]])
+    numbers = np.array([entries.tokens[name] for name in np.array(ids)[known]])
+    for row, ours in zip(counts.toarray().astype(float), ranked, strict=True):
+        theirs = original.tokenize_cell(row[known] / row.sum() * 10_000 / medians, numbers)[:2048]
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize(("rules", "max_length"), [("v1", 2048), ("v2", 4096), ("collapse", 4096)])
 def test_tokens_are_those_of_the_original_code(rules: str, max_length: int) -> None:
     counts, ids, entries, expected = upstream(rules)
