@@ -13,6 +13,7 @@ PICTURE = Path("plots/umap/covid/genept_w_minilm.png")
 def main() -> None:
     """Replace what is between the markers of README.md, and docs/figure_3_covid.png."""
     tables = [Path(f"metrics/{name}.md").read_text(encoding="utf-8").strip() for name in TABLES]
+    tables = [re.sub(r"^# ", "### ", table) for table in tables]
     block = "\n\n".join(["<!-- tables -->", *tables, "<!-- /tables -->"])
     readme = Path("README.md")
     text = readme.read_text(encoding="utf-8")
