@@ -222,7 +222,12 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
 def test_only_expressed_genes_are_masked_and_cls_and_padding_never(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor] = []
     encode = model._encode
-    monkeypatch.setattr(model, "_encode", lambda *inputs: seen.extend(inputs) or encode(*inputs))
+
+    def recorded(*inputs: torch.Tensor) -> torch.Tensor:
+        seen.extend(inputs)
+        return encode(*inputs)
+
+    monkeypatch.setattr(model, "_encode", recorded)
     batch = whole(n_cells=60)
     options = PRETRAIN | {"max_length": 20}
     pretraining.batch_loss(model, batch, [np.arange(30)], 60, options, np.random.default_rng(0), "cpu")
