@@ -8,6 +8,7 @@ from typing import Any
 from stages.errors import ParamsError, nearest
 
 PATH = Path("params.yaml")
+CAPTIONS = {"datasets": ("title", "note"), "models": ("title",)}
 
 
 def load(path: Path = PATH) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def load(path: Path = PATH) -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        params = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        params = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the top folder of the repository") from None
     except YAMLError as error:
@@ -47,3 +48,17 @@ def entry(params: dict[str, Any], section: str, name: str) -> dict[str, Any]:
     if not isinstance(known[name] or {}, dict):
         raise ParamsError(f"{PATH}: {section}.{name} must be a mapping, not {known[name]!r}")
     return known[name] or {}
+
+
+def captioned_entry(params: dict[str, Any], section: str, name: str) -> dict[str, Any]:
+    """Return an entry that has all that tables and pictures print: at the start of a pipeline, not at its end.
+
+    Raises
+    ------
+    ParamsError
+        As `entry`, and if the entry has no title, or that of a dataset no note.
+    """
+    found = entry(params, section, name)
+    if lacking := [key for key in CAPTIONS[section] if key not in found]:
+        raise ParamsError(f"{PATH}: {section}.{name} has no {lacking[0]}; tables and pictures print it")
+    return found

@@ -72,7 +72,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_params(**models: dict[str, Any]) -> None:
-    params = {"threads": 1, "device": "cpu", "datasets": {"blood": {}}, "models": models}
+    titled = {name: {"title": name} | entry for name, entry in models.items()}
+    params = {"threads": 1, "device": "cpu", "datasets": {"blood": {}}, "models": titled}
     Path("params.yaml").write_text(yaml.safe_dump(params))
 
 

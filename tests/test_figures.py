@@ -321,7 +321,7 @@ def project(tmp_path, monkeypatch):
         "seed": 0,
         "threads": 1,
         "datasets": {"tiny": {"title": "Tiny cells", "note": "made up"}},
-        "models": {"expression": {"title": "Expression"}, "good": {"title": "Good"}, "tuned": {}},
+        "models": {"expression": {"title": "Expression"}, "good": {"title": "Good"}, "tuned": {"title": "Tuned"}},
         "umap": OPTIONS,
     }
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
@@ -366,7 +366,7 @@ def test_caption_says_what_the_dataset_is_and_which_cells_are_drawn(project):
     text = caption(project, "tiny", 14, 60)
     assert "Dataset tiny (made up)" in text
     assert "14 of 60 cells that fine-tuning has not seen" in text
-    del project["datasets"]["tiny"]["note"]
+    project["datasets"]["tiny"]["note"] = ""
     assert "Dataset tiny, 60 cells." in caption(project, "tiny", 60, 60)
 
 

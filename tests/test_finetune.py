@@ -42,7 +42,15 @@ def cells(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one dataset, `blood`, an embedding of it, and entries for heads on it."""
     monkeypatch.chdir(tmp_path)
-    entry = {"head": "mlp", "width": 8, "epochs": 5, "batch_size": 16, "learning_rate": 0.01, "weight_decay": 0.1}
+    entry = {
+        "title": "A head",
+        "head": "mlp",
+        "width": 8,
+        "epochs": 5,
+        "batch_size": 16,
+        "learning_rate": 0.01,
+        "weight_decay": 0.1,
+    }
     change = {
         "datasets": {"blood": {"finetune": "phenotype"}},
         "models": {"base": {"title": "base"}, "tuned": entry, "logits": {**entry, "head": "linear"}},

@@ -450,15 +450,6 @@ def test_the_batch_changes_nothing(tmp_path: Path) -> None:
     np.testing.assert_allclose(backwards, one_by_one, rtol=0, atol=1e-6)
 
 
-@given(lengths=st.lists(st.integers(0, 30), max_size=40).map(np.array), budget=st.integers(1, 200))
-@settings(deadline=None)
-def test_batches_hold_every_cell_with_tokens_once_and_keep_to_the_budget(lengths: np.ndarray, budget: int) -> None:
-    found = list(network.batches(lengths.astype(int), budget))
-    rows = np.concatenate([np.empty(0, dtype=int), *found])
-    assert sorted(rows.tolist()) == np.flatnonzero(lengths).tolist()
-    assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= budget for batch in found)
-
-
 def test_safetensors_and_bin_give_the_same_network(tmp_path: Path) -> None:
     entries = small(V1)
     cells = random_cells(entries)
@@ -515,10 +506,10 @@ def test_other_broken_checkpoints_are_one_line(tmp_path: Path) -> None:
         checkpoint.load(tmp_path, 32)
     settings = json.loads(config.read_text())
     config.write_text(json.dumps({**settings, "num_attention_heads": 5}))
-    with pytest.raises(InputError, match=r"config\.json: not a usable BERT configuration"):
+    with pytest.raises(InputError, match=r"config\.json: hidden_size 16 cannot be divided into 5 heads"):
         checkpoint.load(tmp_path, 32)
     config.write_text(json.dumps({**settings, "model_type": "gpt2"}))
-    with pytest.raises(InputError, match="not the configuration of a BERT"):
+    with pytest.raises(InputError, match="model_type is 'gpt2'; only a 'bert' can be read"):
         checkpoint.load(tmp_path, 32)
     config.write_text("{")
     with pytest.raises(InputError, match=r"config\.json: not readable as JSON"):

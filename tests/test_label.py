@@ -64,7 +64,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pristine: Path) -> Path:
-    """A project with the smallest possible entry: title, source and obs."""
+    """A project with the smallest possible entry: title, note, source and obs."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / RAW).parent.mkdir(parents=True)
     shutil.copy(pristine, RAW)
@@ -77,6 +77,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pristine: Path) -> 
 def write_params(**changes: Any) -> None:
     content = {
         "title": "Mine",
+        "note": "",
         "source": {"kind": "local", "files": {"raw.h5ad": {"path": "mine.h5ad"}}},
         "obs": {"cell_type": "celltype", "patient": "donor", "phenotype": "condition"},
         **changes,
@@ -167,7 +168,7 @@ def assert_refused(*texts: str, exit_code: int = 1) -> None:
 # What comes out.
 
 
-def test_own_data_need_title_source_and_obs_only(project: Path, pristine: Path) -> None:
+def test_own_data_need_title_note_source_and_obs_only(project: Path, pristine: Path) -> None:
     cells, rest, report = run()
     original = anndata.read_h5ad(pristine)
     assert isinstance(cells.X, sp.csr_matrix)
@@ -453,6 +454,7 @@ def test_declared_logarithms_that_are_too_large_are_refused(project: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
+        ({"note": None}, "datasets.mine has no note"),
         ({"obs": None}, "needs `obs:`"),
         ({"obs": {"celltype": "celltype"}}, "unknown key 'celltype'; did you mean 'cell_type'?"),
         ({"subste": {"n_cells": 3}}, "unknown key 'subste'; did you mean 'subset'?"),

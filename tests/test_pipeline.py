@@ -36,6 +36,7 @@ def symbols() -> list[str]:
 def dataset(name: str) -> dict:
     return {
         "title": name,
+        "note": "made up",
         "source": {"kind": "local", "files": {"raw.h5ad": {"path": f"inputs/{name}.h5ad"}}},
         "obs": {"cell_type": "kind", "patient": "donor", "phenotype": "condition"},
         "subset": {"n_cells": 120, "by": "patient", "seed": 0},

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from stages.embed.geneformer import embed
 from stages.errors import InputError, ParamsError
-from stages.geneformer import dictionaries, network
+from stages.geneformer import dictionaries
 from stages.pretrain import geneformer
 
 OPTIONS: dict[str, Any] = {
@@ -125,7 +125,7 @@ def test_the_loss_is_that_of_the_whole_head_over_padded_cells() -> None:
     masked, mask, labels = (torch.zeros((5, 12), dtype=torch.long) for _ in range(3))
     labels -= 100  # what transformers leaves out of the loss
     for part, rows in zip(parts, ([0, 1, 2], [3, 4]), strict=True):
-        original, real = network.pad(part)
+        original, real = geneformer.pad(part)
         changed, chosen = geneformer.mask_genes(original, real, 0.4, 42, generator)
         length = original.shape[1]
         masked[rows, :length], mask[rows, :length] = changed, real

@@ -28,6 +28,7 @@ from hypothesis.extra import numpy as hnp
 from stages import files
 from stages.embed import scgpt as engine
 from stages.errors import InputError, ParamsError
+from stages.networks import transformer
 from stages.scgpt import checkpoint, network, tokens, torchtext_stand_in, upstream
 from stages.scgpt.tokens import Tokens
 
@@ -277,16 +278,9 @@ def test_embedding_does_not_depend_on_the_batches(
 ) -> None:
     loaded, sequences = checkpoint.read(saved), random_tokens(40)
     expected = network.embed(loaded, sequences)
-    monkeypatch.setitem(network.TOKENS_PER_BATCH, "cpu", tokens_per_batch)
+    monkeypatch.setitem(transformer.TOKENS_PER_BATCH, "cpu", tokens_per_batch)
     np.testing.assert_allclose(network.embed(loaded, sequences), expected, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-6)
-
-
-@given(lengths=hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(1, 50)), budget=st.integers(1, 300))
-def test_batches_hold_every_cell_once_within_the_budget(lengths: np.ndarray, budget: int) -> None:
-    parts = list(network.batches(lengths, budget))
-    assert sorted(np.concatenate(parts).tolist()) == list(range(len(lengths)))
-    assert all(len(part) == 1 or lengths[part].max() * len(part) <= budget for part in parts)
 
 
 # --- checkpoints

@@ -32,7 +32,7 @@ def main(params: dict[str, Any], dataset: str, model: str) -> None:
     Example: python -m stages.embed covid genept_w_minilm
     """
     parameters.entry(params, "datasets", dataset)
-    options = parameters.entry(params, "models", model)
+    options = parameters.captioned_entry(params, "models", model)
     embed = load_engine(model, options)
 
     from stages import cells, embeddings

@@ -48,13 +48,13 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     seen = coverage(cells, genes.has_token)
     model = checkpoint.load(folder, vocabulary_size=len(entries.tokens))
     counts = sparse.csr_matrix(cells.X)
-    max_length = model.config.max_position_embeddings
+    max_length = len(model.positions)
     sequences, n_truncated = tokens.rank(counts, genes, entries, max_length)
     matrix = network.embed(model, sequences, n_framing=int(entries.version == "V2"), device=resolve(device))
     notes = {
         "version": entries.version,
         "max_length": max_length,
-        "layer": model.config.num_hidden_layers - 1,
+        "layer": len(model.transformer.layers),
         **seen,
         "n_cells_truncated": n_truncated,
         "mean_length": round(float(np.mean([len(sequence) for sequence in sequences])), 2),

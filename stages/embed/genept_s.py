@@ -10,9 +10,9 @@ import numpy as np
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from stages.encoder import TextEncoder
 from stages.errors import ParamsError
 from stages.expression import coverage
+from stages.networks.text import TextEncoder
 
 PROMPT = "A cell with genes ranked by expression: "
 MAX_SYMBOLS = 1000

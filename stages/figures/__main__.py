@@ -62,7 +62,7 @@ def panel(params: dict[str, Any], dataset: str, model: str, above: str) -> None:
     import numpy as np
 
     obs, drawn = chosen_cells(params, dataset, model)
-    upper_title = title(parameters.entry(params, "models", above), above)
+    upper_title = parameters.entry(params, "models", above)["title"]
     upper_path = coordinates_path(dataset, above)
     upper = np.load(upper_path, allow_pickle=False)
     if len(upper) != len(obs):
@@ -71,7 +71,7 @@ def panel(params: dict[str, Any], dataset: str, model: str, above: str) -> None:
             f"`python -m stages.figures baseline {dataset} {above}` makes it anew"
         )
     lower = lay_out(params, dataset, model, list(obs.index), drawn)
-    lower_title = title(parameters.entry(params, "models", model), model)
+    lower_title = parameters.entry(params, "models", model)["title"]
 
     from stages.figures import panels
 
@@ -79,7 +79,7 @@ def panel(params: dict[str, Any], dataset: str, model: str, above: str) -> None:
         [panels.Row(upper_title, upper[drawn]), panels.Row(lower_title, lower[drawn])],
         obs,
         drawn,
-        title(parameters.entry(params, "datasets", dataset), dataset),
+        parameters.entry(params, "datasets", dataset)["title"],
         caption(params, dataset, len(drawn), len(obs)),
     )
     picture = PICTURES / dataset / f"{model}.png"
@@ -156,14 +156,9 @@ def coordinates_path(dataset: str, model: str) -> Path:
     return cells.DATA / dataset / "umap" / f"{model}.npy"
 
 
-def title(entry: dict[str, Any], name: str) -> str:
-    """Return the title of a dataset or model; its name if it has none."""
-    return str(entry.get("title") or name)
-
-
 def caption(params: dict[str, Any], dataset: str, n_drawn: int, n_cells: int) -> str:
     """Say what a picture shows."""
-    note = parameters.entry(params, "datasets", dataset).get("note")
+    note = parameters.entry(params, "datasets", dataset)["note"]
     umap = options(params)
     drawn = f"{n_drawn:,} cells"
     if n_drawn < n_cells:

@@ -33,7 +33,7 @@ def main(params: dict[str, Any], dataset: str, model: str, base: str) -> None:
     from stages.evaluate import choices, splits
     from stages.finetune import head, task, training
 
-    options = head.read_choices(parameters.entry(params, "models", model), model)
+    options = head.read_choices(parameters.captioned_entry(params, "models", model), model)
     for section, name in (("datasets", dataset), ("models", base)):
         parameters.entry(params, section, name)
     seed, splitting, unknown = choices.read_seed(params), choices.read_split(params), choices.read_unknown(params)

@@ -32,7 +32,7 @@ def main(params: dict[str, Any], dataset: str) -> None:
             metrics/verification/DATASET.json     what was found, renamed and dropped, and how many cells of each label
     Example: python -m stages.label covid
     """
-    entry = entries.parse(dataset, parameters.entry(params, "datasets", dataset))
+    entry = entries.parse(dataset, parameters.captioned_entry(params, "datasets", dataset))
     min_class_size = entries.whole(
         "params.yaml: label.min_class_size", (params.get("label") or {}).get("min_class_size")
     )

@@ -16,7 +16,7 @@ from scipy import sparse
 from stages.cli import progress
 from stages.device import resolve
 from stages.errors import InputError, ParamsError
-from stages.geneformer import dictionaries, network, tokens
+from stages.geneformer import dictionaries, tokens
 from stages.geneformer.dictionaries import MASK, PAD, Dictionaries
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def batch_loss(
     """
     hidden, genes = [], []
     for part in parts:
-        original, mask = network.pad(part)  # (B, L)
+        original, mask = pad(part)  # (B, L)
         masked, chosen = mask_genes(original, mask, ratio, model.config.vocab_size, generator)
         output = model.bert(input_ids=masked.to(device), attention_mask=mask.to(device)).last_hidden_state  # (B, L, H)
         hidden.append(output[chosen.to(device)])
@@ -218,6 +218,20 @@ def batch_loss(
     logits = model.cls(torch.cat(hidden))  # (n_masked, n_tokens)
     total = torch.nn.functional.cross_entropy(logits, torch.cat(genes).to(device), reduction="sum")
     return total / max(1, len(logits))
+
+
+def pad(sequences: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stack sequences of unequal length.
+
+    Returns
+    -------
+    Tokens, filled up with 0, and a mask that is 1 at real tokens; both int64 of shape (n_sequences, longest).
+    """
+    lengths = np.array([len(sequence) for sequence in sequences])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    tokens = np.zeros(mask.shape, dtype=np.int64)
+    tokens[mask] = np.concatenate(sequences)
+    return torch.from_numpy(tokens), torch.from_numpy(mask.astype(np.int64))
 
 
 def mask_genes(

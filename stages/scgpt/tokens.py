@@ -46,14 +46,19 @@ class Tokens:
         """Tokens of each cell, ``<cls>`` included; shape (n_cells,)."""
         return np.diff(self.starts)
 
+    def of(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ids and values of some cells, cell after cell."""
+        lengths = self.lengths[cells]
+        places = np.arange(lengths.sum()) + np.repeat(self.starts[cells] - np.cumsum(lengths) + lengths, lengths)
+        return self.ids[places], self.values[places]
+
     def pad(self, cells: np.ndarray, pad_id: int, pad_value: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return ids and values (int64) and the mask of padding of some cells, each of shape (len(cells), longest)."""
         lengths = self.lengths[cells]
         real = np.arange(lengths.max(initial=1)) < lengths[:, None]
         ids = np.full(real.shape, pad_id, dtype=np.int64)
         values = np.full(real.shape, pad_value, dtype=np.int64)
-        flat = np.concatenate([np.arange(self.starts[cell], self.starts[cell + 1]) for cell in cells])
-        ids[real], values[real] = self.ids[flat], self.values[flat]
+        ids[real], values[real] = self.of(cells)
         return ids, values, ~real
 
 

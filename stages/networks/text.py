@@ -6,24 +6,24 @@ numbers are those of the sentence-transformers package, which is not needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 
 from stages import device as devices
 from stages import files
 from stages.cli import progress
 from stages.errors import InputError
+from stages.networks import bert, transformer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers.models.bert.modeling_bert import BertModel
 
 CHUNK = 8192  # texts tokenised and sorted at a time; bounds the memory
-TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}  # on two cores 2,048 was fastest, for names and for sentences
 
 
 class Encoded(NamedTuple):
@@ -60,10 +60,9 @@ class TextEncoder:
         self.device = devices.resolve(device)
         self.max_length = max_length
         self.tokenizer = load_tokenizer(folder / "tokenizer.json", max_length)
-        network: Any = load_network(folder)  # Any, because transformers' decorators hide the type of `to`
-        self.network = network.to(self.device)
-        self.n_dimensions: int = self.network.config.hidden_size
-        positions = self.network.config.max_position_embeddings
+        self.network = bert.read(folder).to(self.device)
+        self.n_dimensions: int = self.network.words.shape[1]
+        positions = len(self.network.positions)
         if max_length > positions:
             raise InputError(f"{folder}: the encoder has {positions} positions, fewer than max_length {max_length}")
 
@@ -83,44 +82,18 @@ class TextEncoder:
         encodings = self.tokenizer.encode_batch(texts)
         lengths = np.array([len(encoding.ids) for encoding in encodings])
         vectors = np.empty((len(texts), self.n_dimensions), dtype=np.float32)
-        for batch in progress(list(batches(lengths, TOKENS_PER_BATCH[self.device])), label, unit="batch"):
-            vectors[batch] = self._forward([encodings[i].ids for i in batch])
+        batches = list(transformer.batches(lengths, transformer.TOKENS_PER_BATCH[self.device]))
+        with torch.inference_mode():
+            for batch in progress(batches, label, unit="batch"):
+                hidden = self.network.hidden([encodings[i].ids for i in batch], lengths[batch])
+                mean = transformer.means(hidden, lengths[batch])
+                vectors[batch] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
         return Encoded(
             vectors,
             lengths,
             np.array([max(end for _, end in encoding.offsets) for encoding in encodings]),
             np.array([len(encoding.overflowing) > 0 for encoding in encodings]),
         )
-
-    def _forward(self, token_ids: list[list[int]]) -> np.ndarray:
-        import torch
-
-        width = max(map(len, token_ids))
-        ids = np.zeros((len(token_ids), width), dtype=np.int64)
-        mask = np.zeros((len(token_ids), width), dtype=np.int64)
-        for row, tokens in enumerate(token_ids):
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        attended = torch.from_numpy(mask).to(self.device)
-        with torch.inference_mode():
-            # (n_texts, width, n_dimensions)
-            hidden = self.network(torch.from_numpy(ids).to(self.device), attended).last_hidden_state
-            weights = attended.unsqueeze(-1).to(hidden.dtype)
-            mean = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-            return torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
-
-
-def batches(lengths: np.ndarray, tokens_per_batch: int) -> Iterator[np.ndarray]:
-    """Group texts of similar length: yield index arrays such that texts x longest text is within the budget.
-
-    A text longer than the budget is a batch of its own.
-    """
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, tokens_per_batch // int(lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
 
 
 def load_tokenizer(path: Path, max_length: int) -> Tokenizer:
@@ -135,44 +108,3 @@ def load_tokenizer(path: Path, max_length: int) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
     return tokenizer
-
-
-def load_network(folder: Path) -> BertModel:
-    """Read ``config.json`` and ``model.safetensors`` as float32, without the pooling layer, which has no part in it.
-
-    Raises
-    ------
-    InputError
-        If the network is not a BERT, or weights are missing, misshapen or damaged.
-    """
-    import torch
-    from safetensors import SafetensorError
-    from transformers.models.bert.modeling_bert import BertModel
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    (folder / "model.safetensors").stat()
-    kind = files.read_json(folder / "config.json").get("model_type")
-    if kind != "bert":
-        raise InputError(f"{folder / 'config.json'}: model_type is {kind!r}; only 'bert' encoders can be read")
-    try:
-        loaded: Any = BertModel.from_pretrained(
-            folder,
-            add_pooling_layer=False,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-    except SafetensorError as error:
-        raise InputError(f"{folder / 'model.safetensors'}: damaged ({error}); fetch it again") from None
-    network, report = loaded
-    wrong = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    if wrong:
-        raise InputError(
-            f"{folder / 'model.safetensors'}: {len(wrong)} weights of the network in config.json are missing or have "
-            f"another shape, the first is {wrong[0]}"
-        )
-    return network.eval()

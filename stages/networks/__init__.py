@@ -1,0 +1,1 @@
+"""Transformer encoders without padding: the layers, BERT, and the sentence encoder built on it."""

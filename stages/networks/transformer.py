@@ -1,0 +1,156 @@
+"""A transformer encoder over sequences of unequal length that lie end to end, without padding.
+
+Layers are normalised after each half ("post-norm"), as in BERT, so in MiniLM and Geneformer, and in scGPT. What works
+on single tokens runs over all tokens of a batch at once; attention runs over the sequences of one length at a time.
+Nothing is computed for padding, no mask is needed, and what a sequence gives does not depend on its neighbours, beyond
+the rounding of matrix products of another size.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+#: Tokens in a batch: enough to keep the processor busy, few enough for its cache. On two cores 2,048 was fastest.
+TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 131072}
+
+
+class Layer(NamedTuple):
+    """The weights of one layer, as ``torch.nn.functional.linear`` takes them."""
+
+    in_weight: torch.Tensor  # (3 * width, width): queries, keys, values
+    in_bias: torch.Tensor
+    out_weight: torch.Tensor  # (width, width)
+    out_bias: torch.Tensor
+    norm1_weight: torch.Tensor  # (width,)
+    norm1_bias: torch.Tensor
+    up_weight: torch.Tensor  # (n_hidden, width)
+    up_bias: torch.Tensor
+    down_weight: torch.Tensor  # (width, n_hidden)
+    down_bias: torch.Tensor
+    norm2_weight: torch.Tensor
+    norm2_bias: torch.Tensor
+
+
+class Transformer(NamedTuple):
+    """Layers and what they share."""
+
+    layers: tuple[Layer, ...]
+    n_heads: int
+    activation: Callable[[torch.Tensor], torch.Tensor]
+    epsilon: float  # of the norms
+
+    def to(self, device: str) -> Transformer:
+        """Return it with its weights on another device."""
+        layers = tuple(Layer(*(weight.to(device) for weight in layer)) for layer in self.layers)
+        return self._replace(layers=layers)
+
+
+def batches(lengths: np.ndarray, tokens_per_batch: int) -> Iterator[np.ndarray]:
+    """Cut sequences into batches, longest first; yields their indices.
+
+    A batch holds at most `tokens_per_batch` tokens, or one sequence. Sequences of length 0 are in none.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    ends = np.cumsum(lengths[order])
+    start = 0
+    while start < len(order):
+        before = ends[start] - lengths[order[start]]
+        stop = max(start + 1, int(np.searchsorted(ends, before + tokens_per_batch, side="right")))
+        yield order[start:stop]
+        start = stop
+
+
+def encode(network: Transformer, x: torch.Tensor, lengths: np.ndarray, *, first_only: bool = False) -> torch.Tensor:
+    """Run the layers.
+
+    Parameters
+    ----------
+    x
+        Embedded tokens, sequence after sequence, shape (n_tokens, width).
+    lengths
+        Tokens of each sequence, shape (n_sequences,). Equal lengths should be neighbours.
+    first_only
+        Return every sequence's first token only, which spares most of the last layer.
+
+    Returns
+    -------
+    Shape (n_tokens, width), or (n_sequences, width) with `first_only`.
+    """
+    for layer in network.layers[: -1 if first_only else None]:
+        projected = F.linear(x, layer.in_weight, layer.in_bias)  # (n_tokens, 3 * width)
+        x = _after_attention(network, layer, x, _attention(projected, lengths, network.n_heads))
+    if first_only and network.layers:
+        layer, width = network.layers[-1], x.shape[1]
+        firsts = x[torch.from_numpy(np.cumsum(lengths) - lengths).to(x.device)]
+        queries = F.linear(firsts, layer.in_weight[:width], layer.in_bias[:width])
+        seen = F.linear(x, layer.in_weight[width:], layer.in_bias[width:])
+        x = _after_attention(network, layer, firsts, _attention_of_firsts(queries, seen, lengths, network.n_heads))
+    return x
+
+
+def means(x: torch.Tensor, lengths: np.ndarray, n_framing: int = 0) -> torch.Tensor:
+    """Average every sequence's tokens, but for `n_framing` at either end; shape (n_sequences, width)."""
+    return torch.cat(
+        [
+            x[run.tokens].unflatten(0, (-1, run.length))[:, n_framing : run.length - n_framing].mean(1)
+            for run in runs(lengths)
+        ]
+    )
+
+
+class Run(NamedTuple):
+    """Neighbouring sequences of one length, and where they and their tokens are."""
+
+    length: int
+    sequences: slice
+    tokens: slice
+
+
+def runs(lengths: np.ndarray) -> list[Run]:
+    """Find the runs of sequences of one length."""
+    borders = [0, *(np.flatnonzero(np.diff(lengths)) + 1).tolist(), len(lengths)]
+    found, token = [], 0
+    for start, stop in itertools.pairwise(borders):
+        length = int(lengths[start])
+        found.append(Run(length, slice(start, stop), slice(token, token + (stop - start) * length)))
+        token = found[-1].tokens.stop
+    return found
+
+
+def _attention(projected: torch.Tensor, lengths: np.ndarray, n_heads: int) -> torch.Tensor:
+    """Attend within sequences: queries, keys and values side by side in, (n_tokens, width) out."""
+    attended = projected.new_empty(len(projected), projected.shape[1] // 3)
+    for run in runs(lengths):
+        # (n_sequences, length, 3, n_heads, head) -> three times (n_sequences, n_heads, length, head)
+        q, k, v = (
+            projected[run.tokens].unflatten(0, (-1, run.length)).unflatten(2, (3, n_heads, -1)).permute(2, 0, 3, 1, 4)
+        )
+        attended[run.tokens] = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).flatten(0, 1)
+    return attended
+
+
+def _attention_of_firsts(queries: torch.Tensor, seen: torch.Tensor, lengths: np.ndarray, n_heads: int) -> torch.Tensor:
+    """As `_attention`, for one query a sequence: (n_sequences, width) and keys and values side by side in."""
+    attended = torch.empty_like(queries)
+    for run in runs(lengths):
+        q = queries[run.sequences].unflatten(1, (n_heads, 1, -1))
+        k, v = seen[run.tokens].unflatten(0, (-1, run.length)).unflatten(2, (2, n_heads, -1)).permute(2, 0, 3, 1, 4)
+        attended[run.sequences] = F.scaled_dot_product_attention(q, k, v).flatten(1)
+    return attended
+
+
+def _after_attention(network: Transformer, layer: Layer, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+    """Do the rest of a layer: project, add, norm; feed forward, add, norm."""
+    width = x.shape[1:]
+    x = F.linear(attended, layer.out_weight, layer.out_bias).add_(x)
+    x = F.layer_norm(x, width, layer.norm1_weight, layer.norm1_bias, network.epsilon)
+    hidden = network.activation(F.linear(x, layer.up_weight, layer.up_bias))
+    x = F.linear(hidden, layer.down_weight, layer.down_bias).add_(x)
+    return F.layer_norm(x, width, layer.norm2_weight, layer.norm2_bias, network.epsilon)
