@@ -80,3 +80,8 @@ def progress(iterable: Any, label: str, total: int | None = None, unit: str = "i
     from tqdm import tqdm
 
     return tqdm(iterable, desc=label, total=total, unit=unit, disable=not sys.stderr.isatty(), leave=False)
+
+
+def progress_bar(label: str, total: int, unit: str = "it") -> Any:
+    """Return a progress bar to update by hand, on a terminal only."""
+    return progress(None, label, total, unit)

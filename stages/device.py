@@ -28,3 +28,30 @@ def resolve(device: str) -> str:
     if device == "cuda":
         raise ParamsError("params.yaml: device is cuda, but torch sees no GPU here; set it to auto or cpu")
     return "cpu"
+
+
+def workers(device: str) -> list[str]:
+    """Return the devices of torch to compute on: every GPU that torch sees, or the processor.
+
+    ``CUDA_VISIBLE_DEVICES`` limits the GPUs.
+
+    Raises
+    ------
+    ParamsError
+        As `resolve`.
+    """
+    if resolve(device) == "cpu":
+        return ["cpu"]
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def describe(devices: list[str]) -> str:
+    """Say what `workers` returned: ``cpu``, or the GPUs by number and name."""
+    if devices == ["cpu"]:
+        return "cpu"
+    import torch
+
+    names = [torch.cuda.get_device_name(device) for device in devices]
+    return ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))

@@ -443,10 +443,12 @@ def test_the_batch_changes_nothing(tmp_path: Path) -> None:
     cells = random_cells(entries, n_cells=25)
     matched = tokens.match(cells.var["ensembl_id"].tolist(), entries)
     sequences, _ = tokens.rank(cells.X, matched, entries, 20)
-    one_by_one = network.embed(model, sequences, 1, "cpu", tokens_per_batch=1)
+    one_by_one = network.embed(model, sequences, 1, tokens_per_batch=1)
     for budget in (40, 100, 100_000):
-        np.testing.assert_allclose(network.embed(model, sequences, 1, "cpu", budget), one_by_one, rtol=0, atol=1e-6)
-    backwards = network.embed(model, sequences[::-1], 1, "cpu")[::-1]
+        np.testing.assert_allclose(
+            network.embed(model, sequences, 1, tokens_per_batch=budget), one_by_one, rtol=0, atol=1e-6
+        )
+    backwards = network.embed(model, sequences[::-1], 1)[::-1]
     np.testing.assert_allclose(backwards, one_by_one, rtol=0, atol=1e-6)
 
 
@@ -531,6 +533,7 @@ def test_notes_say_what_the_model_did_not_see(tmp_path: Path) -> None:
     assert matrix.shape == (12, 16)
     assert notes == {
         "version": "V2",
+        "device": "cpu",
         "max_length": 20,
         "layer": 2,
         "n_genes": 33,

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,8 +29,7 @@ from hypothesis.extra import numpy as hnp
 from stages import files
 from stages.embed import scgpt as engine
 from stages.errors import InputError, ParamsError
-from stages.networks import transformer
-from stages.scgpt import checkpoint, network, tokens, torchtext_stand_in, upstream
+from stages.scgpt import binning, checkpoint, network, tokens, torchtext_stand_in, upstream
 from stages.scgpt.tokens import Tokens
 
 FIXTURES = Path(__file__).parent / "fixtures" / "scgpt"
@@ -120,23 +120,30 @@ def reference_bins(values: np.ndarray, uniforms: np.ndarray, n_bins: int) -> np.
     return np.ceil(uniforms * (right - left) + left)
 
 
+def cut(values: np.ndarray, uniforms: np.ndarray, n_bins: int, drawn: bool = True) -> np.ndarray:
+    bins = np.empty(len(values), dtype=np.float32)
+    binning.cut(values.astype(np.float32), uniforms, np.linspace(0, 1, n_bins - 1), drawn, bins)
+    return bins
+
+
 @settings(deadline=None)
 @given(data=st.data(), n_bins=st.sampled_from([3, 5, 51, 100]), n=st.integers(1, 300))
 def test_bins_equal_quantile_and_digitize_to_the_bit(data: st.DataObject, n_bins: int, n: int) -> None:
     numbers = data.draw(st.sampled_from([st.integers(1, 4), st.integers(1, 10_000), st.floats(2**-10, 12, width=32)]))
     values = data.draw(hnp.arrays(np.float32, n, elements=numbers))
     uniforms = np.random.default_rng(data.draw(st.integers(0, 99))).random(n)
-    found = tokens.binned(values, uniforms, n_bins)
+    found = cut(values, uniforms, n_bins)
     np.testing.assert_array_equal(found, reference_bins(values, uniforms, n_bins))
     assert found.min() >= 1 and found.max() <= n_bins - 1
 
 
+@settings(deadline=None)
 @given(
     values=hnp.arrays(np.float32, st.integers(1, 200), elements=st.floats(2**-10, 1e4, width=32)), n=st.integers(2, 60)
 )
 def test_quantiles_of_sorted_values_equal_numpys_to_the_bit(values: np.ndarray, n: int) -> None:
     expected = np.quantile(values, np.linspace(0, 1, n))
-    np.testing.assert_array_equal(tokens.quantiles(np.sort(values), n), expected)
+    np.testing.assert_array_equal(binning.quantiles(np.sort(values), np.linspace(0, 1, n)), expected)
 
 
 def test_bins_replay_upstreams_draws_for_real_cells(golden: dict[str, np.ndarray]) -> None:
@@ -145,17 +152,19 @@ def test_bins_replay_upstreams_draws_for_real_cells(golden: dict[str, np.ndarray
         generator.random_sample(n_cells_between)
         expressed = golden["counts"][cell] > 0
         values = golden["counts"][cell][expressed].astype(np.float32)
-        bins = tokens.binned(values, generator.random_sample(len(values)), 51)
+        bins = cut(values, generator.random_sample(len(values)), 51)
         by_gene = dict(zip(golden["gene_ids"][expressed], bins, strict=True))
         length = golden["drawn_lengths"][cell]
         recorded = golden["drawn_values"][cell, 1:length]
         assert [by_gene[gene] for gene in golden["drawn_ids"][cell, 1:length]] == recorded.tolist()
 
 
-def tokenise(data: anndata.AnnData, gene_ids: np.ndarray, max_length: int = 1200, seed: int = 0) -> Tokens:
-    return tokens.tokenise(
-        data.X, list(data.obs_names), gene_ids, cls_id=99, pad_value=-2, n_bins=51, max_length=max_length, seed=seed
-    )
+def tokenise(
+    data: anndata.AnnData, gene_ids: np.ndarray, max_length: int = 1200, seed: int = 0, drawn: bool = True
+) -> Tokens:
+    special = {"cls_id": 99, "pad_value": -2, "n_bins": 51}
+    cells = list(data.obs_names)
+    return tokens.tokenise(data.X, cells, gene_ids, max_length=max_length, seed=seed, drawn=drawn, **special)
 
 
 def cell_tokens(sequences: Tokens, cell: int) -> dict[int, int]:
@@ -215,13 +224,63 @@ def test_a_long_cell_keeps_cls_and_a_subset_binned_over_all_its_genes() -> None:
         assert kept.items() <= cell_tokens(whole, cell).items()
 
 
+def cells_of_ones(n_cells: int, n_genes: int) -> anndata.AnnData:
+    x = sp.csr_matrix(np.ones((n_cells, n_genes), dtype=np.float32))
+    return anndata.AnnData(x, pd.DataFrame(index=[f"cell{i}" for i in range(n_cells)]))
+
+
 def test_every_gene_of_a_long_cell_is_equally_likely_to_be_kept() -> None:
-    genes, values = np.arange(30), np.ones(30, dtype=np.float32)
-    kept = np.zeros(30)
-    for cell in range(2000):
-        kept[tokens.draw(genes, values, tokens.generator(0, f"cell{cell}"), 51, 11)[0]] += 1
+    sequences = tokenise(cells_of_ones(2000, 30), np.arange(30), max_length=11)
+    kept = np.bincount(sequences.ids[sequences.ids != 99], minlength=30)
     assert kept.sum() == 2000 * 10
     assert np.abs(kept / 2000 - 1 / 3).max() < 0.05  # standard deviation 0.0105
+
+
+def test_draws_are_uniform_over_the_bins_as_upstreams_and_independent_between_genes() -> None:
+    """Values that are all equal can be in any bin; upstream draws each from 1 to 50 alike."""
+    sequences = tokenise(cells_of_ones(2000, 20), np.arange(20))
+    bins = sequences.values.reshape(2000, 21)[:, 1:]
+    for gene in range(20):
+        assert scipy.stats.chisquare(np.bincount(bins[:, gene].astype(int), minlength=51)[1:]).pvalue > 1e-4
+    correlations = np.corrcoef(bins.T)[np.triu_indices(20, 1)]
+    assert np.abs(correlations).max() < 0.1  # standard deviation 0.022
+    assert abs(np.corrcoef(bins[:-1].ravel(), bins[1:].ravel())[0, 1]) < 0.02  # of neighbouring cells; 0.005
+
+
+def test_draws_belong_to_the_gene_not_to_its_column() -> None:
+    data = counts()
+    order = np.random.default_rng(1).permutation(60)
+    expected, found = tokenise(data, np.arange(60), 15), tokenise(data[:, order].copy(), order, 15)
+    for cell in range(len(expected)):
+        assert cell_tokens(found, cell) == cell_tokens(expected, cell)
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_threads_and_their_portions_change_nothing(monkeypatch: pytest.MonkeyPatch, threads: str) -> None:
+    expected = tokenise(counts(40), np.arange(60), 25)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    monkeypatch.setattr(tokens, "CELLS_AT_ONCE", 3)
+    found = tokenise(counts(40), np.arange(60), 25)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+COUNTS = hnp.arrays(np.float32, st.integers(1, 80), elements=st.integers(1, 6))
+
+
+@settings(deadline=None)
+@given(values=COUNTS, n_bins=st.sampled_from([3, 5, 51]))
+def test_the_expected_bin_is_the_middle_of_those_that_can_be_drawn(values: np.ndarray, n_bins: int) -> None:
+    found = cut(values, np.zeros(len(values)), n_bins, drawn=False)
+    highest, lowest = (cut(values, np.full(len(values), share), n_bins) for share in (0.0, 1 - 1e-9))
+    np.testing.assert_array_equal(found, (highest + lowest) / 2)
+
+
+def test_expected_bins_need_no_seed_where_no_cell_is_too_long() -> None:
+    data = counts()
+    first, second = (tokenise(data, np.arange(60), seed=seed, drawn=False) for seed in (0, 1))
+    np.testing.assert_array_equal(first.values, second.values)
+    assert (first.values % 1 == 0.5).any()
 
 
 def test_log_normalised_values_give_the_bins_of_the_counts() -> None:
@@ -247,7 +306,7 @@ def test_native_equals_the_network_of_the_scgpt_package(saved: Path) -> None:
     sequences = random_tokens(30)
     ids, values, padding = (torch.from_numpy(a) for a in sequences.pad(np.arange(30), vocab["<pad>"], -2))
     with torch.no_grad():
-        expected = model._encode(ids, values.float(), padding)[:, 0].numpy()
+        expected = model._encode(ids, values, padding)[:, 0].numpy()
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     loaded = checkpoint.read(saved)
     assert np.std(expected, axis=0).min() > 1e-3  # the cells differ by far more than the tolerance
@@ -273,13 +332,11 @@ def test_native_equals_embed_data_of_the_scgpt_package(saved: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("tokens_per_batch", [1, 100, 10_000])
-def test_embedding_does_not_depend_on_the_batches(
-    saved: Path, monkeypatch: pytest.MonkeyPatch, tokens_per_batch: int
-) -> None:
+def test_embedding_does_not_depend_on_the_batches(saved: Path, tokens_per_batch: int) -> None:
     loaded, sequences = checkpoint.read(saved), random_tokens(40)
     expected = network.embed(loaded, sequences)
-    monkeypatch.setitem(transformer.TOKENS_PER_BATCH, "cpu", tokens_per_batch)
-    np.testing.assert_allclose(network.embed(loaded, sequences), expected, atol=1e-6)
+    found = network.embed(loaded, sequences, tokens_per_batch=tokens_per_batch)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-6)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from stages import files
 from stages.errors import InputError
+from stages.networks import batching
 from stages.networks import text as encoder
-from stages.networks import transformer
 from tests import helpers
 
 TEXTS = [
@@ -74,7 +74,7 @@ def test_vectors_depend_neither_on_batches_nor_on_the_order_of_texts(
     reader = encoder.TextEncoder(folder, "cpu")
     expected = reader.encode(texts)
     order = np.random.default_rng(0).permutation(len(texts))
-    monkeypatch.setattr(transformer, "TOKENS_PER_BATCH", {"cpu": 70})
+    monkeypatch.setattr(batching, "TOKENS_PER_BATCH", {"cpu": 70})
     monkeypatch.setattr(encoder, "CHUNK", 7)
     other = reader.encode(texts[i] for i in order)
     np.testing.assert_allclose(other.vectors, expected.vectors[order], atol=1e-6)

@@ -66,19 +66,3 @@ def test_means_are_those_of_every_sequence_without_its_frame(lengths: np.ndarray
     x = torch.randn(int(lengths.sum()), 5, dtype=torch.float64)
     expected = [part[n_framing : len(part) - n_framing].numpy().mean(axis=0) for part in x.split(lengths.tolist())]
     np.testing.assert_allclose(transformer.means(x, lengths, n_framing).numpy(), expected, rtol=0, atol=1e-12)
-
-
-@given(
-    lengths=st.lists(st.integers(0, 50), max_size=60).map(lambda x: np.array(x, dtype=int)), budget=st.integers(1, 300)
-)
-def test_batches_hold_every_sequence_once_longest_first_and_are_as_full_as_the_budget_allows(
-    lengths: np.ndarray, budget: int
-) -> None:
-    found = list(transformer.batches(lengths, budget))
-    rows = [int(i) for batch in found for i in batch]
-    assert sorted(rows) == np.flatnonzero(lengths).tolist()
-    assert rows == sorted(rows, key=lambda i: (-lengths[i], i))
-    sizes = [int(lengths[batch].sum()) for batch in found]
-    assert all(len(batch) == 1 or size <= budget for batch, size in zip(found, sizes, strict=True))
-    firsts = [lengths[batch[0]] for batch in found[1:]]
-    assert all(size + first > budget for size, first in zip(sizes, firsts, strict=False))

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from scipy import sparse
 
-from stages.device import resolve
+from stages import device as devices
 from stages.expression import coverage
 from stages.geneformer import checkpoint, dictionaries, network, tokens
+from stages.networks import precision
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,7 +32,7 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     folder
         The model's folder: ``config.json``, weights, token and median dictionaries.
     options
-        The model's entry in ``params.yaml``; nothing in it changes the embedding.
+        The model's entry in ``params.yaml``; of it only ``precision`` matters (see `stages.networks.precision`).
     device
         ``auto``, ``cpu`` or ``cuda``.
 
@@ -43,6 +45,8 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     InputError
         If the model's files do not fit together or no gene has a token.
     """
+    dtype = precision.read(options)
+    workers = devices.workers(device)
     entries = dictionaries.read(folder)
     genes = tokens.match(cells.var["ensembl_id"].astype(str).tolist(), entries)
     seen = coverage(cells, genes.has_token)
@@ -50,9 +54,11 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     counts = sparse.csr_matrix(cells.X)
     max_length = len(model.positions)
     sequences, n_truncated = tokens.rank(counts, genes, entries, max_length)
-    matrix = network.embed(model, sequences, n_framing=int(entries.version == "V2"), device=resolve(device))
+    n_framing = int(entries.version == "V2")
+    matrix = network.embed(model, sequences, n_framing, workers, dtype)
     notes = {
         "version": entries.version,
+        "device": devices.describe(workers),
         "max_length": max_length,
         "layer": len(model.transformer.layers),
         **seen,
@@ -60,6 +66,10 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
         "mean_length": round(float(np.mean([len(sequence) for sequence in sequences])), 2),
         "comparable": cells.uns.get("x") != "lognorm",
     }
+    if dtype is not torch.float32:
+        some = precision.compared(len(sequences))
+        exact = network.embed(model, [sequences[i] for i in some], n_framing, workers)
+        notes["against_float32"] = precision.difference(matrix[some], exact)
     if not notes["comparable"]:
         notes["reason"] = "Geneformer ranks raw counts; this dataset holds log-normalised values"
     return matrix, notes

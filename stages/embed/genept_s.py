@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from stages.errors import ParamsError
 from stages.expression import coverage
+from stages.networks import precision
 from stages.networks.text import TextEncoder
 
 PROMPT = "A cell with genes ranked by expression: "
@@ -35,7 +37,8 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
         raise ParamsError(f"params.yaml: max_symbols must be a whole number of at least 1, got {max_symbols!r}")
     prompt = options.get("prompt", PROMPT).replace("\n", " ")
     notes = coverage(cells, known=np.ones(cells.n_vars, dtype=bool))
-    encoder = TextEncoder(folder, device)
+    dtype = precision.read(options)
+    encoder = TextEncoder(folder, device, dtype=dtype)
     x = cells.X.tocsr()
     # A symbol has at least one token, so the encoder cannot read more of them than it reads tokens.
     texts = list(sentences(x, list(cells.var_names), prompt, min(max_symbols, encoder.max_length)))
@@ -44,6 +47,10 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
         symbols_read(text, len(prompt), n_characters)
         for text, n_characters in zip(texts, encoded.n_characters, strict=True)
     ]
+    if dtype is not torch.float32:
+        some = precision.compared(len(texts))
+        exact = TextEncoder(folder, device).encode([texts[i] for i in some])
+        notes["against_float32"] = precision.difference(encoded.vectors[some], exact.vectors)
     return encoded.vectors, {
         **notes,
         "comparable": True,

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from stages.cli import progress
-from stages.networks import transformer
+from stages.networks import batching, transformer
 from stages.networks.bert import Bert
 
 
 def embed(
-    model: Bert, sequences: Sequence[np.ndarray], n_framing: int, device: str, tokens_per_batch: int | None = None
+    model: Bert,
+    sequences: Sequence[np.ndarray],
+    n_framing: int,
+    devices: Sequence[str] = ("cpu",),
+    dtype: torch.dtype = torch.float32,
+    tokens_per_batch: int | None = None,
 ) -> np.ndarray:
     """Average every cell's last hidden states over its genes.
 
@@ -25,19 +29,22 @@ def embed(
         Tokens of every cell; a cell without any gets a row of zeros.
     n_framing
         Tokens at either end that are no genes and stay out of the mean: 0 for V1, 1 (<cls>, <eos>) for V2.
+    devices
+        One worker runs on each.
+    dtype
+        Precision of the layers.
     tokens_per_batch
-        Tokens at a time (one cell always fits). It bounds the memory and changes the result by float32 rounding only.
+        Tokens at a time (one cell always fits). It bounds the memory and changes the result by rounding only.
 
     Returns
     -------
     Float32, shape (n_cells, width).
     """
-    budget = tokens_per_batch or transformer.TOKENS_PER_BATCH[torch.device(device).type]
     lengths = np.array([len(sequence) for sequence in sequences])
-    with torch.inference_mode():
-        model = model.to(device)
-        result = np.zeros((len(sequences), model.words.shape[1]), dtype=np.float32)
-        for rows in progress(list(transformer.batches(lengths, budget)), "embedding", unit="batch"):
-            hidden = model.hidden([sequences[row] for row in rows], lengths[rows])
-            result[rows] = transformer.means(hidden, lengths[rows], n_framing).cpu().numpy()
-    return result
+    models = {device: model.to(device, dtype) for device in devices}
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        hidden = models[device].hidden([sequences[row] for row in batch], lengths[batch])
+        return transformer.means(hidden, lengths[batch], n_framing)
+
+    return batching.run(forward, lengths, model.words.shape[1], devices, "cells", tokens_per_batch)

@@ -43,14 +43,14 @@ class Bert(NamedTuple):
     norm_bias: torch.Tensor
     transformer: Transformer
 
-    def to(self, device: str) -> Bert:
-        """Return it with its weights on another device."""
+    def to(self, device: str, dtype: torch.dtype = torch.float32) -> Bert:
+        """Return it with its weights on a device, and the layers in a precision; tokens are embedded in float32."""
         return Bert(
             self.words.to(device),
             self.positions.to(device),
             self.norm_weight.to(device),
             self.norm_bias.to(device),
-            self.transformer.to(device),
+            self.transformer.to(device, dtype),
         )
 
     def hidden(self, sequences: Sequence[Any], lengths: np.ndarray) -> torch.Tensor:
@@ -59,7 +59,7 @@ class Bert(NamedTuple):
         places = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         x = F.embedding(ids, self.words).add_(F.embedding(torch.from_numpy(places).to(ids.device), self.positions))
         x = F.layer_norm(x, x.shape[1:], self.norm_weight, self.norm_bias, self.transformer.epsilon)
-        return transformer.encode(self.transformer, x, lengths)
+        return transformer.encode(self.transformer, x.to(self.transformer.dtype), lengths)
 
 
 def read(folder: Path, n_layers_dropped: int = 0) -> Bert:

@@ -16,9 +16,8 @@ import torch
 
 from stages import device as devices
 from stages import files
-from stages.cli import progress
 from stages.errors import InputError
-from stages.networks import bert, transformer
+from stages.networks import batching, bert, transformer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -47,6 +46,8 @@ class TextEncoder:
     max_length
         Tokens read of a text, the two special ones included; what comes after is cut off. By default what
         ``sentence_bert_config.json`` says, which is what sentence-transformers does.
+    dtype
+        Precision of the layers.
 
     Raises
     ------
@@ -54,15 +55,23 @@ class TextEncoder:
         If a file is missing or damaged, the network is not a BERT, or `max_length` is more than it has positions for.
     """
 
-    def __init__(self, folder: Path, device: str = "auto", max_length: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: str = "auto",
+        max_length: int | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         if max_length is None:
             max_length = files.read_json(folder / "sentence_bert_config.json")["max_seq_length"]
-        self.device = devices.resolve(device)
+        workers = devices.workers(device)
+        self.device = devices.describe(workers)
         self.max_length = max_length
         self.tokenizer = load_tokenizer(folder / "tokenizer.json", max_length)
-        self.network = bert.read(folder).to(self.device)
-        self.n_dimensions: int = self.network.words.shape[1]
-        positions = len(self.network.positions)
+        network = bert.read(folder)
+        self.networks = {worker: network.to(worker, dtype) for worker in workers}
+        self.n_dimensions: int = network.words.shape[1]
+        positions = len(network.positions)
         if max_length > positions:
             raise InputError(f"{folder}: the encoder has {positions} positions, fewer than max_length {max_length}")
 
@@ -81,13 +90,12 @@ class TextEncoder:
     def _encode_chunk(self, texts: list[str], label: str) -> Encoded:
         encodings = self.tokenizer.encode_batch(texts)
         lengths = np.array([len(encoding.ids) for encoding in encodings])
-        vectors = np.empty((len(texts), self.n_dimensions), dtype=np.float32)
-        batches = list(transformer.batches(lengths, transformer.TOKENS_PER_BATCH[self.device]))
-        with torch.inference_mode():
-            for batch in progress(batches, label, unit="batch"):
-                hidden = self.network.hidden([encodings[i].ids for i in batch], lengths[batch])
-                mean = transformer.means(hidden, lengths[batch])
-                vectors[batch] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
+
+        def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+            hidden = self.networks[device].hidden([encodings[i].ids for i in batch], lengths[batch])
+            return torch.nn.functional.normalize(transformer.means(hidden, lengths[batch]), dim=1)
+
+        vectors = batching.run(forward, lengths, self.n_dimensions, list(self.networks), label)
         return Encoded(
             vectors,
             lengths,

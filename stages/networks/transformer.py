@@ -9,15 +9,12 @@ the rounding of matrix products of another size.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-
-#: Tokens in a batch: enough to keep the processor busy, few enough for its cache. On two cores 2,048 was fastest.
-TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 131072}
 
 
 class Layer(NamedTuple):
@@ -45,26 +42,15 @@ class Transformer(NamedTuple):
     activation: Callable[[torch.Tensor], torch.Tensor]
     epsilon: float  # of the norms
 
-    def to(self, device: str) -> Transformer:
-        """Return it with its weights on another device."""
-        layers = tuple(Layer(*(weight.to(device) for weight in layer)) for layer in self.layers)
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights."""
+        return self.layers[0].in_weight.dtype if self.layers else torch.float32
+
+    def to(self, device: str, dtype: torch.dtype = torch.float32) -> Transformer:
+        """Return it with its weights on a device and in a precision, which is that of all it computes."""
+        layers = tuple(Layer(*(weight.to(device, dtype) for weight in layer)) for layer in self.layers)
         return self._replace(layers=layers)
-
-
-def batches(lengths: np.ndarray, tokens_per_batch: int) -> Iterator[np.ndarray]:
-    """Cut sequences into batches, longest first; yields their indices.
-
-    A batch holds at most `tokens_per_batch` tokens, or one sequence. Sequences of length 0 are in none.
-    """
-    order = np.argsort(-lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    ends = np.cumsum(lengths[order])
-    start = 0
-    while start < len(order):
-        before = ends[start] - lengths[order[start]]
-        stop = max(start + 1, int(np.searchsorted(ends, before + tokens_per_batch, side="right")))
-        yield order[start:stop]
-        start = stop
 
 
 def encode(network: Transformer, x: torch.Tensor, lengths: np.ndarray, *, first_only: bool = False) -> torch.Tensor:
@@ -73,7 +59,7 @@ def encode(network: Transformer, x: torch.Tensor, lengths: np.ndarray, *, first_
     Parameters
     ----------
     x
-        Embedded tokens, sequence after sequence, shape (n_tokens, width).
+        Embedded tokens, sequence after sequence, shape (n_tokens, width); in the precision of the weights.
     lengths
         Tokens of each sequence, shape (n_sequences,). Equal lengths should be neighbours.
     first_only
@@ -96,7 +82,8 @@ def encode(network: Transformer, x: torch.Tensor, lengths: np.ndarray, *, first_
 
 
 def means(x: torch.Tensor, lengths: np.ndarray, n_framing: int = 0) -> torch.Tensor:
-    """Average every sequence's tokens, but for `n_framing` at either end; shape (n_sequences, width)."""
+    """Average every sequence's tokens, but for `n_framing` at either end; float32 or more, (n_sequences, width)."""
+    x = x.float() if x.dtype.itemsize < 4 else x
     return torch.cat(
         [
             x[run.tokens].unflatten(0, (-1, run.length))[:, n_framing : run.length - n_framing].mean(1)

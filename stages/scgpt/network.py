@@ -7,12 +7,13 @@ looked up in tables made once, and there is no padding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from stages.cli import progress
-from stages.networks import transformer
+from stages.networks import batching, transformer
 from stages.networks.transformer import Layer, Transformer
 from stages.scgpt.checkpoint import Checkpoint
 from stages.scgpt.tokens import Tokens
@@ -20,32 +21,62 @@ from stages.scgpt.tokens import Tokens
 #: Upstream clips values there before it embeds them.
 MAX_VALUE = 512
 EPSILON = 1e-5  # of the norms, torch's default
+STEPS = 2  # values looked up per bin: an expected bin may lie half-way between two
 
 Weights = dict[str, torch.Tensor]
 
 
-def embed(checkpoint: Checkpoint, tokens: Tokens, device: str = "cpu") -> np.ndarray:
+def embed(
+    checkpoint: Checkpoint,
+    tokens: Tokens,
+    devices: Sequence[str] = ("cpu",),
+    dtype: torch.dtype = torch.float32,
+    tokens_per_batch: int | None = None,
+) -> np.ndarray:
     """Embed cells.
+
+    Parameters
+    ----------
+    devices
+        One worker runs on each.
+    dtype
+        Precision of the layers.
+    tokens_per_batch
+        Tokens at a time (one cell always fits). It bounds the memory and changes the result by rounding only.
 
     Returns
     -------
     Matrix of unit rows, float32, shape (n_cells, width), in the order of the cells.
     """
-    config = checkpoint.config
-    embeddings = np.empty((len(tokens), config.embsize), dtype=np.float32)
-    budget = transformer.TOKENS_PER_BATCH[torch.device(device).type]
-    with torch.inference_mode():
-        weights = {name: weight.to(device) for name, weight in checkpoint.weights.items()}
-        lowest = min(config.pad_value, 0)
-        genes = gene_embedding(weights)
-        values = value_embedding(weights, torch.arange(lowest, max(config.n_bins, config.pad_value + 1), device=device))
-        network = encoder(weights, config.nlayers, config.nheads)
-        for batch in progress(list(transformer.batches(tokens.lengths, budget)), "cells", unit="batch"):
-            ids, bins = (torch.from_numpy(part.astype(np.int64)).to(device) for part in tokens.of(batch))
-            x = F.embedding(ids, genes).add_(F.embedding(bins - lowest, values))
-            x = transformer.encode(network, x, tokens.lengths[batch], first_only=True)
-            embeddings[batch] = F.normalize(x, dim=1).cpu().numpy()
-    return embeddings
+    networks = {device: Network(checkpoint, device, dtype) for device in devices}
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        return networks[device].cells(*tokens.of(batch), tokens.lengths[batch])
+
+    return batching.run(forward, tokens.lengths, checkpoint.config.embsize, devices, "cells", tokens_per_batch)
+
+
+class Network:
+    """The encoder on a device: tables of embedded genes and bins, and the transformer's layers."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> None:
+        config = checkpoint.config
+        self.lowest = min(config.pad_value, 0)
+        with torch.inference_mode():
+            weights = {name: weight.to(device) for name, weight in checkpoint.weights.items()}
+            n_values = STEPS * (max(config.n_bins, config.pad_value + 1) - self.lowest)
+            values = self.lowest + torch.arange(n_values, device=device) / STEPS
+            self.genes = gene_embedding(weights)
+            self.values = value_embedding(weights, values)
+            self.transformer = encoder(weights, config.nlayers, config.nheads).to(device, dtype)
+
+    def cells(self, ids: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
+        """Embed cells whose tokens lie end to end; unit rows, shape (n_cells, width)."""
+        device = self.genes.device
+        steps = torch.from_numpy((STEPS * (values - self.lowest)).astype(np.int64)).to(device)
+        x = F.embedding(torch.from_numpy(ids.astype(np.int64)).to(device), self.genes)
+        x = x.add_(F.embedding(steps, self.values)).to(self.transformer.dtype)
+        return F.normalize(transformer.encode(self.transformer, x, lengths, first_only=True).float(), dim=1)
 
 
 def gene_embedding(weights: Weights) -> torch.Tensor:

@@ -1,19 +1,24 @@
 """Cells as scGPT reads them: vocabulary ids of the expressed genes and their expression in bins.
 
-As upstream's ``embed_data`` and ``DataCollator`` (scgpt 0.2.4), with two deviations. Upstream's draws come from two
-global, unseeded generators, one of them in as many copies as the machine has processors; here every cell has a
-generator of its own, derived from (seed, cell id), so that neither other cells, nor their order, nor the machine
-matter. And a sampled subset of genes stays in the order of ``var``, which the encoder, having no positions, cannot see.
+As upstream's ``embed_data`` and ``DataCollator`` (scgpt 0.2.4), with the deviations of `stages.scgpt.binning`. And a
+sampled subset of genes stays in the order of ``var``, which the encoder, having no positions, cannot see.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+
+from stages.scgpt import binning
+
+CELLS_AT_ONCE = 32  # of one thread's turn
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Tokens:
     ids
         Vocabulary ids, shape (n_tokens,), int32.
     values
-        Bins 1 to n_bins - 1, and the pad value for ``<cls>``; shape (n_tokens,), int16.
+        Bins 1 to n_bins - 1, whole or half, and the pad value for ``<cls>``; shape (n_tokens,), float32.
     starts
         Where each cell's tokens begin, and where the last ones end; shape (n_cells + 1,), int64.
     n_expressed
@@ -46,6 +51,11 @@ class Tokens:
         """Tokens of each cell, ``<cls>`` included; shape (n_cells,)."""
         return np.diff(self.starts)
 
+    def take(self, cells: np.ndarray) -> Tokens:
+        """Return some cells."""
+        starts = np.concatenate([[0], np.cumsum(self.lengths[cells])])
+        return Tokens(*self.of(cells), starts, self.n_expressed[cells])
+
     def of(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ids and values of some cells, cell after cell."""
         lengths = self.lengths[cells]
@@ -53,11 +63,11 @@ class Tokens:
         return self.ids[places], self.values[places]
 
     def pad(self, cells: np.ndarray, pad_id: int, pad_value: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return ids and values (int64) and the mask of padding of some cells, each of shape (len(cells), longest)."""
+        """Return ids (int64), values and the mask of padding of some cells, each of shape (len(cells), longest)."""
         lengths = self.lengths[cells]
         real = np.arange(lengths.max(initial=1)) < lengths[:, None]
         ids = np.full(real.shape, pad_id, dtype=np.int64)
-        values = np.full(real.shape, pad_value, dtype=np.int64)
+        values = np.full(real.shape, pad_value, dtype=np.float32)
         ids[real], values[real] = self.of(cells)
         return ids, values, ~real
 
@@ -72,6 +82,7 @@ def tokenise(
     n_bins: int,
     max_length: int,
     seed: int,
+    drawn: bool = True,
 ) -> Tokens:
     """Turn an expression matrix into tokens.
 
@@ -92,75 +103,36 @@ def tokenise(
         Most tokens of a cell, ``<cls>`` included; of longer cells a random subset of the genes is taken.
     seed
         The model's seed.
+    drawn
+        Draw the bin of a value that could be in several, as upstream; else take the mean of those bins, which needs no
+        seed (the subset of a long cell does).
     """
-    x = vocabulary_counts(x, gene_ids)
-    columns = np.asarray(gene_ids, dtype=np.int32)[np.asarray(gene_ids) >= 0]
-    n_expressed = np.diff(x.indptr).astype(np.int64)
+    x = sp.csr_matrix(x, dtype=np.float32)
+    if not x.has_canonical_format:
+        x = x.copy()
+        x.sum_duplicates()  # sorts the columns of each row, too
+    gene_ids = np.asarray(gene_ids, dtype=np.int32)
+    n_expressed = np.empty(x.shape[0], dtype=np.int64)
+    _each_part(binning.count_expressed, x.shape[0], x.indptr, x.indices, x.data, gene_ids, n_expressed)
     starts = np.concatenate([[0], np.cumsum(np.minimum(n_expressed + 1, max_length))])
     ids = np.empty(starts[-1], dtype=np.int32)
-    values = np.empty(starts[-1], dtype=np.int16)
+    values = np.empty(starts[-1], dtype=np.float32)
     ids[starts[:-1]], values[starts[:-1]] = cls_id, pad_value
-    for cell, cell_id in enumerate(cell_ids):
-        row = slice(x.indptr[cell], x.indptr[cell + 1])
-        genes, bins = draw(columns[x.indices[row]], x.data[row], generator(seed, cell_id), n_bins, max_length)
-        tokens = slice(starts[cell] + 1, starts[cell + 1])
-        ids[tokens], values[tokens] = genes, bins
+    keys = np.array([key(seed, cell_id) for cell_id in cell_ids], dtype=np.uint64).reshape(-1, 2)
+    probabilities = np.linspace(0, 1, n_bins - 1)
+    matrix = x.indptr, x.indices, x.data, gene_ids
+    _each_part(binning.fill, x.shape[0], *matrix, keys, starts, n_expressed, probabilities, drawn, ids, values)
     return Tokens(ids, values, starts, n_expressed)
 
 
-def draw(
-    genes: np.ndarray, values: np.ndarray, rng: np.random.Generator, n_bins: int, max_length: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the genes of one cell, or a random subset of `max_length` - 1 of them, with their binned values."""
-    if not len(genes):
-        return genes, values
-    bins = binned(values, rng.random(len(values)), n_bins)
-    n_kept = max_length - 1
-    if len(genes) > n_kept:
-        kept = np.sort(np.argpartition(rng.random(len(genes)), n_kept)[:n_kept])
-        genes, bins = genes[kept], bins[kept]
-    return genes, bins
+def key(seed: int, cell_id: str) -> tuple[int, int]:
+    """Return the two numbers from which a cell's draws come, of its bins and of its subset of genes."""
+    digest = hashlib.blake2b(f"{seed}\0{cell_id}".encode(), digest_size=16).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 
 
-def vocabulary_counts(x: sp.csr_matrix, gene_ids: np.ndarray) -> sp.csr_matrix:
-    """Return the columns with a vocabulary id, float32, zeros dropped, genes in the order of the columns."""
-    x = sp.csr_matrix(x, dtype=np.float32)[:, np.flatnonzero(np.asarray(gene_ids) >= 0)]
-    x.sum_duplicates()  # sorts the columns of each row, too
-    x.eliminate_zeros()
-    return x
-
-
-def binned(values: np.ndarray, uniforms: np.ndarray, n_bins: int) -> np.ndarray:
-    """Bin one cell's non-zero values by their own quantiles into 1 to `n_bins` - 1.
-
-    The edges are ``np.quantile(values, np.linspace(0, 1, n_bins - 1))``. Values equal to several edges (most counts
-    are 1) could be in any of the bins between them: a uniform number each spreads them. The result is that of
-    upstream's ``binning``, to the bit, given the same uniform numbers, but looks each distinct value up only once.
-
-    Parameters
-    ----------
-    values
-        Non-zero values, shape (n,), float32.
-    uniforms
-        Numbers in [0, 1), shape (n,).
-    """
-    distinct, which, repeats = np.unique(values, return_inverse=True, return_counts=True)
-    edges = quantiles(np.repeat(distinct, repeats), n_bins - 1)
-    highest = np.searchsorted(edges, distinct, side="right")  # as np.digitize
-    width = highest - np.searchsorted(edges, distinct, side="left")
-    return np.ceil(highest[which] - uniforms * width[which])
-
-
-def quantiles(ascending: np.ndarray, n: int) -> np.ndarray:
-    """Return ``np.quantile(ascending, np.linspace(0, 1, n))``, to the bit, of values that are already sorted."""
-    position = np.linspace(0, 1, n) * (len(ascending) - 1)
-    below = np.floor(position).astype(np.intp)
-    low, high = ascending[below], ascending[np.minimum(below + 1, len(ascending) - 1)]
-    fraction, step = position - below, high - low
-    return np.where(fraction < 0.5, low + step * fraction, high - step * (1 - fraction))
-
-
-def generator(seed: int, cell_id: str) -> np.random.Generator:
-    """Return the random generator of one cell: a counter-based one whose key is a hash of seed and cell id."""
-    key = hashlib.blake2b(f"{seed}\0{cell_id}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+def _each_part(compiled: Callable[..., None], n_cells: int, *arguments: Any) -> None:
+    """Call a compiled function for all cells, in as many threads as ``params.yaml`` says."""
+    firsts = range(0, n_cells, CELLS_AT_ONCE)
+    with ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS", "1"))) as pool:
+        list(pool.map(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts))

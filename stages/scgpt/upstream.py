@@ -79,7 +79,7 @@ def embed(checkpoint: Checkpoint, tokens: Tokens, device: str = "cpu") -> np.nda
         for start in progress(starts, "cells", unit="batch"):
             cells = np.arange(start, min(start + BATCH_SIZE, len(tokens)))
             ids, values, padding = (torch.from_numpy(a).to(device) for a in tokens.pad(cells, pad_id, config.pad_value))
-            output = model._encode(ids, values.float(), padding)
+            output = model._encode(ids, values, padding)
             embeddings[cells] = torch.nn.functional.normalize(output[:, 0], dim=1).cpu().numpy()
     return embeddings
 

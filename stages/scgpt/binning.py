@@ -1,0 +1,209 @@
+"""scGPT's bins of expression and its choice of genes, cell by cell, compiled.
+
+As upstream's ``binning`` and ``DataCollator`` (scgpt 0.2.4): a cell's non-zero values are cut at their own quantiles,
+and of a cell with too many genes a random subset is taken. Where a value equals several quantiles, as most counts do,
+upstream draws one of the bins between them. Its draws come from two global, unseeded generators, one of them in as many
+copies as the machine has processors. Here a draw is a hash of (seed, cell id, gene): it does not depend on other cells,
+other genes, the order of either, or the machine.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+SMALL = 4096  # counts below this are tabulated instead of sorted
+
+
+@njit(nogil=True, cache=True)
+def count_expressed(
+    first: int,
+    last: int,
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    data: np.ndarray,
+    gene_ids: np.ndarray,
+    n_expressed: np.ndarray,
+) -> None:
+    """Count the genes of the vocabulary that cells `first` to `last` - 1 express, into `n_expressed`."""
+    for cell in range(first, last):
+        n = 0
+        for j in range(indptr[cell], indptr[cell + 1]):
+            if data[j] != 0 and gene_ids[indices[j]] >= 0:
+                n += 1
+        n_expressed[cell] = n
+
+
+@njit(nogil=True, cache=True)
+def fill(
+    first: int,
+    last: int,
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    data: np.ndarray,
+    gene_ids: np.ndarray,
+    keys: np.ndarray,
+    starts: np.ndarray,
+    n_expressed: np.ndarray,
+    probabilities: np.ndarray,
+    drawn: bool,
+    ids: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Write the tokens after ``<cls>`` of cells `first` to `last` - 1.
+
+    Parameters
+    ----------
+    indptr, indices, data
+        Expression, CSR.
+    gene_ids
+        Vocabulary id of each column, -1 for none.
+    keys
+        Two random 64-bit numbers of each cell, for its bins and its subset, uint64 of shape (n_cells, 2).
+    starts, n_expressed
+        Where each cell's tokens begin, and from how many genes they are taken.
+    probabilities
+        ``np.linspace(0, 1, n_bins - 1)``.
+    drawn
+        Draw among the bins that a value could be in; else take their mean.
+    ids, values
+        Are written to.
+    """
+    longest = 0
+    for cell in range(first, last):
+        longest = max(longest, n_expressed[cell])
+    genes = np.empty(longest, np.int32)
+    x = np.empty(longest, np.float32)
+    shares = np.full(longest, 0.5)
+    bins = np.empty(longest, np.float32)
+    numbers = np.empty(longest, np.uint64)
+    for cell in range(first, last):
+        n = 0
+        for j in range(indptr[cell], indptr[cell + 1]):
+            gene = gene_ids[indices[j]]
+            if data[j] != 0 and gene >= 0:
+                genes[n], x[n] = gene, data[j]
+                n += 1
+        if n == 0:
+            continue
+        if drawn:
+            for i in range(n):
+                shares[i] = uniform(mixed(keys[cell, 0], genes[i]))
+        cut(x[:n], shares[:n], probabilities, drawn, bins[:n])
+        start, room = starts[cell] + 1, starts[cell + 1] - starts[cell] - 1
+        if n <= room:
+            ids[start : start + n], values[start : start + n] = genes[:n], bins[:n]
+        else:
+            for i in range(n):
+                numbers[i] = mixed(keys[cell, 1], genes[i])
+            highest = threshold(numbers[:n], room)
+            token = 0
+            for i in range(n):  # without a branch, which no processor could predict
+                genes[token], bins[token] = genes[i], bins[i]
+                token += numbers[i] <= highest
+            ids[start : start + room], values[start : start + room] = genes[:room], bins[:room]
+
+
+@njit(nogil=True, cache=True)
+def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: bool, bins: np.ndarray) -> None:
+    """Bin one cell's non-zero values by their own quantiles, into 1 to ``n_bins`` - 1.
+
+    The edges are ``np.quantile(x, probabilities)``. A value could be in any bin between the edges that it equals. If
+    `drawn`, `shares` say in which: with uniform numbers from [0, 1) in upstream's order, the bins are upstream's to the
+    bit. Else the bin is the mean of those, which may lie half-way between two.
+
+    Parameters
+    ----------
+    x
+        Shape (n,), float32.
+    shares
+        Shape (n,), float64.
+    bins
+        Is written to; shape (n,), float32.
+    """
+    n, largest, whole = len(x), np.float32(0), True
+    for i in range(n):
+        largest = max(largest, x[i])
+        whole = whole and x[i] > 0 and x[i] == np.floor(x[i])
+    if whole and largest < SMALL:
+        top = int(largest) + 1
+        repeats = np.zeros(top, np.int64)
+        for i in range(n):
+            repeats[int(x[i])] += 1
+        ordered = np.empty(n, np.float32)
+        place = 0
+        for value in range(top):
+            for _ in range(repeats[value]):
+                ordered[place] = value
+                place += 1
+        edges = quantiles(ordered, probabilities)
+        above, width = np.empty(top), np.empty(top)
+        for value in range(top):
+            if repeats[value]:
+                above[value] = np.searchsorted(edges, value, side="right")
+                width[value] = above[value] - np.searchsorted(edges, value, side="left")
+        for i in range(n):
+            value = int(x[i])
+            bins[i] = chosen(above[value], width[value], shares[i], drawn)
+    else:
+        edges = quantiles(np.sort(x), probabilities)
+        for i in range(n):
+            above_x = np.searchsorted(edges, x[i], side="right")
+            bins[i] = chosen(above_x, above_x - np.searchsorted(edges, x[i], side="left"), shares[i], drawn)
+
+
+@njit(nogil=True, cache=True)
+def chosen(above: float, width: float, share: float, drawn: bool) -> float:
+    """Choose among the `width` bins up to `above`: by `share` of the way down, or the middle."""
+    if drawn:
+        return np.ceil(above - share * width)
+    return above - max(width - 1, 0) / 2
+
+
+@njit(nogil=True, cache=True)
+def quantiles(ascending: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return ``np.quantile(ascending, probabilities)``, to the bit, of float32 values that are already sorted."""
+    edges = np.empty(len(probabilities))
+    last = len(ascending) - 1
+    for k in range(len(probabilities)):
+        position = probabilities[k] * last
+        below = int(np.floor(position))
+        low, high = ascending[below], ascending[min(below + 1, last)]
+        fraction, step = position - below, np.float64(np.float32(high - low))
+        edges[k] = low + step * fraction if fraction < 0.5 else high - step * (1 - fraction)
+    return edges
+
+
+@njit(nogil=True, cache=True)
+def threshold(numbers: np.ndarray, n_kept: int) -> np.uint64:
+    """Return the `n_kept`-th smallest of random 64-bit numbers, found among those that share its first byte."""
+    counts = np.zeros(256, np.int64)
+    for i in range(len(numbers)):
+        counts[numbers[i] >> np.uint64(56)] += 1
+    byte, before = 0, 0
+    while before + counts[byte] < n_kept:
+        before += counts[byte]
+        byte += 1
+    candidates = np.empty(counts[byte], np.uint64)
+    n = 0
+    for i in range(len(numbers)):
+        if numbers[i] >> np.uint64(56) == np.uint64(byte):
+            candidates[n] = numbers[i]
+            n += 1
+    candidates.sort()
+    return candidates[n_kept - before - 1]
+
+
+@njit(nogil=True, cache=True)
+def mixed(key: np.uint64, gene: int) -> np.uint64:
+    """Hash a cell's key and a gene to 64 bits: the finaliser of SplitMix64 (Steele, Lea & Flood 2014)."""
+    z = key + np.uint64(gene + 1) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@njit(nogil=True, cache=True)
+def uniform(number: np.uint64) -> float:
+    """Turn 64 random bits into a number from [0, 1)."""
+    return np.float64(number >> np.uint64(11)) * 2.0**-53
