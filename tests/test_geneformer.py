@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +111,13 @@ def random_cells(entries: Dictionaries, n_cells: int = 12, seed: int = 0) -> Ann
 
 def reference_tokens(row: np.ndarray, ids: list[str], entries: Dictionaries, max_length: int) -> list[int]:
     """Rank a cell gene by gene, as the method is described."""
-    value = {
-        entries.tokens[gene]: count / row.sum() * 10_000 / entries.medians[gene]
-        for gene, count in zip(ids, row.astype(float), strict=True)
-        if count and gene in entries.medians
-    }
+    total: dict[str, float] = {}
+    for name, count in zip(ids, row.astype(float).tolist(), strict=True):
+        gene = entries.gene(name)
+        if count and gene in entries.medians:
+            total[gene] = total.get(gene, 0.0) + count
+    n_counts = float(row.sum())
+    value = {entries.tokens[gene]: count / n_counts * 10_000 / entries.medians[gene] for gene, count in total.items()}
     framed = "<cls>" in entries.tokens
     ranked = sorted(value, key=lambda token: (-value[token], token))[: max_length - 2 * framed]
     return [2, *ranked, 3] if framed and ranked else ranked
@@ -161,8 +164,8 @@ def test_tokens_follow_the_description(special: dict[str, int]) -> None:
 def test_the_total_counts_genes_without_a_token_and_the_ranking_does_not_show_them() -> None:
     entries = Dictionaries({**V1, "A": 2, "B": 3}, {"A": 1.0, "B": 2.5})
     matched = tokens.match(["A", "X", "B"], entries)
-    values = tokens.per_ten_thousand(sparse.csr_matrix([[2, 3, 5]]), matched.projection)
-    assert values.toarray().tolist() == [[2000.0, 5000.0]]
+    values = tokens.relative(np.array([2, 3, 5]), np.arange(3), np.array([0, 3]), matched)
+    assert values.tolist() == [2000.0, 0.0, 2000.0]
     found, _ = tokens.rank(sparse.csr_matrix([[2, 3, 5]]), matched, entries, 10)
     assert found[0].tolist() == [2, 3]  # 2000 / 1 and 5000 / 2.5: a tie, given to the smaller token
     assert matched.has_token.tolist() == [True, False, True]
@@ -201,10 +204,79 @@ def test_many_cells_are_ranked_in_pieces_without_a_seam(monkeypatch: pytest.Monk
     cells = random_cells(entries, n_cells=11)
     matched = tokens.match(cells.var["ensembl_id"].tolist(), entries)
     whole, n_truncated = tokens.rank(cells.X, matched, entries, 8)
-    monkeypatch.setattr(tokens, "CELLS_AT_ONCE", 4)
+    monkeypatch.setattr(tokens, "VALUES_AT_ONCE", 40)
+    assert len(tokens.pieces(cells.X.indptr)) > 2
     pieces, n_truncated_in_pieces = tokens.rank(cells.X, matched, entries, 8)
     assert [cell.tolist() for cell in pieces] == [cell.tolist() for cell in whole]
     assert n_truncated == n_truncated_in_pieces
+
+
+@st.composite
+def cells_with_shared_genes(draw: st.DrawFn) -> tuple[np.ndarray, list[str], Dictionaries]:
+    """Few counts and medians, so that many values are equal or differ in the last bit, and columns that share genes."""
+    genes = [f"ENSG{i:011d}" for i in range(1, 9)]
+    special = draw(st.sampled_from([V1, V2]))
+    order = draw(st.permutations(genes))
+    few = st.sampled_from([0.1, 0.3, 0.7, 0.9, 1.0, 1.4, 3.0])
+    entries = Dictionaries(
+        special | {gene: len(special) + i for i, gene in enumerate(order)},
+        {gene: draw(few) for gene in genes},
+        {f"ALIAS{i}": gene for i, gene in enumerate(genes)},
+    )
+    names = st.sampled_from([*genes, *entries.aliases, "alias0", "unknown", ""])
+    ids = draw(st.lists(names, min_size=1, max_size=20))
+    rows = st.lists(st.sampled_from([0, 0, 1, 2, 3, 7, 9, 30]), min_size=len(ids), max_size=len(ids))
+    return np.array(draw(st.lists(rows, min_size=1, max_size=5))), ids, entries
+
+
+@given(cells=cells_with_shared_genes(), max_length=st.integers(3, 12), zeros=st.booleans())
+@settings(deadline=None)
+def test_any_cells_are_ranked_as_described(
+    cells: tuple[np.ndarray, list[str], Dictionaries], max_length: int, zeros: bool
+) -> None:
+    rows, ids, entries = cells
+    counts = sparse.csr_matrix(rows.astype(np.float32))
+    if zeros:  # every place stored
+        starts = np.arange(len(rows) + 1) * len(ids)
+        stored = rows.astype(np.float32).ravel(), np.tile(np.arange(len(ids)), len(rows)), starts
+        counts = sparse.csr_matrix(stored, shape=rows.shape)
+    before = counts.copy()
+    found, n_truncated = tokens.rank(counts, tokens.match(ids, entries), entries, max_length)
+    assert [cell.tolist() for cell in found] == [reference_tokens(row, ids, entries, max_length) for row in rows]
+    unlimited = [len(reference_tokens(row, ids, entries, 1000)) for row in rows]
+    assert n_truncated == sum(length > max_length for length in unlimited)
+    for part in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(counts, part), getattr(before, part))
+
+
+@given(data=st.data())
+@settings(deadline=None)
+def test_the_order_of_cells_and_columns_changes_no_token(data: st.DataObject) -> None:
+    rows, ids, entries = data.draw(cells_with_shared_genes())
+    by_cell = data.draw(st.permutations(range(len(rows))))
+    by_column = data.draw(st.permutations(range(len(ids))))
+    straight, n_truncated = tokens.rank(sparse.csr_matrix(rows), tokens.match(ids, entries), entries, 6)
+    shuffled = sparse.csr_matrix(rows[by_cell][:, by_column])
+    found, n_truncated_shuffled = tokens.rank(shuffled, tokens.match([ids[i] for i in by_column], entries), entries, 6)
+    assert [cell.tolist() for cell in found] == [straight[i].tolist() for i in by_cell]
+    assert n_truncated_shuffled == n_truncated
+
+
+@given(
+    cells=st.lists(st.lists(st.tuples(st.sampled_from([0.5, 1.0, 3.0]), st.integers(-1, 3)), max_size=12), max_size=5),
+    seed=st.integers(0, 1000),
+)
+@settings(deadline=None)
+def test_values_that_differ_in_the_last_bit_are_no_tie(cells: list[list[tuple[float, int]]], seed: int) -> None:
+    values = [0.0 if n < 0 else value + n * float(np.spacing(value)) for cell in cells for value, n in cell]
+    starts = np.cumsum([0, *map(len, cells)])
+    numbers = np.random.default_rng(seed).permutation(len(values)).astype(np.int32)
+    ranked, n_expressed = tokens.descending(np.array(values, dtype=float), numbers, starts)
+    for i, (start, end) in enumerate(pairwise(starts)):
+        cell = zip(values[start:end], numbers[start:end].tolist(), strict=True)
+        expected = sorted((-value, number) for value, number in cell if value)
+        assert n_expressed[i] == len(expected)
+        assert ranked[start : start + len(expected)].tolist() == [number for _, number in expected]
 
 
 counts_of_a_cell = st.lists(st.integers(0, 50), min_size=8, max_size=8).map(np.array)
@@ -450,6 +522,47 @@ def test_the_batch_changes_nothing(tmp_path: Path) -> None:
         )
     backwards = network.embed(model, sequences[::-1], 1)[::-1]
     np.testing.assert_allclose(backwards, one_by_one, rtol=0, atol=1e-6)
+
+
+def test_a_checkpoint_in_the_sizes_of_the_104m_model_embeds_a_cell(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+    from transformers import BertConfig, BertModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    entries = small(V2, 20_271)
+    config = BertConfig(
+        vocab_size=20_275, hidden_size=768, intermediate_size=3072, max_position_embeddings=4096, hidden_act="relu"
+    )
+    assert (config.num_hidden_layers, config.num_attention_heads) == (12, 12)
+    with torch.device("meta"):
+        sizes = {name: weight.shape for name, weight in BertModel(config).state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        f"bert.{name}": torch.empty(size, dtype=torch.float16).normal_(std=0.05, generator=generator)
+        for name, size in sizes.items()
+    }
+    for name in [name for name in weights if name.endswith("LayerNorm.weight")]:
+        weights[name] += 1
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(tmp_path)
+    dictionaries.write(tmp_path, entries.tokens, entries.medians)
+    ids = [*list(entries.medians)[::500], "unknown"]
+    counts = np.arange(1, len(ids) + 1)
+    cells = AnnData(
+        sparse.csr_matrix(counts[None].astype(np.float32)), var=pd.DataFrame({"ensembl_id": ids}, index=ids)
+    )
+    cells.uns["x"] = "counts"
+    found, notes = embed(cells, tmp_path, {}, "cpu")
+
+    whole = BertModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    cell = reference_tokens(counts, ids, entries, 4096)
+    with torch.no_grad():
+        states = whole(input_ids=torch.tensor([cell]), output_hidden_states=True).hidden_states
+    expected = states[-2][:, 1:-1].mean(dim=1).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+    assert (notes["layer"], notes["max_length"], notes["mean_length"]) == (11, 4096, 43)
+    assert found.shape == (1, 768)
 
 
 def test_safetensors_and_bin_give_the_same_network(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -14,24 +15,31 @@ from scipy import sparse
 from stages.geneformer.dictionaries import CLS, EOS, Dictionaries
 
 TARGET_SUM = 10_000
-CELLS_AT_ONCE = 4096  # bounds the memory of the float64 copy
+VALUES_AT_ONCE = 2**16  # few enough to stay in a processor's cache
 
 
 @dataclass(frozen=True)
 class GeneTokens:
-    """Which columns of an expression matrix are which tokens."""
+    """Which columns of an expression matrix are which tokens.
 
-    projection: sparse.csr_matrix
-    """Shape (n_columns, n_tokens), 0 or 1: sums the columns of one gene, drops those without a token."""
+    Attributes
+    ----------
+    tokens
+        Token of each column, 0 where it has none; shape (n_columns,), int32.
+    medians
+        Median of each column's gene, infinite where it has no token; shape (n_columns,), float64.
+    shared
+        Whether another column has the same token; shape (n_columns,), bool.
+    """
+
     tokens: np.ndarray
-    """Tokens of the projected columns, ascending."""
     medians: np.ndarray
-    """The genes' medians, in the same order."""
+    shared: np.ndarray
 
     @property
     def has_token(self) -> np.ndarray:
         """Whether each column of the expression matrix has a token."""
-        return np.diff(self.projection.indptr) > 0
+        return np.isfinite(self.medians)
 
 
 def match(names: Sequence[str], dictionaries: Dictionaries) -> GeneTokens:
@@ -48,15 +56,14 @@ def match(names: Sequence[str], dictionaries: Dictionaries) -> GeneTokens:
     later editions sum too.
     """
     genes = [dictionaries.gene(name) if name and not name.startswith("<") else "" for name in names]
-    columns = np.array([i for i, gene in enumerate(genes) if gene in dictionaries.tokens], dtype=np.int64)
-    of_column = np.array([dictionaries.tokens[genes[i]] for i in columns], dtype=np.int64)
-    tokens, position = np.unique(of_column, return_inverse=True)
-    medians = dict(zip(of_column.tolist(), (dictionaries.medians[genes[i]] for i in columns), strict=True))
-    return GeneTokens(
-        projection=sparse.csr_matrix((np.ones(len(columns)), (columns, position)), shape=(len(names), len(tokens))),
-        tokens=tokens,
-        medians=np.array([medians[token] for token in tokens.tolist()]),
-    )
+    known = np.array([gene in dictionaries.tokens for gene in genes], dtype=bool)
+    tokens = np.zeros(len(genes), dtype=np.int32)
+    medians = np.full(len(genes), np.inf)
+    found = [gene for gene in genes if gene in dictionaries.tokens]
+    tokens[known] = [dictionaries.tokens[gene] for gene in found]
+    medians[known] = [dictionaries.medians[gene] for gene in found]
+    n_columns = np.bincount(tokens[known], minlength=1)
+    return GeneTokens(tokens, medians, known & (n_columns[tokens] > 1))
 
 
 def rank(
@@ -71,47 +78,134 @@ def rank(
     Parameters
     ----------
     counts
-        Shape (n_cells, n_columns).
+        Shape (n_cells, n_columns); none may be negative.
     max_length
         Longest sequence the network takes: 2,048 for the released V1, 4,096 for V2.
 
     Returns
     -------
-    The token sequences, empty for a cell without any gene that has a token, and how many cells were truncated.
+    The token sequences, int32, empty for a cell without any gene that has a token, and how many cells were truncated.
 
     Notes
     -----
     Ties go to the smaller token, so that the order of the columns never matters; upstream leaves them to an unstable
     sort.
     """
+    counts = without_zeros(counts)
     framed = dictionaries.version == "V2"
     room = max_length - 2 if framed else max_length
+    front, end = (np.array([dictionaries.tokens[name]] if framed else [], dtype=np.int32) for name in (CLS, EOS))
     sequences: list[np.ndarray] = []
     n_truncated = 0
-    for start in range(0, counts.shape[0], CELLS_AT_ONCE):
-        values = per_ten_thousand(counts[start : start + CELLS_AT_ONCE], genes.projection)
-        values.data /= genes.medians[values.indices]
-        for first, last in zip(values.indptr[:-1], values.indptr[1:], strict=True):
-            order = np.argsort(-values.data[first:last], kind="stable")[:room]
-            ranked = genes.tokens[values.indices[first:last][order]]
-            if framed and len(ranked):
-                ranked = np.concatenate([[dictionaries.tokens[CLS]], ranked, [dictionaries.tokens[EOS]]])
-            sequences.append(ranked)
-            n_truncated += int(last - first > room)
+    for cells in pieces(counts.indptr):
+        starts = counts.indptr[cells.start : cells.stop + 1]
+        stored = slice(starts[0], starts[-1])
+        starts, columns = starts - starts[0], counts.indices[stored]
+        values = relative(counts.data[stored], columns, starts, genes)
+        ranked, lengths = descending(values, genes.tokens.take(columns), starts)
+        kept = np.minimum(lengths, room).tolist()
+        for start, n in zip(starts[:-1].tolist(), kept, strict=True):
+            sequences.append(np.concatenate((front, ranked[start : start + n], end)) if n else ranked[:0])
+        n_truncated += int(np.count_nonzero(lengths > room))
     return sequences, n_truncated
 
 
-def per_ten_thousand(counts: sparse.csr_matrix, projection: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Scale cells to 10,000 counts over all columns, then keep and sum columns as `projection` says.
+def without_zeros(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the matrix without stored zeros and with one stored value a place; the same object if it is so."""
+    if counts.has_canonical_format and counts.data.all():
+        return counts
+    counts = counts.copy()
+    counts.sum_duplicates()
+    counts.eliminate_zeros()
+    return counts
+
+
+def pieces(starts: np.ndarray) -> list[slice]:
+    """Cut the cells into runs, each of those that begin within the same `VALUES_AT_ONCE` stored values."""
+    first = np.flatnonzero(np.diff(starts[:-1] // VALUES_AT_ONCE, prepend=-1)).tolist()
+    return [slice(start, end) for start, end in pairwise([*first, len(starts) - 1])]
+
+
+def relative(counts: np.ndarray, columns: np.ndarray, starts: np.ndarray, genes: GeneTokens) -> np.ndarray:
+    """Scale every count to ``counts / n_counts * 10,000 / median``.
+
+    Parameters
+    ----------
+    counts, columns
+        The stored counts, none 0, and their columns; shape (n,).
+    starts
+        Where each cell's counts begin, and where the last ones end; shape (n_cells + 1,).
 
     Returns
     -------
-    Float64, with sorted indices and without stored zeros.
+    Float64, shape (n,): 0 where the column has no token. Of several columns of a gene, the first in the cell has the
+    value of their sum and the others 0.
     """
-    counts = counts.astype(np.float64)
-    totals = np.asarray(counts.sum(axis=1)).ravel()
-    values = sparse.csr_matrix(counts @ projection)  # summed before scaling: sums of whole numbers are exact
-    values.eliminate_zeros()
-    values.sort_indices()
-    values.data = values.data / np.repeat(totals, np.diff(values.indptr)) * TARGET_SUM
+    values = counts.astype(np.float64)
+    n_counts = np.diff(starts)
+    filled = np.flatnonzero(n_counts)
+    totals = np.add.reduceat(values, starts[filled])
+    if genes.shared.any():
+        add_up(values, columns, starts, genes)  # before scaling: sums of whole numbers are exact
+    values /= np.repeat(totals, n_counts[filled])
+    values *= TARGET_SUM
+    values /= genes.medians.take(columns)
     return values
+
+
+def add_up(values: np.ndarray, columns: np.ndarray, starts: np.ndarray, genes: GeneTokens) -> None:
+    """Give the sum of a gene's columns to the first of them in each cell and 0 to the others, in place."""
+    places = np.flatnonzero(genes.shared.take(columns))
+    cells = np.searchsorted(starts, places, side="right")
+    tokens = genes.tokens.take(columns[places])
+    _, first, which = np.unique(cells * 2**32 + tokens, return_index=True, return_inverse=True)
+    sums = np.bincount(which, weights=values[places])
+    values[places] = 0
+    values[places[first]] = sums
+
+
+def descending(values: np.ndarray, tokens: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Order every cell's tokens by value, the largest first, equal values by token, the smallest first.
+
+    Parameters
+    ----------
+    values
+        Not negative, float64, shape (n,).
+    tokens
+        Shape (n,).
+    starts
+        Where each cell's values begin, and where the last ones end; shape (n_cells + 1,).
+
+    Returns
+    -------
+    The tokens, shape (n,), and in how many of each cell's the value is not 0 (they come first), shape (n_cells,).
+
+    Notes
+    -----
+    Sorting numbers is several times faster than sorting their places. The bits of floating-point numbers that are not
+    negative, read as integers, are in the order of the numbers. So the last bits of each give way to its place, which
+    sorting takes along; where the other bits are equal, a second sort goes by the last bits and the token. Its keys
+    have 63 bits, enough for 2^23 values and 2^16 tokens.
+    """
+    n_bits, token_bits = len(values).bit_length(), int(tokens.max(initial=0)).bit_length()
+    last_bits = 2**n_bits - 1
+    numbers = -values.view(np.int64)
+    keys = numbers & ~last_bits
+    keys |= np.arange(len(keys))
+    lengths = []
+    for start, end in pairwise(starts.tolist()):
+        cell = keys[start:end]
+        cell.sort()
+        lengths.append(cell.searchsorted(0))
+    places = keys & last_bits
+    ranked = tokens.take(places)
+    keys >>= n_bits
+    as_before = np.zeros(len(keys) + 1, dtype=bool)
+    as_before[1:-1] = (keys[1:] == keys[:-1]) & (keys[1:] < 0)
+    as_before[starts] = False
+    close = np.flatnonzero(as_before[:-1] | as_before[1:])
+    group = np.cumsum(~as_before[close])
+    finer = (group << n_bits | numbers[places[close]] & last_bits) << token_bits | ranked[close]
+    finer.sort()
+    ranked[close] = finer & (2**token_bits - 1)
+    return ranked, np.array(lengths)

@@ -103,10 +103,11 @@ def make_dictionaries(corpora: list[AnnData]) -> Dictionaries:
     values = []
     for corpus, ids in zip(corpora, names, strict=True):
         matched = tokens.match(ids, every)
-        scaled = tokens.per_ten_thousand(sparse.csr_matrix(corpus.X), matched.projection)
-        values.append(
-            sparse.csr_matrix((scaled.data, matched.tokens[scaled.indices], scaled.indptr), (corpus.n_obs, len(genes)))
-        )
+        counts = tokens.without_zeros(sparse.csr_matrix(corpus.X))
+        scaled = tokens.relative(counts.data, counts.indices, counts.indptr, matched)
+        stored = scaled, matched.tokens.take(counts.indices), counts.indptr.copy()  # the corpus stays as it is
+        values.append(sparse.csr_matrix(stored, (corpus.n_obs, len(genes))))
+        values[-1].eliminate_zeros()  # columns without a gene, and those added to another column of their gene
     by_gene = sparse.vstack(values).tocsc()
     seen = np.flatnonzero(np.diff(by_gene.indptr))
     medians = {genes[i]: float(np.median(by_gene.data[by_gene.indptr[i] : by_gene.indptr[i + 1]])) for i in seen}
