@@ -170,7 +170,7 @@ def check(path: Path, weights: dict[str, torch.Tensor], expected: dict[str, tupl
     for name, shape in expected.items():
         if weights[name].shape != shape:
             raise InputError(f"{path}: {name} has shape {tuple(weights[name].shape)}, config.json calls for {shape}")
-        if not torch.isfinite(weights[name]).all():
+        if not all(torch.isfinite(end) for end in weights[name].aminmax()):  # far faster than looking at every weight
             raise InputError(f"{path}: {name} holds NaN or infinite numbers")
 
 
