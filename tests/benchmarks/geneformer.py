@@ -14,6 +14,7 @@ from anndata import AnnData
 from stages.geneformer import checkpoint, dictionaries, network, tokens
 from stages.geneformer.dictionaries import MASK, PAD, Dictionaries
 from stages.geneformer.tokens import GeneTokens
+from stages.networks.precision import PRECISIONS
 from tests.benchmarks import bounds
 from tests.benchmarks.case import FLOAT32, Case, relative_difference
 
@@ -32,8 +33,6 @@ SIZES: dict[str, Any] = {
 }
 BATCH_SIZE = 64
 N_FEW = 2
-#: What our network is told for each precision.
-PRECISIONS: dict[str, dict[str, Any]] = {FLOAT32: {}}
 
 
 def embedding(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,), **sizes: Any) -> Case:
@@ -50,7 +49,7 @@ def embedding(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT
         cells=cells,
         few=cells[:N_FEW].copy(),
         n_cells=cells.n_obs,
-        ours={name: partial(embed, folder=folder, **PRECISIONS[name]) for name in precisions},
+        ours={name: partial(embed, folder=folder, dtype=PRECISIONS[name]) for name in precisions},
         upstream={PADDED: partial(upstream_embed, folder=folder, entries=entries)},
         flops=flops,
         bound=lambda rates: flops / rates.product,
@@ -96,12 +95,12 @@ def write(folder: Path, entries: Dictionaries, size: dict[str, Any]) -> None:
     dictionaries.write(folder, entries.tokens, entries.medians)
 
 
-def embed(cells: AnnData, folder: Path, **precision: Any) -> np.ndarray:
+def embed(cells: AnnData, folder: Path, dtype: torch.dtype) -> np.ndarray:
     """Embed cells by our side."""
     entries = dictionaries.read(folder)
     model = checkpoint.load(folder, len(entries.tokens))
     sequences, _ = tokens.rank(cells.X, match(cells, entries), entries, len(model.positions))
-    return network.embed(model, sequences, 0, "cpu", **precision)
+    return network.embed(model, sequences, n_framing=0, dtype=dtype)
 
 
 def upstream_embed(cells: AnnData, folder: Path, entries: Dictionaries) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from stages.networks import bert
+from stages.networks.precision import PRECISIONS
 from stages.networks.text import TextEncoder
 from tests.benchmarks import bounds
 from tests.benchmarks.case import FLOAT32, Case
@@ -20,13 +21,11 @@ SENTENCE_TRANSFORMERS = "sentence-transformers"
 ITS_STEPS = "transformers BertModel, padded batches"
 BATCH_SIZE = 32  # the default of `SentenceTransformer.encode`
 N_FEW = 4
-#: How our encoder is made for each precision.
-PRECISIONS: dict[str, Callable[[Path], TextEncoder]] = {FLOAT32: partial(TextEncoder, device="cpu")}
 
 
 def encoding(texts: list[str], folder: Path, precisions: tuple[str, ...] = (FLOAT32,), encoder: Path = ENCODER) -> Case:
     """Compare encoders that are already loaded. The weights are `encoder`'s; `folder` is not used."""
-    encoders = {name: PRECISIONS[name](encoder) for name in precisions}
+    encoders = {name: TextEncoder(encoder, "cpu", dtype=PRECISIONS[name]) for name in precisions}
     some = next(iter(encoders.values()))
     lengths = np.array([len(encoding.ids) for encoding in some.tokenizer.encode_batch(texts)])
     config = bert.read_config(encoder / "config.json")

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 import torch
 from anndata import AnnData
 
+from stages.networks.precision import PRECISIONS
 from stages.scgpt import checkpoint, network, tokens, upstream
 from stages.scgpt.tokens import Tokens
 from tests.benchmarks import bounds
@@ -38,8 +39,6 @@ ARGS: dict[str, Any] = {
 }
 MAX_LENGTH = 1200  # as embed_data
 N_FEW = 2
-#: What our network is told for each precision.
-PRECISIONS: dict[str, dict[str, Any]] = {FLOAT32: {}}
 
 
 def embedding(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,), **sizes: Any) -> Case:
@@ -52,7 +51,7 @@ def embedding(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT
         cells=cells,
         few=without_draws(cells[:N_FEW].copy(), MAX_LENGTH),
         n_cells=cells.n_obs,
-        ours={name: partial(embed, folder=folder, **PRECISIONS[name]) for name in precisions},
+        ours={name: partial(embed, folder=folder, dtype=PRECISIONS[name]) for name in precisions},
         upstream={
             PUBLISHED: partial(upstream_embed, folder=folder),
             WITHOUT_FAST_PATH: partial(upstream_embed_without_fast_path, folder=folder),
@@ -107,11 +106,11 @@ def without_draws(cells: AnnData, max_length: int) -> AnnData:
     return cells
 
 
-def embed(cells: AnnData, folder: Path, **precision: Any) -> np.ndarray:
+def embed(cells: AnnData, folder: Path, dtype: torch.dtype) -> np.ndarray:
     """Embed cells by our side."""
     model = checkpoint.read(folder)
     sequences = tokenise(cells, model.vocab, numbers(cells, model.vocab), vars(model.config))
-    return network.embed(model, sequences, **precision)
+    return network.embed(model, sequences, dtype=dtype)
 
 
 def upstream_embed(cells: AnnData, folder: Path) -> np.ndarray:
