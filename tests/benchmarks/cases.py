@@ -13,7 +13,7 @@ CASES = {
     "scgpt_ovarian": Spec(OVARIAN, scgpt.embedding, n_cells=24, targets={FLOAT32: Target(1e-4, {scgpt.PUBLISHED: 4})}),
     "scgpt_covid": Spec(COVID, scgpt.embedding, n_cells=48, targets={FLOAT32: Target(1e-4, {scgpt.PUBLISHED: 6})}),
     "geneformer_ovarian": Spec(
-        OVARIAN, geneformer.embedding, n_cells=16, targets={FLOAT32: Target(1e-4, {geneformer.PADDED: 4})}
+        OVARIAN, geneformer.embedding, n_cells=32, targets={FLOAT32: Target(1e-4, {geneformer.PADDED: 4})}
     ),
     "tokenise_scgpt": Spec(
         OVARIAN, scgpt.tokenisation, n_cells=1000, targets={FLOAT32: Target(0, {scgpt.COLLATOR: 50})}
