@@ -1,6 +1,7 @@
 # make repro   run the pipeline and print the tables
 # make test    run the tests
-# Both make .venv first. PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip.
+# make bench   compare our speed with upstream's, on the cells of the last run
+# All make .venv first. PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -9,7 +10,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint setup readme verify-scores clean
+.PHONY: repro test bench lint setup readme verify-scores clean
 
 repro: $(VENV)/runtime.done
 	@dvc repro
@@ -17,6 +18,9 @@ repro: $(VENV)/runtime.done
 
 test: $(VENV)/dev.done
 	@python -m pytest
+
+bench: $(VENV)/runtime.done
+	@python -m tests.benchmarks
 
 lint: $(VENV)/dev.done
 	@ruff check .
