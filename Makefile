@@ -10,7 +10,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test bench lint setup readme verify-scores clean
+.PHONY: repro test bench lint setup readme draws verify-scores clean
 
 repro: $(VENV)/runtime.done
 	@dvc repro
@@ -34,6 +34,10 @@ verify-scores: $(VENV)/runtime.done
 # Put the tables and the picture of the last run into the README.
 readme: $(VENV)/runtime.done
 	@python docs/refresh.py
+
+# How much scGPT's random bins move its scores.
+draws: $(VENV)/runtime.done
+	@python -m docs.draws
 
 setup: $(VENV)/dev.done
 
