@@ -63,10 +63,12 @@ def weighted_sums(weights: csr_matrix, vectors: np.ndarray) -> np.ndarray:
         columns = [slice(start, start + COLUMNS) for start in range(0, vectors.shape[1], COLUMNS)]
         return np.hstack([weights @ np.ascontiguousarray(vectors[:, part]) for part in columns])
     sums = np.empty((n_cells, vectors.shape[1]), dtype=np.float32)
-    n_at_once = max(1, BLOCK // n_genes)
+    n_at_once = min(n_cells, max(1, BLOCK // n_genes))
+    block = np.empty((n_at_once, n_genes), dtype=np.float32)
     for start in range(0, n_cells, n_at_once):
-        part = slice(start, start + n_at_once)
-        np.matmul(weights[part].toarray(), vectors, out=sums[part])
+        part = weights[start : start + n_at_once]
+        dense = part.toarray(out=block[: part.shape[0]])
+        np.matmul(dense, vectors, out=sums[start : start + n_at_once])
     return sums
 
 

@@ -124,24 +124,26 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
     n, largest, whole = len(x), np.float32(0), True
     for i in range(n):
         largest = max(largest, x[i])
-        whole = whole and x[i] > 0 and x[i] == np.floor(x[i])
+        whole &= x[i] == np.floor(x[i])
+        whole &= x[i] > 0
     if whole and largest < SMALL:
         top = int(largest) + 1
-        repeats = np.zeros(top, np.int64)
+        up_to = np.zeros(top, np.int64)  # how many values are at most this
         for i in range(n):
-            repeats[int(x[i])] += 1
-        ordered = np.empty(n, np.float32)
-        place = 0
-        for value in range(top):
-            for _ in range(repeats[value]):
-                ordered[place] = value
-                place += 1
-        edges = quantiles(ordered, probabilities)
-        above, width = np.empty(top), np.empty(top)
-        for value in range(top):
-            if repeats[value]:
-                above[value] = np.searchsorted(edges, value, side="right")
-                width[value] = above[value] - np.searchsorted(edges, value, side="left")
+            up_to[int(x[i])] += 1
+        for value in range(1, top):
+            up_to[value] += up_to[value - 1]
+        edges = quantiles_of_counts(up_to, probabilities)
+        above, width = np.zeros(top), np.zeros(top)
+        passed = 0  # edges at most this value
+        for value in range(1, top):
+            below = passed
+            while below < len(edges) and edges[below] < value:
+                below += 1
+            passed = below
+            while passed < len(edges) and edges[passed] == value:
+                passed += 1
+            above[value], width[value] = passed, passed - below
         for i in range(n):
             value = int(x[i])
             bins[i] = chosen(above[value], width[value], shares[i], drawn)
@@ -168,10 +170,33 @@ def quantiles(ascending: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     for k in range(len(probabilities)):
         position = probabilities[k] * last
         below = int(np.floor(position))
-        low, high = ascending[below], ascending[min(below + 1, last)]
-        fraction, step = position - below, np.float64(np.float32(high - low))
-        edges[k] = low + step * fraction if fraction < 0.5 else high - step * (1 - fraction)
+        edges[k] = between(ascending[below], ascending[min(below + 1, last)], position - below)
     return edges
+
+
+@njit(nogil=True, cache=True)
+def quantiles_of_counts(up_to: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return `quantiles` of whole numbers of which `up_to[i]` are at most i; `probabilities` ascend."""
+    edges = np.empty(len(probabilities))
+    last = up_to[-1] - 1
+    value = 0
+    for k in range(len(probabilities)):
+        position = probabilities[k] * last
+        below = int(np.floor(position))
+        while up_to[value] <= below:
+            value += 1
+        higher = value
+        while up_to[higher] <= min(below + 1, last):
+            higher += 1
+        edges[k] = between(np.float32(value), np.float32(higher), position - below)
+    return edges
+
+
+@njit(nogil=True, cache=True)
+def between(low: np.float32, high: np.float32, fraction: float) -> float:
+    """Interpolate as numpy does: from the nearer end."""
+    step = np.float64(np.float32(high - low))
+    return low + step * fraction if fraction < 0.5 else high - step * (1 - fraction)
 
 
 @njit(nogil=True, cache=True)
