@@ -255,3 +255,16 @@ def test_every_engine_of_the_default_models_exists() -> None:
     entries = {name: params["models"][name] for name in params["grid"]["models"]}
     engines = {entry["engine"]: load_engine(name, entry) for name, entry in entries.items() if "engine" in entry}
     assert {"genept_w", "genept_s", "scgpt", "geneformer"} <= set(engines)
+
+
+def test_every_gpu_gets_a_worker_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    assert device.workers("cpu") == ["cpu"]
+    assert device.describe(["cpu"]) == "cpu"
+    names = ["H200", "H200", "T4"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda name: names[int(name.removeprefix("cuda:"))])
+    assert device.workers("auto") == ["cuda:0", "cuda:1", "cuda:2"]
+    assert device.describe(device.workers("auto")) == "2 x H200, 1 x T4"

@@ -659,6 +659,19 @@ def test_notes_say_what_the_model_did_not_see(tmp_path: Path) -> None:
     }
 
 
+def test_bfloat16_is_near_float32_and_the_notes_say_how_near(tmp_path: Path) -> None:
+    entries = small(V2)
+    write_model(tmp_path, entries)
+    cells = random_cells(entries)
+    exact, notes = embed(cells, tmp_path, {}, "cpu")
+    rough, rough_notes = embed(cells, tmp_path, {"precision": "bfloat16"}, "cpu")
+    told = rough_notes["against_float32"]
+    assert "against_float32" not in notes
+    assert 0.99 < told["cosine_min"] < 1 and told["difference_max"] < 0.1
+    np.testing.assert_allclose(rough, exact, rtol=0, atol=0.1 * np.abs(exact).max())
+    assert not rough[~exact.any(axis=1)].any()
+
+
 def test_log_normalised_values_run_and_are_marked_as_not_comparable(tmp_path: Path) -> None:
     entries = small(V1)
     write_model(tmp_path, entries)

@@ -231,6 +231,16 @@ def test_genept_s_uses_the_authors_prompt_by_default_and_turns_newlines_to_space
     assert np.abs(other - expected).max() > 1e-3
 
 
+def test_bfloat16_is_near_float32_and_the_notes_say_how_near(encoder_folder: Path) -> None:
+    cells = make_cells(20)
+    exact, notes = genept_s.embed(cells, encoder_folder, {}, "cpu")
+    rough, rough_notes = genept_s.embed(cells, encoder_folder, {"precision": "bfloat16"}, "cpu")
+    told = rough_notes["against_float32"]
+    assert "against_float32" not in notes
+    assert told["n_compared"] == 16 and 0.99 < told["cosine_min"] < 1
+    assert (exact * rough).sum(axis=1).min() > 0.99  # unit rows
+
+
 @pytest.mark.parametrize("max_symbols", [0, 2.5, "all"])
 def test_a_limit_that_makes_no_sense_is_said(encoder_folder: Path, max_symbols: Any) -> None:
     with pytest.raises(ParamsError, match="max_symbols must be a whole number"):

@@ -7,6 +7,7 @@ inputs and outputs of its ``embed_data`` with numpy's seed 0, ``fixed_*`` those 
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import pickle
 import subprocess
@@ -528,6 +529,36 @@ def test_upstream_and_native_implementations_agree(saved: Path) -> None:
     np.testing.assert_allclose(native, oracle, atol=1e-5)
 
 
+def test_bfloat16_is_near_float32_and_the_notes_say_how_near(saved: Path) -> None:
+    data = counts(20)
+    exact, notes = engine.embed(data, saved, OPTIONS, "cpu")
+    rough, rough_notes = engine.embed(data, saved, OPTIONS | {"precision": "bfloat16"}, "cpu")
+    assert "against_float32" not in notes
+    told = rough_notes["against_float32"]
+    cosines = (exact * rough).sum(axis=1)  # unit rows
+    assert told["n_compared"] == 16
+    assert cosines.min() - 1e-6 <= told["cosine_min"] < 1
+    assert told["cosine_min"] > 0.999
+    assert rough.dtype == np.float32
+
+
+def test_half_bins_go_through_as_upstreams_network_takes_them(saved: Path) -> None:
+    loaded, sequences = checkpoint.read(saved), random_tokens(20)
+    halves = dataclasses.replace(sequences, values=sequences.values + np.float32(0.5) * (sequences.values > 0))
+    found = network.embed(loaded, halves)
+    np.testing.assert_allclose(found, upstream.embed(loaded, halves), atol=1e-5)
+    assert np.abs(found - network.embed(loaded, sequences)).max() > 1e-4
+
+
+def test_expected_bins_embed_between_the_draws(saved: Path) -> None:
+    data = counts(20)
+    drawn = [engine.embed(data, saved, OPTIONS | {"seed": seed}, "cpu")[0] for seed in range(30)]
+    expected, notes = engine.embed(data, saved, OPTIONS | {"binning": "expected"}, "cpu")
+    assert notes["binning"] == "expected"
+    middle = np.mean(drawn, axis=0)
+    assert np.abs(expected - middle).max() < np.abs(np.array(drawn) - middle).max()
+
+
 def test_no_known_gene_is_an_error(saved: Path) -> None:
     data = counts(3)
     data.var_names = [f"Gene{i}" for i in range(60)]
@@ -535,10 +566,18 @@ def test_no_known_gene_is_an_error(saved: Path) -> None:
         engine.embed(data, saved, OPTIONS, "cpu")
 
 
-@pytest.mark.parametrize(("option", "value"), [("implementation", "flash"), ("max_length", 1), ("seed", None)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("implementation", "flash"), ("max_length", 1), ("seed", None), ("binning", "mean"), ("precision", "half")],
+)
 def test_impossible_options_are_errors(saved: Path, option: str, value: object) -> None:
     with pytest.raises(ParamsError, match=f"{option} must be"):
         engine.embed(counts(3), saved, OPTIONS | {option: value}, "cpu")
+
+
+def test_upstreams_network_runs_in_float32_only(saved: Path) -> None:
+    with pytest.raises(ParamsError, match="implementation upstream runs in precision float32 only"):
+        engine.embed(counts(3), saved, OPTIONS | {"implementation": "upstream", "precision": "bfloat16"}, "cpu")
 
 
 def test_the_native_engine_does_not_import_the_scgpt_package() -> None:
