@@ -24,6 +24,7 @@ from stages import cells as labelled
 from stages import cli
 from stages.errors import InputError
 from stages.networks import transformer
+from stages.networks.precision import PRECISIONS
 from tests import helpers
 from tests.benchmarks import bounds, geneformer, genept_w, inputs, minilm, plot, results, scgpt
 from tests.benchmarks.__main__ import main
@@ -154,7 +155,8 @@ def test_cells_without_draws_have_distinct_values_and_room_for_all() -> None:
 
 def test_every_goal_is_of_a_case_with_known_precision() -> None:
     for spec in CASES.values():
-        assert spec.targets["float32"].ratios
+        assert set(spec.targets) <= set(PRECISIONS)
+        assert spec.targets[FLOAT32].ratios
         for target in spec.targets.values():
             assert all(goal > 1 for goal in target.ratios.values())
 

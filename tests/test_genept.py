@@ -188,7 +188,7 @@ def brute_force(cells: anndata.AnnData, folder: Path, prompt: str, max_symbols: 
     """Whole sentences of all symbols through the encoder, and symbols added one by one until they no longer fit."""
     from tokenizers import Tokenizer
 
-    from stages.networks.text import TextEncoder
+    from stages.networks.text_encoder import TextEncoder
 
     full = list(genept_s.sentences(cells.X, list(cells.var_names), prompt, max_symbols))
     encoded = TextEncoder(folder, "cpu").encode(full)

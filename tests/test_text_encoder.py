@@ -12,7 +12,7 @@ import pytest
 from stages import files
 from stages.errors import InputError
 from stages.networks import batching
-from stages.networks import text as encoder
+from stages.networks import text_encoder as encoder
 from tests import helpers
 
 TEXTS = [

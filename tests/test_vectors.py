@@ -183,7 +183,7 @@ def test_genes_are_chosen_by_locus_type(project: Path) -> None:
 
 
 def test_text_embeds_every_gene_and_keeps_what_was_embedded(embedded: Path, encoder_folder: Path) -> None:
-    from stages.networks.text import TextEncoder
+    from stages.networks.text_encoder import TextEncoder
 
     vectors, genes = gene_vectors.read(Path("models/words"))
     assert [gene.symbol for gene in genes] == ["CD19", "A2M", "IGHV3-23", "LONG1"]

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from stages.errors import ParamsError
 from stages.expression import coverage
 from stages.networks import precision
-from stages.networks.text import TextEncoder
+from stages.networks.text_encoder import TextEncoder
 
 PROMPT = "A cell with genes ranked by expression: "
 MAX_SYMBOLS = 1000

@@ -55,7 +55,7 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
 def weighted_sums(weights: csr_matrix, vectors: np.ndarray) -> np.ndarray:
     """Return weights @ vectors: float32, (n_cells, n_genes) times (n_genes, n_dimensions).
 
-    Dense, some cells at a time, since processors multiply dense matrices some thirty times as fast; sparse where next
+    Dense, some cells at a time, since processors multiply dense matrices over twenty times as fast; sparse where next
     to nothing is expressed. A cell's sums do not depend on other cells, but for float32 rounding.
     """
     n_cells, n_genes = weights.shape

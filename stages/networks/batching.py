@@ -79,26 +79,23 @@ def run(
                 if not left:
                     return
                 batch, tried = left.popleft(), budget
-            try:
-                with torch.inference_mode():
-                    vectors[batch] = forward(device, batch).float().cpu().numpy()
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
+            rows = attempt(forward, device, batch)
+            if rows is None:
                 if len(batch) == 1:
                     raise InputError(
                         f"{device}: no memory for one sequence of {lengths[batch[0]]} tokens; lower the model's length "
                         "limit in params.yaml, or take another device"
-                    ) from None
+                    )
+                if torch.device(device).type == "cuda":
+                    torch.cuda.empty_cache()
                 with lock:
                     if budget == tried:  # else another worker has already halved it
                         budget //= 2
                         click.echo(f"{device}: out of memory at {tried} tokens, going on with {budget}", err=True)
                     rest = np.concatenate([batch, *left])
                     left = deque(rest[part] for part in batches(lengths[rest], budget))
-                if torch.device(device).type == "cuda":
-                    torch.cuda.empty_cache()
                 continue
+            vectors[batch] = rows
             with lock:
                 bar.update(len(batch))
 
@@ -111,6 +108,15 @@ def run(
     return vectors
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Say whether torch failed for want of memory: on a GPU a kind of error of its own, on a CPU a text."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def attempt(forward: Callable[[str, np.ndarray], torch.Tensor], device: str, batch: np.ndarray) -> np.ndarray | None:
+    """Return the vectors of a batch, or None if they do not fit in memory.
+
+    The error ends here, because as long as it lives it keeps what filled the memory.
+    """
+    try:
+        with torch.inference_mode():
+            return forward(device, batch).float().cpu().numpy()
+    except RuntimeError as error:  # on a GPU of a kind of its own, on a processor known by its text
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            return None
+        raise

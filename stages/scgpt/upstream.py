@@ -86,7 +86,7 @@ def embed(checkpoint: Checkpoint, tokens: Tokens, device: str = "cpu") -> np.nda
 
 @contextlib.contextmanager
 def without_fused_layers() -> Iterator[None]:
-    """Turn off torch's fused encoder layer, which on a processor takes up to 17 times as long for the same numbers."""
+    """Turn off torch's fused encoder layer, which on a processor takes several times as long for the same numbers."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

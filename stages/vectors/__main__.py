@@ -51,7 +51,7 @@ def text(params: dict[str, Any], model: str) -> None:
     else:
         lines = [texts.name(gene) for gene in genes]
 
-    from stages.networks.text import TextEncoder
+    from stages.networks.text_encoder import TextEncoder
 
     folder = ENCODERS / model
     encoder = TextEncoder(folder, params.get("device", "auto"))

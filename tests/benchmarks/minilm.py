@@ -12,7 +12,7 @@ import torch
 
 from stages.networks import bert
 from stages.networks.precision import PRECISIONS
-from stages.networks.text import TextEncoder
+from stages.networks.text_encoder import TextEncoder
 from tests.benchmarks import bounds
 from tests.benchmarks.case import FLOAT32, Case
 from tests.benchmarks.inputs import ENCODER
