@@ -103,19 +103,6 @@ def test_a_cell_does_not_depend_on_the_others(folder: Path) -> None:
     np.testing.assert_allclose(part, matrix[[7, 4, 20]], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("density", [0.0, 0.01, 0.5])
-@pytest.mark.parametrize("block", [1, 100, 2**24])
-def test_sums_are_those_of_float64_however_they_are_computed(
-    monkeypatch: pytest.MonkeyPatch, density: float, block: int
-) -> None:
-    monkeypatch.setattr(genept_w, "BLOCK", block)
-    weights = sp.random(23, 40, density, format="csr", dtype=np.float32, random_state=0)
-    vectors = np.random.default_rng(0).normal(size=(40, 300)).astype(np.float32)
-    found = genept_w.weighted_sums(weights, vectors)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, weights.toarray().astype(float) @ vectors.astype(float), rtol=0, atol=1e-5)
-
-
 def test_the_order_of_the_datasets_genes_does_not_matter(folder: Path) -> None:
     cells = make_cells()
     reversed_genes = cells[:, ::-1].copy()

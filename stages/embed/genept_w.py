@@ -7,16 +7,13 @@ from typing import Any
 
 import numpy as np
 from anndata import AnnData
-from scipy.sparse import csr_matrix
 
 from stages import gene_vectors
 from stages.errors import ParamsError
 from stages.expression import coverage, log_normalise
+from stages.weighted_sums import weighted_sums
 
 DIVISORS = ("n_genes", "weights")
-DENSE = 0.03  # share of values that are not zero from which a dense product takes less time than a sparse one
-BLOCK = 2**24  # values of expression made dense at a time: 64 MiB
-COLUMNS = 256  # dimensions multiplied at a time, so that the vectors of all genes stay in the processor's cache
 
 
 def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]:
@@ -50,26 +47,6 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     if options.get("unit_norm", True):
         embedding = divided(embedding, np.linalg.norm(embedding, axis=1))
     return embedding, {**notes, "comparable": True}
-
-
-def weighted_sums(weights: csr_matrix, vectors: np.ndarray) -> np.ndarray:
-    """Return weights @ vectors: float32, (n_cells, n_genes) times (n_genes, n_dimensions).
-
-    Dense, some cells at a time, since processors multiply dense matrices over twenty times as fast; sparse where next
-    to nothing is expressed. A cell's sums do not depend on other cells, but for float32 rounding.
-    """
-    n_cells, n_genes = weights.shape
-    if weights.nnz < DENSE * n_cells * n_genes:
-        columns = [slice(start, start + COLUMNS) for start in range(0, vectors.shape[1], COLUMNS)]
-        return np.hstack([weights @ np.ascontiguousarray(vectors[:, part]) for part in columns])
-    sums = np.empty((n_cells, vectors.shape[1]), dtype=np.float32)
-    n_at_once = min(n_cells, max(1, BLOCK // n_genes))
-    block = np.empty((n_at_once, n_genes), dtype=np.float32)
-    for start in range(0, n_cells, n_at_once):
-        part = weights[start : start + n_at_once]
-        dense = part.toarray(out=block[: part.shape[0]])
-        np.matmul(dense, vectors, out=sums[start : start + n_at_once])
-    return sums
 
 
 def divided(rows: np.ndarray, divisors: np.ndarray) -> np.ndarray:
