@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numba import njit
 from scipy.sparse import csr_matrix
+
+from stages import threads
 
 DIMENSIONS = 256  # summed at a time
 GENES = 1500  # whose vectors, of that many dimensions, are used for all cells before the next: 1.5 MB, a core's cache
 
 
-def weighted_sums(weights: csr_matrix, vectors: np.ndarray, n_threads: int | None = None) -> np.ndarray:
+def weighted_sums(weights: csr_matrix, vectors: np.ndarray) -> np.ndarray:
     """Return weights @ vectors, without turning the weights dense.
 
     Parameters
@@ -22,8 +21,6 @@ def weighted_sums(weights: csr_matrix, vectors: np.ndarray, n_threads: int | Non
         Float32, shape (n_cells, n_genes).
     vectors
         Float32, shape (n_genes, n_dimensions).
-    n_threads
-        By default one for each processor this process may use.
 
     Returns
     -------
@@ -37,15 +34,14 @@ def weighted_sums(weights: csr_matrix, vectors: np.ndarray, n_threads: int | Non
     """
     weights = weights if weights.has_sorted_indices else weights.sorted_indices()
     sums = np.zeros((weights.shape[0], vectors.shape[1]), dtype=np.float32)
-    n_parts = n_threads or len(os.sched_getaffinity(0))
+    n_parts = threads.number()
     shares = np.arange(1, n_parts) * weights.nnz // n_parts
     bounds = [0, *np.searchsorted(weights.indptr, shares).tolist(), weights.shape[0]]
 
     def add_part(first: int, last: int) -> None:
         add(weights.indptr[first : last + 1], weights.indices, weights.data, vectors, sums[first:last])
 
-    with ThreadPoolExecutor(n_parts) as pool:
-        list(pool.map(add_part, bounds[:-1], bounds[1:]))
+    threads.each(add_part, bounds[:-1], bounds[1:])
     return sums
 
 

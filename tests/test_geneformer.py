@@ -26,7 +26,7 @@ from scipy import sparse
 
 from stages.embed.geneformer import embed
 from stages.errors import InputError
-from stages.geneformer import checkpoint, dictionaries, network, tokens
+from stages.geneformer import checkpoint, dictionaries, network, ranking, tokens
 from stages.geneformer.dictionaries import Dictionaries
 
 FIXTURES = Path(__file__).parent / "fixtures" / "geneformer"
@@ -271,12 +271,25 @@ def test_values_that_differ_in_the_last_bit_are_no_tie(cells: list[list[tuple[fl
     values = [0.0 if n < 0 else value + n * float(np.spacing(value)) for cell in cells for value, n in cell]
     starts = np.cumsum([0, *map(len, cells)])
     numbers = np.random.default_rng(seed).permutation(len(values)).astype(np.int32)
-    ranked, n_expressed = tokens.descending(np.array(values, dtype=float), numbers, starts)
+    ranked, n_expressed = np.empty_like(numbers), np.empty(len(cells), dtype=np.int64)
+    ranking.descending(np.array(values, dtype=float), numbers, starts, ranked, n_expressed)
     for i, (start, end) in enumerate(pairwise(starts)):
         cell = zip(values[start:end], numbers[start:end].tolist(), strict=True)
         expected = sorted((-value, number) for value, number in cell if value)
         assert n_expressed[i] == len(expected)
         assert ranked[start : start + len(expected)].tolist() == [number for _, number in expected]
+
+
+@pytest.mark.parametrize("n_values", [1, 40, 3000])
+@pytest.mark.parametrize("spread", [0.0, 1e-9, 5.0, 200.0])
+def test_the_order_holds_for_equal_crowded_and_far_values(n_values: int, spread: float) -> None:
+    rng = np.random.default_rng(0)
+    values = np.exp(spread * rng.standard_normal(n_values)) * rng.integers(0, 3, n_values)
+    numbers = rng.permutation(n_values).astype(np.int32)
+    ranked, n_expressed = np.empty_like(numbers), np.empty(1, dtype=np.int64)
+    ranking.descending(values, numbers, np.array([0, n_values]), ranked, n_expressed)
+    expected = numbers[np.lexsort((numbers, -values))][: np.count_nonzero(values)]
+    np.testing.assert_array_equal(ranked[: n_expressed[0]], expected)
 
 
 counts_of_a_cell = st.lists(st.integers(0, 50), min_size=8, max_size=8).map(np.array)

@@ -12,6 +12,8 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 
+from stages import threads
+from stages.geneformer import ranking
 from stages.geneformer.dictionaries import CLS, EOS, Dictionaries
 
 TARGET_SUM = 10_000
@@ -95,19 +97,20 @@ def rank(
     framed = dictionaries.version == "V2"
     room = max_length - 2 if framed else max_length
     front, end = (np.array([dictionaries.tokens[name]] if framed else [], dtype=np.int32) for name in (CLS, EOS))
-    sequences: list[np.ndarray] = []
-    n_truncated = 0
-    for cells in pieces(counts.indptr):
+
+    def rank_some(cells: slice) -> tuple[list[np.ndarray], int]:
         starts = counts.indptr[cells.start : cells.stop + 1]
         stored = slice(starts[0], starts[-1])
         starts, columns = starts - starts[0], counts.indices[stored]
         values = relative(counts.data[stored], columns, starts, genes)
-        ranked, lengths = descending(values, genes.tokens.take(columns), starts)
-        kept = np.minimum(lengths, room).tolist()
-        for start, n in zip(starts[:-1].tolist(), kept, strict=True):
-            sequences.append(np.concatenate((front, ranked[start : start + n], end)) if n else ranked[:0])
-        n_truncated += int(np.count_nonzero(lengths > room))
-    return sequences, n_truncated
+        ranked, lengths = np.empty(len(values), dtype=np.int32), np.empty(len(starts) - 1, dtype=np.int64)
+        ranking.descending(values, genes.tokens.take(columns), starts, ranked, lengths)
+        kept = zip(starts[:-1].tolist(), np.minimum(lengths, room).tolist(), strict=True)
+        sequences = [np.concatenate((front, ranked[start : start + n], end)) if n else ranked[:0] for start, n in kept]
+        return sequences, int(np.count_nonzero(lengths > room))
+
+    ranked_pieces = threads.each(rank_some, pieces(counts.indptr))
+    return [cell for sequences, _ in ranked_pieces for cell in sequences], sum(n for _, n in ranked_pieces)
 
 
 def without_zeros(counts: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -142,14 +145,9 @@ def relative(counts: np.ndarray, columns: np.ndarray, starts: np.ndarray, genes:
     value of their sum and the others 0.
     """
     values = counts.astype(np.float64)
-    n_counts = np.diff(starts)
-    filled = np.flatnonzero(n_counts)
-    totals = np.add.reduceat(values, starts[filled])
     if genes.shared.any():
         add_up(values, columns, starts, genes)  # before scaling: sums of whole numbers are exact
-    values /= np.repeat(totals, n_counts[filled])
-    values *= TARGET_SUM
-    values /= genes.medians.take(columns)
+    ranking.scale(values, columns, starts, genes.medians, TARGET_SUM)
     return values
 
 
@@ -162,50 +160,3 @@ def add_up(values: np.ndarray, columns: np.ndarray, starts: np.ndarray, genes: G
     sums = np.bincount(which, weights=values[places])
     values[places] = 0
     values[places[first]] = sums
-
-
-def descending(values: np.ndarray, tokens: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Order every cell's tokens by value, the largest first, equal values by token, the smallest first.
-
-    Parameters
-    ----------
-    values
-        Not negative, float64, shape (n,).
-    tokens
-        Shape (n,).
-    starts
-        Where each cell's values begin, and where the last ones end; shape (n_cells + 1,).
-
-    Returns
-    -------
-    The tokens, shape (n,), and in how many of each cell's the value is not 0 (they come first), shape (n_cells,).
-
-    Notes
-    -----
-    Sorting numbers is several times faster than sorting their places. The bits of floating-point numbers that are not
-    negative, read as integers, are in the order of the numbers. So the last bits of each give way to its place, which
-    sorting takes along; where the other bits are equal, a second sort goes by the last bits and the token. Its keys
-    have 63 bits, enough for 2^23 values and 2^16 tokens.
-    """
-    n_bits, token_bits = len(values).bit_length(), int(tokens.max(initial=0)).bit_length()
-    last_bits = 2**n_bits - 1
-    numbers = -values.view(np.int64)
-    keys = numbers & ~last_bits
-    keys |= np.arange(len(keys))
-    lengths = []
-    for start, end in pairwise(starts.tolist()):
-        cell = keys[start:end]
-        cell.sort()
-        lengths.append(cell.searchsorted(0))
-    places = keys & last_bits
-    ranked = tokens.take(places)
-    keys >>= n_bits
-    as_before = np.zeros(len(keys) + 1, dtype=bool)
-    as_before[1:-1] = (keys[1:] == keys[:-1]) & (keys[1:] < 0)
-    as_before[starts] = False
-    close = np.flatnonzero(as_before[:-1] | as_before[1:])
-    group = np.cumsum(~as_before[close])
-    finer = (group << n_bits | numbers[places[close]] & last_bits) << token_bits | ranked[close]
-    finer.sort()
-    ranked[close] = finer & (2**token_bits - 1)
-    return ranked, np.array(lengths)

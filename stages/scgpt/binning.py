@@ -29,8 +29,7 @@ def count_expressed(
     for cell in range(first, last):
         n = 0
         for j in range(indptr[cell], indptr[cell + 1]):
-            if data[j] != 0 and gene_ids[indices[j]] >= 0:
-                n += 1
+            n += (data[j] != 0) & (gene_ids[np.uint32(indices[j])] >= 0)
         n_expressed[cell] = n
 
 
@@ -69,21 +68,16 @@ def fill(
     ids, values
         Are written to.
     """
-    longest = 0
+    longest = 1
     for cell in range(first, last):
-        longest = max(longest, n_expressed[cell])
+        longest = max(longest, n_expressed[cell] + 1)  # one more, since `gather` writes a gene before it looks at it
     genes = np.empty(longest, np.int32)
     x = np.empty(longest, np.float32)
     shares = np.full(longest, 0.5)
     bins = np.empty(longest, np.float32)
     numbers = np.empty(longest, np.uint64)
     for cell in range(first, last):
-        n = 0
-        for j in range(indptr[cell], indptr[cell + 1]):
-            gene = gene_ids[indices[j]]
-            if data[j] != 0 and gene >= 0:
-                genes[n], x[n] = gene, data[j]
-                n += 1
+        n = gather(indptr[cell], indptr[cell + 1], indices, data, gene_ids, genes, x)
         if n == 0:
             continue
         if drawn:
@@ -105,6 +99,25 @@ def fill(
 
 
 @njit(nogil=True, cache=True)
+def gather(
+    begin: int,
+    end: int,
+    indices: np.ndarray,
+    data: np.ndarray,
+    gene_ids: np.ndarray,
+    genes: np.ndarray,
+    x: np.ndarray,
+) -> int:
+    """Write the ids and values of a cell's expressed genes of the vocabulary; return how many they are."""
+    n = np.uint32(0)
+    for j in range(begin, end):  # without a branch, as above
+        gene = gene_ids[np.uint32(indices[j])]
+        genes[n], x[n] = gene, data[j]
+        n += np.uint32((data[j] != 0) & (gene >= 0))
+    return n
+
+
+@njit(nogil=True, cache=True)
 def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: bool, bins: np.ndarray) -> None:
     """Bin one cell's non-zero values by their own quantiles, into 1 to ``n_bins`` - 1.
 
@@ -121,18 +134,10 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
     bins
         Is written to; shape (n,), float32.
     """
-    n, largest, whole = len(x), np.float32(0), True
-    for i in range(n):
-        largest = max(largest, x[i])
-        whole &= x[i] == np.floor(x[i])
-        whole &= x[i] > 0
-    if whole and largest < SMALL:
-        top = int(largest) + 1
-        up_to = np.zeros(top, np.int64)  # how many values are at most this
-        for i in range(n):
-            up_to[int(x[i])] += 1
-        for value in range(1, top):
-            up_to[value] += up_to[value - 1]
+    counts = np.empty(len(x), np.int32)
+    top = as_counts(x, counts)
+    if top <= SMALL:
+        up_to = cumulative(counts, top)
         edges = quantiles_of_counts(up_to, probabilities)
         above, width = np.zeros(top), np.zeros(top)
         passed = 0  # edges at most this value
@@ -144,14 +149,49 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
             while passed < len(edges) and edges[passed] == value:
                 passed += 1
             above[value], width[value] = passed, passed - below
-        for i in range(n):
-            value = int(x[i])
+        for i in range(len(x)):
+            value = np.uint32(counts[i])
             bins[i] = chosen(above[value], width[value], shares[i], drawn)
     else:
         edges = quantiles(np.sort(x), probabilities)
-        for i in range(n):
+        for i in range(len(x)):
             above_x = np.searchsorted(edges, x[i], side="right")
             bins[i] = chosen(above_x, above_x - np.searchsorted(edges, x[i], side="left"), shares[i], drawn)
+
+
+@njit(nogil=True, cache=True)
+def as_counts(x: np.ndarray, counts: np.ndarray) -> int:
+    """Write values into `counts`; return one more than the largest if all are whole numbers from 1 to `SMALL` - 1.
+
+    Else return more than `SMALL`.
+    """
+    largest, other = np.int32(0), np.int32(0)
+    for i in range(len(x)):
+        count = np.int32(min(max(x[i], np.float32(0)), np.float32(SMALL)))
+        counts[i] = count
+        other |= np.int32(np.float32(count) != x[i]) | np.int32(count == 0)
+        largest = max(largest, count)
+    return SMALL + 1 if other else largest + 1
+
+
+@njit(nogil=True, cache=True)
+def cumulative(counts: np.ndarray, top: int) -> np.ndarray:
+    """Return how many of the counts, all below `top`, are at most 0, 1, 2, ...; int32, shape (top,)."""
+    # four tables in turn, since most counts are 1 and a processor waits for its last addition to the same place
+    tables = np.zeros((4, top), np.int32)
+    n = len(counts)
+    for i in range(n % 4):
+        tables[0, np.uint32(counts[i])] += 1
+    for i in range(n % 4, n, 4):
+        tables[0, np.uint32(counts[i])] += 1
+        tables[1, np.uint32(counts[i + 1])] += 1
+        tables[2, np.uint32(counts[i + 2])] += 1
+        tables[3, np.uint32(counts[i + 3])] += 1
+    total = 0
+    for value in range(top):
+        total += tables[0, value] + tables[1, value] + tables[2, value] + tables[3, value]
+        tables[0, value] = total
+    return tables[0]
 
 
 @njit(nogil=True, cache=True)

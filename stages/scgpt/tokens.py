@@ -7,18 +7,17 @@ sampled subset of genes stays in the order of ``var``, which the encoder, having
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from stages import threads
 from stages.scgpt import binning
 
-CELLS_AT_ONCE = 32  # of one thread's turn
+CELLS_AT_ONCE = 128  # in one thread's turn
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,6 @@ def key(seed: int, cell_id: str) -> tuple[int, int]:
 
 
 def _each_part(compiled: Callable[..., None], n_cells: int, *arguments: Any) -> None:
-    """Call a compiled function for all cells, in as many threads as ``params.yaml`` says."""
+    """Call a compiled function for all cells, some at a time."""
     firsts = range(0, n_cells, CELLS_AT_ONCE)
-    with ThreadPoolExecutor(int(os.environ.get("OMP_NUM_THREADS", "1"))) as pool:
-        list(pool.map(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts))
+    threads.each(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts)

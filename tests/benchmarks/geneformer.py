@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 import torch
-from anndata import AnnData
+from anndata import AnnData, read_h5ad
 
 from stages.geneformer import checkpoint, dictionaries, network, tokens
 from stages.geneformer.dictionaries import MASK, PAD, Dictionaries
@@ -19,7 +21,8 @@ from tests.benchmarks import bounds
 from tests.benchmarks.case import FLOAT32, Case, relative_difference
 
 PADDED = "transformers BertModel, padded batches"
-PER_CELL = "numpy, cell by cell (no geneformer package)"
+PER_CELL = "its steps in numpy, cell by cell"
+PACKAGE = "TranscriptomeTokenizer, h5ad to dataset"
 
 #: Sizes of the first release.
 SIZES: dict[str, Any] = {
@@ -67,6 +70,56 @@ def tokenisation(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FL
         n_cells=cells.n_obs,
         ours={FLOAT32: lambda some: (some, tokens.rank(some.X, genes, entries, max_length)[0])},
         upstream={PER_CELL: lambda some: upstream_rank(some.X, columns, max_length)},
+        difference=partial(rank_difference, entries=entries),
+    )
+
+
+def file_tokenisation(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,)) -> Case:
+    """Compare the way from a file of cells to ranked genes with that of the geneformer package (2025 or later)."""
+    from geneformer import TranscriptomeTokenizer
+
+    entries = make_dictionaries(cells, SIZES["vocab_size"])
+    max_length = SIZES["max_position_embeddings"]
+    pickles = {
+        "tokens": entries.tokens,
+        "medians": entries.medians,
+        "mapping": {gene: gene for gene in entries.medians},
+    }
+    for name, content in pickles.items():
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(content))
+    tokenizer = TranscriptomeTokenizer(
+        {"cell": "cell"},  # without an attribute to keep, it fails on a cell without genes
+        model_input_size=max_length,
+        special_token=False,
+        token_dictionary_file=folder / "tokens.pkl",
+        gene_median_file=folder / "medians.pkl",
+        gene_mapping_file=folder / "mapping.pkl",
+    )
+
+    def written(some: AnnData, name: str) -> Path:
+        kept = some[:, some.var["ensembl_id"].astype(str) != ""]
+        obs = pd.DataFrame(
+            {"n_counts": np.asarray(kept.X.sum(axis=1, dtype=np.float64)).ravel(), "cell": range(some.n_obs)}
+        )
+        obs.index = obs.index.astype(str)
+        (folder / name).mkdir()
+        AnnData(kept.X, obs=obs, var=kept.var[["ensembl_id"]]).write_h5ad(folder / name / "cells.h5ad")
+        return folder / name
+
+    def ours(place: Path) -> tuple[AnnData, list[np.ndarray]]:
+        found = read_h5ad(place / "cells.h5ad")
+        return found, tokens.rank(found.X, match(found, entries), entries, max_length)[0]
+
+    def theirs(place: Path) -> list[np.ndarray]:
+        dataset = tokenizer.create_dataset(*tokenizer.tokenize_files(place, "h5ad"))
+        return [np.array(cell) for cell in dataset["input_ids"]]
+
+    return Case(
+        cells=written(cells, "all"),
+        few=written(cells[:N_FEW], "few"),
+        n_cells=cells.n_obs,
+        ours={FLOAT32: ours},
+        upstream={PACKAGE: theirs},
         difference=partial(rank_difference, entries=entries),
     )
 
