@@ -67,7 +67,8 @@ def add(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, vectors: np.n
         for gene in range(0, n_genes, GENES):
             n = min(GENES, n_genes - gene)
             for i in range(n):
-                table[i * DIMENSIONS : i * DIMENSIONS + width] = vectors[gene + i, low : low + width]
+                for k in range(width):
+                    table[i * DIMENSIONS + k] = vectors[gene + i, low + k]
             for cell in range(len(sums)):
                 j = stop = next_value[cell]
                 while stop < indptr[cell + 1] and indices[stop] < gene + n:

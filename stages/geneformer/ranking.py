@@ -7,6 +7,7 @@ from numba import njit
 
 BUCKETS = 4  # at most, for each value
 SMALL = 32  # values in a bucket up to which insertion is fast
+GAPS = (8929, 3968, 1750, 701, 301, 132, 57, 23, 10, 4)  # of Shell's sort, for more: Ciura 2001, extended
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -84,32 +85,25 @@ def into_buckets(
         fullest = max(fullest, places[bucket + 1])
         places[bucket + 1] += places[bucket]
     for i in range(n):
-        bucket = np.uint64(highest - bits[i] >> shift)
-        place = np.uint32(places[bucket])
+        of_value = np.uint64(highest - bits[i] >> shift)
+        place = np.uint32(places[of_value])
         sorted_values[place], sorted_tokens[place] = values[i], tokens[i]
-        places[bucket] += 1
+        places[of_value] += 1
     if fullest > SMALL:
         for bucket in range(n_buckets):
             begin, end = places[bucket - 1] if bucket else 0, places[bucket]  # by now
             if end - begin > SMALL:
-                sort(sorted_values[begin:end], sorted_tokens[begin:end])
-    insert(sorted_values, sorted_tokens)
+                for gap in GAPS:
+                    insert(sorted_values[begin:end], sorted_tokens[begin:end], gap)
+    insert(sorted_values, sorted_tokens, 1)
 
 
 @njit(nogil=True, cache=True)
-def insert(values: np.ndarray, tokens: np.ndarray) -> None:
-    """Sort in place, the largest value first, then by token; fast where nearly all is in order."""
-    for i in range(1, len(values)):
+def insert(values: np.ndarray, tokens: np.ndarray, gap: int) -> None:
+    """Sort each `gap`-th place in place, the largest value first, then by token; fast where nearly all is in order."""
+    for i in range(gap, len(values)):
         value, token, j = values[i], tokens[i], i
-        while j > 0 and (values[j - 1] < value or (values[j - 1] == value and tokens[j - 1] > token)):
-            values[j], tokens[j] = values[j - 1], tokens[j - 1]
-            j -= 1
+        while j >= gap and (values[j - gap] < value or (values[j - gap] == value and tokens[j - gap] > token)):
+            values[j], tokens[j] = values[j - gap], tokens[j - gap]
+            j -= gap
         values[j], tokens[j] = value, token
-
-
-@njit(nogil=True, cache=True)
-def sort(values: np.ndarray, tokens: np.ndarray) -> None:
-    """Do as `insert` does, for many values."""
-    by_token = np.argsort(tokens, kind="mergesort")
-    order = by_token[np.argsort(-values[by_token], kind="mergesort")]
-    values[:], tokens[:] = values[order], tokens[order]

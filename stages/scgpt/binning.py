@@ -85,17 +85,17 @@ def fill(
                 shares[i] = uniform(mixed(keys[cell, 0], genes[i]))
         cut(x[:n], shares[:n], probabilities, drawn, bins[:n])
         start, room = starts[cell] + 1, starts[cell + 1] - starts[cell] - 1
-        if n <= room:
-            ids[start : start + n], values[start : start + n] = genes[:n], bins[:n]
-        else:
+        if n > room:
             for i in range(n):
                 numbers[i] = mixed(keys[cell, 1], genes[i])
             highest = threshold(numbers[:n], room)
-            token = 0
+            n_kept = 0
             for i in range(n):  # without a branch, which no processor could predict
-                genes[token], bins[token] = genes[i], bins[i]
-                token += numbers[i] <= highest
-            ids[start : start + room], values[start : start + room] = genes[:room], bins[:room]
+                genes[n_kept], bins[n_kept] = genes[i], bins[i]
+                n_kept += numbers[i] <= highest
+            n = n_kept
+        for i in range(n):
+            ids[start + i], values[start + i] = genes[i], bins[i]
 
 
 @njit(nogil=True, cache=True)
@@ -114,7 +114,7 @@ def gather(
         gene = gene_ids[np.uint32(indices[j])]
         genes[n], x[n] = gene, data[j]
         n += np.uint32((data[j] != 0) & (gene >= 0))
-    return n
+    return int(n)
 
 
 @njit(nogil=True, cache=True)
@@ -150,8 +150,8 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
                 passed += 1
             above[value], width[value] = passed, passed - below
         for i in range(len(x)):
-            value = np.uint32(counts[i])
-            bins[i] = chosen(above[value], width[value], shares[i], drawn)
+            count = np.uint32(counts[i])
+            bins[i] = chosen(above[count], width[count], shares[i], drawn)
     else:
         edges = quantiles(np.sort(x), probabilities)
         for i in range(len(x)):
@@ -171,7 +171,7 @@ def as_counts(x: np.ndarray, counts: np.ndarray) -> int:
         counts[i] = count
         other |= np.int32(np.float32(count) != x[i]) | np.int32(count == 0)
         largest = max(largest, count)
-    return SMALL + 1 if other else largest + 1
+    return SMALL + 1 if other else int(largest) + 1
 
 
 @njit(nogil=True, cache=True)
@@ -253,9 +253,12 @@ def threshold(numbers: np.ndarray, n_kept: int) -> np.uint64:
     n = 0
     for i in range(len(numbers)):
         if numbers[i] >> np.uint64(56) == np.uint64(byte):
-            candidates[n] = numbers[i]
+            place = n
+            while place > 0 and candidates[place - 1] > numbers[i]:
+                candidates[place] = candidates[place - 1]
+                place -= 1
+            candidates[place] = numbers[i]
             n += 1
-    candidates.sort()
     return candidates[n_kept - before - 1]
 
 
