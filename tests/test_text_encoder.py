@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stages import files
 from stages.errors import InputError
@@ -92,6 +94,25 @@ def test_tokens_are_counted_and_what_was_cut_off_is_said(folder: Path) -> None:
     assert encoded.truncated.tolist() == [False, False, False, False, True, False]
     last = full[4].offsets[MAX_LENGTH - 2][1]  # of the tokens read, [CLS] at 0 included, the last before [SEP]
     assert encoded.n_characters.tolist() == [len(text.rstrip()) if i != 4 else last for i, text in enumerate(TEXTS)]
+
+
+WORDS = st.text("abT7-,. \u00e9\u4e2d\x1c\x85\t\n\u200b\u2028", max_size=6)
+
+
+@given(texts=st.lists(st.lists(WORDS, max_size=30).map(" ".join), max_size=4), max_length=st.integers(3, 12))
+@settings(deadline=None)
+def test_reading_the_first_words_only_changes_no_token(folder: Path, texts: list[str], max_length: int) -> None:
+    tokenizer = encoder.load_tokenizer(folder / "tokenizer.json", max_length)
+    found = encoder.tokenise(tokenizer, texts, max_length)
+    for read, whole in zip(found, tokenizer.encode_batch(texts), strict=True):
+        assert (read.ids, read.offsets, bool(read.overflowing)) == (whole.ids, whole.offsets, bool(whole.overflowing))
+
+
+def test_a_text_is_read_as_far_as_its_first_words() -> None:
+    assert encoder.first_words("TP53 MYC  KRAS", 2) == "TP53 MYC "
+    assert encoder.first_words("TP53 MYC", 2) == "TP53 MYC"
+    assert encoder.first_words(" ", 1) == " "
+    assert encoder.first_words("", 1) == ""
 
 
 def test_truncation_and_padding_in_the_tokenizer_file_are_replaced(folder: Path, copy: Path) -> None:

@@ -20,7 +20,7 @@ from stages.errors import InputError
 from stages.networks import batching, bert, transformer
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 CHUNK = 8192  # texts tokenised and sorted at a time; bounds the memory
 
@@ -88,7 +88,7 @@ class TextEncoder:
         return Encoded(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _encode_chunk(self, texts: list[str], label: str) -> Encoded:
-        encodings = self.tokenizer.encode_batch(texts)
+        encodings = tokenise(self.tokenizer, texts, self.max_length)
         lengths = np.array([len(encoding.ids) for encoding in encodings])
 
         def forward(device: str, batch: np.ndarray) -> torch.Tensor:
@@ -102,6 +102,29 @@ class TextEncoder:
             np.array([max(end for _, end in encoding.offsets) for encoding in encodings]),
             np.array([len(encoding.overflowing) > 0 for encoding in encodings]),
         )
+
+
+def tokenise(tokenizer: Tokenizer, texts: list[str], max_length: int) -> list[Encoding]:
+    """Do as ``tokenizer.encode_batch``, without reading far beyond the `max_length` tokens that it keeps.
+
+    A tokenizer cuts a text off after it has read all of it, for a cell's sentence ten times too much. BERT's splits at
+    spaces first, so as many words give the same first tokens. If they give fewer than `max_length` (there may be
+    nothing between two spaces), the whole text is read after all.
+    """
+    beginnings = texts
+    if type(tokenizer.pre_tokenizer).__name__ == "BertPreTokenizer":
+        beginnings = [first_words(text, max_length) for text in texts]
+    encodings: list[Encoding] = tokenizer.encode_batch(beginnings)
+    for i, encoding in enumerate(encodings):
+        if len(beginnings[i]) < len(texts[i]) and not encoding.overflowing:
+            encodings[i] = tokenizer.encode(texts[i])
+    return encodings
+
+
+def first_words(text: str, n_words: int) -> str:
+    """Return the beginning of a text up to its `n_words`-th space, that space included."""
+    words = text.split(" ", n_words)
+    return text[: len(text) - len(words[-1])] if len(words) > n_words else text
 
 
 def load_tokenizer(path: Path, max_length: int) -> Tokenizer:

@@ -1,0 +1,208 @@
+"""Geneformer checkpoints and network: against frozen vectors and transformers."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from anndata import AnnData
+from scipy import sparse
+
+from stages.embed.geneformer import embed
+from stages.errors import InputError
+from stages.geneformer import checkpoint, dictionaries, network, tokens
+from stages.geneformer.dictionaries import Dictionaries
+from tests.geneformer.made import (
+    FIXTURES,
+    V1,
+    V2,
+    Malicious,
+    random_cells,
+    reference_tokens,
+    small,
+    upstream,
+    write_model,
+)
+
+
+def test_the_embedding_is_the_frozen_one(tmp_path: Path) -> None:
+    frozen = np.load(FIXTURES / "upstream_embedding.npz")
+    counts, ids, entries, _ = upstream("v1")
+    genes = [ids[column] for column in frozen["columns"]]  # of the rows of the token embedding, after <pad>, <mask>
+    cut = Dictionaries(V1 | {gene: 2 + i for i, gene in enumerate(genes)}, entries.medians)
+    rng = np.random.default_rng(0)
+    weights = {name: torch.from_numpy(frozen[name]) for name in frozen.files if name.startswith("bert.")}
+    for name in [name for name in weights if ".layer.0." in name]:  # the last layer must not matter
+        shape = weights[name].shape
+        weights[name.replace(".layer.0.", ".layer.2.")] = torch.from_numpy(rng.normal(size=shape).astype(np.float32))
+    config = {
+        **{"model_type": "bert", "vocab_size": len(cut.tokens), "max_position_embeddings": len(genes)},
+        **{"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64},
+        "hidden_act": "relu",
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    dictionaries.write(tmp_path, cut.tokens, {gene: entries.medians[gene] for gene in genes})
+    cells = AnnData(
+        counts.astype(np.float32)[:1], var=pd.DataFrame({"ensembl_id": ids}, index=[str(i) for i in range(len(ids))])
+    )
+    cells.uns["x"] = "counts"
+    found, notes = embed(cells, tmp_path, {}, "cpu")
+    np.testing.assert_allclose(found[0], frozen["embedding"], rtol=0, atol=1e-5)
+    assert notes["mean_length"] == len(genes) == 960
+
+
+@pytest.mark.parametrize(("special", "n_layers"), [(V1, 3), (V2, 3), (V1, 1)])
+def test_the_embedding_is_the_mean_over_genes_of_the_second_to_last_layer(
+    tmp_path: Path, special: dict[str, int], n_layers: int
+) -> None:
+    from transformers import BertForMaskedLM
+
+    entries = small(special)
+    write_model(tmp_path, entries, num_hidden_layers=n_layers)
+    cells = random_cells(entries)
+    found, notes = embed(cells, tmp_path, {}, "cpu")
+    whole = BertForMaskedLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    ids = cells.var["ensembl_id"].tolist()
+    n_empty = 0
+    for row, vector in zip(cells.X.toarray(), found, strict=True):
+        cell = reference_tokens(row, ids, entries, 20)
+        if not cell:
+            n_empty += 1
+            assert not vector.any()
+            continue
+        with torch.no_grad():
+            states = whole(input_ids=torch.tensor([cell]), output_hidden_states=True).hidden_states
+        assert len(states) == n_layers + 1
+        genes = states[-2][0, 1:-1] if special is V2 else states[-2][0]
+        np.testing.assert_allclose(vector, genes.mean(dim=0).numpy(), rtol=0, atol=2e-6)
+    assert (notes["n_cells_without_gene"], notes["layer"]) == (n_empty, n_layers - 1)
+
+
+def test_the_batch_changes_nothing(tmp_path: Path) -> None:
+    entries = small(V2)
+    write_model(tmp_path, entries)
+    model = checkpoint.load(tmp_path, len(entries.tokens))
+    cells = random_cells(entries, n_cells=25)
+    matched = tokens.match(cells.var["ensembl_id"].tolist(), entries)
+    sequences, _ = tokens.rank(cells.X, matched, entries, 20)
+    one_by_one = network.embed(model, sequences, 1, tokens_per_batch=1)
+    for budget in (40, 100, 100_000):
+        np.testing.assert_allclose(
+            network.embed(model, sequences, 1, tokens_per_batch=budget), one_by_one, rtol=0, atol=1e-6
+        )
+    backwards = network.embed(model, sequences[::-1], 1)[::-1]
+    np.testing.assert_allclose(backwards, one_by_one, rtol=0, atol=1e-6)
+
+
+def test_a_checkpoint_in_the_sizes_of_the_104m_model_embeds_a_cell(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+    from transformers import BertConfig, BertModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    entries = small(V2, 20_271)
+    config = BertConfig(
+        vocab_size=20_275, hidden_size=768, intermediate_size=3072, max_position_embeddings=4096, hidden_act="relu"
+    )
+    assert (config.num_hidden_layers, config.num_attention_heads) == (12, 12)
+    with torch.device("meta"):
+        sizes = {name: weight.shape for name, weight in BertModel(config).state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        f"bert.{name}": torch.empty(size, dtype=torch.float16).normal_(std=0.05, generator=generator)
+        for name, size in sizes.items()
+    }
+    for name in [name for name in weights if name.endswith("LayerNorm.weight")]:
+        weights[name] += 1
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(tmp_path)
+    dictionaries.write(tmp_path, entries.tokens, entries.medians)
+    ids = [*list(entries.medians)[::500], "unknown"]
+    counts = np.arange(1, len(ids) + 1)
+    cells = AnnData(
+        sparse.csr_matrix(counts[None].astype(np.float32)), var=pd.DataFrame({"ensembl_id": ids}, index=ids)
+    )
+    cells.uns["x"] = "counts"
+    found, notes = embed(cells, tmp_path, {}, "cpu")
+
+    whole = BertModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    cell = reference_tokens(counts, ids, entries, 4096)
+    with torch.no_grad():
+        states = whole(input_ids=torch.tensor([cell]), output_hidden_states=True).hidden_states
+    expected = states[-2][:, 1:-1].mean(dim=1).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+    assert (notes["layer"], notes["max_length"], notes["mean_length"]) == (11, 4096, 43)
+    assert found.shape == (1, 768)
+
+
+def test_safetensors_and_bin_give_the_same_network(tmp_path: Path) -> None:
+    entries = small(V1)
+    cells = random_cells(entries)
+    write_model(tmp_path / "new", entries)
+    write_model(tmp_path / "old", entries, bin_file=True)
+    assert not (tmp_path / "old" / "model.safetensors").exists()
+    new, old = (embed(cells, tmp_path / name, {}, "cpu")[0] for name in ("new", "old"))
+    assert new.any()
+    np.testing.assert_array_equal(new, old)
+
+
+def damage(folder: Path, change: Any) -> None:
+    """Rewrite a checkpoint's weights after `change` edited the dictionary of tensors."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+QUERY = "bert.encoder.layer.2.attention.self.query.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop(QUERY), r"model\.safetensors: 1 weights .* missing, e\.g\. encoder\.layer\.2\.attention"),
+        (lambda w: w.update({QUERY: w[QUERY][:3].clone()}), r"has shape \(3, 16\), config\.json calls for \(16, 16\)"),
+        (lambda w: w[QUERY].fill_(float("nan")), "holds NaN"),
+    ],
+)
+def test_a_missing_misshapen_or_broken_weight_is_an_error(tmp_path: Path, change: Any, message: str) -> None:
+    entries = small(V1)
+    write_model(tmp_path, entries)
+    damage(tmp_path, change)
+    with pytest.raises(InputError, match=message):
+        checkpoint.load(tmp_path, len(entries.tokens))
+
+
+def test_other_broken_checkpoints_are_one_line(tmp_path: Path) -> None:
+    entries = small(V1)
+    write_model(tmp_path, entries)
+    with pytest.raises(InputError, match="knows 32 tokens, the token dictionary has 33"):
+        checkpoint.load(tmp_path, 33)
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"model\.safetensors: damaged"):
+        checkpoint.load(tmp_path, 32)
+    weights.unlink()
+    with pytest.raises(InputError, match=r"no weights; expected model\.safetensors or pytorch_model\.bin"):
+        checkpoint.load(tmp_path, 32)
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"x": Malicious()}, protocol=2))
+    with pytest.raises(InputError, match=r"pytorch_model\.bin: damaged"):
+        checkpoint.load(tmp_path, 32)
+    settings = json.loads(config.read_text())
+    config.write_text(json.dumps({**settings, "num_attention_heads": 5}))
+    with pytest.raises(InputError, match=r"config\.json: hidden_size 16 cannot be divided into 5 heads"):
+        checkpoint.load(tmp_path, 32)
+    config.write_text(json.dumps({**settings, "model_type": "gpt2"}))
+    with pytest.raises(InputError, match="model_type is 'gpt2'; only a 'bert' can be read"):
+        checkpoint.load(tmp_path, 32)
+    config.write_text("{")
+    with pytest.raises(InputError, match=r"config\.json: not readable as JSON"):
+        checkpoint.load(tmp_path, 32)

@@ -1,0 +1,62 @@
+"""The native scGPT encoder: against upstream's network and vectors frozen from upstream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+
+from stages.embed import scgpt as engine
+from stages.scgpt import checkpoint, network, upstream
+from tests.scgpt.made import FIXTURES, OPTIONS, SYMBOLS, as_tokens, random_tokens, upstream_model
+
+
+@pytest.mark.parametrize("kind", ["drawn", "fixed"])
+def test_native_equals_upstreams_frozen_embeddings(golden: dict[str, np.ndarray], kind: str) -> None:
+    sequences = as_tokens(*(golden[f"{kind}_{name}"] for name in ("ids", "values", "lengths")))
+    found = network.embed(checkpoint.read(FIXTURES), sequences)
+    np.testing.assert_allclose(found, golden[f"{kind}_embeddings"], atol=1e-5)
+
+
+def test_native_equals_the_network_of_the_scgpt_package(saved: Path) -> None:
+    model, vocab = upstream_model()
+    sequences = random_tokens(30)
+    ids, values, padding = (torch.from_numpy(a) for a in sequences.pad(np.arange(30), vocab["<pad>"], -2))
+    with torch.no_grad():
+        expected = model._encode(ids, values, padding)[:, 0].numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    loaded = checkpoint.read(saved)
+    assert np.std(expected, axis=0).min() > 1e-3  # the cells differ by far more than the tolerance
+    np.testing.assert_allclose(network.embed(loaded, sequences), expected, atol=1e-5)
+    np.testing.assert_allclose(upstream.embed(loaded, sequences), expected, atol=1e-5)
+
+
+def test_native_equals_embed_data_of_the_scgpt_package(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values that are all different leave nothing to chance, so the whole way can be compared."""
+    package = upstream.package()
+    rng = np.random.default_rng(0)
+    x = np.array([rng.permutation(60) * (rng.random(60) < 0.6) for _ in range(9)], dtype=np.float32)
+    data = anndata.AnnData(sp.csr_matrix(x), pd.DataFrame(index=list("abcdefghi")), pd.DataFrame(index=SYMBOLS))
+    data.uns["x"] = "counts"
+    data.var_names = [*SYMBOLS[:50], *(f"UNKNOWN{i}" for i in range(10))]
+    found, _ = engine.embed(data, saved, OPTIONS, "cpu")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: (), raising=False)  # no worker processes
+    torch.backends.mha.set_fastpath_enabled(True)
+    expected = package.tasks.embed_data(
+        data.copy(), saved, gene_col="index", device="cpu", use_fast_transformer=False, batch_size=4
+    )
+    np.testing.assert_allclose(found, expected.obsm["X_scGPT"], atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens_per_batch", [1, 100, 10_000])
+def test_embedding_does_not_depend_on_the_batches(saved: Path, tokens_per_batch: int) -> None:
+    loaded, sequences = checkpoint.read(saved), random_tokens(40)
+    expected = network.embed(loaded, sequences)
+    found = network.embed(loaded, sequences, tokens_per_batch=tokens_per_batch)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-6)
