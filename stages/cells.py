@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 DATA = Path("data")
-ANNOTATIONS = ("cell_type", "patient", "phenotype", "disease", "cancer_type", "age_bin", "batch")
+ANNOTATIONS = ("cell_type", "patient", "phenotype", "disease", "cancer_type", "age", "age_bin", "batch")
 
 
 def read(dataset: str, part: str = "cells") -> AnnData:

@@ -330,6 +330,25 @@ def test_labels_of_any_type_become_text(values: Any, texts: list[str | None]) ->
     assert obs.as_text(pd.Series(values)).to_list() == texts
 
 
+def test_derived_annotations_are_labels_like_any_other(project: Path) -> None:
+    change(set_obs("years", [f"{30 + 10 * (number % 6)} year" for number in range(N_CELLS)]))
+    write_params(
+        obs={"cell_type": "celltype", "patient": "donor", "age": "years"},
+        derive={
+            "phenotype": {"of": "patient", "map": {str(donor): "low" if donor < 2 else "high" for donor in range(6)}},
+            "age_bin": {"of": "age", "quantiles": 2, "over": "patient"},
+        },
+        expected={"age": 6, "age_bin": 2, "phenotype": 2},
+        subset={"n_cells": 20, "by": "phenotype"},
+        finetune="age_bin",
+    )
+    cells, _, report = run()
+    assert (cells.obs["phenotype"] == "low").sum() == 10
+    assert set(cells.obs["age_bin"][cells.obs["patient"].isin(["0", "1", "2"])]) == {"<=55"}
+    assert report["derived"]["age_bin"]["edges"] == [55.0]
+    assert report["annotations"]["age_bin"]["column"] == "derived"
+
+
 def test_small_classes_are_reported_and_kept(project: Path) -> None:
     change(set_obs("celltype", ["rare"] * 3 + ["B", "T", "NK"] * 19))
     result = invoke()

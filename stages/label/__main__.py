@@ -22,8 +22,8 @@ def main(params: dict[str, Any], dataset: str) -> None:
 
     DATASET is a name under datasets: in params.yaml. Reads data/DATASET/raw/raw.h5ad and the HGNC table, and checks
     that the file is what its entry says. Gene symbols become the approved ones; the columns of obs that the entry names
-    become cell_type, patient, phenotype, disease, cancer_type, age_bin and batch (those that exist); cells without any
-    count are dropped.
+    become cell_type, patient, phenotype, disease, cancer_type, age, age_bin and batch, those that exist or are derived;
+    cells without any count are dropped.
 
     \b
     Writes  data/DATASET/cells.h5ad               the evaluated cells (all, unless the entry has subset:)
@@ -46,7 +46,7 @@ def main(params: dict[str, Any], dataset: str) -> None:
     labelled = cells.label(path, entry, genes.Table(hgnc.read()), dataset)
     annotations = {
         key: record.annotation(labelled.labels[key], column, labelled.cells.obs[key], min_class_size)
-        for key, column in entry.obs.items()
+        for key, column in (entry.obs | dict.fromkeys(entry.derived, "derived")).items()
     }
     notes = [*labelled.notes, *record.small_classes(annotations, min_class_size)]
     report = {
@@ -62,6 +62,7 @@ def main(params: dict[str, Any], dataset: str) -> None:
         },
         "genes": record.genes(labelled.genes),
         "annotations": annotations,
+        **({"derived": labelled.derived} if labelled.derived else {}),
         "patients": record.patients(labelled.labels),
         "notes": notes,
     }

@@ -14,7 +14,7 @@ from anndata import AnnData
 from anndata.io import write_elem
 
 from stages.errors import InputError
-from stages.label import counts, genes, obs, record, source, subset
+from stages.label import counts, derive, genes, obs, record, source, subset
 from stages.label.entry import Entry
 
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
@@ -30,6 +30,8 @@ class Labelled:
         The evaluated cells and the others.
     labels
         The annotations of both, in the order of the file, missing labels being `None`.
+    derived
+        How each derived annotation was made.
     genes
         What became of the gene names.
     checked
@@ -43,6 +45,7 @@ class Labelled:
     cells: AnnData
     rest: AnnData
     labels: pd.DataFrame
+    derived: dict[str, dict[str, Any]]
     genes: genes.Harmonised
     checked: dict[str, dict[str, Any]]
     n_empty: int
@@ -59,7 +62,7 @@ def label(path: Path, entry: Entry, table: genes.Table, dataset: str) -> Labelle
     """
     matrix, raw_obs, var = source.read(path, entry.layer)
     is_gene = source.select_var(var, entry.keep_var, path)
-    labels = obs.to_schema(raw_obs, entry.obs, path)
+    labels, derived = derive.add(obs.to_schema(raw_obs, entry.obs, path), entry.derived, str(path))
     if 0 in (len(labels), len(var)):
         raise InputError(f"{path}: has {len(labels)} cells and {len(var)} genes; nothing can be scored")
     found = record.found(len(labels), int(is_gene.sum()), labels)
@@ -90,6 +93,7 @@ def label(path: Path, entry: Entry, table: genes.Table, dataset: str) -> Labelle
         cells=assemble(x[evaluated], filled[evaluated], harmonised),
         rest=assemble(x[~evaluated], filled[~evaluated], harmonised),
         labels=labels,
+        derived=derived,
         genes=harmonised,
         checked=checked,
         n_empty=int(is_empty.sum()),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stages.cells import ANNOTATIONS
 from stages.errors import ParamsError, nearest
+
+if TYPE_CHECKING:
+    from stages.label.derive import Derivation
 
 KEYS = (
     "title",
@@ -18,6 +21,7 @@ KEYS = (
     "ensembl",
     "keep_var",
     "obs",
+    "derive",
     "expected",
     "subset",
     "finetune",
@@ -43,6 +47,8 @@ class Entry:
     ----------
     obs
         The column of ``obs`` that holds each annotation of the common schema.
+    derived
+        How annotations are made from those; see `stages.label.derive`.
     x
         What the matrix holds: ``counts`` or ``lognorm``.
     layer
@@ -60,6 +66,7 @@ class Entry:
     """
 
     obs: dict[str, str]
+    derived: dict[str, Derivation] = field(default_factory=dict)
     x: str = "counts"
     layer: str | None = None
     symbol: str | None = None
@@ -88,13 +95,15 @@ def parse(name: str, content: dict[str, Any]) -> Entry:
     x = content.get("x", "counts")
     if x not in CONTENTS:
         raise ParamsError(f"{where}.x: {x!r} is neither of {' and '.join(CONTENTS)}")
+    derived = parse_derived(f"{where}.derive", mapping(where, content, "derive"), obs)
+    annotations = {**obs, **derived}
     expected = mapping(where, content, "expected")
-    check_names(f"{where}.expected", expected, ("n_cells", "n_genes", *obs))
+    check_names(f"{where}.expected", expected, ("n_cells", "n_genes", *annotations))
     for key, value in expected.items():
         whole(f"{where}.expected.{key}", value)
     finetune = content.get("finetune")
-    if finetune is not None and finetune not in obs:
-        raise ParamsError(f"{where}.finetune: {finetune!r} is not an annotation under obs ({', '.join(obs)})")
+    if finetune is not None and finetune not in annotations:
+        raise ParamsError(f"{where}.finetune: {finetune!r} is not an annotation under obs ({', '.join(annotations)})")
     files = mapping(f"{where}.source", mapping(where, content, "source"), "files")
     if RAW not in files:
         raise ParamsError(f"{where}.source.files: needs the file {RAW}")
@@ -102,17 +111,53 @@ def parse(name: str, content: dict[str, Any]) -> Entry:
     columns = {key: content.get(key) for key in ("layer", "symbol", "ensembl")}
     return Entry(
         obs={key: str(column) for key, column in obs.items()},
+        derived=derived,
         x=x,
         keep_var=mapping(where, content, "keep_var"),
         expected=expected,
-        subset=parse_subset(f"{where}.subset", mapping(where, content, "subset"), obs),
+        subset=parse_subset(f"{where}.subset", mapping(where, content, "subset"), annotations),
         finetune=finetune,
         sha256=None if sha256 is None else str(sha256).lower(),
         **{key: None if value is None else str(value) for key, value in columns.items()},
     )
 
 
-def parse_subset(where: str, content: dict[str, Any], obs: dict[str, str]) -> Subset | None:
+def parse_derived(where: str, content: dict[str, Any], obs: dict[str, Any]) -> dict[str, Derivation]:
+    """Check ``derive``: annotations that no column holds, each of one that a column does."""
+    derived: dict[str, Derivation] = {}
+    if not content:
+        return derived
+    from stages.label.derive import Binned, Mapped
+
+    check_names(where, content, tuple(name for name in ANNOTATIONS if name not in obs))
+    for name in content:
+        place, how = f"{where}.{name}", mapping(where, content, name)
+        check_names(place, how, ("of", "map", "edges", "quantiles", "over"))
+        of, over = str(how.get("of")), how.get("over")
+        for key in (of, over) if over is not None else (of,):
+            if key not in obs:
+                raise ParamsError(f"{place}: {key!r} is not an annotation under obs ({', '.join(obs)})")
+        if sum(key in how for key in ("map", "edges", "quantiles")) != 1:
+            raise ParamsError(f"{place}: needs one of map, edges and quantiles")
+        if "map" in how:
+            derived[name] = Mapped(of, {str(label): str(value) for label, value in mapping(place, how, "map").items()})
+        elif "quantiles" in how:
+            derived[name] = Binned(of, quantiles=whole(f"{place}.quantiles", how["quantiles"], 2), over=over)
+        else:
+            derived[name] = Binned(of, edges=ascending(f"{place}.edges", how["edges"]))
+    return derived
+
+
+def ascending(where: str, value: Any) -> tuple[float, ...]:
+    """Return a list of ascending numbers."""
+    numbers = value if isinstance(value, list) else []
+    good = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in numbers)
+    if not numbers or not good or sorted(set(numbers)) != numbers:
+        raise ParamsError(f"{where}: expected a list of ascending numbers, got {value!r}")
+    return tuple(map(float, numbers))
+
+
+def parse_subset(where: str, content: dict[str, Any], obs: dict[str, Any]) -> Subset | None:
     """Check a ``subset``; an empty one means that every cell is evaluated."""
     if not content:
         return None

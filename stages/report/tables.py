@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stages.report.results import ENSEMBLE, Pair, Score
 
-TABLE_2_ANNOTATIONS = ("phenotype", "disease", "cancer_type", "cell_type", "age_bin")
+TABLE_2_ANNOTATIONS = ("phenotype", "disease", "cancer_type", "cell_type", "age", "age_bin")
 SECTION_4_4_ANNOTATIONS = ("phenotype", "disease")  # the first that a dataset has
 
 
