@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 DATA = Path("data")
 ANNOTATIONS = ("cell_type", "patient", "phenotype", "disease", "cancer_type", "age", "age_bin", "batch")
 
+PART = "part"  # column of obs.csv where a data set has two files: which one a cell is from
+REFERENCE, QUERY = "reference", "query"  # and their names: scores are of the query; the reference may be learned from
+
 
 def read(dataset: str, part: str = "cells") -> AnnData:
     """Read the evaluated cells (`part` ``cells``) or the remaining ones (``rest``) of a dataset.
@@ -45,7 +48,10 @@ def read(dataset: str, part: str = "cells") -> AnnData:
 
 
 def read_obs(dataset: str) -> pd.DataFrame:
-    """Read the annotations of the evaluated cells: text columns named as in `ANNOTATIONS`, indexed by cell id."""
+    """Read the annotations of the evaluated cells: text columns named as in `ANNOTATIONS`, indexed by cell id.
+
+    Where a data set came as two files, ``part`` says which one each cell is from.
+    """
     import pandas as pd
 
     table = pd.read_csv(DATA / dataset / "obs.csv", dtype=str, keep_default_na=False)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 
 from stages import embeddings
 from stages.evaluate import choices, neighbours, scores, tasks
@@ -157,6 +158,36 @@ def test_an_optional_annotation_with_one_class_is_skipped_with_a_note(project: P
     (row,) = chosen(full("one"), annotation="batch")
     assert (row["task"], row["value"]) == ("labels", "1")
     assert row["note"] == "not scored: batch has one class, 'b1', in 150 cells; scores need two classes"
+
+
+def test_of_two_parts_the_query_is_scored_and_also_predicted_from_the_reference(project: Path) -> None:
+    part = np.where(np.arange(N_CELLS) % 3 == 0, "query", "reference")
+    before = obs()
+    write_obs(**{**{str(name): before[name].to_numpy() for name in before}, "part": part})
+    assert evaluate("model", "blood", "one").exit_code == 0
+    assert {row["n_cells"] for row in chosen(full("one"), task="kmeans", annotation="patient")} == {"50"}
+    known = (before["cell_type"] != "Unknown").to_numpy()
+    train, test = known & (part == "reference"), known & (part == "query")
+    (accuracy,) = chosen(full("one"), task="knn_reference", metric="accuracy")
+    assert accuracy["n_cells"] == str(test.sum())
+    matrix, labels = embeddings.read("blood", "one", list(before.index)), before["cell_type"].to_numpy()
+    knn = KNeighborsClassifier(10, metric="cosine").fit(matrix[train], labels[train])
+    assert float(accuracy["value"]) == pytest.approx(knn.score(matrix[test], labels[test]), abs=0.03)  # ties
+    headline = json.loads(outputs("one")[0].read_text())["cell_type_knn_accuracy"]
+    (within,) = chosen(full("one"), task="knn", annotation="cell_type", metric="accuracy")
+    assert float(within["value"]) == headline and int(within["n_cells"]) == np.ceil(0.2 * test.sum())
+
+
+def test_a_head_that_is_fitted_on_the_reference_is_scored_on_the_query(project: Path) -> None:
+    before = obs()
+    part = np.where(np.arange(N_CELLS) % 3 == 0, "query", "reference")
+    write_obs(**{**{str(name): before[name].to_numpy() for name in before}, "part": part})
+    head = yaml.safe_load((helpers.ROOT / "params.yaml").read_text())["models"]["genept_w_ft_minilm"]
+    change = {"models": {"tuned": {**head, "epochs": 2}}}
+    edit_params(project, change)
+    result = evaluate("finetuned", "blood", "tuned", "--from", "one")
+    assert result.exit_code == 0, result.output
+    assert len(chosen(full("tuned"), task="knn_reference", metric="accuracy")) == 1
 
 
 def test_one_cell_type_is_an_error_in_one_line_and_nothing_is_written(project: Path) -> None:

@@ -158,6 +158,18 @@ def test_table_c4_holds_the_macro_scores_and_the_number_of_neighbours(project):
     assert "9 nearest" in Path("metrics/table_c4.md").read_text(encoding="utf-8")
 
 
+def test_table_c4_has_a_group_of_its_own_for_predictions_from_the_reference(project):
+    names = ["accuracy", "precision_macro", "recall_macro", "f1_macro"]
+    more = [["knn_reference", "cell_type", name, "", 0.61 + 0.1 * i, "", 300, 3, ""] for i, name in enumerate(names)]
+    write("tumour", "text_w", rows_of("cell_type", 0.55) + more)
+    assert report().exit_code == 0
+    rows = [row for row in read_csv("metrics/table_c4.csv") if row["annotation"] == "cell_type, reference to query"]
+    assert [(row["dataset"], row["model"], row["accuracy"], row["n_cells"]) for row in rows] == [
+        ("tumour", "text_w", "0.6100", "300")
+    ]
+    assert "reference to query: the training cells are the" in " ".join(Path("metrics/table_c4.md").read_text().split())
+
+
 def test_section_4_4_holds_patients_and_phenotypes_with_the_baseline_first(project):
     project["grid"]["models"] = ["text_w", "expression"]
     Path("params.yaml").write_text(yaml.safe_dump(project))

@@ -35,7 +35,7 @@ class Refitted:
     ) -> None:
         self.matrix, self.options, self.seed = matrix, options, choices.seed
         self.labels = obs[label].to_numpy(dtype=str)
-        self.usable = splits.cells_with(obs, label, choices.unknown)
+        self.usable = splits.cells_of_both(obs, label, choices.unknown)
         self.fits: dict[bytes, np.ndarray] = {}
 
     def __call__(self, split: splits.Split) -> np.ndarray:

@@ -40,6 +40,12 @@ def cluster_rows(task: Task, matrix: np.ndarray, cells: np.ndarray, width: float
     return rows
 
 
+def neighbour_rows(task: Task, guess: np.ndarray) -> list[Row]:
+    """Return the rows of Table C4; of kind ``knn_reference`` where the neighbours are cells of the reference."""
+    kind = "knn_reference" if task.from_reference else "knn"
+    return prediction_rows(task, guess, kind, ("macro",), per_class=True)
+
+
 def logreg_rows(task: Task, matrix: np.ndarray, choices: Choices) -> list[Row]:
     """Return the rows of Section 4.4's logistic regression."""
     split = task.split

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from stages.evaluate import neighbours, silhouette
 from stages.evaluate.choices import Choices
 from stages.evaluate.results import Results
-from stages.evaluate.rows import cluster_rows, logreg_rows, prediction_rows
+from stages.evaluate.rows import cluster_rows, logreg_rows, neighbour_rows
 from stages.evaluate.splits import Split
 from stages.evaluate.tasks import REQUIRED, Task
 
@@ -43,8 +43,11 @@ def score(tasks: Sequence[Task], represent: Represent, choices: Choices, unseen_
         predicted = predictions(tasks, represent, choices)
         rows = []
         for task, matrix, cells, width, guess in zip(tasks, matrices, clustered, widths, predicted, strict=True):
+            if task.from_reference:
+                rows += neighbour_rows(task, guess)
+                continue
             rows += cluster_rows(task, matrix, cells, width, choices)
-            rows += prediction_rows(task, guess, "knn", ("macro",), per_class=True)
+            rows += neighbour_rows(task, guess)
             if task.annotation in choices.logreg.labels:
                 rows += logreg_rows(task, matrix, choices)
     return Results(rows, *confusion(tasks, predicted))
@@ -63,11 +66,7 @@ def score_ensemble(tasks: Sequence[Task], members: Sequence[np.ndarray], choices
     with threadpool_limits(limits=1):
         votes = [predictions(tasks, fixed(matrix), choices) for matrix in members]
     predicted = [neighbours.majority(np.stack(of_task), choices.ensemble_tie) for of_task in zip(*votes, strict=True)]
-    rows = [
-        row
-        for task, guess in zip(tasks, predicted, strict=True)
-        for row in prediction_rows(task, guess, "knn", ("macro",), per_class=True)
-    ]
+    rows = [row for task, guess in zip(tasks, predicted, strict=True) for row in neighbour_rows(task, guess)]
     return Results(rows, *confusion(tasks, predicted))
 
 
@@ -84,7 +83,7 @@ def silhouettes(
     results: list[float | None] = [None] * len(tasks)
     defined: dict[int, list[int]] = {}
     for number, (task, matrix, cells) in enumerate(zip(tasks, matrices, clustered, strict=True)):
-        if 1 < len(np.unique(task.labels[cells])) < len(cells):
+        if not task.from_reference and 1 < len(np.unique(task.labels[cells])) < len(cells):
             defined.setdefault(id(matrix), []).append(number)
     for numbers in defined.values():
         used = np.unique(np.concatenate([clustered[number] for number in numbers]))

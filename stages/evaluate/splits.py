@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stages.cells import PART, QUERY, REFERENCE
 from stages.errors import InputError, ParamsError
 from stages.evaluate.choices import SplitChoices
 
@@ -36,9 +37,31 @@ def cells_with(obs: pd.DataFrame, annotation: str, unknown: tuple[str, ...]) -> 
     """Return the rows of the cells that `annotation` is scored on.
 
     Cells of unknown type are dropped for the tasks on ``cell_type`` only, as the authors drop 'Unknown' in the aorta.
+    Of a dataset in two parts, cells of the query are scored: the numbers of cells that the paper gives are, as far as
+    they fit any, those of the queries.
     """
+    cells = cells_of_both(obs, annotation, unknown)
+    return cells[of_part(obs, cells, QUERY)] if PART in obs else cells
+
+
+def cells_of_both(obs: pd.DataFrame, annotation: str, unknown: tuple[str, ...]) -> np.ndarray:
+    """Return the rows of the cells that have a label, of whichever part of the dataset."""
     labels = obs[annotation].to_numpy(dtype=str)
     return labelled(labels, unknown if annotation == "cell_type" else ())
+
+
+def from_reference(obs: pd.DataFrame, annotation: str, unknown: tuple[str, ...]) -> Split | None:
+    """Train on the cells of the reference, test on those of the query; None where a dataset has one part only."""
+    if PART not in obs:
+        return None
+    cells = cells_of_both(obs, annotation, unknown)
+    split = Split(cells[of_part(obs, cells, REFERENCE)], cells[of_part(obs, cells, QUERY)])
+    return split if len(split.train) and len(split.test) else None
+
+
+def of_part(obs: pd.DataFrame, cells: np.ndarray, part: str) -> np.ndarray:
+    """Return which of the cells are of a part, bool, shape (len(cells),)."""
+    return obs[PART].to_numpy(dtype=str)[cells] == part
 
 
 def divide(obs: pd.DataFrame, annotation: str, cells: np.ndarray, choices: SplitChoices, seed: int) -> Split:

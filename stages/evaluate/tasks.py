@@ -27,6 +27,7 @@ class Task:
     labels: np.ndarray  # (n_cells,): of all cells, text
     cells: np.ndarray  # rows with a label
     split: splits.Split  # of those rows
+    from_reference: bool = False  # trained on the reference, tested on the query: nearest neighbours only
 
 
 def plan(obs: pd.DataFrame, choices: Choices, where: str) -> tuple[list[Task], list[Row]]:
@@ -43,7 +44,7 @@ def plan(obs: pd.DataFrame, choices: Choices, where: str) -> tuple[list[Task], l
     -------
     Tasks
         One for each of `stages.cells.ANNOTATIONS` that is present, has two classes and can be divided. Classes of any
-        size are kept.
+        size are kept. Where a dataset has a reference and a query, last the cell types of the query by the reference.
     Left out
         A row with a note for each of the others that is present.
 
@@ -71,4 +72,8 @@ def plan(obs: pd.DataFrame, choices: Choices, where: str) -> tuple[list[Task], l
             left_out.append(Row("labels", annotation, "n_classes", len(classes), len(cells), len(classes), note=note))
             continue
         tasks.append(Task(annotation, labels, cells, split))
+    by_reference = splits.from_reference(obs, REQUIRED, choices.unknown)
+    if by_reference:
+        labels = obs[REQUIRED].to_numpy(dtype=str)
+        tasks.append(Task(REQUIRED, labels, by_reference.test, by_reference, from_reference=True))
     return tasks, left_out

@@ -20,10 +20,10 @@ from stages.label import entry as entries
 def main(params: dict[str, Any], dataset: str) -> None:
     """Label the cells of DATASET: common gene symbols, common annotation names, the evaluated cells drawn.
 
-    DATASET is a name under datasets: in params.yaml. Reads data/DATASET/raw/raw.h5ad and the HGNC table, and checks
-    that the file is what its entry says. Gene symbols become the approved ones; the columns of obs that the entry names
-    become cell_type, patient, phenotype, disease, cancer_type, age, age_bin and batch, those that exist or are derived;
-    cells without any count are dropped.
+    DATASET is a name under datasets: in params.yaml. Reads data/DATASET/raw/raw.h5ad (or reference.h5ad and query.h5ad)
+    and the HGNC table, and checks that the files are what the entry says. Gene symbols become the approved ones; the
+    columns of obs that the entry names become cell_type, patient, phenotype, disease, cancer_type, age, age_bin and
+    batch, those that exist or are derived; cells without any count are dropped.
 
     \b
     Writes  data/DATASET/cells.h5ad               the evaluated cells (all, unless the entry has subset:)
@@ -41,9 +41,9 @@ def main(params: dict[str, Any], dataset: str) -> None:
     from stages.cells import DATA
     from stages.label import cells, genes, record
 
-    path = DATA / dataset / "raw" / entries.RAW
-    source = check_source(path, entry.sha256)
-    labelled = cells.label(path, entry, genes.Table(hgnc.read()), dataset)
+    raw = DATA / dataset / "raw"
+    sources = {str(raw / name): check_source(raw / name, entry.sha256.get(name)) for name in entry.files.values()}
+    labelled = cells.label(raw, entry, genes.Table(hgnc.read()), dataset)
     annotations = {
         key: record.annotation(labelled.labels[key], column, labelled.cells.obs[key], min_class_size)
         for key, column in (entry.obs | dict.fromkeys(entry.derived, "derived")).items()
@@ -52,7 +52,9 @@ def main(params: dict[str, Any], dataset: str) -> None:
     report = {
         "dataset": dataset,
         **record.declared(entry),
-        "files": {str(path): {"sha256": source}, str(hgnc.PATH): {"sha256": files.sha256(hgnc.PATH)}},
+        "files": {
+            path: {"sha256": digest} for path, digest in {**sources, str(hgnc.PATH): files.sha256(hgnc.PATH)}.items()
+        },
         "checked": labelled.checked,
         "cells": {
             "n_file": labelled.checked["n_cells"]["found"],

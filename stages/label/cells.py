@@ -14,7 +14,7 @@ from anndata import AnnData
 from anndata.io import write_elem
 
 from stages.errors import InputError
-from stages.label import counts, derive, genes, obs, record, source, subset
+from stages.label import derive, genes, obs, parts, record, source, subset
 from stages.label.entry import Entry
 
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
@@ -52,37 +52,30 @@ class Labelled:
     notes: list[str]
 
 
-def label(path: Path, entry: Entry, table: genes.Table, dataset: str) -> Labelled:
-    """Read, check, harmonise and divide a data set.
+def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Labelled:
+    """Read, check, harmonise and divide a data set, whose file or files are in `folder`.
 
     Raises
     ------
     InputError
-        If the file is damaged or contradicts its entry.
+        If a file is damaged or contradicts its entry.
     """
-    matrix, raw_obs, var = source.read(path, entry.layer)
-    is_gene = source.select_var(var, entry.keep_var, path)
-    labels, derived = derive.add(obs.to_schema(raw_obs, entry.obs, path), entry.derived, str(path))
-    if 0 in (len(labels), len(var)):
-        raise InputError(f"{path}: has {len(labels)} cells and {len(var)} genes; nothing can be scored")
-    found = record.found(len(labels), int(is_gene.sum()), labels)
-    checked = record.compare(str(path), entry.expected, found)
-
-    x = counts.to_csr(matrix)
-    if not is_gene.all():
-        x, var = x[:, is_gene], var[is_gene]
+    where = folder / next(iter(entry.files.values())) if len(entry.files) == 1 else folder
+    whole = parts.read(folder, entry)
+    x = whole.x
+    labels, derived = derive.add(whole.labels, entry.derived, str(where))
+    checked = record.compare(str(where), entry.expected, record.found(x.shape[0], x.shape[1], labels))
     try:
-        counts.check(x, entry.x)
-        harmonised = harmonise(x, var, entry, table, path)
+        harmonised = harmonise(x, whole.var, entry, table, where)
     except InputError as error:
-        raise InputError(f"{path}: {error.message}") from None
+        raise InputError(f"{where}: {error.message}") from None
     if len(harmonised.keep) < x.shape[1]:
         x = x[:, harmonised.keep]
     x = x.astype(np.float32)
 
     is_empty = np.diff(x.indptr) == 0
     if is_empty.all():
-        raise InputError(f"{path}: none of its {len(labels)} cells has a count")
+        raise InputError(f"{where}: none of its {len(labels)} cells has a count")
     if is_empty.any():
         x, labels = x[~is_empty], labels[~is_empty]
     filled = obs.fill(labels)
@@ -97,7 +90,7 @@ def label(path: Path, entry: Entry, table: genes.Table, dataset: str) -> Labelle
         genes=harmonised,
         checked=checked,
         n_empty=int(is_empty.sum()),
-        notes=notes,
+        notes=[*whole.notes, *notes],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stages.cells import ANNOTATIONS
+from stages.cells import ANNOTATIONS, QUERY, REFERENCE
 from stages.errors import ParamsError, nearest
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ KEYS = (
 )
 CONTENTS = ("counts", "lognorm")
 RAW = "raw.h5ad"  # what a data set's one file is called, wherever it comes from
+PARTS = {REFERENCE: "reference.h5ad", QUERY: "query.h5ad"}  # or what its two are
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,14 @@ class Entry:
     keep_var
         The genes among the rows of ``var``: values allowed in its columns.
     expected
-        Numbers that the file must show: ``n_cells``, ``n_genes``, and per annotation the number of labels.
+        Numbers that the file must show: ``n_cells``, ``n_genes``, per annotation the number of labels, and of a data
+        set in two files the cells of ``reference`` and ``query``.
     finetune
         The annotation that fine-tuning learns.
+    files
+        The one file, under an empty name, or the files of both parts.
     sha256
-        What `RAW` must be, where the entry says so.
+        What files must be, by their names, where the entry says so.
     """
 
     obs: dict[str, str]
@@ -75,7 +79,8 @@ class Entry:
     expected: dict[str, int] = field(default_factory=dict)
     subset: Subset | None = None
     finetune: str | None = None
-    sha256: str | None = None
+    files: dict[str, str] = field(default_factory=lambda: {"": RAW})
+    sha256: dict[str, str] = field(default_factory=dict)
 
 
 def parse(name: str, content: dict[str, Any]) -> Entry:
@@ -98,16 +103,17 @@ def parse(name: str, content: dict[str, Any]) -> Entry:
     derived = parse_derived(f"{where}.derive", mapping(where, content, "derive"), obs)
     annotations = {**obs, **derived}
     expected = mapping(where, content, "expected")
-    check_names(f"{where}.expected", expected, ("n_cells", "n_genes", *annotations))
+    check_names(f"{where}.expected", expected, ("n_cells", "n_genes", *PARTS, *annotations))
     for key, value in expected.items():
         whole(f"{where}.expected.{key}", value)
     finetune = content.get("finetune")
     if finetune is not None and finetune not in annotations:
         raise ParamsError(f"{where}.finetune: {finetune!r} is not an annotation under obs ({', '.join(annotations)})")
-    files = mapping(f"{where}.source", mapping(where, content, "source"), "files")
-    if RAW not in files:
-        raise ParamsError(f"{where}.source.files: needs the file {RAW}")
-    sha256 = mapping(f"{where}.source.files", files, RAW).get("sha256")
+    listed = mapping(f"{where}.source", mapping(where, content, "source"), "files")
+    files = {"": RAW} if RAW in listed else PARTS
+    if not set(files.values()) <= set(listed):
+        raise ParamsError(f"{where}.source.files: needs the file {RAW}, or {' and '.join(PARTS.values())}")
+    hashes = {name: mapping(f"{where}.source.files", listed, name).get("sha256") for name in files.values()}
     columns = {key: content.get(key) for key in ("layer", "symbol", "ensembl")}
     return Entry(
         obs={key: str(column) for key, column in obs.items()},
@@ -117,7 +123,8 @@ def parse(name: str, content: dict[str, Any]) -> Entry:
         expected=expected,
         subset=parse_subset(f"{where}.subset", mapping(where, content, "subset"), annotations),
         finetune=finetune,
-        sha256=None if sha256 is None else str(sha256).lower(),
+        files=files,
+        sha256={name: str(value).lower() for name, value in hashes.items() if value is not None},
         **{key: None if value is None else str(value) for key, value in columns.items()},
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from stages.cells import PART
 from stages.errors import InputError
 from stages.label.entry import Entry
 from stages.label.genes import Harmonised
@@ -33,7 +34,7 @@ def compare(where: str, expected: dict[str, int], found: dict[str, int]) -> dict
 
 
 def found(n_cells: int, n_genes: int, labels: pd.DataFrame) -> dict[str, int]:
-    """Count what `expected` can name: cells and genes of the file, and the labels of each annotation.
+    """Count what `expected` can name: cells and genes, the cells of each part, and the labels of each annotation.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def found(n_cells: int, n_genes: int, labels: pd.DataFrame) -> dict[str, int]:
     return {
         "n_cells": n_cells,
         "n_genes": n_genes,
-        **{str(key): int(values.nunique()) for key, values in labels.items()},
+        **(labels[PART].value_counts().to_dict() if PART in labels else {}),
+        **{str(key): int(values.nunique()) for key, values in labels.items() if key != PART},
     }
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from stages.report.results import ENSEMBLE, Pair, Score
 
 TABLE_2_ANNOTATIONS = ("phenotype", "disease", "cancer_type", "cell_type", "age", "age_bin")
+REFERENCE_ROWS = "cell_type, reference to query"
 SECTION_4_4_ANNOTATIONS = ("phenotype", "disease")  # the first that a dataset has
 
 
@@ -81,21 +82,36 @@ def table_2(pairs: Sequence[Pair]) -> Table:
 
 
 def table_c4(pairs: Sequence[Pair], k: int) -> Table:
-    """Table C4: the cell type of test cells by their nearest training cells, for all models and the ensemble."""
+    """Table C4: the cell type of test cells by their nearest training cells, for all models and the ensemble.
+
+    A dataset that came as reference and query has a second group: test cells of the query by cells of the reference.
+    """
     columns = (
         Column("accuracy", "Accuracy", "knn", "accuracy"),
         Column("precision", "Precision", "knn", "precision_macro"),
         Column("recall", "Recall", "knn", "recall_macro"),
         Column("f1", "F1", "knn", "f1_macro"),
     )
+    by_reference = [column._replace(task="knn_reference", annotation="cell_type") for column in columns]
+    two = any(task == "knn_reference" for pair in pairs for task, _, _ in pair.scores)
     return Table(
         "table_c4",
         f"Table C4: cell type by {k} nearest neighbours",
         f"The cell type of a test cell is the majority's among its {k} nearest training cells. Precision, recall "
-        "and F1 are means over cell types, each with the same weight (macro). Higher is better.",
+        "and F1 are means over cell types, each with the same weight (macro). Higher is better."
+        + (
+            f" {REFERENCE_ROWS}: the training cells are the reference's, the test cells all of the query."
+            if two
+            else ""
+        ),
         columns,
         (Count("n_cells", "Test cells", "accuracy", "n_cells"), Count("n_classes", "Labels", "accuracy", "n_classes")),
-        [row for dataset in _datasets(pairs) for row in _rows(pairs, dataset, "cell_type", columns)],
+        [
+            row
+            for dataset in _datasets(pairs)
+            for annotation, group in (("cell_type", columns), (REFERENCE_ROWS, by_reference))
+            for row in _rows(pairs, dataset, annotation, group)
+        ],
     )
 
 

@@ -1,0 +1,91 @@
+"""A data set's file, or its two: scGPT's reference and query sets are one data set in two h5ad files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from stages.cells import PART
+from stages.errors import InputError
+from stages.label import counts, obs, source
+from stages.label.entry import Entry
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All cells of a data set as they were published.
+
+    Attributes
+    ----------
+    x
+        Shape (n_cells, n_genes); without rows of ``var`` that are no genes.
+    labels
+        The annotations that columns hold, as text, missing ones `None`; of a data set in two files also ``part``.
+    var
+        The genes' own table; of two files that of the first.
+    notes
+        What a user should know, one sentence each.
+    """
+
+    x: sp.csr_matrix
+    labels: pd.DataFrame
+    var: pd.DataFrame
+    notes: list[str]
+
+
+def read(folder: Path, entry: Entry) -> Whole:
+    """Read a data set's file or files; of two, the genes that both have, in the order of the first.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged, lacks what the entry names, or holds other values than the entry says, or if two files
+        share no gene.
+    """
+    wholes = {part: read_file(folder / name, entry) for part, name in entry.files.items()}
+    if len(wholes) == 1:
+        return next(iter(wholes.values()))
+    first = next(iter(wholes.values()))
+    for part, whole in wholes.items():
+        if not whole.var.index.is_unique:
+            repeated = whole.var.index[whole.var.index.duplicated()][0]
+            raise InputError(
+                f"{folder / entry.files[part]}: two genes are called {repeated!r}; which to join is unclear"
+            )
+    shared = first.var.index
+    for whole in wholes.values():
+        shared = shared[shared.isin(whole.var.index)]
+    if not len(shared):
+        raise InputError(f"{folder}: {' and '.join(entry.files.values())} have no gene in common")
+    matrices = [whole.x[:, whole.var.index.get_indexer(shared)] for whole in wholes.values()]
+    labels = pd.concat([whole.labels.assign(**{PART: part}) for part, whole in wholes.items()])
+    notes = [
+        f"{entry.files[part]}: {len(whole.var) - len(shared)} of {len(whole.var)} genes are not in the other file"
+        for part, whole in wholes.items()
+        if len(whole.var) > len(shared)
+    ]
+    if not labels.index.is_unique:
+        labels.index = pd.Index(labels[PART] + "_" + labels.index, name=labels.index.name)
+        notes.append("cells of both files share ids, so the part stands before each id")
+    return Whole(sp.vstack(matrices, format="csr"), labels, first.var.loc[shared], notes)
+
+
+def read_file(path: Path, entry: Entry) -> Whole:
+    """Read one file: its genes, its values checked, its labels in the common schema."""
+    matrix, raw_obs, var = source.read(path, entry.layer)
+    is_gene = source.select_var(var, entry.keep_var, path)
+    labels = obs.to_schema(raw_obs, entry.obs, path)
+    if 0 in (len(labels), len(var)):
+        raise InputError(f"{path}: has {len(labels)} cells and {len(var)} genes; nothing can be scored")
+    x = counts.to_csr(matrix)
+    if not is_gene.all():
+        x, var = x[:, np.flatnonzero(is_gene)], var[is_gene]
+    try:
+        counts.check(x, entry.x)
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}") from None
+    return Whole(x, labels, var, [])
