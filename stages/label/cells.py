@@ -14,7 +14,7 @@ from anndata import AnnData
 from anndata.io import write_elem
 
 from stages.errors import InputError
-from stages.label import derive, genes, obs, parts, record, source, subset
+from stages.label import derive, genes, obs, parts, record, samples, source, subset
 from stages.label.entry import Entry
 
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
@@ -61,7 +61,7 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
         If a file is damaged or contradicts its entry.
     """
     where = folder / next(iter(entry.files.values())) if len(entry.files) == 1 else folder
-    whole = parts.read(folder, entry)
+    whole = samples.read(folder, entry) if entry.samples else parts.read(folder, entry)
     x = whole.x
     labels, derived = derive.add(whole.labels, entry.derived, str(where))
     checked = record.compare(str(where), entry.expected, record.found(x.shape[0], x.shape[1], labels))

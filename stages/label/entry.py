@@ -20,6 +20,8 @@ KEYS = (
     "symbol",
     "ensembl",
     "keep_var",
+    "samples",
+    "labels",
     "obs",
     "derive",
     "expected",
@@ -38,6 +40,15 @@ class Subset:
     n_cells: int
     by: str | None = None
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The authors' labels beside counts that come sample by sample; see `stages.label.samples`."""
+
+    file: str
+    sample: str
+    names: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,9 @@ class Entry:
     finetune
         The annotation that fine-tuning learns.
     files
-        The one file, under an empty name, or the files of both parts.
+        The one file, under an empty name, the files of both parts, or all files where counts come by sample.
+    samples, labels
+        The counts of each sample, and the table of labels.
     sha256
         What files must be, by their names, where the entry says so.
     """
@@ -81,6 +94,8 @@ class Entry:
     finetune: str | None = None
     files: dict[str, str] = field(default_factory=lambda: {"": RAW})
     sha256: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, str] = field(default_factory=dict)
+    labels: LabelTable | None = None
 
 
 def parse(name: str, content: dict[str, Any]) -> Entry:
@@ -110,7 +125,8 @@ def parse(name: str, content: dict[str, Any]) -> Entry:
     if finetune is not None and finetune not in annotations:
         raise ParamsError(f"{where}.finetune: {finetune!r} is not an annotation under obs ({', '.join(annotations)})")
     listed = mapping(f"{where}.source", mapping(where, content, "source"), "files")
-    files = {"": RAW} if RAW in listed else PARTS
+    samples, labels = parse_samples(where, content, tuple(listed))
+    files = {name: name for name in listed} if samples else {"": RAW} if RAW in listed else PARTS
     if not set(files.values()) <= set(listed):
         raise ParamsError(f"{where}.source.files: needs the file {RAW}, or {' and '.join(PARTS.values())}")
     hashes = {name: mapping(f"{where}.source.files", listed, name).get("sha256") for name in files.values()}
@@ -124,9 +140,31 @@ def parse(name: str, content: dict[str, Any]) -> Entry:
         subset=parse_subset(f"{where}.subset", mapping(where, content, "subset"), annotations),
         finetune=finetune,
         files=files,
+        samples=samples,
+        labels=labels,
         sha256={name: str(value).lower() for name, value in hashes.items() if value is not None},
         **{key: None if value is None else str(value) for key, value in columns.items()},
     )
+
+
+def parse_samples(where: str, content: dict[str, Any], listed: tuple[str, ...]) -> tuple[dict[str, str], Any]:
+    """Check ``samples`` and ``labels``, which are there together or not at all."""
+    samples, labels = mapping(where, content, "samples"), mapping(where, content, "labels")
+    if not samples and not labels:
+        return {}, None
+    if not samples or not labels:
+        raise ParamsError(
+            f"{where}: samples and labels belong together; {'labels' if samples else 'samples'} is missing"
+        )
+    check_names(f"{where}.labels", labels, ("file", "sample", "names"))
+    if labels.get("file") not in listed or not labels.get("sample"):
+        raise ParamsError(f"{where}.labels: needs file, one of those under source.files, and sample, a column of it")
+    for sample, name in samples.items():
+        if not any(file == name or file.startswith(f"{name}/") for file in listed):
+            raise ParamsError(f"{where}.samples.{sample}: {name!r} is neither a file nor a folder under source.files")
+    names = {str(theirs): str(ours) for theirs, ours in mapping(f"{where}.labels", labels, "names").items()}
+    table = LabelTable(str(labels["file"]), str(labels["sample"]), names)
+    return {str(sample): str(name).rstrip("/") for sample, name in samples.items()}, table
 
 
 def parse_derived(where: str, content: dict[str, Any], obs: dict[str, Any]) -> dict[str, Derivation]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,28 +12,7 @@ from stages.cells import PART
 from stages.errors import InputError
 from stages.label import counts, obs, source
 from stages.label.entry import Entry
-
-
-@dataclass(frozen=True)
-class Whole:
-    """All cells of a data set as they were published.
-
-    Attributes
-    ----------
-    x
-        Shape (n_cells, n_genes); without rows of ``var`` that are no genes.
-    labels
-        The annotations that columns hold, as text, missing ones `None`; of a data set in two files also ``part``.
-    var
-        The genes' own table; of two files that of the first.
-    notes
-        What a user should know, one sentence each.
-    """
-
-    x: sp.csr_matrix
-    labels: pd.DataFrame
-    var: pd.DataFrame
-    notes: list[str]
+from stages.label.whole import Whole
 
 
 def read(folder: Path, entry: Entry) -> Whole:

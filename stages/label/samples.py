@@ -1,0 +1,205 @@
+"""Counts that were deposited sample by sample, joined with a table of the authors' labels.
+
+As GEO has them: a dense table of each sample (genes in rows, cells in columns, tab- or comma-separated), or the three
+files of 10x Genomics. In the entry of a data set::
+
+    samples:                      # per sample its file, or its folder with matrix.mtx.gz, barcodes and features
+      Con4: samples/Con4.txt.gz
+    labels:
+      file: labels.csv            # the first column holds the barcodes, with whatever the authors put around them
+      sample: orig.ident          # its column that tells samples apart
+      names: {ATAA1: TAA1}        # where it calls a sample otherwise
+
+Barcodes are compared by their letters A, C, G, T and N: programs change the ``-1`` behind them in many ways. Cells
+without a label are left out, since the authors' quality control left them out.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from scipy.io import mmread
+
+from stages.errors import InputError
+from stages.label import counts, obs
+from stages.label.entry import Entry, LabelTable
+from stages.label.whole import Whole
+
+ROWS = 1000  # of a dense table read at a time
+SAMPLE = "sample"
+BARCODE = re.compile(r"[ACGTN]{8,}")
+DAMAGE = (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError)
+
+
+def read(folder: Path, entry: Entry) -> Whole:
+    """Read all samples and give their cells the labels of the table.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged or no such table, a barcode is there twice in a sample, or no cell has a label.
+    """
+    assert entry.labels is not None
+    table = read_labels(folder / entry.labels.file, entry.labels)
+    matrices, tables, var, notes = [], [], None, []
+    for sample, name in entry.samples.items():
+        path = folder / name
+        x, barcodes, genes = read_sample(path)
+        cells = barcode_letters(barcodes, f"{path}", sample)
+        if sample not in table.index.get_level_values(0):
+            known = ", ".join(table.index.get_level_values(0).unique()[:20])
+            raise InputError(f"{folder / entry.labels.file}: no cell of sample {sample!r}; it has {known}")
+        of_sample = table.loc[sample]
+        places = pd.Index(cells).get_indexer(of_sample.index)
+        if (places < 0).all():
+            raise InputError(
+                f"{folder / entry.labels.file}: none of the {len(of_sample)} barcodes of {sample} (such as "
+                f"{of_sample.index[0]}) is in {path} (such as {cells[0]}); is it the table of these samples?"
+            )
+        notes.append(
+            f"{sample}: {len(cells)} cells counted, {(places >= 0).sum()} of them labelled; "
+            f"{(places < 0).sum()} labels without a cell"
+        )
+        found = of_sample[places >= 0]
+        found.index = pd.Index([f"{sample}_{barcode}" for barcode in found.index])
+        matrices.append((x[places[places >= 0]], genes))
+        tables.append(found.assign(**{SAMPLE: sample}))
+        var = genes if var is None else var[var.index.isin(genes.index)]
+    assert var is not None
+    if not len(var):
+        raise InputError(f"{folder}: the samples have no gene in common")
+    x = sp.vstack([matrix[:, genes.index.get_indexer(var.index)] for matrix, genes in matrices], format="csr")
+    x = counts.to_csr(x)
+    try:
+        counts.check(x, entry.x)
+    except InputError as error:
+        raise InputError(f"{folder}: {error.message}") from None
+    labels = obs.to_schema(pd.concat(tables), entry.obs, folder / entry.labels.file)
+    return Whole(x, labels, var, notes)
+
+
+def read_labels(path: Path, choices: LabelTable) -> pd.DataFrame:
+    """Read the table of labels, indexed by sample and barcode letters.
+
+    Raises
+    ------
+    InputError
+        If it is no such table, or two rows are of one cell.
+    """
+    path.stat()
+    try:
+        table = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False)
+    except (*DAMAGE, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: not a readable table ({first_line(error)}); fetch it again") from None
+    if choices.sample not in table.columns:
+        raise InputError(f"{path}: no column {choices.sample!r}; it has {', '.join(map(str, table.columns))}")
+    samples = table[choices.sample].replace(choices.names)
+    letters = [letters_of(str(name)) for name in table.index]
+    if None in letters:
+        raise InputError(f"{path}: {table.index[letters.index(None)]!r} in its first column is no cell barcode")
+    index = pd.MultiIndex.from_arrays([samples.to_numpy(), np.array(letters, dtype=object)])
+    if not index.is_unique:
+        sample, barcode = index[index.duplicated()][0]
+        raise InputError(f"{path}: {index.duplicated().sum()} rows repeat a cell, such as {barcode} of {sample}")
+    return table.set_axis(index).sort_index()
+
+
+def barcode_letters(barcodes: list[str], where: str, sample: str) -> list[str]:
+    """Return the letters of each barcode, which must be unique within a sample."""
+    letters = [letters_of(barcode) for barcode in barcodes]
+    if None in letters:
+        raise InputError(f"{where}: {barcodes[letters.index(None)]!r} is no cell barcode")
+    found = [text for text in letters if text is not None]
+    if len(set(found)) < len(found):
+        repeated = pd.Index(found)[pd.Index(found).duplicated()][0]
+        raise InputError(f"{where}: barcode {repeated} is twice in sample {sample}, so labels fit two cells")
+    return found
+
+
+def letters_of(barcode: str) -> str | None:
+    """Return the nucleotides of a barcode, `None` if there are none or several runs of them."""
+    runs = BARCODE.findall(barcode)
+    return runs[0] if len(runs) == 1 else None
+
+
+def read_sample(path: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
+    """Return a sample's counts, cells x genes, its barcodes and a table indexed by gene symbol."""
+    path.stat()
+    try:
+        return read_tenx(path) if path.is_dir() else read_dense(path)
+    except FileNotFoundError:
+        raise
+    except (*DAMAGE, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: damaged, or no table of counts ({first_line(error)}); fetch it again") from None
+
+
+def read_dense(path: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
+    """Read a table of genes in rows and cells in columns, some rows at a time."""
+    with opened(path) as stream:
+        header = stream.readline()
+    separator = "\t" if "\t" in header else ","
+    reader = pd.read_csv(path, sep=separator, index_col=0, chunksize=ROWS, compression="infer")
+    parts, genes, barcodes = [], list[str](), list[str]()
+    for chunk in reader:
+        barcodes = [str(name) for name in chunk.columns]
+        parts.append(sp.csr_matrix(chunk.to_numpy(dtype=np.float32)))
+        genes += [str(name) for name in chunk.index]
+    if not genes or not barcodes:
+        raise ValueError("it has no rows or no columns")
+    return sp.vstack(parts).T.tocsr(), barcodes, unique_genes(pd.DataFrame(index=genes))
+
+
+def read_tenx(folder: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
+    """Read the three files of 10x Genomics, of Cell Ranger 2 (``genes.tsv``) or later (``features.tsv.gz``)."""
+    with opened(one_of(folder, "matrix.mtx")) as stream:
+        matrix = sp.csr_matrix(mmread(stream)).T.tocsr()
+    barcodes = [line[0] for line in lines(one_of(folder, "barcodes.tsv"))]
+    rows = list(lines(one_of(folder, "features.tsv", "genes.tsv")))
+    if matrix.shape != (len(barcodes), len(rows)):
+        raise ValueError(f"{len(rows)} genes and {len(barcodes)} barcodes for a matrix of {matrix.T.shape}")
+    kept = [i for i, row in enumerate(rows) if len(row) < 3 or row[2] == "Gene Expression"]
+    genes = pd.DataFrame({"gene_ids": [rows[i][0] for i in kept]}, index=[rows[i][1] for i in kept])
+    return matrix[:, kept].astype(np.float32), barcodes, unique_genes(genes)
+
+
+def unique_genes(genes: pd.DataFrame) -> pd.DataFrame:
+    """Give symbols that occur again the endings -1, -2, ... as Seurat and scanpy do, so that samples can be joined."""
+    times = genes.groupby(level=0).cumcount()
+    genes.index = pd.Index(
+        [name if not time else f"{name}-{time}" for name, time in zip(genes.index, times, strict=True)]
+    )
+    return genes
+
+
+def one_of(folder: Path, *names: str) -> Path:
+    """Return the first file of these names that is there, compressed or not."""
+    for name in names:
+        for path in (folder / f"{name}.gz", folder / name):
+            if path.is_file():
+                return path
+    raise InputError(f"{folder}: no {' or '.join(names)}, compressed or not")
+
+
+def lines(path: Path) -> Iterator[list[str]]:
+    """Yield the fields of each line."""
+    with opened(path) as stream:
+        for line in stream:
+            yield line.rstrip("\r\n").split("\t")
+
+
+def opened(path: Path) -> IO[Any]:
+    """Open a text file that may be compressed."""
+    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+
+
+def first_line(error: BaseException) -> str:
+    """Say an error in one line."""
+    return " ".join(str(error).split())[:200]
