@@ -11,6 +11,7 @@ from stages.errors import ParamsError, nearest
 KEYS = (
     "title",
     "note",
+    "paper",
     "source",
     "x",
     "layer",
