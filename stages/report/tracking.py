@@ -109,7 +109,9 @@ def read_tolerance(params: dict[str, Any]) -> float:
 def read_run(paper: Paper, pairs: Sequence[Pair], params: dict[str, Any]) -> Run:
     """Find what of the grid stands for what of the paper, and read what is known of it.
 
-    The notes of embeddings are read where they are: a repository in which only the scores were pulled has none.
+    The notes of embeddings are read where they are: a repository in which only the scores were pulled has none. They
+    are no dependency of DVC's stage, which cannot name those of every pair: if they change and no score does, the rates
+    are the old ones until the report is forced.
 
     Raises
     ------
