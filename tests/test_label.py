@@ -393,6 +393,14 @@ def test_parts_without_a_common_gene_or_with_a_gene_twice_are_refused(project: P
     assert_refused("query.h5ad: two genes are called 'TP53'")
 
 
+def test_the_record_says_how_the_labels_came_about(project: Path) -> None:
+    assert run()[2]["label_source"] == "author"
+    write_params(label_source="reanalysis")
+    assert run()[2]["label_source"] == "reanalysis"
+    write_params(label_source="mine")
+    assert_refused("label_source: 'mine' is neither of author and reanalysis", exit_code=2)
+
+
 def test_small_classes_are_reported_and_kept(project: Path) -> None:
     change(set_obs("celltype", ["rare"] * 3 + ["B", "T", "NK"] * 19))
     result = invoke()

@@ -46,7 +46,7 @@ def main(params: dict[str, Any], dataset: str, model: str) -> None:
     seconds = time.perf_counter() - started
     header = {
         "engine": options.get("engine", "own"),
-        "options": {key: value for key, value in options.items() if key not in ("title", "source")},
+        "options": {key: value for key, value in options.items() if key not in ("title", "source", "paper")},
         "options_sha256": digest(options),
         "x": data.uns["x"],
     }

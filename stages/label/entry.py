@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 KEYS = (
     "title",
     "note",
+    "paper",
+    "label_source",
     "source",
     "x",
     "layer",
@@ -29,6 +31,7 @@ KEYS = (
     "finetune",
 )
 CONTENTS = ("counts", "lognorm")
+LABEL_SOURCES = ("author", "reanalysis")
 RAW = "raw.h5ad"  # what a data set's one file is called, wherever it comes from
 PARTS = {REFERENCE: "reference.h5ad", QUERY: "query.h5ad"}  # or what its two are
 
@@ -61,6 +64,8 @@ class Entry:
         The column of ``obs`` that holds each annotation of the common schema.
     derived
         How annotations are made from those; see `stages.label.derive`.
+    label_source
+        Whether the authors labelled the cells or a re-analysis did.
     x
         What the matrix holds: ``counts`` or ``lognorm``.
     layer
@@ -84,6 +89,7 @@ class Entry:
 
     obs: dict[str, str]
     derived: dict[str, Derivation] = field(default_factory=dict)
+    label_source: str = LABEL_SOURCES[0]
     x: str = "counts"
     layer: str | None = None
     symbol: str | None = None
@@ -117,6 +123,9 @@ def parse(name: str, content: dict[str, Any]) -> Entry:
         raise ParamsError(f"{where}.x: {x!r} is neither of {' and '.join(CONTENTS)}")
     derived = parse_derived(f"{where}.derive", mapping(where, content, "derive"), obs)
     annotations = {**obs, **derived}
+    label_source = content.get("label_source", LABEL_SOURCES[0])
+    if label_source not in LABEL_SOURCES:
+        raise ParamsError(f"{where}.label_source: {label_source!r} is neither of {' and '.join(LABEL_SOURCES)}")
     expected = mapping(where, content, "expected")
     check_names(f"{where}.expected", expected, ("n_cells", "n_genes", *PARTS, *annotations))
     for key, value in expected.items():
@@ -134,6 +143,7 @@ def parse(name: str, content: dict[str, Any]) -> Entry:
     return Entry(
         obs={key: str(column) for key, column in obs.items()},
         derived=derived,
+        label_source=label_source,
         x=x,
         keep_var=mapping(where, content, "keep_var"),
         expected=expected,

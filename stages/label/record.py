@@ -136,4 +136,10 @@ def declared(entry: Entry) -> dict[str, Any]:
     """Return what of the entry explains the record."""
     subset = entry.subset
     drawn = None if subset is None else {"n_cells": subset.n_cells, "by": subset.by, "seed": subset.seed}
-    return {"x": entry.x, "layer": entry.layer, "subset": drawn, "finetune": entry.finetune}
+    return {
+        "label_source": entry.label_source,
+        "x": entry.x,
+        "layer": entry.layer,
+        "subset": drawn,
+        "finetune": entry.finetune,
+    }

@@ -15,6 +15,7 @@ from stages.cli import stage
 
 METRICS = Path("metrics")
 TABLES = ("table2", "table_c4", "section_4_4")
+TRACKING = "paper_tracking"
 BARS = Path("plots/scores.csv")
 
 
@@ -25,7 +26,9 @@ def main(params: dict[str, Any], show: bool) -> None:
     """Write the tables of all datasets and models that the grid in params.yaml names.
 
     Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4 (patients and phenotypes), each as
-    Markdown and as CSV, to metrics/; and the headline numbers to plots/scores.csv, for the bar charts of `dvc plots`.
+    Markdown and as CSV, to metrics/; every number that the paper prints against ours, or the reason why there is none,
+    to metrics/paper_tracking.md and .csv; and the headline numbers to plots/scores.csv, for the bar charts of
+    `dvc plots`.
     """
     if show:
         for name in TABLES:
@@ -33,19 +36,26 @@ def main(params: dict[str, Any], show: bool) -> None:
         return
 
     from stages.evaluate import choices
-    from stages.report import markdown, results, tables, tidy
+    from stages.report import markdown, paper, results, tables, tidy, tracking, tracking_page
 
+    chosen = choices.read(params)
+    tolerance = tracking.read_tolerance(params)
     pairs = [results.read(pair) for pair in results.named(params)]
     baseline = (params["grid"].get("figures") or {}).get("baseline", "")
     written = [
         tables.table_2(pairs),
-        tables.table_c4(pairs, choices.read(params).k),
+        tables.table_c4(pairs, chosen.k),
         tables.section_4_4(pairs, baseline),
     ]
     texts = {BARS: tidy.scores(pairs)}
     for table in written:
         texts[table_path(table.name, "md")] = markdown.markdown(table, params)
         texts[table_path(table.name, "csv")] = tidy.table(table)
+    published = paper.load()
+    run = tracking.read_run(published, pairs, params)
+    rows = tracking.track(published, run, tolerance)
+    texts[table_path(TRACKING, "md")] = tracking_page.page(rows, published, run, params, chosen, tolerance)
+    texts[table_path(TRACKING, "csv")] = tracking_page.table(rows)
     for path, text in texts.items():
         with files.replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
