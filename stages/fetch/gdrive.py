@@ -104,6 +104,8 @@ def download(gdown: ModuleType, ident: str, target: str) -> Path:
     import requests
 
     path = PARTIAL / "gdrive" / ident / "file"
+    if path.is_file():
+        return path
     path.parent.mkdir(parents=True, exist_ok=True)
     bar = progress_bar(Path(target).name, 0, "B")
 
@@ -138,7 +140,10 @@ def explain(error: Exception, ident: str | None = None) -> str:
 
     text = " ".join(str(error).split())
     reason = PAGE_REASON.search(text)
-    if isinstance(error, requests.RequestException) or isinstance(error.__cause__, requests.RequestException):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"Drive answered with HTTP {error.response.status_code}; run again later"
+    broken = isinstance(error, requests.RequestException) or isinstance(error.__cause__, requests.RequestException)
+    if broken or "Download is incomplete" in text:
         return "no connection, or it broke off again and again; check the network and run again, it continues"
     if NOT_CONTINUED in text:
         return "Drive would not continue the part that was here; it was removed, so run again"

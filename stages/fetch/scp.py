@@ -23,7 +23,7 @@ from stages.fetch import required
 
 PORTAL = "https://singlecell.broadinstitute.org/single_cell"
 TIMEOUT = (15, 120)  # seconds to connect and to answer: the portal signs every file of the study
-SETTING = re.compile(r'^\s*(url|output)\s*=\s*"(.*)"\s*$', re.MULTILINE)
+SETTING = re.compile(r'^[ \t]*(url|output)[ \t]*=[ \t]*"(.*)"[ \t\r]*$', re.MULTILINE)
 
 
 def fetch(source: dict[str, Any], folder: Path) -> None:

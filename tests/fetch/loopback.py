@@ -60,7 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             sent = answer.body if answer.cut is None else answer.body[: answer.cut]
             self.server.n_bytes += len(sent)
-            self.wfile.write(sent)
+            with contextlib.suppress(ConnectionError):  # a client need not read to the end
+                self.wfile.write(sent)
 
     do_HEAD = do_GET
 
@@ -103,6 +104,6 @@ def write_params(source: dict[str, Any]) -> None:
 def refusal(result: click.testing.Result, exit_code: int = 1) -> str:
     """Return the one line that the command ended with."""
     assert result.exit_code == exit_code, result.output
-    assert result.output.startswith("Error: ")
+    assert result.output.startswith("Error: "), result.output
     assert result.output.count("\n") == 1, result.output
     return result.output

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import InputError
@@ -147,6 +147,7 @@ def test_git_sees_the_lock_and_not_the_partial_downloads() -> None:
     assert found.stdout.split() == ["data/.partial/x"]
 
 
+@settings(max_examples=30)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1),
