@@ -380,7 +380,7 @@ def test_a_kind_is_one_file_with_one_function_and_the_rest_is_shared(
     monkeypatch.setattr("stages.fetch.local.fetch", lambda source, folder: None)
     write_params(source=source)
     assert_refused(invoke(), "the source did not give genes.tsv")
-    with pytest.raises(ParamsError, match=r"known: .*\blocal, .*\bwheel$"):
+    with pytest.raises(ParamsError, match=r"known: .*\blocal, .*\bwheel\b"):
         fetching.load_kind("references.genes", "ftp")
 
 

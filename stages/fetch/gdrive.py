@@ -55,7 +55,7 @@ def fetch(source: dict[str, Any], folder: Path) -> None:
             )
     gdown = load_gdown()
     listing = list_folder(gdown, folders[0]) if names else {}
-    ids |= {target: find(listing, name) for target, name in names.items()}
+    ids |= {target: find(listing, folders[0], name) for target, name in names.items()}
     got = {target: download(gdown, ident, target) for target, ident in ids.items()}
     for target, path in got.items():
         shutil.move(path, folder / target)
@@ -87,16 +87,23 @@ def list_folder(gdown: ModuleType, folder: str) -> dict[str, list[str]]:
     return listing
 
 
-def find(listing: dict[str, list[str]], name: str) -> str:
+def find(listing: dict[str, list[str]], folder: str, name: str) -> str:
     """Return the id of the one file of that name."""
     ids = listing.get(name, [])
     if len(ids) == 1:
         return ids[0]
     if ids:
-        raise InputError(f"Google Drive: {len(ids)} files are called {name}; give the id of one: {', '.join(ids)}")
+        same = ", ".join(ids)
+        raise InputError(
+            f"Google Drive folder {folder}: {len(ids)} files are called {name}; give the id of one: {same}"
+        )
     near = difflib.get_close_matches(name, listing, n=3) or sorted(listing)[:5]
     hint = f"; it has {', '.join(near)}" if near else "; it is empty, or not shared with everyone who has the link"
-    raise InputError(f"Google Drive: the folder has no {name}{hint}; correct the name in params.yaml, or give the id")
+    page = f"{BASE}/drive/folders/{folder}"
+    raise InputError(
+        f"Google Drive folder {folder}: no {name}{hint}; correct the name in params.yaml, or give the id; "
+        f"{by_hand(page)}"
+    )
 
 
 def download(gdown: ModuleType, ident: str, target: str) -> Path:

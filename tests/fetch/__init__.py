@@ -1,1 +1,1 @@
-"""Tests of fetch."""
+"""Fetching over HTTP: downloads, archives, and the kinds of sources that use them."""

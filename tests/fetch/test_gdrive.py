@@ -142,7 +142,7 @@ def test_files_come_by_their_names_in_a_folder(drive: Drive) -> None:
 
 def test_a_name_that_is_not_in_the_folder_or_is_there_twice_is_said(drive: Drive) -> None:
     line = refusal(invoke(source(FOLDER, a={"name": "arg.json"})))
-    assert "the folder has no arg.json; it has args.json; correct the name in params.yaml" in line
+    assert f"Google Drive folder {FOLDER}: no arg.json; it has args.json; correct the name in params.yaml" in line
     line = refusal(invoke(source(FOLDER, a={"name": "twin"})))
     assert f"2 files are called twin; give the id of one: {TWIN}, {OTHER_TWIN}" in line
 
@@ -151,6 +151,7 @@ def test_a_folder_that_shows_nothing_may_be_private(drive: Drive) -> None:
     drive.special = lambda request: Answer(200, b"<html><title>Sign in</title></html>", PAGE)
     line = refusal(invoke(source(FOLDER, a={"name": "args.json"})))
     assert "it is empty, or not shared with everyone who has the link" in line
+    assert f"in a browser from https://drive.google.com/drive/folders/{FOLDER}" in line
 
 
 def test_a_folder_that_is_gone_is_one_line_with_the_way_by_hand(drive: Drive) -> None:
