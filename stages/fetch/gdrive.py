@@ -1,0 +1,182 @@
+"""Files of Google Drive that anyone with the link may read: per file its ``id``, or its ``name`` in a ``folder``.
+
+``folder`` and ``id`` are the long words in the addresses that Drive shows (``drive.google.com/drive/folders/<folder>``,
+``drive.google.com/file/d/<id>/view``). ``name`` is the path of a file within the folder, such as ``args.json`` or
+``part1/raw.h5ad``. The work is gdown's, which knows Drive's pages; it reads no cookies of the user's and keeps none.
+
+A download that broke off is continued. If the owner replaces a file between two runs, the halves of two files are
+joined; only a sha256 in ``params.yaml`` shows that.
+
+What has been run is gdown against a server that imitates Drive's answers. Drive itself changes its pages from time to
+time: if a download fails that works in a browser, a newer gdown may help.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+import urllib.parse
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from stages.cli import progress_bar
+from stages.errors import InputError, ParamsError
+from stages.fetch import PARTIAL, required
+
+BASE = "https://drive.google.com"
+TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
+RETRIES = 5  # gdown waits a random time in between, at most 1, 2, 4, 8 and 16 seconds
+PAGE_REASON = re.compile(r"Failed to retrieve file url: (.*?) You may still be able")
+NO_LINK = "Cannot retrieve the public link"
+NOT_CONTINUED = "did not honor the requested byte range"
+
+
+def fetch(source: dict[str, Any], folder: Path) -> None:
+    """Download the files into `folder`.
+
+    Unfinished files stay in the folder of partial downloads, and so do finished ones until all are there.
+
+    Raises
+    ------
+    ParamsError
+        If a file has neither an id, nor a name in a folder.
+    InputError
+        If gdown is not installed, or Drive does not give a file.
+    """
+    ids = {target: str(item["id"]) for target, item in source["files"].items() if item.get("id")}
+    names = {target: required(source, "name", target=target)[0] for target in source["files"] if target not in ids}
+    folders = required(source, "folder") if names else []
+    for ident in (*ids.values(), *folders):
+        if not re.fullmatch(r"[-\w]{10,}", ident):
+            raise ParamsError(
+                f"params.yaml: {ident!r} is no id of Google Drive: it is one word of an address, without '/'"
+            )
+    gdown = load_gdown()
+    listing = list_folder(gdown, folders[0]) if names else {}
+    ids |= {target: find(listing, folders[0], name) for target, name in names.items()}
+    got = {target: download(gdown, ident, target) for target, ident in ids.items()}
+    for target, path in got.items():
+        shutil.move(path, folder / target)
+
+
+def load_gdown() -> ModuleType:
+    """Import gdown, which no other kind needs."""
+    try:
+        import gdown
+    except ImportError as error:
+        raise InputError(
+            f"files of Google Drive need gdown, which cannot be imported ({error}); `make setup` installs it"
+        ) from None
+    return gdown
+
+
+def list_folder(gdown: ModuleType, folder: str) -> dict[str, list[str]]:
+    """Return the ids of a folder's files, and of those of its folders, by their paths; Drive allows equal names."""
+    import requests
+
+    try:
+        files = gdown.download_folder(id=folder, skip_download=True, quiet=True, use_cookies=False, timeout=TIMEOUT)
+    except (gdown.DownloadError, requests.RequestException) as error:
+        page = f"{BASE}/drive/folders/{folder}"
+        raise InputError(f"Google Drive folder {folder}: {explain(error)}; {by_hand(page)}") from None
+    listing: dict[str, list[str]] = {}
+    for file in files:
+        listing.setdefault(Path(file.path).as_posix(), []).append(file.id)
+    return listing
+
+
+def find(listing: dict[str, list[str]], folder: str, name: str) -> str:
+    """Return the id of the one file of that name."""
+    ids = listing.get(name, [])
+    if len(ids) == 1:
+        return ids[0]
+    if ids:
+        same = ", ".join(ids)
+        raise InputError(
+            f"Google Drive folder {folder}: {len(ids)} files are called {name}; give the id of one: {same}"
+        )
+    near = difflib.get_close_matches(name, listing, n=3) or sorted(listing)[:5]
+    hint = f"; it has {', '.join(near)}" if near else "; it is empty, or not shared with everyone who has the link"
+    page = f"{BASE}/drive/folders/{folder}"
+    raise InputError(
+        f"Google Drive folder {folder}: no {name}{hint}; correct the name in params.yaml, or give the id; "
+        f"{by_hand(page)}"
+    )
+
+
+def download(gdown: ModuleType, ident: str, target: str) -> Path:
+    """Download one file into a folder of its own under the partial downloads, from where an earlier run broke off."""
+    import requests
+
+    path = PARTIAL / "gdrive" / ident / "file"
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bar = progress_bar(Path(target).name, 0, "B")
+
+    def show(n_bytes: int, total: int | None) -> None:
+        bar.total = total
+        bar.update(n_bytes - bar.n)
+
+    try:
+        gdown.download(
+            id=ident,
+            output=str(path),
+            quiet=True,
+            use_cookies=False,
+            resume=True,
+            progress=show,
+            timeout=TIMEOUT,
+            retries=RETRIES,
+        )
+    except (gdown.DownloadError, requests.RequestException) as error:
+        if NOT_CONTINUED in str(error):
+            shutil.rmtree(path.parent)
+        page = f"{BASE}/file/d/{ident}/view"
+        raise InputError(f"Google Drive file {ident} ({target}): {explain(error, ident)}; {by_hand(page)}") from None
+    finally:
+        bar.close()
+    return path
+
+
+def explain(error: Exception, ident: str | None = None) -> str:
+    """Say in one line why Drive did not give something, from gdown's exception; `ident` names a file to ask about."""
+    import requests
+
+    text = " ".join(str(error).split())
+    reason = PAGE_REASON.search(text)
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"Drive answered with HTTP {error.response.status_code}; run again later"
+    broken = isinstance(error, requests.RequestException) or isinstance(error.__cause__, requests.RequestException)
+    if broken or "Download is incomplete" in text:
+        return "no connection, or it broke off again and again; check the network and run again, it continues"
+    if NOT_CONTINUED in text:
+        return "Drive would not continue the part that was here; it was removed, so run again"
+    if re.search(r"too many users|quota", text, re.IGNORECASE):
+        return "too many people downloaded it lately (Drive's quota); run again in a day"
+    if (reason and not reason[1].startswith(NO_LINK)) or ident is None:
+        return f"Drive says: {reason[1] if reason else text}".rstrip(".")
+    return refusal(ident)
+
+
+def refusal(ident: str) -> str:
+    """Ask Drive itself about a file that gdown finds no way to: gdown does not say whether it is gone or not shared."""
+    import requests
+
+    try:
+        with requests.get(f"{BASE}/uc", params={"id": ident}, stream=True, timeout=TIMEOUT) as response:
+            status, host = response.status_code, urllib.parse.urlsplit(response.url).hostname
+    except requests.RequestException:
+        return "no connection; check the network and run again"
+    if status in (404, 410):
+        return "it is not there: deleted, moved, or another id"
+    if status in (401, 403) or host == "accounts.google.com":
+        return "it is not shared with everyone who has the link; ask its owner"
+    return f"Drive answered with a page and no file (HTTP {status}), perhaps after too many downloads; run again later"
+
+
+def by_hand(page: str) -> str:
+    """Say what works when gdown does not."""
+    return f"or download it in a browser from {page} and name it in params.yaml with kind: local and its path"

@@ -1,0 +1,157 @@
+"""Files of the Single Cell Portal, against a server with the portal's route for bulk downloads."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.fetch import scp
+from tests.fetch.loopback import Answer, Request, Server, invoke, ranged, refusal, serving
+
+CODE = "sEcReT12"
+CONTENT = {"raw.mtx": b"%%MatrixMarket\n" * 1000, "meta.txt": b"NAME\tcell_type\n", "twin.csv": b"1"}
+
+
+class Portal:
+    def __init__(self) -> None:
+        self.server: Server
+        self.special: Callable[[Request], Answer | None] = lambda request: None
+
+    def answer(self, request: Request) -> Answer:
+        if special := self.special(request):
+            return special
+        if request.path.startswith("/bucket/"):
+            assert request.query["signature"] == "s=1&x"
+            return ranged(
+                request, CONTENT[request.path.rpartition("/")[2]], {"Content-Type": "application/octet-stream"}
+            )
+        assert request.path == "/single_cell/api/v1/bulk_download/generate_curl_config"
+        if request.query["auth_code"] != CODE:
+            return Answer(401, b'{"error": "unauthorized"}')
+        if request.query["accessions"] != "SCP1303":
+            return Answer(404)
+        assert request.query == {"auth_code": CODE, "accessions": "SCP1303", "directory": "all", "context": "study"}
+        return Answer(200, self.settings().encode(), {"Content-Type": "text/plain"})
+
+    def settings(self) -> str:
+        files = ["expression/raw.mtx", "metadata/meta.txt", "a/twin.csv", "b/twin.csv"]
+        address = f"{self.server.address}/bucket"
+        blocks = [f'url="{address}/{file}?signature=s%3D1%26x"\noutput="SCP1303/{file}"' for file in files]
+        return "--create-dirs\n--compressed\n" + "\n\n".join(blocks)
+
+
+@pytest.fixture
+def portal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("SCP_TOKEN", f" {CODE}\n")
+    if importlib.util.find_spec("stages.fetch._download") is None:
+        monkeypatch.setitem(sys.modules, "stages.fetch._download", stand_in())
+    portal = Portal()
+    with serving(portal.answer) as portal.server:
+        monkeypatch.setenv("SCP_URL", f"{portal.server.address}/single_cell/")
+        yield portal
+
+
+def stand_in() -> types.ModuleType:
+    """The interface of ``stages.fetch._download``, for as long as that module is not here."""
+
+    def to_file(
+        urls: Sequence[str], target: Path, *, headers: Mapping[str, str] | None = None, sha256: str | None = None
+    ) -> None:
+        with urllib.request.urlopen(urls[0], timeout=10) as response:
+            target.write_bytes(response.read())
+
+    module = types.ModuleType("stages.fetch._download")
+    module.__dict__["to_file"] = to_file
+    return module
+
+
+def source(study: Any = "SCP1303", **names: str) -> dict[str, Any]:
+    files = {target: {"name": name} for target, name in (names or {"raw": "raw.mtx", "meta": "meta.txt"}).items()}
+    return {"kind": "scp", "study": study, "files": files}
+
+
+def test_files_of_a_study_come_by_their_names(portal: Portal) -> None:
+    result = invoke(source())
+    assert result.exit_code == 0, result.output
+    assert Path("models/m/raw").read_bytes() == CONTENT["raw.mtx"]
+    assert Path("models/m/meta").read_bytes() == CONTENT["meta.txt"]
+    assert len(portal.server.requests) == 3
+    assert CODE not in result.output
+
+
+def test_without_a_code_the_line_says_how_to_get_one(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCP_TOKEN")
+    monkeypatch.delenv("SCP_URL")
+    line = refusal(invoke(source()))
+    assert "SCP_TOKEN is not set" in line
+    assert "sign in on https://singlecell.broadinstitute.org/single_cell/study/SCP1303, open Download" in line
+    assert "kind: local" in line
+    assert not portal.server.requests
+
+
+def test_a_code_that_is_refused_is_said_and_not_printed(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCP_TOKEN", "sEcReToLd")
+    line = refusal(invoke(source()))
+    assert "the Single Cell Portal refused the code in SCP_TOKEN (HTTP 401)" in line
+    assert "press Bulk download" in line
+    assert "sEcReT" not in line
+
+
+def test_a_study_that_is_not_there_is_said(portal: Portal) -> None:
+    assert "SCP9: the Single Cell Portal has no such study" in refusal(invoke(source("SCP9")))
+
+
+@pytest.mark.parametrize("study", ["1303", "SCP", "SCP13/../1", 1303])
+def test_a_study_is_an_accession(portal: Portal, study: Any) -> None:
+    assert "is no accession of the Single Cell Portal" in refusal(invoke(source(study)), exit_code=2)
+
+
+def test_a_file_that_is_not_there_or_there_twice_is_said(portal: Portal) -> None:
+    line = refusal(invoke(source(raw="raw.mtx.gz")))
+    assert "SCP1303: the study has no file raw.mtx.gz; it has raw.mtx" in line
+    assert "SCP1303: 2 files are called twin.csv" in refusal(invoke(source(twin="twin.csv")))
+
+
+def test_a_portal_that_fails_is_said(portal: Portal) -> None:
+    portal.special = lambda request: Answer(502)
+    assert "the Single Cell Portal answered with HTTP 502; run again later" in refusal(invoke(source()))
+    portal.special = lambda request: Answer(200, b"<html>Sign in</html>")
+    assert "the portal named no file at all, so its answer may have changed" in refusal(invoke(source()))
+
+
+def test_without_network_the_line_says_so(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCP_URL", "http://127.0.0.1:9/single_cell")
+    line = refusal(invoke(source()))
+    assert "SCP1303: no connection to http://127.0.0.1:9/single_cell; check the network" in line
+    assert CODE not in line
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs", "C", "Z"], exclude_characters='"/\\'), min_size=1)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES, NAMES)), st.sampled_from(["\n", "\n\n", "\r\n"]), st.sampled_from(["", " "]))
+def test_what_is_written_as_settings_of_curl_is_read_from_them(
+    files: list[tuple[str, str, str]], end: str, space: str
+) -> None:
+    text = f"--create-dirs{end}"
+    expected: dict[str, list[str]] = {}
+    for folder, name, query in files:
+        text += f'url{space}={space}"https://x.org/{query}"{end}output{space}={space}"SCP1/{folder}/{name}"{end}'
+        expected.setdefault(name, []).append(f"https://x.org/{query}")
+    assert scp.parse(text) == expected
+
+
+@given(st.text())
+def test_any_text_is_read_without_an_error(text: str) -> None:
+    scp.parse(text)
