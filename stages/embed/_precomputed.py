@@ -84,7 +84,10 @@ def read_npy(path: Path) -> tuple[np.ndarray, pd.Index]:
 
 def read_csv(path: Path) -> tuple[np.ndarray, pd.Index]:
     """Read ids as text (an index column would turn 007 into a number) and everything else as numbers."""
-    table = pd.read_csv(path, dtype={0: str}, keep_default_na=False)
-    if table.shape[1] < 2:
+    header = pd.read_csv(path, nrows=0).columns
+    if len(header) < 2:
         raise ValueError("one column; expected ids and coordinates")
+    table = pd.read_csv(path, dtype={header[0]: str}, keep_default_na=False)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first columns for row names
+        raise ValueError("rows have more columns than the header")
     return table.iloc[:, 1:].to_numpy(dtype=np.float32), pd.Index(table.iloc[:, 0].astype(str), dtype=object)

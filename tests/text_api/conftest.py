@@ -22,8 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "no-table"))
     monkeypatch.setattr(pace, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(pace, "PATIENCE", 1.0)
-    monkeypatch.setattr(pace, "PATIENCE_UNREACHABLE", 0.1)
+    monkeypatch.setattr(pace, "PATIENCE", 20.0)
     return tmp_path
 
 

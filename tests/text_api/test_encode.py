@@ -145,7 +145,7 @@ def test_the_server_says_how_long_and_all_requests_wait(service: Service, header
     service.moods.append(failing(429, **headers))
     started = time.monotonic()
     embed(service, concurrency=1)
-    assert 0.3 <= time.monotonic() - started < 2
+    assert time.monotonic() - started >= 0.3
 
 
 def test_a_wait_beyond_all_patience_is_said_and_what_came_is_kept(service: Service) -> None:
@@ -168,7 +168,8 @@ def test_half_an_answer_is_none(service: Service) -> None:
     np.testing.assert_array_equal(embed(service).vectors, expected())
 
 
-def test_a_server_that_is_not_there_is_one_line(service: Service) -> None:
+def test_a_server_that_is_not_there_is_one_line(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "PATIENCE_UNREACHABLE", 0.1)
     with Service() as gone:
         url = gone.url
     assert "not reachable (" in error_of(service, base_url=url)
@@ -260,9 +261,10 @@ def test_an_interrupted_run_goes_on_where_it_stopped(service: Service, by: signa
     enough = threading.Event()
 
     def delay(body: dict[str, Any]) -> float:
-        if len(service.bodies) > 12:
-            enough.set()
-        return 0.05
+        if len(service.bodies) <= 12:
+            return 0.02
+        enough.set()
+        return 0.3
 
     service.delay = delay
     environment = {**os.environ, "PYTHONPATH": str(helpers.ROOT)}
@@ -277,13 +279,13 @@ def test_an_interrupted_run_goes_on_where_it_stopped(service: Service, by: signa
         child.send_signal(by)
         child.wait(30)
     n_before = sum(service.served.values())
-    assert 12 <= n_before + 4 and n_before < 40
+    assert 8 <= n_before < 40
     service.delay = lambda body: 0.0
     np.testing.assert_array_equal(embed(service).vectors, expected())
     if by == signal.SIGINT:
         assert set(service.served.values()) == {1}
     else:  # requests under way were lost
-        assert sum(service.served.values()) <= 44 + 4
+        assert sum(service.served.values()) <= 44
 
 
 def test_the_key_is_written_nowhere(
