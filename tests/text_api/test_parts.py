@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import email.utils
-import itertools
 import math
 import threading
 import time
@@ -51,7 +50,8 @@ def test_requests_hold_all_texts_in_order_within_both_limits(n_tokens: list[int]
     texts = [encode.Text(b"", str(i), n) for i, n in enumerate(n_tokens)]
     found = list(encode.batches(texts, batch_size))
     assert [text for batch in found for text in batch] == texts
-    for batch, following in itertools.zip_longest(found, found[1:], fillvalue=[]):
+    followers: list[list[encode.Text]] = [*found[1:], []]
+    for batch, following in zip(found, followers, strict=False):
         total = sum(text.n_tokens for text in batch)
         assert 1 <= len(batch) <= batch_size and total <= encode.MAX_TOKENS_PER_REQUEST
         full = len(batch) == batch_size or not following
