@@ -1,7 +1,8 @@
 """Embed the cells of a dataset by a model: one vector per cell.
 
-Every file in this folder is an engine, a way to embed, named by ``engine:`` in a model's entry in params.yaml. A model
-without an engine is its own file, ``models/<model>/embed.py``. Both offer one function::
+Every file in this folder whose name does not begin with ``_`` is an engine, a way to embed, named by ``engine:`` in a
+model's entry in params.yaml. A model without an engine is its own file, ``models/<model>/embed.py``. Both offer one
+function::
 
     def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]
 

@@ -11,53 +11,108 @@ import torch
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
+from stages.embed import _precomputed
 from stages.errors import ParamsError
 from stages.expression import coverage
 from stages.networks import precision
 from stages.networks.text_encoder import TextEncoder
+from stages.text_api import options as api_options
+from stages.text_api import tokens
+from stages.text_api.encode import encode
 
 PROMPT = "A cell with genes ranked by expression: "
 MAX_SYMBOLS = 1000
+ENCODERS = ("local", "openai", "file")
 
 
 def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Encode every cell's sentence with the text encoder in `folder` (Chen & Zou, Section 2).
+    """Encode every cell's sentence (Chen & Zou, Section 2) with the encoder that the entry names.
 
-    The prompt and the limit of 1,000 symbols are the authors'. Their encoder (ada-002) read all of a sentence; a
-    small one reads its beginning only, and the notes say how many symbols that is. Every gene is a word to the
-    encoder, so none is missing.
+    ``encoder: local`` (default)
+        The sentence encoder in `folder`. A small one reads a sentence's beginning only.
+    ``encoder: openai``
+        The authors' encoder, text-embedding-ada-002, or another one behind an embeddings API (`stages.text_api`).
+    ``encoder: file``
+        No encoder: vectors that somebody computed before, in `folder` (`stages.embed._precomputed`).
+
+    The prompt and the limit of 1,000 symbols are the authors'. Their encoder read all of a sentence; the notes say how
+    many symbols ours reads. Every gene is a word to the encoder, so none is missing.
 
     Raises
     ------
     ParamsError
-        If ``max_symbols`` is not a positive whole number.
+        If there is no such encoder, or ``max_symbols`` is not a positive whole number.
     """
+    name = options.get("encoder", "local")
+    if name not in ENCODERS:
+        raise ParamsError(f"params.yaml: encoder must be {', '.join(ENCODERS[:-1])} or {ENCODERS[-1]}, got {name!r}")
+    if name != "local" and "precision" in options:
+        raise ParamsError(f"params.yaml: precision belongs to `encoder: local`, not to `encoder: {name}`")
     max_symbols = options.get("max_symbols", MAX_SYMBOLS)
     if not isinstance(max_symbols, int) or max_symbols < 1:
         raise ParamsError(f"params.yaml: max_symbols must be a whole number of at least 1, got {max_symbols!r}")
     prompt = options.get("prompt", PROMPT).replace("\n", " ")
     notes = coverage(cells, known=np.ones(cells.n_vars, dtype=bool))
+    if name == "file":
+        matrix, found = _precomputed.embed(cells, folder)
+    elif name == "openai":
+        matrix, found = by_api(cells, options, prompt, max_symbols)
+    else:
+        matrix, found = by_local_encoder(cells, folder, options, device, prompt, max_symbols)
+    return matrix, {**notes, "comparable": True, **({} if name == "local" else {"encoder": name}), **found}
+
+
+def by_local_encoder(
+    cells: AnnData, folder: Path, options: dict[str, Any], device: str, prompt: str, max_symbols: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Encode the sentences with the text encoder in `folder`."""
     dtype = precision.read(options)
     encoder = TextEncoder(folder, device, dtype=dtype)
-    x = cells.X.tocsr()
     # A symbol has at least one token, so the encoder cannot read more of them than it reads tokens.
-    texts = list(sentences(x, list(cells.var_names), prompt, min(max_symbols, encoder.max_length)))
+    texts = list(sentences(cells.X.tocsr(), list(cells.var_names), prompt, min(max_symbols, encoder.max_length)))
     encoded = encoder.encode(texts, label="cell sentences")
     n_read = [
         symbols_read(text, len(prompt), n_characters)
         for text, n_characters in zip(texts, encoded.n_characters, strict=True)
     ]
+    notes = {}
     if dtype is not torch.float32:
         some = precision.compared(len(texts))
         exact = TextEncoder(folder, device).encode([texts[i] for i in some])
         notes["against_float32"] = precision.difference(encoded.vectors[some], exact.vectors)
     return encoded.vectors, {
         **notes,
-        "comparable": True,
         "device": encoder.device,
-        "max_length": encoder.max_length,
-        "n_truncated": int(encoded.truncated.sum()),
-        "symbols_expressed_mean": round(float((x.data > 0).sum() / cells.n_obs), 2),
+        **reading(cells, encoder.max_length, int(encoded.truncated.sum()), n_read),
+    }
+
+
+def by_api(cells: AnnData, options: dict[str, Any], prompt: str, max_symbols: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Send the sentences to an embeddings API; one that is too long for the model is cut behind a symbol."""
+    asked = api_options.read(options.get("openai"))
+    counter = tokens.counter(asked.model)
+    whole = list(sentences(cells.X.tocsr(), list(cells.var_names), prompt, max_symbols))
+    texts = [tokens.cut(text, asked.max_tokens, counter.count, len(prompt)) for text in whole]
+    encoded = encode(texts, asked, counter, label="cell sentences")
+    n_cut = sum(len(text) < len(full) for text, full in zip(texts, whole, strict=True))
+    n_read = [symbols_read(text, len(prompt), len(text)) for text in texts]
+    return encoded.vectors, {**encoded.notes, **reading(cells, asked.max_tokens, n_cut, n_read)}
+
+
+def reading(cells: AnnData, max_length: int, n_truncated: int, n_read: Sequence[int]) -> dict[str, Any]:
+    """Say how much of the sentences an encoder of `max_length` tokens has read, for the notes.
+
+    Parameters
+    ----------
+    n_truncated
+        Sentences of which it read the beginning only.
+    n_read
+        Symbols read of every sentence, shape (n_cells,).
+    """
+    return {
+        "max_length": max_length,
+        "n_truncated": n_truncated,
+        "symbols_expressed_mean": round(float((cells.X.tocsr().data > 0).sum() / cells.n_obs), 2),
         "symbols_read_mean": round(float(np.mean(n_read)), 2),
         "symbols_read_min": min(n_read),
         "symbols_read_max": max(n_read),
