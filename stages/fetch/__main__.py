@@ -11,7 +11,7 @@ import click
 from stages import params as parameters
 from stages.cli import stage
 from stages.errors import ParamsError
-from stages.fetch import UNLOCKED, fetch
+from stages.fetch import UNLOCKED, fetch, kind_of
 
 FOLDERS = {
     "references": "data/reference/{}",
@@ -58,7 +58,7 @@ def main(params: dict[str, Any], section: str, name: str) -> None:
     for target, digest in found.items():
         size = (folder / target).stat().st_size / 1e6
         click.echo(f"{folder / target}: {size:.1f} MB")
-        if entry["source"]["kind"] in UNLOCKED and entry["source"]["files"][target].get("sha256") is None:
+        if kind_of(entry["source"], target) in UNLOCKED and entry["source"]["files"][target].get("sha256") is None:
             click.echo(f"To notice when it changes, add under {where}.source.files.{target}:  sha256: {digest}")
 
 

@@ -69,6 +69,19 @@ def test_the_same_file_again_is_silent_and_changes_nothing(publisher: dict[str, 
     assert _lock.PATH.read_bytes() == before
 
 
+def test_a_file_may_come_from_another_kind_of_source(publisher: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(LATER)
+    mixed = source()
+    mixed["files"]["labels.csv"] = {"kind": "local", "path": str(tmp_path / "labels.csv")}
+    result = invoke(mixed)
+    assert result.exit_code == 0, result.output
+    assert Path("models/m/a.txt").read_bytes() == FIRST and Path("models/m/labels.csv").read_bytes() == LATER
+    assert list(locked()) == ["models.m/a.txt"]
+    assert f"add under models.m.source.files.labels.csv:  sha256: {sha256(LATER)}" in result.output
+    mixed["files"]["labels.csv"]["kind"] = "carrier_pigeon"
+    assert "no kind 'carrier_pigeon'" in refusal(invoke(mixed), exit_code=2)
+
+
 def test_another_file_later_is_refused_with_both_hashes_and_the_way_out(publisher: dict[str, bytes]) -> None:
     invoke(source())
     text = _lock.PATH.read_text().replace(locked()["models.m/a.txt"]["date"], "2023-04-05")
