@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from stages import files
 from stages.errors import InputError
 from stages.fetch import copy
 
@@ -146,13 +147,13 @@ def too_much(name: str, limit: int) -> InputError:
 
 
 def is_tar(stream: Bounded) -> bool:
-    """Whether a stream begins with the header of a tar, or is an empty tar."""
+    """Whether a stream begins with the header of a tar."""
     block = stream.read(tarfile.BLOCKSIZE)
     stream.seek(0)
     try:
         tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
-    except tarfile.TarError as error:
-        return len(block) == tarfile.BLOCKSIZE and not any(block) and "end of file" in str(error)
+    except tarfile.TarError:
+        return False
     return True
 
 
@@ -164,6 +165,8 @@ def take_from_tar(stream: Bounded, name: str, members: Mapping[Path, str]) -> No
             if count >= MAX_MEMBERS:
                 raise InputError(f"{name}: has more than {MAX_MEMBERS:,} members; unpack it and use `kind: local`")
             found[str(PurePosixPath(info.name))] = info
+        while stream.read(files.CHUNK):
+            pass  # the checksum of what is compressed comes at its end
         chosen = {target: found[resolve(found, member, name)] for target, member in members.items()}
         for target, info in sorted(chosen.items(), key=lambda item: item[1].offset_data):
             if not info.isreg():
@@ -194,9 +197,9 @@ def take_alone(stream: Bounded, name: str, members: Mapping[Path, str]) -> None:
     """Unpack a file that is compressed alone."""
     only = PurePosixPath(name).stem
     for target, member in members.items():
-        resolve([only], member, name)
         stream.seek(0)
         copy(cast(IO[bytes], stream), target, 0)
+        resolve([only], member, name)  # now that it is known to be whole
 
 
 def no_file(name: str, member: str) -> InputError:

@@ -17,7 +17,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
@@ -343,9 +343,9 @@ def receive(
 class Session(requests.Session):
     """A session that leaves redirects, and what comes with them, to `follow`."""
 
-    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
+    def resolve_redirects(self, *_: Any, **__: Any) -> Generator[requests.Response, None, None]:
         """Give no further request; the inherited method reads the whole body of a redirect."""
-        return iter(())
+        yield from ()
 
 
 @contextlib.contextmanager

@@ -14,14 +14,16 @@ from tests.fetch.server import Server
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", os.devnull)
     monkeypatch.setattr(_download, "BACKOFF", 0.001)
     monkeypatch.setattr(_download, "CONNECT_TIMEOUT", 5.0)
     monkeypatch.setattr(_download, "READ_TIMEOUT", 5.0)
-    return tmp_path
+    return folder
 
 
 @pytest.fixture

@@ -76,15 +76,14 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(self.path)
         resource = self.server.resources.get(path) or self.server.resources.get(path.partition("?")[0])
         if resource is None:
-            resource = Resource(b"no such thing", status=404)
+            resource = Resource(status=404)
         elif resource.then:
             self.server.resources[path.partition("?")[0]] = resource.then
         status = resource.statuses.pop(0) if resource.statuses else resource.status
         if status in (200, 206):
             self.give(resource)
         else:
-            self.answer(status, resource, {"Content-Length": str(len(resource.content))})
-            self.send(resource.content)
+            self.answer(status, resource, {"Content-Length": "0"})
 
     def give(self, resource: Resource) -> None:
         content, start = resource.content, self.start(resource)
