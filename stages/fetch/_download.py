@@ -68,7 +68,7 @@ def to_file(
     Parameters
     ----------
     urls
-        Addresses of the same file; those with https are asked first.
+        Addresses of the same file, at least one; those with https are asked first.
     target
         Where the file goes; nothing is there unless the whole file is.
     headers
@@ -311,7 +311,7 @@ def receive(
     `anonymous` file, which has none, is refused.
     """
     decode = decoding(answer, url)
-    if anonymous and answer.raw.length_remaining is None and not answer.raw.chunked:
+    if anonymous and length is None and answer.raw.length_remaining is None and not answer.raw.chunked:
         to_do = "add its sha256 in params.yaml, or use a mirror"
         raise Failure("it does not say how long the file is, so half of it could pass for all", to_do)
     chunk = answer.raw.read1(files.CHUNK, decode_content=decode)
@@ -369,9 +369,14 @@ def follow(session: requests.Session, url: str, headers: Mapping[str, str]) -> r
     public = {"accept", "accept-encoding", "range", "if-range"}
     seen: list[str] = []
     while True:
-        answer = session.get(
-            url, headers=dict(headers), stream=True, allow_redirects=False, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
-        )
+        try:
+            answer = session.get(
+                url, headers=dict(headers), stream=True, allow_redirects=False, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
+            )
+        except requests.RequestException:
+            raise
+        except ValueError:  # of the parts of an address, which the library does not all check
+            raise Failure("it is, or redirects to, no web address", "correct it in params.yaml") from None
         if not answer.is_redirect:
             return answer
         answer.close()
@@ -499,10 +504,10 @@ def explain(error: Exception, host: str) -> Failure:
     def among(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in found)
 
+    if among(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError, requests.exceptions.InvalidProxyURL):
+        return Failure("the proxy does not answer", "check the proxy that HTTPS_PROXY names", again=True)
     if among(requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, urllib3.exceptions.LocationParseError):
         return Failure("it is, or redirects to, no web address", "correct it in params.yaml")
-    if among(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
-        return Failure("the proxy does not answer", "check the proxy that HTTPS_PROXY names", again=True)
     if among(requests.exceptions.SSLError, urllib3.exceptions.SSLError):
         to_do = "check the computer's date, and the certificates that REQUESTS_CA_BUNDLE names"
         return Failure("no secure connection, or its certificate could not be verified", to_do)

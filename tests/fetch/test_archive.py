@@ -134,7 +134,7 @@ def test_a_file_that_is_compressed_alone_is_its_own_member(compress: Callable[[b
     refused(compress(COUNTS), "a.txt", "has no member 'a.txt'; the nearest: 'counts.txt'", "counts.txt.gz")
 
 
-@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/../../evil", "C:\\evil"])
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "C:\\evil"])
 @pytest.mark.parametrize("form", ["tar", "zip"])
 def test_names_that_lead_elsewhere_lead_nowhere(form: str, name: str) -> None:
     """No name in an archive is a path: even a member asked for by such a name goes where the caller says."""
@@ -157,10 +157,12 @@ def test_links_devices_and_folders_are_no_files(kind: bytes) -> None:
 
 
 def test_a_link_to_a_folder_does_not_move_what_comes_after_it() -> None:
-    ARCHIVE.write_bytes(tar({"d": special(tarfile.SYMTYPE, "/tmp"), "d/x": b"content"}))
+    elsewhere = Path("../elsewhere").absolute()
+    elsewhere.mkdir()
+    ARCHIVE.write_bytes(tar({"d": special(tarfile.SYMTYPE, str(elsewhere)), "d/x": b"content"}))
     take(ARCHIVE, "archive.tar", {TARGET: "d/x"})
     assert TARGET.read_bytes() == b"content"
-    assert not Path("/tmp/x").exists()
+    assert not list(elsewhere.iterdir())
 
 
 def test_links_and_folders_in_a_zip_are_no_files() -> None:

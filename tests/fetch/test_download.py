@@ -401,6 +401,13 @@ def test_a_host_without_an_address_is_said() -> None:
     refused("https://nowhere.invalid/file.bin", "no address is known for nowhere.invalid (DNS); check the network")
 
 
+@pytest.mark.parametrize(
+    "host", ["a" * 70 + ".invalid", "a..invalid", "*.invalid", "\u00ad.invalid", "\u0100@a.invalid"]
+)
+def test_a_host_that_cannot_be_is_said(host: str) -> None:
+    refused(f"http://{host}/file.bin", "file.bin: ")
+
+
 def test_a_server_that_is_not_there_is_said(web: Server) -> None:
     web.stop()
     refused(f"{web.url}/file.bin", "no connection; check the network, the proxy and the address")
