@@ -1,0 +1,107 @@
+"""What the kinds share whose files come over HTTP: all are downloaded first, then put in place or unpacked."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.errors import InputError, nearest
+from stages.fetch._archive import Damaged, take
+from stages.fetch._download import downloaded
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file elsewhere.
+
+    Attributes
+    ----------
+    urls
+        Its address, then mirrors.
+    name
+        Its name there.
+    md5
+        The hash that the service states, if any.
+    """
+
+    urls: tuple[str, ...]
+    name: str
+    md5: str | None = None
+
+
+def get(source: dict[str, Any], folder: Path, remotes: Mapping[str, Remote]) -> None:
+    """Download the files of a source into `folder`.
+
+    A file whose entry names a ``member`` is taken out of the archive that comes; an archive is downloaded once for all
+    its members, and ``archive_sha256`` in the entry is checked before it is opened. A file that has come whole stays
+    in ``data/.partial/`` while another fails, so the next run does not download it again.
+
+    Parameters
+    ----------
+    source
+        The entry's source.
+    folder
+        Where the files go.
+    remotes
+        Where each file of the source, or the archive that it is in, comes from.
+
+    Raises
+    ------
+    InputError
+        If one cannot be had or unpacked.
+    """
+    items = source["files"]
+    targets: dict[Remote, list[str]] = {}
+    for target, remote in remotes.items():
+        targets.setdefault(remote, []).append(target)
+    with contextlib.ExitStack() as stack:
+        paths = {
+            remote: stack.enter_context(downloaded(remote.urls, hashes=hashes(remote, [items[name] for name in names])))
+            for remote, names in targets.items()
+        }
+        for remote, names in targets.items():
+            members = {folder / name: str(items[name]["member"]) for name in names if "member" in items[name]}
+            if members:
+                unpack(paths[remote], remote.name, members)
+        for remote, names in targets.items():
+            plain = [folder / name for name in names if "member" not in items[name]]
+            for copied in plain[1:]:
+                shutil.copyfile(paths[remote], copied)
+            if plain:
+                shutil.move(paths[remote], plain[0])
+
+
+def unpack(archive: Path, name: str, members: Mapping[Path, str]) -> None:
+    """Take members out of an archive, and remove it if it is damaged, so that it comes anew."""
+    try:
+        take(archive, name, members)
+    except Damaged:
+        archive.unlink()
+        raise
+
+
+def hashes(remote: Remote, items: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the hashes that a download must have: the entry's, of the file or its archive, and the service's."""
+    stated = [item.get("archive_sha256" if "member" in item else "sha256") for item in items]
+    expected = {"sha256": next((str(digits) for digits in stated if digits is not None), None), "md5": remote.md5}
+    return {algorithm: digits for algorithm, digits in expected.items() if digits}
+
+
+def pick(listed: Mapping[str, Any], name: str, what: str) -> Any:
+    """Return what a service lists under a file name.
+
+    Raises
+    ------
+    InputError
+        If there is none, with the names that there are.
+    """
+    if name not in listed:
+        names = sorted(map(str, listed))
+        more = f", and {len(names) - 5} more" if len(names) > 5 else ""
+        there = f"it has {', '.join(names[:5])}{more}" if names else "it lists no files; they may be restricted"
+        raise InputError(f"{what} has no file {name!r}{nearest(name, names)}; {there}")
+    return listed[name]

@@ -1,0 +1,47 @@
+"""Files of a Zenodo record: ``record`` (its number, of one version) and, per file, ``name``.
+
+With ``member``, ``name`` is an archive, and the file is that member of it. The record's md5 of each file is checked in
+addition to the entry's sha256. The variable ZENODO_URL takes the place of ``https://zenodo.org``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from stages.errors import InputError
+from stages.fetch import required
+from stages.fetch._download import read_json
+from stages.fetch._remote import Remote, get, pick
+
+
+def fetch(source: dict[str, Any], folder: Path) -> None:
+    """Download the files into `folder`.
+
+    Raises
+    ------
+    InputError
+        If the record cannot be had, or has no such file.
+    """
+    (record,) = required(source, "record")
+    names = {target: required(source, "name", target=target)[0] for target in source["files"]}
+    listed = listing(record)
+    get(source, folder, {target: pick(listed, name, f"Zenodo record {record}") for target, name in names.items()})
+
+
+def listing(record: str) -> dict[str, Remote]:
+    """Return the files of a record by their names."""
+    base = os.environ.get("ZENODO_URL", "https://zenodo.org").rstrip("/")
+    answer = read_json(f"{base}/api/records/{quote(record, safe='')}")
+    try:
+        return {item["key"]: remote(item) for item in answer["files"]}
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"Zenodo record {record}: its list of files is not as expected; use `kind: http`") from None
+
+
+def remote(item: dict[str, Any]) -> Remote:
+    """Say where a file that Zenodo lists comes from."""
+    algorithm, _, digits = item["checksum"].partition(":")
+    return Remote((item["links"]["self"],), item["key"], digits if algorithm == "md5" else None)
