@@ -9,6 +9,7 @@ symbols up as they are.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def numbers(path: Path, name: str, value: Any) -> np.ndarray:
     """Return one vector, shape (n_dimensions,), or complain that it is none."""
     kinds = set(map(type, value)) if isinstance(value, list) else set()
     if kinds and kinds <= {int, float}:
-        value = np.array(value, dtype=np.float64)
+        with contextlib.suppress(OverflowError):  # a whole number beyond any float
+            value = np.array(value, dtype=np.float64)
     if not isinstance(value, np.ndarray) or not value.size:
         raise InputError(f"{path}: {name} has no vector; expected a list or an array of numbers")
     return pickles.narrow(value)
