@@ -9,9 +9,12 @@ left of it before memory is taken, so that memory is bounded by a multiple of th
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import mmap
 import pickle
 import pickletools
+import re
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +34,12 @@ STRUCT_FORMATS = {
     **{"i1": "b", "i2": "h", "i4": "i", "i8": "q"},
     **{"u1": "B", "u2": "H", "u4": "I", "u8": "Q"},
 }
+
+SIZES = {"B": 1, "H": 2, "I": 4, "Q": 8, "i": 4, "d": 8}
+
+# Numbers of numpy one after the other, each as the first: function, type, 8 bytes, the call; protocol 4 and later.
+NUMPY_FLOAT = re.compile(rb"(?:h.|j....)(?:h(.)|j(....))C\x08(.{8})\x94\x86\x94R\x94", re.DOTALL)
+NUMPY_FLOAT_MEMO = 3  # things that each gets a number for: the bytes, the arguments, the float
 
 # What reading a damaged pickle raises.
 DAMAGE = (struct.error, EOFError, LookupError, TypeError, ValueError, AttributeError, MemoryError, OverflowError)
@@ -80,6 +89,21 @@ class Run(NamedTuple):
     values: np.ndarray  # float32
 
 
+class Row(NamedTuple):
+    """Numbers of numpy that were read at once; what each has in the memo is decoded when it is asked for."""
+
+    first_key: int
+    n_keys: int
+    number_type: NumberType
+    records: np.ndarray  # the 8 bytes of each
+
+    def recall(self, key: int) -> Any:
+        """Return what has that number."""
+        index, part = divmod(key - self.first_key, NUMPY_FLOAT_MEMO)
+        content = self.records[index].tobytes()
+        return (content, (self.number_type, content), self.number_type.number(content))[part]
+
+
 class NumberType:
     """What a pickle says of a numpy type, in place of ``numpy.dtype``."""
 
@@ -117,16 +141,19 @@ class Machine:
         self.path = path
         self.pack = pack
         self.position = 0
+        self.end = len(data)
         self.stack: list[Any] = []  # above the last mark
         self.below: list[list[Any]] = []  # the stack below each mark
         self.memo: dict[int, Any] = {}
+        self.rows: list[Row] = []  # of the memo
+        self.n_memo = 0
         self.n_decoded = 0  # bytes made from others
 
     def run(self) -> Any:
         """Run to the end and return the content, checked."""
         while (code := self.byte()) != pickle.STOP[0]:
-            if instruction := INSTRUCTIONS.get(code):
-                instruction(self)
+            if code in INSTRUCTIONS:
+                INSTRUCTIONS[code](self)
             elif name := OTHERS.get(code):
                 self.refuse(f"uses the instruction {name}")
             else:
@@ -163,15 +190,18 @@ class Machine:
 
     def take(self, n_bytes: int) -> bytes:
         """Read as many bytes."""
-        left = len(self.data) - self.position
-        if not 0 <= n_bytes <= left:
-            raise EOFError(f"it announces {n_bytes} bytes where {left} are left")
-        self.position += n_bytes
-        return self.data[self.position - n_bytes : self.position]
+        start = self.position
+        if not 0 <= n_bytes <= self.end - start:
+            raise EOFError(f"it announces {n_bytes} bytes where {self.end - start} are left")
+        self.position = start + n_bytes
+        return self.data[start : start + n_bytes]
 
     def byte(self) -> int:
         """Read one byte."""
-        return self.take(1)[0]
+        self.position += 1
+        if self.position > self.end:
+            raise EOFError("it ends too early")
+        return self.data[self.position - 1]
 
     def next_is(self, instruction: bytes) -> bool:
         """Whether that instruction comes next."""
@@ -179,15 +209,15 @@ class Machine:
 
     def number(self, form: str) -> Any:
         """Read a number, in the struct module's language."""
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        return struct.unpack(form, self.take(SIZES[form[1]]))[0]
 
     def sized(self, form: str) -> bytes:
         """Read bytes after their number."""
         return self.take(self.number(form))
 
-    def text(self, form: str) -> str:
-        """Read text after its number of bytes."""
-        return str(self.sized(form), "utf-8", "surrogatepass")
+    def text(self, n_bytes: int) -> str:
+        """Read text of as many bytes."""
+        return str(self.take(n_bytes), "utf-8", "surrogatepass")
 
     def integer(self, form: str) -> int:
         """Read a whole number of any size after its number of bytes."""
@@ -214,7 +244,7 @@ class Machine:
 
     def frame(self) -> None:
         """Read the length of the next part; the parts themselves mean nothing."""
-        n_bytes, left = self.number("<Q"), len(self.data) - self.position
+        n_bytes, left = self.number("<Q"), self.end - self.position
         if n_bytes > left:
             raise EOFError(f"it announces {n_bytes} bytes where {left} are left")
 
@@ -239,9 +269,9 @@ class Machine:
 
     def top(self) -> Any:
         """Look at the top of the stack."""
-        (item,) = self.pop(1)
-        self.push(item)
-        return item
+        if not self.stack:
+            raise ValueError("it takes what it never made")
+        return self.stack[-1]
 
     def mark(self) -> None:
         """Begin to collect."""
@@ -268,13 +298,48 @@ class Machine:
 
     def remember(self, key: int) -> None:
         """Give the top of the stack a number, for later references."""
+        self.n_memo += key not in self.memo
         self.memo[key] = self.top()
 
     def recall(self, key: int) -> None:
         """Put on the stack what has that number."""
-        if key not in self.memo:
-            raise ValueError(f"it refers to a thing number {key} that it never made")
-        self.push(self.memo[key])
+        if key in self.memo:
+            item = self.memo[key]
+        else:
+            place = bisect.bisect(self.rows, key, key=lambda row: row.first_key) - 1
+            if place < 0 or key - self.rows[place].first_key >= self.rows[place].n_keys:
+                raise ValueError(f"it refers to a thing number {key} that it never made")
+            item = self.rows[place].recall(key)
+        self.push(item)
+
+    def recall_function(self, start: int, key: int) -> None:
+        """Put on the stack what has that number; if it is numpy's function for numbers, all numbers that follow."""
+        function = self.memo.get(key)
+        if type(function) is not Import or FUNCTIONS[function] is not Machine.scalar or not self.numpy_floats(start):
+            self.recall(key)
+
+    def numpy_floats(self, start: int) -> bool:
+        """Read floats of numpy whose instructions begin at `start` and repeat, and say whether there were several."""
+        first = NUMPY_FLOAT.match(self.data, start)
+        if not first or self.data[first.end() : first.end() + 2] != self.data[start : start + 2]:
+            return False
+        number_type = self.memo.get(int.from_bytes(first[1] or first[2], "little"))
+        if type(number_type) is not NumberType or number_type.name != "f8":
+            return False
+        size = first.end() - start
+        room = min((self.end - start) // size, MANY)
+        records = np.frombuffer(self.data[start : start + room * size], np.uint8).reshape(room, size)
+        content = slice(first.start(3) - start, first.end(3) - start)
+        differs = records != records[0]
+        differs[:, content] = False
+        others = np.flatnonzero(differs.any(axis=1))
+        n_floats = int(others[0]) if len(others) else room
+        numbers = records[:n_floats, content].copy()
+        self.stack.extend(numbers.view(f"{number_type.order}f8").ravel().tolist())
+        self.rows.append(Row(self.n_memo, n_floats * NUMPY_FLOAT_MEMO, number_type, numbers))
+        self.n_memo += n_floats * NUMPY_FLOAT_MEMO
+        self.position = start + n_floats * size
+        return True
 
     # Content
 
@@ -300,7 +365,7 @@ class Machine:
     def some_floats(self) -> np.ndarray:
         """Read the float whose instruction was read, and those that follow without a gap, at most `MANY`."""
         start = self.position - 1
-        room = min((len(self.data) - start) // FLOAT, MANY)
+        room = min((self.end - start) // FLOAT, MANY)
         if not room:
             raise EOFError("it ends within a number")
         records = np.frombuffer(self.data[start : start + room * FLOAT], np.uint8).reshape(room, FLOAT)
@@ -404,7 +469,7 @@ class Machine:
     def spend(self, n_bytes: int) -> None:
         """Count bytes made from others: a true pickle makes them at most twice, text to bytes and bytes to array."""
         self.n_decoded += n_bytes
-        if self.n_decoded > 2 * len(self.data):
+        if self.n_decoded > 2 * self.end:
             raise ValueError("it decodes to far more than it holds")
 
 
@@ -430,9 +495,10 @@ def packed(values: list[Any]) -> list[Any] | np.ndarray:
     kinds = set(map(type, values))
     if not kinds or not kinds <= {float, Run}:
         return values
-    parts = [item.values for item in values if type(item) is Run]
-    if len(parts) < len(values):
-        parts = [item.values if type(item) is Run else narrow(np.array([item])) for item in values]
+    parts: list[np.ndarray] = []
+    for kind, group in itertools.groupby(values, type):
+        items = list(group)
+        parts += [item.values for item in items] if kind is Run else [narrow(np.array(items))]
     run = Run(np.concatenate(parts) if len(parts) > 1 else parts[0])
     values[:] = [run]  # the memo keeps the list
     return run.values
@@ -467,14 +533,14 @@ BY_NAME: dict[bytes, Callable[[Machine], None]] = {
     pickle.BINFLOAT: Machine.floats,
     pickle.FLOAT: lambda m: m.push(float(m.line())),
     # text and bytes
-    pickle.SHORT_BINUNICODE: lambda m: m.push(m.text("<B")),
-    pickle.BINUNICODE: lambda m: m.push(m.text("<I")),
-    pickle.BINUNICODE8: lambda m: m.push(m.text("<Q")),
+    pickle.SHORT_BINUNICODE: lambda m: m.push(m.text(m.byte())),
+    pickle.BINUNICODE: lambda m: m.push(m.text(m.number("<I"))),
+    pickle.BINUNICODE8: lambda m: m.push(m.text(m.number("<Q"))),
     pickle.UNICODE: lambda m: m.push(m.line()),
-    pickle.SHORT_BINSTRING: lambda m: m.push(str(m.sized("<B"), "ascii")),
+    pickle.SHORT_BINSTRING: lambda m: m.push(str(m.take(m.byte()), "ascii")),
     pickle.BINSTRING: lambda m: m.push(str(m.sized("<i"), "ascii")),
     pickle.STRING: lambda m: m.push(m.literal()),
-    pickle.SHORT_BINBYTES: lambda m: m.push(m.sized("<B")),
+    pickle.SHORT_BINBYTES: lambda m: m.push(m.take(m.byte())),
     pickle.BINBYTES: lambda m: m.push(m.sized("<I")),
     pickle.BINBYTES8: lambda m: m.push(m.sized("<Q")),
     pickle.BYTEARRAY8: lambda m: m.push(m.sized("<Q")),
@@ -500,10 +566,10 @@ BY_NAME: dict[bytes, Callable[[Machine], None]] = {
     pickle.PUT: lambda m: m.remember(m.decimal()),
     pickle.BINPUT: lambda m: m.remember(m.byte()),
     pickle.LONG_BINPUT: lambda m: m.remember(m.number("<I")),
-    pickle.MEMOIZE: lambda m: m.remember(len(m.memo)),
+    pickle.MEMOIZE: lambda m: m.remember(m.n_memo),
     pickle.GET: lambda m: m.recall(m.decimal()),
-    pickle.BINGET: lambda m: m.recall(m.byte()),
-    pickle.LONG_BINGET: lambda m: m.recall(m.number("<I")),
+    pickle.BINGET: lambda m: m.recall_function(m.position - 1, m.byte()),
+    pickle.LONG_BINGET: lambda m: m.recall_function(m.position - 1, m.number("<I")),
     # functions
     pickle.GLOBAL: lambda m: m.ask(m.line(), m.line()),
     pickle.INST: lambda m: m.refuse_import(m.line(), m.line()),

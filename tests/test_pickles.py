@@ -118,6 +118,61 @@ def test_a_frame_may_end_between_any_two_floats(read: Callable[..., Any]) -> Non
     np.testing.assert_array_equal(read(content, pack=True)["a"], np.array(floats, dtype=np.float32))
 
 
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["new", "old", "float", "text", "other", "single"]), max_size=40),
+        min_size=1,
+        max_size=5,
+    ),
+    PROTOCOLS,
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_lists_of_numpy_numbers_come_back_with_all_that_refers_to_them(
+    file: Path, lists: list[list[str]], protocol: int, late: bool
+) -> None:
+    """Numbers read many at a time still count in the memo, as every reference after them shows."""
+    rng = np.random.default_rng(0)
+    known: list[Any] = [np.float64(0.5)]
+
+    def made(kind: str) -> Any:
+        if kind == "old":
+            return known[rng.integers(len(known))]
+        item = {"float": 1.5, "text": "a" * 3, "other": np.float32(rng.normal()), "single": np.int64(3)}.get(kind)
+        known.append(np.float64(rng.normal()) if item is None else item)
+        return known[-1]
+
+    content: list[Any] = [f"text {number}" for number in range(300 * late)]  # references of one byte or of four
+    content += [[made(kind) for kind in kinds] + [np.float64(number) for number in range(30)] for kinds in lists]
+    content += [known[::-1], known]
+    expected = [
+        [item.item() if isinstance(item, np.generic) else item for item in row] for row in content[-len(lists) - 2 :]
+    ]
+    written = pickle.dumps(content, protocol=protocol)
+    assert spelled(load(file, written)[-len(lists) - 2 :]) == spelled(expected)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("length", [2, 1024, 1025, 5000])
+def test_many_numpy_numbers_of_either_byte_order_are_read_at_once(
+    read: Callable[..., Any], order: str, length: int
+) -> None:
+    numbers = np.random.default_rng(0).normal(size=length)
+    content = pickle.dumps(list(numbers), protocol=4)
+    if order == ">":
+        content = unframed(content).replace(b"\x8c\x01<", b"\x8c\x01>")
+        numbers = numbers.byteswap()
+    assert spelled(read(content)) == spelled(numbers.tolist())
+
+
+def unframed(content: bytes) -> bytes:
+    """Drop the frames of a pickle, whose lengths an edit would make wrong."""
+    places = [place for opcode, _, place in pickletools.genops(content) if opcode.name == "FRAME" and place is not None]
+    return b"".join(
+        content[start:end] for start, end in zip([0, *[p + 9 for p in places]], [*places, None], strict=True)
+    )
+
+
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_numbers_and_arrays_of_numpy_come_back(read: Callable[..., Any], protocol: int, kind: np.dtype) -> None:
