@@ -224,12 +224,12 @@ def test_a_failed_run_leaves_the_earlier_vectors(embedded: Path) -> None:
     assert [path.name for path in Path("models").iterdir()] == ["words"]
 
 
-@pytest.mark.parametrize("vectors", [{"text": "summary"}, {}, None, "random"])
+@pytest.mark.parametrize("vectors", [{"text": "summaries"}, {}, None, "random"])
 def test_an_unknown_text_is_said(project: Path, vectors: Any) -> None:
     Path("params.yaml").write_text(json.dumps({"models": {"words": {"vectors": vectors}}}))
     result = run("text", "words")
     assert result.exit_code == 2
-    assert result.output == "Error: params.yaml: models.words: vectors.text must be one of name, long\n"
+    assert result.output == "Error: params.yaml: models.words: vectors.text must be one of name, long, summary\n"
 
 
 def test_a_control_of_unknown_kind_or_model_is_said(project: Path) -> None:

@@ -1,38 +1,24 @@
 """Geneformer's dictionaries: Ensembl id -> token, Ensembl id -> median expression, optionally alias -> Ensembl id.
 
 Upstream releases them as pickles and has renamed them more than once (``token_dictionary.pkl``,
-``token_dictionary_gc30M.pkl``, ``_gc95M``, ``_gc104M``), so they are found by the beginning of the name. A pickle can
-run any program while it is read; these are read by an unpickler that knows numbers, text and plain containers only.
+``token_dictionary_gc30M.pkl``, ``_gc95M``, ``_gc104M``), so they are found by the beginning of the name. They are read
+by `stages.pickles`, which runs nothing.
 """
 
 from __future__ import annotations
 
 import math
 import pickle
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages import files
+from stages import files, pickles
 from stages.errors import InputError
 
 PAD, MASK, CLS, EOS = "<pad>", "<mask>", "<cls>", "<eos>"
 TOKENS, MEDIANS, ALIASES = "token_dictionary", "gene_median_dictionary", "ensembl_mapping_dict"
-
-# What a pickled numpy number says of its type -> the same in the struct module's language.
-STRUCT_FORMATS = {
-    **{"f2": "e", "f4": "f", "f8": "d"},
-    **{"i1": "b", "i2": "h", "i4": "i", "i8": "q"},
-    **{"u1": "B", "u2": "H", "u4": "I", "u8": "Q"},
-}
-
-# What reading a damaged pickle raises.
-DAMAGE = (
-    *(pickle.UnpicklingError, struct.error, EOFError, LookupError, TypeError, ValueError, AttributeError),
-    *(MemoryError, OverflowError),  # it announces an impossible length
-)
 
 
 @dataclass(frozen=True)
@@ -110,49 +96,10 @@ def read_pickle(path: Path, kind: type) -> dict[str, Any]:
     InputError
         If the pickle asks for anything but numbers, text and containers, is damaged, or holds something else.
     """
-    try:
-        with path.open("rb") as stream:
-            content = PlainUnpickler(stream, path).load()
-    except DAMAGE as error:
-        raise InputError(f"{path}: not a readable pickle ({error}); fetch it again") from None
+    content = pickles.load(path)
     accepted = (int, float) if kind is float else kind
     if not isinstance(content, dict) or not all(
         isinstance(key, str) and isinstance(value, accepted) for key, value in content.items()
     ):
         raise InputError(f"{path}: expected a dictionary from text to {kind.__name__}")
     return content
-
-
-class PlainUnpickler(pickle.Unpickler):
-    """Unpickler that imports nothing: numpy's numbers are decoded by the two helpers below, all else is refused."""
-
-    def __init__(self, stream: Any, path: Path) -> None:
-        super().__init__(stream)
-        self.path = path
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in of a numpy constructor, under its name before or since numpy 2."""
-        if (module, name) == ("numpy", "dtype"):
-            return NumberType
-        if (module, name) in {("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")}:
-            return decode_number
-        raise InputError(
-            f"{self.path}: refused, the pickle asks to import {module}.{name}, and a dictionary needs only numbers and "
-            "text; get the file from its publisher"
-        )
-
-
-class NumberType:
-    """What a pickle says of a numpy number's type, in place of ``numpy.dtype``."""
-
-    def __init__(self, name: str, align: bool = False, copy: bool = False) -> None:
-        self.format = STRUCT_FORMATS[name]
-        self.order = "<"
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.order = "=" if state[1] == "|" else state[1]  # "|": one byte, no order
-
-
-def decode_number(number_type: NumberType, content: bytes) -> int | float:
-    """Decode a numpy number's bytes to a Python number, in place of ``numpy._core.multiarray.scalar``."""
-    return struct.unpack(number_type.order + number_type.format, content)[0]

@@ -1,1 +1,1 @@
-"""One vector per gene: from a text encoder that reads the gene's name, and controls that mean nothing."""
+"""One vector per gene: from a text encoder, from a file that somebody released, and controls that mean nothing."""

@@ -9,7 +9,7 @@ import click
 
 from stages import params as parameters
 from stages.cli import stage
-from stages.errors import ParamsError
+from stages.errors import InputError, ParamsError
 
 MODELS = Path("models")
 ENCODERS = Path("data/encoders")
@@ -17,9 +17,9 @@ ENCODERS = Path("data/encoders")
 
 @click.group()
 def main() -> None:
-    """Make one vector per gene, for GenePT-w: from text, or as a control.
+    """Make one vector per gene, for GenePT-w: from text, from a file that somebody released, or as a control.
 
-    Both write models/MODEL/: vectors.npy (float32, one row per gene), genes.tsv (the gene of every row and the text
+    All write models/MODEL/: vectors.npy (float32, one row per gene), genes.tsv (the gene of every row and the text
     that was embedded) and card.json (how they were made).
     """
 
@@ -28,15 +28,22 @@ def main() -> None:
 @click.argument("model")
 @stage
 def text(params: dict[str, Any], model: str) -> None:
-    """Embed the name of every gene by the text encoder of MODEL.
+    """Embed a text about every gene by the text encoder of MODEL.
 
     MODEL is a name from params.yaml whose entry has vectors: {text: ...}. With `text: name` the encoder reads, for
-    example, "CD19: CD19 molecule"; with `text: long` also the aliases and NCBI's designations.
+    example, "CD19: CD19 molecule"; with `text: long` also the aliases and NCBI's designations; with `text: summary`
+    the gene's summary in `summaries: FILE`, a file of data/encoders/MODEL/ (.json or .csv, may be .gz), and for a gene
+    that has none the name, or with `without_summary: leave_out` nothing.
+
+    If the entry has vectors: {released: FILE} instead, somebody has embedded the texts before: this is then the same
+    as `released`.
 
     \b
     Example: python -m stages.vectors text genept_w_minilm
     """
     choices = parameters.entry(params, "models", model).get("vectors")
+    if isinstance(choices, dict) and "released" in choices:
+        return take_released(params, model)
     kind = choices.get("text") if isinstance(choices, dict) else None
 
     from stages import files, gene_vectors, hgnc
@@ -44,16 +51,31 @@ def text(params: dict[str, Any], model: str) -> None:
 
     if not isinstance(choices, dict) or kind not in texts.KINDS:
         raise ParamsError(f"params.yaml: models.{model}: vectors.text must be one of {', '.join(texts.KINDS)}")
-    genes = texts.choose(hgnc.read(), choices.get("locus_types"))
+    folder = ENCODERS / model
+    hgnc_genes = hgnc.read()
+    genes = texts.choose(hgnc_genes, choices.get("locus_types"))
+    about_summaries: dict[str, Any] = {}
     if kind == "long":
         designations = texts.read_designations()
         lines = [texts.long(gene, designations) for gene in genes]
+    elif kind == "summary":
+        from stages.vectors import summaries
+
+        found = summaries.read(folder / file_name(model, choices, "summaries"), hgnc_genes)
+        without = choices.get("without_summary")
+        genes, lines, n_without = texts.with_summary(genes, found.texts, without)
+        if not genes:
+            raise InputError(f"models.{model}: none of the chosen genes has a summary in {choices['summaries']}")
+        about_summaries = {
+            "summaries": found.card,
+            "without_summary": without or "name",
+            "n_without_summary": n_without,
+        }
     else:
         lines = [texts.name(gene) for gene in genes]
 
     from stages.networks.text_encoder import TextEncoder
 
-    folder = ENCODERS / model
     encoder = TextEncoder(folder, params.get("device", "auto"))
     encoded = encoder.encode(lines, label="gene names")
     rows = [
@@ -63,6 +85,7 @@ def text(params: dict[str, Any], model: str) -> None:
     card = {
         "vectors": "text",
         "text": kind,
+        **about_summaries,
         "locus_types": choices.get("locus_types"),
         "encoder_sha256": files.sha256(folder / "model.safetensors"),
         "pooling": "mean over tokens, unit length",
@@ -75,6 +98,50 @@ def text(params: dict[str, Any], model: str) -> None:
         f"{model}: {len(rows)} genes, {encoder.n_dimensions} dimensions; {card['n_truncated']} texts were longer than "
         f"{encoder.max_length} tokens"
     )
+
+
+@main.command()
+@click.argument("model")
+@stage
+def released(params: dict[str, Any], model: str) -> None:
+    """Take gene vectors that somebody released, for MODEL.
+
+    MODEL is a name from params.yaml whose entry has vectors: {released: FILE}. FILE is a pickle from gene symbols to
+    vectors, such as GenePT's, in data/encoders/MODEL/. Nothing in it is run. Old symbols become HGNC's approved ones;
+    what was renamed, collided or was dropped is in models/MODEL/card.json.
+
+    \b
+    Example: python -m stages.vectors released genept_w_ada
+    """
+    take_released(params, model)
+
+
+def take_released(params: dict[str, Any], model: str) -> None:
+    """Write models/MODEL/ from the released file of the model's entry."""
+    entry = parameters.entry(params, "models", model)
+
+    from stages import gene_vectors, hgnc
+    from stages.vectors import released
+
+    path = ENCODERS / model / file_name(model, entry.get("vectors"), "released")
+    vectors, genes, account = released.make(path, hgnc.read())
+    source = entry.get("source")
+    source = {key: source[key] for key in source if key != "files"} if isinstance(source, dict) else None
+    gene_vectors.write(MODELS / model, vectors, genes, {"vectors": "released", "source": source, **account})
+    click.echo(
+        f"{model}: {len(genes)} genes, {vectors.shape[1]} dimensions; {account['n_renamed']} under a newer symbol, "
+        f"{account['n_collisions']} under their own because the newer has a vector, {account['n_dropped']} dropped"
+    )
+
+
+def file_name(model: str, choices: Any, key: str) -> str:
+    """Return the name of a file of data/encoders/MODEL/ that the model's entry gives under `vectors`."""
+    name = choices.get(key) if isinstance(choices, dict) else None
+    if not isinstance(name, str) or not name:
+        raise ParamsError(
+            f"params.yaml: models.{model}: vectors.{key} must be the name of a file in {ENCODERS / model}"
+        )
+    return name
 
 
 @main.command()

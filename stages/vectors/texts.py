@@ -1,4 +1,4 @@
-"""What the encoder reads of a gene: its names in HGNC, or also the designations in NCBI Gene."""
+"""What the encoder reads of a gene: its names in HGNC, also the designations in NCBI Gene, or a summary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from stages.errors import InputError, ParamsError
 from stages.hgnc import Gene
 
-KINDS = ("name", "long")
+KINDS = ("name", "long", "summary")
+WITHOUT_SUMMARY = ("name", "leave_out")
 NCBI = Path("data/reference/ncbi/genes_ncbi.py")
 LITERAL = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""  # a Python string
 ENTRY = re.compile(rf"^ *(\d+) *: *NtData\(.*?\bother_designations={LITERAL}", re.MULTILINE)
@@ -49,6 +50,26 @@ def long(gene: Gene, designations: Mapping[str, list[str]]) -> str:
     if found := designations.get(gene.ncbi_id):
         parts.append(f"Designations: {'; '.join(found)}")
     return ". ".join(parts)
+
+
+def with_summary(
+    genes: Iterable[Gene], summaries: Mapping[str, str], without: str | None
+) -> tuple[list[Gene], list[str], int]:
+    """Return the genes, the summary of each, and how many have none: those are read by name, or left out.
+
+    Raises
+    ------
+    ParamsError
+        If `without` is neither ``name`` (or None) nor ``leave_out``.
+    """
+    if without not in (None, *WITHOUT_SUMMARY):
+        raise ParamsError(
+            f"params.yaml: vectors.without_summary must be {' or '.join(WITHOUT_SUMMARY)}, got {without!r}"
+        )
+    genes = list(genes)
+    kept = [gene for gene in genes if gene.symbol in summaries or without != "leave_out"]
+    lines = [summaries.get(gene.symbol) or name(gene) for gene in kept]
+    return kept, lines, sum(gene.symbol not in summaries for gene in genes)
 
 
 def read_designations(path: Path = NCBI) -> dict[str, list[str]]:
