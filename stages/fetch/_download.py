@@ -30,8 +30,9 @@ import urllib3
 from stages import files
 from stages.cli import progress
 from stages.errors import InputError, ParamsError
+from stages.fetch import PARTIAL
 
-STORE = Path("data/.partial")
+STORE = PARTIAL
 ATTEMPTS = 5  # in a row without a new byte
 BACKOFF = 1.0  # seconds before the second attempt, doubled for each further one
 MAX_WAIT = 300.0  # seconds; who asks to wait longer is asked again in the next run

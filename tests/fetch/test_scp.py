@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import types
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,26 +50,10 @@ def portal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("SCP_TOKEN", f" {CODE}\n")
-    if importlib.util.find_spec("stages.fetch._download") is None:
-        monkeypatch.setitem(sys.modules, "stages.fetch._download", stand_in())
     portal = Portal()
     with serving(portal.answer) as portal.server:
         monkeypatch.setenv("SCP_URL", f"{portal.server.address}/single_cell/")
         yield portal
-
-
-def stand_in() -> types.ModuleType:
-    """The interface of ``stages.fetch._download``, for as long as that module is not here."""
-
-    def to_file(
-        urls: Sequence[str], target: Path, *, headers: Mapping[str, str] | None = None, sha256: str | None = None
-    ) -> None:
-        with urllib.request.urlopen(urls[0], timeout=10) as response:
-            target.write_bytes(response.read())
-
-    module = types.ModuleType("stages.fetch._download")
-    module.__dict__["to_file"] = to_file
-    return module
 
 
 def source(study: Any = "SCP1303", **names: str) -> dict[str, Any]:
