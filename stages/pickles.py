@@ -344,7 +344,7 @@ class Machine:
     # Content
 
     def floats(self) -> None:
-        """Read a float, with all that follow directly; if they are all that a list is given, pack them."""
+        """Read a float, with all that follow directly; pack them if a list is given them."""
         following = self.data[self.position + FLOAT - 1 : self.position + FLOAT]
         if following not in (pickle.BINFLOAT, pickle.FRAME):
             return self.push(self.number(">d"))
@@ -358,7 +358,7 @@ class Machine:
             self.position += 1
             parts.append(self.some_floats())
         values = np.concatenate(parts)
-        if self.pack and self.next_is(pickle.APPENDS) and not self.stack:
+        if self.pack and self.next_is(pickle.APPENDS):
             return self.push(Run(narrow(values)))
         return self.stack.extend(values.tolist())
 

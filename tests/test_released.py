@@ -37,7 +37,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     hgnc.PATH.parent.mkdir(parents=True)
     hgnc.PATH.write_bytes(HGNC.read_bytes())
     PATH.parent.mkdir(parents=True)
-    source = {"kind": "zenodo", "record": 10833191, "files": {FILE: {"name": FILE}}}
+    archived = {"name": "GenePT_emebdding_v2.zip", "member": FILE, "sha256": "0" * 64}
+    source = {"kind": "zenodo", "record": 10833191, "files": {FILE: archived, "other": {"kind": "local", "path": "x"}}}
     write_params({"engine": "genept_w", "source": source, "vectors": {"released": FILE}})
     return tmp_path
 
@@ -110,7 +111,7 @@ def test_the_card_says_where_the_vectors_are_from_and_what_became_of_every_name(
         "n_genes": 8,
         "n_dimensions": 2,
         "vectors": "released",
-        "source": {"kind": "zenodo", "record": 10833191},
+        "source": {"kind": "zenodo", "record": 10833191, "name": "GenePT_emebdding_v2.zip", "member": FILE},
         "file": FILE,
         "sha256": files.sha256(PATH),
         "n_in_file": 9,
@@ -164,6 +165,14 @@ def test_the_text_command_takes_released_vectors_too_so_that_one_grid_lists_both
     assert result.exit_code == 0, result.output
     assert result.output.startswith("ada: 1 genes, 2 dimensions; 0 under a newer symbol, 0 under their own")
     assert {path.name: files.sha256(path) for path in MODEL.iterdir()} == before
+
+
+def test_the_path_of_a_local_file_stays_out_of_the_card(project: Path) -> None:
+    source = {"kind": "zenodo", "record": 1, "files": {FILE: {"kind": "local", "path": "/home/me/x.pickle"}}}
+    write_params({"source": source, "vectors": {"released": FILE}})
+    assert take({"TP53": [1.0]})[1]["source"] == {"kind": "local", "record": 1}
+    write_params({"vectors": {"released": FILE}})
+    assert take({"TP53": [1.0]})[1]["source"] == {}
 
 
 def test_a_list_of_whole_numbers_is_a_vector_too(project: Path) -> None:

@@ -123,15 +123,22 @@ def take_released(params: dict[str, Any], model: str) -> None:
     from stages import gene_vectors, hgnc
     from stages.vectors import released
 
-    path = ENCODERS / model / file_name(model, entry.get("vectors"), "released")
+    name = file_name(model, entry.get("vectors"), "released")
+    path = ENCODERS / model / name
     vectors, genes, account = released.make(path, hgnc.read())
-    source = entry.get("source")
-    source = {key: source[key] for key in source if key != "files"} if isinstance(source, dict) else None
-    gene_vectors.write(MODELS / model, vectors, genes, {"vectors": "released", "source": source, **account})
+    card = {"vectors": "released", "source": origin(entry.get("source"), name), **account}
+    gene_vectors.write(MODELS / model, vectors, genes, card)
     click.echo(
         f"{model}: {len(genes)} genes, {vectors.shape[1]} dimensions; {account['n_renamed']} under a newer symbol, "
         f"{account['n_collisions']} under their own because the newer has a vector, {account['n_dropped']} dropped"
     )
+
+
+def origin(source: Any, name: str) -> dict[str, Any]:
+    """Say where a file of a source comes from; not its path on this machine, so that equal files give equal cards."""
+    whole = source if isinstance(source, dict) else {}
+    parts = {**whole, **((whole.get("files") or {}).get(name) or {})}
+    return {key: value for key, value in parts.items() if key not in ("files", "path", "sha256")}
 
 
 def file_name(model: str, choices: Any, key: str) -> str:
