@@ -15,11 +15,12 @@ import click
 from stages import params as parameters
 from stages.errors import InputError
 
+NUMBA = "NUMBA_NUM_THREADS"  # which numba, once it runs, refuses to change: then it compiles nothing more
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
+    NUMBA,
     "VECLIB_MAXIMUM_THREADS",
 )
 OFFLINE = {
@@ -61,7 +62,8 @@ def prepare(params: dict[str, Any]) -> None:
     threads = params.get("threads", 1)
     if not isinstance(threads, int) or threads < 1:
         raise InputError(f"params.yaml: threads must be a whole number of at least 1, got {threads!r}")
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    variables = [name for name in THREAD_VARIABLES if name != NUMBA or "numba" not in sys.modules]
+    os.environ.update(dict.fromkeys(variables, str(threads)))
     os.environ.update(OFFLINE)
 
 

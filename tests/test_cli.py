@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,21 @@ def command(body: Any) -> click.Command:
     return main
 
 
-def test_threads_are_pinned_and_hubs_offline_before_the_stage_runs(folder: Path) -> None:
+def test_threads_are_pinned_and_hubs_offline_before_the_stage_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "numba", raising=False)  # as in a stage's process
     seen: dict[str, str] = {}
     CliRunner().invoke(command(lambda _: seen.update(os.environ)), catch_exceptions=False)
     assert {seen[name] for name in cli.THREAD_VARIABLES} == {"3"}
     assert seen["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_numba_that_runs_already_keeps_its_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", sys)
+    seen: dict[str, str] = {}
+    CliRunner().invoke(command(lambda _: seen.update(os.environ)), catch_exceptions=False)
+    assert (seen[cli.NUMBA], seen["OMP_NUM_THREADS"]) == ("", "3")
 
 
 @pytest.mark.parametrize("threads", [0, -1, "two", 1.5])
