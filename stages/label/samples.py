@@ -159,8 +159,7 @@ def read_dense(path: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
 
 def read_tenx(folder: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
     """Read the three files of 10x Genomics, of Cell Ranger 2 (``genes.tsv``) or later (``features.tsv.gz``)."""
-    with opened(one_of(folder, "matrix.mtx")) as stream:
-        matrix = sp.csr_matrix(mmread(stream)).T.tocsr()
+    matrix = sp.csr_matrix(mmread(str(one_of(folder, "matrix.mtx")))).T.tocsr()
     barcodes = [line[0] for line in lines(one_of(folder, "barcodes.tsv"))]
     rows = list(lines(one_of(folder, "features.tsv", "genes.tsv")))
     if matrix.shape != (len(barcodes), len(rows)):
