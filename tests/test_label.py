@@ -199,7 +199,7 @@ def test_the_subset_is_balanced_and_with_the_rest_gives_every_cell_once(project:
     cells, rest, report = run()
     assert sorted(cells.obs["patient"].value_counts()) == [3, 3, 3, 3, 4, 4]
     assert sorted([*cells.obs_names, *rest.obs_names]) == sorted(anndata.read_h5ad(pristine).obs_names)
-    assert report["cells"] == {"n_file": 60, "n_empty_dropped": 0, "n_evaluated": 20, "n_rest": 40}
+    assert report["cells"] == {"n_file": 60, "n_empty_dropped": 0, "n_evaluated": 20, "n_scored": 20, "n_rest": 40}
     original = anndata.read_h5ad(pristine)[cells.obs_names]
     np.testing.assert_array_equal(cells.X.toarray(), original.X.toarray())
     order = [int(name.removeprefix("cell")) for name in cells.obs_names]
@@ -369,6 +369,7 @@ def test_a_reference_and_a_query_are_one_dataset_in_two_parts(project: Path, pri
     assert report["checked"]["query"] == {"found": 20, "expected": 20, "match": True}
     assert {Path(path).name for path in report["files"]} == {"reference.h5ad", "query.h5ad", "hgnc.tsv"}
     assert "part" not in report["annotations"]
+    assert (report["cells"]["n_evaluated"], report["cells"]["n_scored"]) == (60, 20)
     assert shared.read_obs("mine")["part"].tolist() == cells.obs["part"].tolist()
 
 

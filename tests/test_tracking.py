@@ -84,7 +84,7 @@ def record(**changes: Any) -> dict[str, Any]:
         "dataset": "vessel",
         "label_source": "author",
         "checked": {"n_genes": {"found": 23331}},
-        "cells": {"n_file": 48000, "n_evaluated": 9625},
+        "cells": {"n_file": 48000, "n_evaluated": 9625, "n_scored": 9625},
         "annotations": {"cell_type": {"evaluated_cells": cell_types}, "patient": {"evaluated_cells": patients}},
     } | changes
 
@@ -288,7 +288,7 @@ def test_next_steps_follow_from_the_lines(project):
 
 
 def test_other_cells_and_labels_are_named_where_scores_differ(project):
-    changed = record(label_source="reanalysis", cells={"n_file": 5000, "n_evaluated": 5000})
+    changed = record(label_source="reanalysis", cells={"n_file": 5000, "n_evaluated": 5000, "n_scored": 5000})
     Path("metrics/verification/vessel.json").write_text(json.dumps(changed))
     rows = report()
     assert rows["datasets", "aorta", "", "", "n_cells_full"]["status"] == "not run"  # perhaps a subset already

@@ -60,6 +60,7 @@ def main(params: dict[str, Any], dataset: str) -> None:
             "n_file": labelled.checked["n_cells"]["found"],
             "n_empty_dropped": labelled.n_empty,
             "n_evaluated": labelled.cells.n_obs,
+            "n_scored": record.n_scored(labelled.cells.obs),
             "n_rest": labelled.rest.n_obs,
         },
         "genes": record.genes(labelled.genes),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.cells import PART
+from stages.cells import PART, QUERY
 from stages.errors import InputError
 from stages.label.entry import Entry
 from stages.label.genes import Harmonised
@@ -47,6 +47,11 @@ def found(n_cells: int, n_genes: int, labels: pd.DataFrame) -> dict[str, int]:
         **(labels[PART].value_counts().to_dict() if PART in labels else {}),
         **{str(key): int(values.nunique()) for key, values in labels.items() if key != PART},
     }
+
+
+def n_scored(obs: pd.DataFrame) -> int:
+    """Count the evaluated cells that scores are of: of a data set in two parts the query's, else all."""
+    return int((obs[PART] == QUERY).sum()) if PART in obs else len(obs)
 
 
 def genes(harmonised: Harmonised) -> dict[str, Any]:

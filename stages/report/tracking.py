@@ -35,7 +35,7 @@ class Tracked(NamedTuple):
     label_source
         Who labelled our cells, as the verification record says; empty where it does not.
     n_cells, n_cells_paper
-        Cells of the dataset that are evaluated: ours, and what the paper says.
+        Cells of the dataset that are scored (of one in two parts the query's): ours, and what the paper says.
     missing_gene_rate
         Share of our genes that the model does not know, 0 to 1.
     status
@@ -194,7 +194,7 @@ def tracked(number: Published, paper: Paper, run: Run, tolerance: float) -> Trac
     record = run.records[dataset]
     row = row._replace(
         label_source=str(record.get("label_source", "")),
-        n_cells=record["cells"]["n_evaluated"],
+        n_cells=record["cells"]["n_scored"],
         missing_gene_rate=missing_gene_rate(run.notes.get((dataset, run.models.get(number.model, "")), {})),
     )
     found = value_of(number, dataset, run)
@@ -242,7 +242,7 @@ def score(number: Published, pair: Pair) -> Value:
 def count(number: Published, record: dict[str, Any]) -> Value:
     """Find a count of the dataset in its verification record; labels are counted among the evaluated cells."""
     if number.metric == "n_cells":
-        return Value(record["cells"]["n_evaluated"])
+        return Value(record["cells"]["n_scored"])
     if number.metric == "n_genes":
         return Value(record["checked"]["n_genes"]["found"])
     if number.metric == "n_cells_full":
