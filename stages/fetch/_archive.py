@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import contextlib
 import difflib
+import errno
 import gzip
 import lzma
 import stat
@@ -42,6 +43,7 @@ BROKEN = (
     OverflowError,
     RecursionError,
 )
+NOT_THE_DISK = (None, errno.EINVAL)  # of an OSError: data that does not unpack, a place before the file's beginning
 
 
 class Damaged(InputError):
@@ -92,6 +94,10 @@ def readable(name: str) -> Iterator[None]:
         yield
     except BROKEN as error:
         raise damaged(name, error) from None
+    except OSError as error:
+        if error.errno not in NOT_THE_DISK:
+            raise
+        raise damaged(name, error) from None
     except NotImplementedError:
         raise InputError(f"{name}: its compression is not known here; unpack it and use `kind: local`") from None
 
@@ -114,7 +120,7 @@ class Bounded:
         try:
             content = self.stream.read(size)
         except OSError as error:
-            if error.errno is not None:
+            if error.errno not in NOT_THE_DISK:
                 raise
             raise damaged(self.name, error) from None
         self.check(self.stream.tell())
@@ -126,7 +132,7 @@ class Bounded:
         try:
             self.stream.seek(offset)
         except OSError as error:
-            if error.errno is not None:
+            if error.errno not in NOT_THE_DISK:
                 raise
             raise damaged(self.name, error) from None
 

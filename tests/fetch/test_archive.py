@@ -265,6 +265,23 @@ SMALL = {form: write({"a": b"first " * 40, "b/c": b"second"}) for form, write in
 SMALL["gz"] = gzip.compress(b"alone " * 40)
 
 
+def test_a_member_before_the_beginning_of_a_zip_is_damage() -> None:
+    """The directory's place says how much stands before the archive, and with that where its members begin."""
+    content = bytearray(SMALL["zip"])
+    place = content.rindex(b"PK\x05\x06") + 16
+    content[place : place + 4] = (int.from_bytes(content[place : place + 4], "little") + 1).to_bytes(4, "little")
+    refused(bytes(content), "a", "damaged (")
+
+
+def test_compressed_data_in_a_zip_that_does_not_unpack_is_damage() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a", os.urandom(1000))
+    content = bytearray(stream.getvalue())
+    content[content.index(b"BZh") + 20] ^= 1
+    refused(bytes(content), "a", "damaged (")
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(SMALL)), st.data())
 def test_any_damage_is_one_line_or_does_no_harm(form: str, data: st.DataObject) -> None:
