@@ -1,0 +1,113 @@
+"""Stages without the wait for their imports: ``python -m stages.x`` runs in a fork of a process that has them.
+
+One stage is one process, whose imports take one to four seconds; the paper's grid has some 180. A `python` that stands
+first on the PATH asks the server here to fork, run the module in the folder and environment of whoever asked, on the
+same three streams, and say the exit status. What is no stage goes to the real Python. Nothing of the repository is
+imported before the fork. Usage: ``python forks.py SOCKET`` is the server.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+MODULES = (
+    "anndata", "click", "filelock", "gdown", "h5py", "matplotlib.pyplot", "numpy", "openai", "pandas", "requests",
+    "safetensors.torch", "scipy.io", "scipy.sparse", "sklearn.cluster", "sklearn.decomposition", "sklearn.linear_model",
+    "sklearn.metrics", "sklearn.model_selection", "sklearn.neighbors", "threadpoolctl", "torch", "tqdm", "umap", "yaml",
+)  # fmt: skip
+
+SHIM = """#!{python} -ISs
+import json, os, socket, subprocess, sys, time
+if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("stages."):
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+began = time.monotonic()
+if {address!r}:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect({address!r})
+        said = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
+        socket.send_fds(server, [len(said).to_bytes(8, "big")], [0, 1, 2])
+        server.sendall(said)
+        answer = server.recv(1)
+    status = answer[0] if answer else "the stage's process ended without a word"
+else:
+    status = subprocess.run([{python!r}, *sys.argv[1:]]).returncode
+with open({log!r}, "a") as log:
+    log.write(f"{{time.monotonic() - began:.2f}}\\t{{' '.join(sys.argv[2:])}}\\n")
+sys.exit(status)
+"""
+
+
+def write_shim(path: Path, python: str, address: Path | None, log: Path) -> None:
+    """Write the `python` that asks the server, or is one without a server, and notes the seconds of each stage."""
+    text = SHIM.format(python=python, address="" if address is None else str(address), log=str(log))
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+
+
+def serve(address: str) -> NoReturn:
+    """Import what stages need, then fork for whoever asks."""
+    os.environ["MPLBACKEND"] = "Agg"
+    for name in MODULES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(address)
+        server.listen(8)
+        while True:
+            asker, _ = server.accept()
+            with asker:
+                if not os.fork():
+                    server.close()
+                    answer(asker)
+
+
+def answer(asker: socket.socket) -> NoReturn:
+    """Run a module and say how it ended; in the fork."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    head, streams, *_ = socket.recv_fds(asker, 8, 3)
+    said = b""
+    while len(said) < int.from_bytes(head, "big"):
+        said += asker.recv(1 << 16)
+    (module, *arguments), folder, environment = json.loads(said)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[0] = folder
+    sys.argv = [module, *arguments]
+    status = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:  # noqa: BLE001  (what would end a process is printed as Python would)
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        asker.sendall(bytes([status % 256]))
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
