@@ -536,7 +536,7 @@ def test_declared_logarithms_that_are_too_large_are_refused(project: Path) -> No
         ({"expected": {"cells": 60}}, "unknown key 'cells'; did you mean 'n_cells'?"),
         ({"expected": {"n_cells": "many"}}, "must be a whole number of at least 1, got 'many'"),
         ({"finetune": "disease"}, "finetune: 'disease' is not an annotation under obs"),
-        ({"x": "log"}, "x: 'log' is neither of counts and lognorm"),
+        ({"x": "log"}, "x: 'log' is none of counts, lognorm, detect"),
         ({"source": {"kind": "local", "files": {"mine.h5ad": {}}}}, "source.files: needs the file raw.h5ad"),
     ],
 )

@@ -31,10 +31,32 @@ def to_schema(obs: pd.DataFrame, mapping: dict[str, str], path: Path) -> pd.Data
         repeated = cell_ids[cell_ids.duplicated()]
         raise InputError(
             f"{path}: {len(repeated)} cells have the id of an earlier cell (such as {repeated[0]!r}); make ids "
-            "unique in the file, for example obs_names = sample + '_' + barcode"
+            "unique in the file, for example obs_names = sample + '_' + barcode, or say `repeated_ids: number`"
         )
     labels = {key: as_text(column(obs, mapping[key], path, "obs", "obs")) for key in ANNOTATIONS if key in mapping}
     return pd.DataFrame({key: values.to_numpy() for key, values in labels.items()}, index=cell_ids.rename("cell_id"))
+
+
+def numbered(ids: pd.Index) -> pd.Index:
+    """Tell equal cell ids apart by the endings -1, -2, ... in the order of the file, as scanpy does.
+
+    An ending that would give the id of another cell is passed over.
+    """
+    texts = [str(text) for text in ids]
+    taken, times = set(texts), dict[str, int]()
+    unique = []
+    for text in texts:
+        if text not in times:
+            times[text] = 0
+            unique.append(text)
+            continue
+        while True:
+            times[text] += 1
+            if (name := f"{text}-{times[text]}") not in taken:
+                break
+        taken.add(name)
+        unique.append(name)
+    return pd.Index(unique, name=ids.name)
 
 
 def as_text(values: pd.Series) -> pd.Series:
