@@ -42,7 +42,8 @@ def main(params: dict[str, Any], dataset: str) -> None:
     from stages.label import cells, genes, record
 
     raw = DATA / dataset / "raw"
-    sources = {str(raw / name): check_source(raw / name, entry.sha256.get(name)) for name in entry.files.values()}
+    present = [name for name in entry.files.values() if (raw / name).exists() or not entry.may_lack(name)]
+    sources = {str(raw / name): check_source(raw / name, entry.sha256.get(name)) for name in present}
     labelled = cells.label(raw, entry, genes.Table(hgnc.read()), dataset)
     scored = record.scored(labelled.cells.obs)
     annotations = {
@@ -63,6 +64,7 @@ def main(params: dict[str, Any], dataset: str) -> None:
         "files": {
             path: {"sha256": digest} for path, digest in {**sources, str(hgnc.PATH): files.sha256(hgnc.PATH)}.items()
         },
+        **({"attempts": files.read_json(raw / "attempts.json")} if (raw / "attempts.json").is_file() else {}),
         "checked": labelled.checked,
         **({"said": [row._asdict() for row in said]} if said else {}),
         "cells": {

@@ -137,6 +137,10 @@ class Entry:
     parts: dict[str, str] = field(default_factory=dict)
     is_reanalysed: bool = False
 
+    def may_lack(self, name: str) -> bool:
+        """Say whether a file may be missing: the labels of the authors, whose place a re-analysis takes."""
+        return self.is_reanalysed and self.labels is not None and name == self.labels.file
+
 
 def parse(name: str, content: dict[str, Any]) -> Entry:
     """Check the entry ``datasets.<name>``.
