@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from anndata.utils import make_index_unique
 
 from stages.cells import ANNOTATIONS
 from stages.errors import InputError
@@ -38,25 +40,10 @@ def to_schema(obs: pd.DataFrame, mapping: dict[str, str], path: Path) -> pd.Data
 
 
 def numbered(ids: pd.Index) -> pd.Index:
-    """Tell equal cell ids apart by the endings -1, -2, ... in the order of the file, as scanpy does.
-
-    An ending that would give the id of another cell is passed over.
-    """
-    texts = [str(text) for text in ids]
-    taken, times = set(texts), dict[str, int]()
-    unique = []
-    for text in texts:
-        if text not in times:
-            times[text] = 0
-            unique.append(text)
-            continue
-        while True:
-            times[text] += 1
-            if (name := f"{text}-{times[text]}") not in taken:
-                break
-        taken.add(name)
-        unique.append(name)
-    return pd.Index(unique, name=ids.name)
+    """Tell equal cell ids apart by the endings -1, -2, ... in the order of the file, as scanpy does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that an id such as AAAC-1 was there before; it is passed over
+        return make_index_unique(ids.astype(str))
 
 
 def as_text(values: pd.Series) -> pd.Series:
