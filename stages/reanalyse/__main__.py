@@ -103,7 +103,7 @@ def reanalyse(dataset: str, entry: dict[str, Any], choices: Options, folder: Pat
     note = f" ({entry['note']})" if entry["note"] else ""
     about = f"Dataset {dataset}{note}"
     caption = marker_caption(about, markers.genes)
-    panels.save(draw.markers(found, markers.genes, title, caption), pictures / "markers.png")
+    draw.save(draw.markers(found, markers.genes, title, caption), pictures / "markers.png")
     caption = (
         f"{about}, {int((found.cluster > 0).sum()):,} cells that passed quality control. UMAP of the graph that was "
         f"clustered: {found.n_neighbors} neighbours, balanced over batches; Leiden at resolution "
@@ -132,7 +132,8 @@ def marker_caption(about: str, types: dict[str, tuple[str, ...]]) -> str:
     )
     return (
         f"{about}. Cell types were given to clusters by the marker genes below: the score is the mean z of a type's "
-        f"genes, the margin its lead over the next type; the genes of the cluster's type are framed.{some}"
+        f"genes, the margin its lead over the next type (of an unknown cluster, those of its best type); the genes of "
+        f"the cluster's type are framed.{some}"
     )
 
 

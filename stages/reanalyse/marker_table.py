@@ -34,10 +34,9 @@ class Markers:
 
 
 def read(path: Path, table: Table) -> Markers:
-    """Read a table: tab-separated, quoted as CSV is, with a line of titles, the columns `COLUMNS` and any
-    others; empty lines are left out.
+    """Read a table: tab-separated, quoted as CSV is, with a line of titles, the columns `COLUMNS` and any others.
 
-    A gene named twice for a type, as by two sources, counts once.
+    Empty lines are left out. A gene named twice for a type, as by two sources, counts once.
 
     Raises
     ------

@@ -63,6 +63,9 @@ def in_order(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np
 
 def weights(indices: np.ndarray, distances: np.ndarray) -> csr_matrix:
     """Return UMAP's connectivities, shape (n_cells, n_cells), symmetric, from 0 to 1."""
+    from stages.figures import layout
+
+    layout._umap()  # keeps UMAP's compiled functions between processes
     from umap.umap_ import fuzzy_simplicial_set
 
     n_cells, n_neighbors = indices.shape

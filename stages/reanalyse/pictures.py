@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from stages.figures import legends, scatter
@@ -18,10 +20,14 @@ from stages.reanalyse.marker_table import UNKNOWN
 from stages.reanalyse.method import Analysis
 from stages.reanalyse.signatures import LIMIT
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 CELL = 0.17  # inches, of the grid of dots
 DOT = 0.15  # inches, the widest
 BETWEEN = 0.06  # inches, between the genes of two types
-TILT = 40  # degrees, of the names of types
+LETTER = 0.058  # inches, of a text of 6.5 points
+TILT = 40  # degrees, of the names of types where one is wider than its genes
 SHADES = "RdBu_r"
 INK = "#202020"
 RULE = "#DDDDDD"
@@ -35,6 +41,15 @@ class Block(NamedTuple):
     cell_type: str
     columns: list[int]
     places: list[float]
+
+
+class Frame(NamedTuple):
+    """Where the grid of dots lies: its left and upper edge and its height in inches; and the tilt of types' names."""
+
+    left: float
+    top: float
+    down: float
+    tilt: float
 
 
 def blocks(found: Analysis, types: dict[str, tuple[str, ...]]) -> list[Block]:
@@ -70,11 +85,12 @@ def markers(found: Analysis, types: dict[str, tuple[str, ...]], title: str, capt
     width = max(left + across + numbers_width + MARGIN, 6.2)
     title = wrapped(title, int((width - 2 * MARGIN) * 72 / (0.62 * TITLE)))
     caption = textwrap.fill(caption, int((width - 2 * MARGIN) * 72 / (0.54 * TEXT)), break_on_hyphens=False)
-    heads = 0.05 + 0.055 * max(len(block.cell_type) for block in drawn) * np.sin(np.radians(TILT)) + 0.1
+    tilt = 0 if all(LETTER * len(block.cell_type) <= CELL * len(block.columns) for block in drawn) else TILT
+    heads = 0.15 + LETTER * max(len(block.cell_type) for block in drawn) * np.sin(np.radians(tilt))
     top = MARGIN + LINE * (2.2 + 1.2 * title.count("\n")) + heads
     below = top + down + 0.08 + 0.058 * n_genes
     key = below + 0.12
-    height = key + 0.5 + LINE * (1.6 + caption.count("\n")) + MARGIN
+    height = key + 0.42 + LINE * (1.2 + caption.count("\n")) + MARGIN
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
     page = Page(figure, width, height)
@@ -87,7 +103,7 @@ def markers(found: Analysis, types: dict[str, tuple[str, ...]], title: str, capt
     for row in range(len(order) + 1):
         ax.axhline(row, color=RULE, linewidth=0.4, zorder=0)
     for block in drawn:
-        _draw_block(page, ax, block, found, order, left, top, down)
+        _draw_block(page, ax, block, found, order, Frame(left, top, down, tilt))
     page.text(left - 0.06, top - 0.03, "Cluster", TEXT, weight="bold", ha="right", va="bottom")
     for row, (cluster, name) in enumerate(zip(order, names, strict=True)):
         middle = top + CELL * (row + 0.5)
@@ -103,7 +119,12 @@ def markers(found: Analysis, types: dict[str, tuple[str, ...]], title: str, capt
     return figure
 
 
-def _draw_block(page, ax, block: Block, found: Analysis, order: list[int], left: float, top: float, down: float):
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture as PNG with all its shades; equal pictures give equal bytes."""
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+
+
+def _draw_block(page: Page, ax: Axes, block: Block, found: Analysis, order: list[int], frame: Frame) -> None:
     z = found.z[np.ix_(order, block.columns)]
     shares = found.shares[np.ix_(order, block.columns)]
     x, y = np.meshgrid(block.places, np.arange(len(order)) + 0.5)
@@ -121,26 +142,22 @@ def _draw_block(page, ax, block: Block, found: Analysis, order: list[int], left:
     first, last = block.places[0] - CELL / 2, block.places[-1] + CELL / 2
     for row, cluster in enumerate(order):
         if found.calls[cluster].cell_type == block.cell_type:
-            frame = Rectangle((first, row), last - first, 1, fill=False, edgecolor=INK, linewidth=0.8, clip_on=False)
-            ax.add_patch(frame)
+            ax.add_patch(
+                Rectangle((first, row), last - first, 1, fill=False, edgecolor=INK, linewidth=0.8, clip_on=False)
+            )
     for place, column in zip(block.places, block.columns, strict=True):
-        page.text(left + place, top + down + 0.05, found.genes[column], TEXT - 0.5, rotation=90, ha="center", va="top")
-    page.figure.add_artist(_line(page, left + first + 0.02, left + last - 0.02, top - 0.05))
-    page.text(
-        left + (first + last) / 2 - 0.02,
-        top - 0.08,
-        block.cell_type,
-        TEXT,
-        rotation=TILT,
-        rotation_mode="anchor",
-        ha="left",
-        va="bottom",
-    )
+        bottom = frame.top + frame.down + 0.05
+        page.text(frame.left + place, bottom, found.genes[column], TEXT - 0.5, rotation=90, ha="center", va="top")
+    page.figure.add_artist(_line(page, frame.left + first + 0.02, frame.left + last - 0.02, frame.top - 0.05))
+    middle, above = frame.left + (first + last) / 2, frame.top - 0.08
+    if frame.tilt:
+        style = {"rotation": frame.tilt, "rotation_mode": "anchor", "ha": "left"}
+        page.text(middle - 0.02, above, block.cell_type, TEXT, va="bottom", **style)
+    else:
+        page.text(middle, above, block.cell_type, TEXT, va="bottom", ha="center")
 
 
-def _line(page: Page, start: float, end: float, y: float):
-    from matplotlib.lines import Line2D
-
+def _line(page: Page, start: float, end: float, y: float) -> Line2D:
     (x0, y0), (x1, _) = page.at(start, y), page.at(end, y)
     return Line2D([x0, x1], [y0, y0], color=INK, linewidth=0.8)
 
