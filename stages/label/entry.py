@@ -16,6 +16,7 @@ KEYS = (
     "note",
     "paper",
     "label_source",
+    "reanalysis",
     "source",
     "x",
     "layer",
