@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from stages.errors import InputError
 from stages.fetch import required
-from stages.fetch._download import read_json
 from stages.fetch._remote import Remote, get, pick
+from stages.fetch._web import read_json
 
 
 def fetch(source: dict[str, Any], folder: Path) -> None:

@@ -16,7 +16,7 @@ import click.testing
 import pytest
 import yaml
 
-from stages.fetch import _download
+from stages.fetch import _partial
 from stages.fetch.__main__ import main
 from stages.fetch.geo import address
 from tests.fetch.server import Server
@@ -45,7 +45,7 @@ def fetched(kind: str, files: dict[str, Any], expected: dict[str, bytes], **sour
     assert result.exit_code == 0, result.output
     found = {str(path.relative_to(FOLDER)): path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
     assert found == expected
-    assert all(path.suffix == ".lock" for path in _download.STORE.iterdir())
+    assert all(path.suffix == ".lock" for path in _partial.STORE.iterdir())
 
 
 def refused(kind: str, files: dict[str, Any], text: str, exit_code: int = 1, **source: Any) -> None:
