@@ -35,7 +35,7 @@ def check_status(answer: requests.Response) -> None:
             raise Failure(f"{what} and asks to wait {wait:.0f} s", "run again then: it goes on where it stopped")
         raise Failure(what, f"{GO_ON}; if it stays so, add a mirror", again=True, wait=wait)
     if status in (404, 410):
-        raise Failure(what, "there is no such thing; correct its entry in params.yaml")
+        raise Failure(what, "there is no such thing; correct its entry in params.yaml", absent=True)
     if status in (401, 402, 403, 407, 451):
         raise Failure(what, f"it may want a login or a browser; {BY_HAND}")
     if status == 202:

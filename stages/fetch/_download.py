@@ -75,7 +75,8 @@ def downloaded(
     Raises
     ------
     InputError
-        If no address gives the file: what the last one answered, and what those before it did.
+        If no address gives the file: what the last one answered, and what those before it did. `Absent` if each said
+        that there is no such thing.
     """
     for url in urls:
         check_address(url)
@@ -95,7 +96,8 @@ def downloaded(
             return
     (last, reason), earlier = failures[-1], failures[:-1]
     before = "; ".join(f"{plain(url)}: {failure.what}" for url, failure in earlier)
-    raise InputError(f"{plain(last)}: {reason.what}; {reason.to_do}{f' (before it, {before})' if before else ''}")
+    nowhere = all(failure.absent for _, failure in failures)
+    raise reason.error(plain(last), f" (before it, {before})" if before else "", absent=nowhere)
 
 
 def complete(partial: Partial, url: str, headers: Mapping[str, str], hashes: Mapping[str, str]) -> None:

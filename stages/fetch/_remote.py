@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.errors import InputError, nearest
+from stages.errors import Absent, InputError, nearest
 from stages.fetch._archive import Damaged, take
 from stages.fetch._download import downloaded
 
@@ -96,12 +96,15 @@ def pick(listed: Mapping[str, Any], name: str, what: str) -> Any:
 
     Raises
     ------
-    InputError
+    Absent
         If there is none, with the names that there are.
+    InputError
+        If nothing is listed.
     """
-    if name not in listed:
-        names = sorted(map(str, listed))
-        more = f", and {len(names) - 5} more" if len(names) > 5 else ""
-        there = f"it has {', '.join(names[:5])}{more}" if names else "it lists no files; they may be restricted"
-        raise InputError(f"{what} has no file {name!r}{nearest(name, names)}; {there}")
-    return listed[name]
+    if name in listed:
+        return listed[name]
+    names, none = sorted(map(str, listed)), f"{what} has no file {name!r}"
+    if not names:
+        raise InputError(f"{none}; it lists no files; they may be restricted")
+    more = f", and {len(names) - 5} more" if len(names) > 5 else ""
+    raise Absent(f"{none}{nearest(name, names)}; it has {', '.join(names[:5])}{more}", none)

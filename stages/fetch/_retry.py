@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import click
 
+from stages.errors import Absent, InputError
+
 ATTEMPTS = 5  # in a row without a new byte
 BACKOFF = 1.0  # seconds before the second attempt, doubled for each further one
 TOLD_WAIT = 5.0  # seconds; a longer wait is said on the error stream
@@ -19,11 +21,28 @@ T = TypeVar("T")
 
 
 class Failure(Exception):
-    """An address did not give what was asked for: what happened, what to do, and whether and when to ask it again."""
+    """An address did not give what was asked for.
 
-    def __init__(self, what: str, to_do: str, *, again: bool = False, wait: float | None = None) -> None:
+    Attributes
+    ----------
+    what, to_do
+        What happened, and what to do about it.
+    again, wait
+        Whether to ask again, and after how many seconds if the server said so.
+    absent
+        Whether there is no such thing at that address.
+    """
+
+    def __init__(
+        self, what: str, to_do: str, *, again: bool = False, wait: float | None = None, absent: bool = False
+    ) -> None:
         super().__init__(what)
-        self.what, self.to_do, self.again, self.wait = what, to_do, again, wait
+        self.what, self.to_do, self.again, self.wait, self.absent = what, to_do, again, wait, absent
+
+    def error(self, place: str, before: str = "", *, absent: bool = True) -> InputError:
+        """Return the error that says so of a place; `absent` is False if another place may have it."""
+        line = f"{place}: {self.what}; {self.to_do}{before}"
+        return Absent(line, self.what) if self.absent and absent else InputError(line)
 
 
 def persist(once: Callable[[], T], size: Callable[[], int] = lambda: 0) -> T:

@@ -11,7 +11,6 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from stages.errors import InputError
 from stages.fetch._address import check_address, is_address, plain
 from stages.fetch._answer import check_status
 from stages.fetch._retry import BY_HAND, GO_ON, Failure, persist
@@ -46,7 +45,7 @@ def read_json(url: str) -> Any:
     try:
         return persist(once)
     except Failure as failure:
-        raise InputError(f"{plain(url)}: {failure.what}; {failure.to_do}") from None
+        raise failure.error(plain(url)) from None
 
 
 class Session(requests.Session):

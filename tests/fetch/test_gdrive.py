@@ -157,7 +157,7 @@ def test_a_folder_that_shows_nothing_may_be_private(drive: Drive) -> None:
 def test_a_folder_that_is_gone_is_one_line_with_the_way_by_hand(drive: Drive) -> None:
     line = refusal(invoke(source("gone-0123456789-0123456789", a={"name": "args.json"})))
     assert "Google Drive folder gone-0123456789-0123456789: " in line
-    assert "404" in line
+    assert "it is not there: deleted, moved, or another id" in line
     assert "in a browser from https://drive.google.com/drive/folders/gone-0123456789-0123456789" in line
 
 
@@ -267,3 +267,14 @@ def test_without_gdown_the_line_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "gdown", None)
     assert "files of Google Drive need gdown" in refusal(invoke(source(a={"id": SMALL})))
+
+
+def test_what_is_not_there_leads_to_the_next_candidate_and_what_is_not_shared_does_not(drive: Drive) -> None:
+    gone = "gone-0123456789-0123456789"
+    places = [{"id": gone}, {"folder": gone, "name": "a"}, {"folder": FOLDER, "name": "a"}, {"id": SMALL}]
+    result = invoke({"kind": "gdrive", "files": {"args.json": {"candidates": places}}})
+    assert result.exit_code == 0, result.output
+    outcomes = [line.rpartition("): ")[2] for line in result.output.splitlines()[:4]]
+    assert outcomes == [gdrive.GONE, gdrive.GONE, f"Google Drive folder {FOLDER}: no a", "taken"]
+    drive.special = lambda request: Answer(403, b"<html>Forbidden</html>", PAGE)
+    refusal(invoke({"kind": "gdrive", "files": {"args.json": {"candidates": places, "optional": True}}}))
