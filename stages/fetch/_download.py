@@ -13,7 +13,6 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import requests
 
@@ -27,6 +26,7 @@ from stages.fetch._partial import Partial
 from stages.fetch._retry import BY_HAND, GO_ON, Failure, persist
 from stages.fetch._web import ask
 
+GIT = "git blob sha1"
 HEAD = 1 << 10  # bytes by which a web page is told from a file
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -70,7 +70,8 @@ def downloaded(
     urls, headers
         As of `to_file`.
     hashes
-        What the file must have: hexadecimal digits by the name of the algorithm, such as ``{"md5": ...}``.
+        What the file must have: hexadecimal digits by the name of the algorithm, such as ``{"md5": ...}``; `GIT` is
+        git's sha1 of a file, and ``{"size": ...}`` has decimal digits.
 
     Raises
     ------
@@ -192,18 +193,22 @@ def receive(
 def wrong_hash(path: Path, hashes: Mapping[str, str]) -> str | None:
     """Say which hash of a file differs from the one that it must have; None if none does."""
     for algorithm, expected in hashes.items():
-        with path.open("rb") as stream:
-            found = digest(stream, algorithm)
+        found = digest(path, algorithm)
         if found != expected:
             return f"{algorithm} {found}, but {expected} is expected"
     return None
 
 
-def digest(stream: IO[bytes], algorithm: str) -> str:
-    """Return the hash of a stream as hexadecimal digits."""
-    hasher = hashlib.new(algorithm, usedforsecurity=False)
-    while chunk := stream.read(files.CHUNK):
-        hasher.update(chunk)
+def digest(path: Path, algorithm: str) -> str:
+    """Return the hash of a file as hexadecimal digits; git's is of the word ``blob``, the size and the content."""
+    size = path.stat().st_size
+    if algorithm == "size":
+        return str(size)
+    hasher = hashlib.new("sha1" if algorithm == GIT else algorithm, usedforsecurity=False)
+    hasher.update(b"blob %d\0" % size if algorithm == GIT else b"")
+    with path.open("rb") as stream:
+        while chunk := stream.read(files.CHUNK):
+            hasher.update(chunk)
     return hasher.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import pytest
 import requests
 
 from stages.fetch import gdrive
-from tests.fetch.loopback import Answer, Request, Server, invoke, ranged, refusal, serving
+from tests.fetch.loopback import Answer, Request, Service, invoke, ranged, refusal, serving
 
 FOLDER, INNER = "folder-0123456789-0123456789", "inner-0123456789-0123456789"
 SMALL, LARGE, TWIN, OTHER_TWIN = (f"{name}-0123456789-0123456789" for name in ("small", "large", "twin1", "twin2"))
@@ -30,16 +29,10 @@ LISTING = {
 PAGE = {"Content-Type": "text/html; charset=utf-8"}
 
 
-class Drive:
+class Drive(Service):
     """Google's hosts on one server: the link of a file, the page before a large one, the files, a folder's page."""
 
-    def __init__(self) -> None:
-        self.server: Server
-        self.special: Callable[[Request], Answer | None] = lambda request: None
-
-    def answer(self, request: Request) -> Answer:
-        if special := self.special(request):
-            return special
+    def usual(self, request: Request) -> Answer:
         host, ident = request.headers["x-google-host"], request.query.get("id", "")
         if host == "accounts.google.com":
             return Answer(200, b"<html><title>Sign in</title></html>", PAGE)
@@ -86,15 +79,9 @@ def error_page(text: str) -> bytes:
 
 
 @pytest.fixture
-def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
+def drive(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
     """Drive on this machine: what requests would send to Google's hosts goes there."""
     pytest.importorskip("gdown")
-    for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
-        monkeypatch.delenv(name)
-    (tmp_path / "home").mkdir()
-    (tmp_path / "project").mkdir(exist_ok=True)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path / "project")
     monkeypatch.setattr(sys.modules["gdown.download"], "_wait_or_cancel", lambda **_: None)
     drive, send = Drive(), requests.adapters.HTTPAdapter.send
 
@@ -120,13 +107,13 @@ def source(folder: str | None = None, **files: Any) -> dict[str, Any]:
     return found if folder is None else {**found, "folder": folder}
 
 
-def test_files_come_by_their_ids(drive: Drive, tmp_path: Path) -> None:
+def test_files_come_by_their_ids(drive: Drive, home: Path) -> None:
     result = invoke(source(args_json={"id": SMALL}, model_pt={"id": LARGE}))
     assert result.exit_code == 0, result.output
     assert Path("models/m/args.json").read_bytes() == CONTENT[SMALL]
     assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
     assert not [path for path in Path("data/.partial").rglob("*") if path.is_file()]
-    assert not list((tmp_path / "home").rglob("*"))
+    assert not list(home.rglob("*"))
     assert not any("cookie" in request.headers for request in drive.server.requests)
 
 
