@@ -6,6 +6,7 @@ import datetime
 import email.utils
 import http
 import re
+import time
 from pathlib import PurePosixPath
 
 import requests
@@ -16,6 +17,8 @@ from stages.fetch._retry import BY_HAND, GO_ON, Failure
 MAX_WAIT = 300.0  # seconds; who asks to wait longer is asked again in the next run
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+EPOCH = 1e9  # seconds; nobody is asked to wait so long
+POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 
@@ -31,6 +34,8 @@ def check_status(answer: requests.Response) -> None:
         what = f"it answered {status}"
     if status in TRANSIENT:
         wait = retry_after(answer.headers.get("Retry-After"))
+        if wait is None and status == 429:
+            wait = reset_after(answer.headers.get("X-RateLimit-Reset"))
         if wait is not None and wait > MAX_WAIT:
             raise Failure(f"{what} and asks to wait {wait:.0f} s", "run again then: it goes on where it stopped")
         raise Failure(what, f"{GO_ON}; if it stays so, add a mirror", again=True, wait=wait)
@@ -39,7 +44,8 @@ def check_status(answer: requests.Response) -> None:
     if status in (401, 402, 403, 407, 451):
         raise Failure(what, f"it may want a login or a browser; {BY_HAND}")
     if status == 202:
-        raise Failure(what, f"it may want to see a browser first; {BY_HAND}, or run again later")
+        challenge = ", a test that only browsers pass" if "x-amzn-waf-action" in answer.headers else ""
+        raise Failure(f"{what}{challenge}", f"it may want to see a browser first; {BY_HAND}, or run again later")
     raise Failure(what, f"correct its entry in params.yaml, or {BY_HAND}")
 
 
@@ -58,8 +64,25 @@ def retry_after(value: str | None) -> float | None:
     return max(0.0, (date - now).total_seconds())
 
 
+def reset_after(value: str | None) -> float | None:
+    """Return the seconds until ``X-RateLimit-Reset``: a time of the epoch, or, with some services, seconds from now.
+
+    A second is added, because the times are cut to whole ones.
+    """
+    if value is None or not (value.strip().isascii() and value.strip().isdigit()):
+        return None
+    seconds = float(value)
+    return max(0.0, seconds - time.time() if seconds > EPOCH else seconds) + 1
+
+
 def check_page(answer: requests.Response, start: bytes, url: str) -> None:
-    """Refuse a web page where a file was expected: pages for login, quota or consent come with status 200."""
+    """Refuse a web page where a file was expected: pages for login, quota or consent come with status 200.
+
+    So do GitHub's pointers in place of large files.
+    """
+    if start.startswith(POINTER):
+        what = "it answered with a pointer of Git LFS, not the file"
+        raise Failure(what, "use the file's address under media.githubusercontent.com/media")
     if PurePosixPath(file_name(url)).suffix.lower() in (".html", ".htm", ".xhtml"):
         return
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()

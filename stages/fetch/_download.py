@@ -168,6 +168,8 @@ def receive(
     if not start:
         while len(chunk) < HEAD and (more := answer.raw.read1(files.CHUNK, decode_content=decode)):
             chunk += more
+        if not chunk and not length:
+            raise Failure("the answer is empty", f"run again later, or {BY_HAND}")
         check_page(answer, chunk, url)
         partial.begin(answer, length)
     if length is not None and shutil.disk_usage(_partial.STORE).free < length - start:
@@ -184,8 +186,6 @@ def receive(
         size = output.tell()
     if length is not None and size != length:
         raise Failure(f"the connection ended after {size:,} of {length:,} bytes", GO_ON, again=True)
-    if not size:
-        raise Failure("the answer is empty", f"run again later, or {BY_HAND}")
     if length is None:
         partial.note(size)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime
 import email.utils
 import gzip
+import socket
 import zlib
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from stages.fetch import _answer, _retry
+from stages.fetch import _answer, _retry, _web
 from stages.fetch._download import to_file
 from tests.fetch.downloading import DATE, FILE, SHA256, TARGET, fetched, interrupt, refused
 from tests.fetch.server import Server
@@ -92,6 +94,74 @@ def test_retry_after_may_be_a_date() -> None:
     assert _answer.retry_after("12") == 12
     assert _answer.retry_after("soon") is None
     assert _answer.retry_after(None) is None
+
+
+def test_a_limit_of_requests_may_name_the_time_of_its_end(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Zenodo's does; ``Retry-After`` goes first, and other failures are no matter of the limit."""
+    monkeypatch.setattr(_answer.time, "time", lambda: 1_800_000_000.5)
+    reset = {"X-RateLimit-Reset": "1800000007"}
+    with mock.patch.object(_retry, "time") as time:
+        for status, headers in [(429, reset), (429, {**reset, "Retry-After": "3"}), (503, reset)]:
+            to_file([web.put("/file.bin", FILE, statuses=[status], headers=headers)], TARGET)
+    assert [call.args[0] for call in time.sleep.call_args_list] == [7.5, 3.0, _retry.BACKOFF]
+    assert [_answer.reset_after(value) for value in (None, "soon", "30", "1799999999")] == [None, None, 31, 1]
+
+
+def test_a_test_for_browsers_is_no_empty_file(web: Server) -> None:
+    """What figshare.com answers to clients that it does not know."""
+    headers = {"x-amzn-waf-action": "challenge"}
+    url = web.put("/ndownloader/files/1", status=202, headers=headers)
+    refused(
+        url, "it answered 202 (Accepted), a test that only browsers pass; it may want to see a browser first; get it"
+    )
+
+
+def test_a_pointer_in_place_of_a_large_file_is_said(web: Server) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    refused(web.put("/main/raw.h5ad", pointer), "it answered with a pointer of Git LFS, not the file; use the file's")
+
+
+def no_way(error: OSError) -> Callable[..., Any]:
+    def connect(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return connect
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        *(({"status": status}, f"it answered {status} (") for status in (401, 403, 404, 410, 429, 500, 502, 503)),
+        ({"status": 202}, "it answered 202 (Accepted)"),
+        ({"status": 429, "headers": {"Retry-After": "999"}}, "and asks to wait 999 s"),
+        ({"content": b"<html><title>Sign in</title>", "ranges": False}, "a web page ('Sign in')"),
+        ({"content": b"", "ranges": False}, "the answer is empty"),
+        ({"status": 302, "headers": {"Location": "/file.bin"}}, "it redirects in a circle"),
+        ({"error": socket.gaierror(-2, "Name or service not known")}, "no address is known for 127.0.0.1 (DNS)"),
+        ({"error": ConnectionRefusedError(111, "Connection refused")}, "no connection; check the network"),
+        ({"error": OSError(101, "Network is unreachable")}, "no connection; check the network"),
+        ({"error": TimeoutError()}, "no connection within 5 s"),
+        ({"content": FILE, "stall_after": 0}, "it stalled"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_whatever_goes_wrong_what_came_stays_and_the_next_run_goes_on(
+    web: Server, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], text: str
+) -> None:
+    url = web.put("/file.bin", FILE)
+    interrupt(web, "/file.bin", 200_000, monkeypatch)
+    with monkeypatch.context() as once:
+        once.setattr(_retry, "ATTEMPTS", 2)
+        once.setattr(_web, "READ_TIMEOUT", 0.1)
+        if "error" in how:
+            once.setattr("urllib3.util.connection.create_connection", no_way(how["error"]))
+        else:
+            web.put("/file.bin", **how)
+        refused(url, text)
+    web.put("/file.bin", FILE)
+    web.served = 0
+    fetched(url)
+    assert web.served == 100_000
 
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in\n to \x1b[31myour account</title></head>" + b"<body>x</body>" * 300
