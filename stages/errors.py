@@ -14,6 +14,20 @@ class InputError(click.ClickException):
     exit_code = 1
 
 
+class Absent(InputError):
+    """What was asked for is not there: where it should be was seen, and has no such thing.
+
+    Attributes
+    ----------
+    reason
+        Why, without what to do about it and without a path of this machine.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class ParamsError(InputError):
     """``params.yaml`` or the command line names something that does not exist. The command ends with exit code 2."""
 

@@ -19,6 +19,7 @@ from tests import helpers
 
 STAGES = (
     "fetch",
+    "reanalyse",
     "label",
     "vectors",
     "pretrain",

@@ -303,8 +303,7 @@ def test_a_full_disk_keeps_nothing_half_written(project: Path, monkeypatch: pyte
     ],
 )
 def test_what_pip_says_becomes_one_line(log: str, text: str) -> None:
-    line = wheel.explain(log, "demo", "1.0")
-    assert line.startswith("demo==1.0: ")
+    line = wheel.explain(log, "demo")
     assert text in line
     assert "\n" not in line
 
@@ -396,3 +395,18 @@ def test_a_fetch_starts_fast(project: Path) -> None:
     """No numerical library is needed to fetch a file."""
     code = "import stages.fetch.__main__, stages.fetch.wheel, sys; print({'numpy', 'pandas', 'torch'} & {*sys.modules})"
     assert helpers.run(sys.executable, "-c", code, cwd=helpers.ROOT).stdout.strip() == "set()"
+
+
+def test_a_version_or_a_member_that_is_not_there_leads_to_the_next_candidate(project: Path) -> None:
+    write_wheel(project / "wheels")
+    place = {"kind": "wheel", "package": "demo", "version": "1.0", "member": "demo/data/genes.tsv"}
+    places = [{**place, "version": "9.0"}, {**place, "member": "genes.csv"}, place]
+    write_params(source={"files": {"genes.tsv": {"candidates": places, "sha256": SHA256}}})
+    result = invoke()
+    assert result.exit_code == 0, result.output
+    outcomes = [line.rpartition("): ")[2] for line in result.output.splitlines()[:3]]
+    assert outcomes == [
+        "the package index has no such version",
+        "demo-1.0-py3-none-any.whl has no member genes.csv",
+        "taken",
+    ]

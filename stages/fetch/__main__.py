@@ -11,7 +11,7 @@ import click
 from stages import params as parameters
 from stages.cli import stage
 from stages.errors import ParamsError
-from stages.fetch import UNLOCKED, fetch, kind_of
+from stages.fetch import fetch
 
 FOLDERS = {
     "references": "data/reference/{}",
@@ -40,7 +40,8 @@ def main(params: dict[str, Any], section: str, name: str) -> None:
     The entry's source says where they come from; every file must have the sha256 given there. If anything goes wrong,
     files from an earlier run stay as they were. Where the sha256 is left out, that of the first download is recorded in
     data/hashes.lock.yaml, and a later download must have it, too. For a file of your own (kind: local) it is printed
-    instead, to be pasted into params.yaml, so that the pipeline notices when the file changes.
+    instead, to be pasted into params.yaml, so that the pipeline notices when the file changes. A file may have several
+    places (candidates); what came of each is in the folder's attempts.json.
 
     \b
     Example: python -m stages.fetch datasets covid
@@ -55,10 +56,10 @@ def main(params: dict[str, Any], section: str, name: str) -> None:
     where = f"{'models' if section == 'encoders' else section}.{name}"
     folder = Path(FOLDERS[section].format(name))
     found = fetch(where, entry.get("source"), folder)
-    for target, digest in found.items():
+    for target, digest in found.sha256.items():
         size = (folder / target).stat().st_size / 1e6
         click.echo(f"{folder / target}: {size:.1f} MB")
-        if kind_of(entry["source"], target) in UNLOCKED and entry["source"]["files"][target].get("sha256") is None:
+        if target in found.unnamed:
             click.echo(f"To notice when it changes, add under {where}.source.files.{target}:  sha256: {digest}")
 
 

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from stages import files
-from stages.errors import InputError
+from stages.errors import Absent, InputError
 from stages.fetch import copy
 
 MAX_BYTES = 64 << 30  # what one archive may unpack to
@@ -218,7 +218,7 @@ def resolve(names: Collection[str], member: str, archive: str) -> str:
 
     Raises
     ------
-    InputError
+    Absent
         If there is none, with the nearest names.
     """
     wanted = str(PurePosixPath(member))
@@ -229,4 +229,5 @@ def resolve(names: Collection[str], member: str, archive: str) -> str:
         return same[0]
     near = same[:3] or difflib.get_close_matches(wanted, names, n=3) or list(names)[:3]
     hint = f"; the nearest: {', '.join(map(repr, near))}" if near else ""
-    raise InputError(f"{archive}: has no member {member!r}{hint}")
+    none = f"{archive}: has no member {member!r}"
+    raise Absent(f"{none}{hint}", none)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.errors import InputError, nearest
+from stages.errors import Absent, InputError, nearest
+from stages.fetch import required
 from stages.fetch._archive import Damaged, take
 from stages.fetch._download import downloaded
 
@@ -24,13 +25,16 @@ class Remote:
         Its address, then mirrors.
     name
         Its name there.
-    md5
-        The hash that the service states, if any.
+    stated
+        What the service states of it: hexadecimal digits, or its size, by the name of the algorithm.
+    headers
+        Further request headers, such as a token.
     """
 
     urls: tuple[str, ...]
     name: str
-    md5: str | None = None
+    stated: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def get(source: dict[str, Any], folder: Path, remotes: Mapping[str, Remote]) -> None:
@@ -60,7 +64,13 @@ def get(source: dict[str, Any], folder: Path, remotes: Mapping[str, Remote]) -> 
         targets.setdefault(remote, []).append(target)
     with contextlib.ExitStack() as stack:
         paths = {
-            remote: stack.enter_context(downloaded(remote.urls, hashes=hashes(remote, [items[name] for name in names])))
+            remote: stack.enter_context(
+                downloaded(
+                    remote.urls,
+                    headers=dict(remote.headers),
+                    hashes=hashes(remote, [items[name] for name in names]),
+                )
+            )
             for remote, names in targets.items()
         }
         for remote, names in targets.items():
@@ -87,8 +97,15 @@ def unpack(archive: Path, name: str, members: Mapping[Path, str]) -> None:
 def hashes(remote: Remote, items: list[dict[str, Any]]) -> dict[str, str]:
     """Return the hashes that a download must have: the entry's, of the file or its archive, and the service's."""
     stated = [item.get("archive_sha256" if "member" in item else "sha256") for item in items]
-    expected = {"sha256": next((str(digits) for digits in stated if digits is not None), None), "md5": remote.md5}
-    return {algorithm: digits for algorithm, digits in expected.items() if digits}
+    first = next((str(digits) for digits in stated if digits is not None), None)
+    return {**dict(remote.stated), **({"sha256": first} if first else {})}
+
+
+def get_listed(source: dict[str, Any], folder: Path, what: str, listing: Callable[[], Mapping[str, Remote]]) -> None:
+    """Download the files that a service lists under each one's ``name``, as `get`; `what` is what has the list."""
+    names = {target: required(source, "name", target=target)[0] for target in source["files"]}
+    listed = listing()
+    get(source, folder, {target: pick(listed, name, what) for target, name in names.items()})
 
 
 def pick(listed: Mapping[str, Any], name: str, what: str) -> Any:
@@ -96,12 +113,15 @@ def pick(listed: Mapping[str, Any], name: str, what: str) -> Any:
 
     Raises
     ------
-    InputError
+    Absent
         If there is none, with the names that there are.
+    InputError
+        If nothing is listed.
     """
-    if name not in listed:
-        names = sorted(map(str, listed))
-        more = f", and {len(names) - 5} more" if len(names) > 5 else ""
-        there = f"it has {', '.join(names[:5])}{more}" if names else "it lists no files; they may be restricted"
-        raise InputError(f"{what} has no file {name!r}{nearest(name, names)}; {there}")
-    return listed[name]
+    if name in listed:
+        return listed[name]
+    names, none = sorted(map(str, listed)), f"{what} has no file {name!r}"
+    if not names:
+        raise InputError(f"{none}; it lists no files; they may be restricted")
+    more = f", and {len(names) - 5} more" if len(names) > 5 else ""
+    raise Absent(f"{none}{nearest(name, names)}; it has {', '.join(names[:5])}{more}", none)

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from stages.errors import InputError
 from stages.fetch import required
-from stages.fetch._download import read_json
-from stages.fetch._remote import Remote, get, pick
+from stages.fetch._remote import Remote, get_listed
+from stages.fetch._web import read_json
 
 
 def fetch(source: dict[str, Any], folder: Path) -> None:
@@ -27,9 +27,7 @@ def fetch(source: dict[str, Any], folder: Path) -> None:
     """
     (article,) = required(source, "article")
     version = required(source, "version")[0] if "version" in source else None
-    names = {target: required(source, "name", target=target)[0] for target in source["files"]}
-    listed = listing(article, version)
-    get(source, folder, {target: pick(listed, name, f"figshare article {article}") for target, name in names.items()})
+    get_listed(source, folder, f"figshare article {article}", lambda: listing(article, version))
 
 
 def listing(article: str, version: str | None) -> dict[str, Remote]:
@@ -49,4 +47,5 @@ def listing(article: str, version: str | None) -> dict[str, Remote]:
 
 def remote(base: str, item: dict[str, Any]) -> Remote:
     """Say where a file that figshare lists comes from; the other address may want to see a browser first."""
-    return Remote((f"{base}/file/download/{item['id']}", item["download_url"]), item["name"], item.get("computed_md5"))
+    stated = (("md5", item["computed_md5"]),) if item.get("computed_md5") else ()
+    return Remote((f"{base}/file/download/{item['id']}", item["download_url"]), item["name"], stated)

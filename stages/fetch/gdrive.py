@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from stages.cli import progress_bar
-from stages.errors import InputError, ParamsError
+from stages.errors import Absent, InputError, ParamsError
 from stages.fetch import PARTIAL, required
 
 BASE = "https://drive.google.com"
@@ -30,6 +30,8 @@ TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
 RETRIES = 5  # gdown waits a random time in between, at most 1, 2, 4, 8 and 16 seconds
 PAGE_REASON = re.compile(r"Failed to retrieve file url: (.*?) You may still be able")
 NO_LINK = "Cannot retrieve the public link"
+NO_FOLDER = "(status code 404)"
+GONE = "it is not there: deleted, moved, or another id"
 NOT_CONTINUED = "did not honor the requested byte range"
 
 
@@ -80,7 +82,7 @@ def list_folder(gdown: ModuleType, folder: str) -> dict[str, list[str]]:
         files = gdown.download_folder(id=folder, skip_download=True, quiet=True, use_cookies=False, timeout=TIMEOUT)
     except (gdown.DownloadError, requests.RequestException) as error:
         page = f"{BASE}/drive/folders/{folder}"
-        raise InputError(f"Google Drive folder {folder}: {explain(error)}; {by_hand(page)}") from None
+        raise refused(f"Google Drive folder {folder}", explain(error), page) from None
     listing: dict[str, list[str]] = {}
     for file in files:
         listing.setdefault(Path(file.path).as_posix(), []).append(file.id)
@@ -98,12 +100,11 @@ def find(listing: dict[str, list[str]], folder: str, name: str) -> str:
             f"Google Drive folder {folder}: {len(ids)} files are called {name}; give the id of one: {same}"
         )
     near = difflib.get_close_matches(name, listing, n=3) or sorted(listing)[:5]
-    hint = f"; it has {', '.join(near)}" if near else "; it is empty, or not shared with everyone who has the link"
+    hint = f"it has {', '.join(near)}" if near else "it is empty, or not shared with everyone who has the link"
     page = f"{BASE}/drive/folders/{folder}"
-    raise InputError(
-        f"Google Drive folder {folder}: no {name}{hint}; correct the name in params.yaml, or give the id; "
-        f"{by_hand(page)}"
-    )
+    none = f"Google Drive folder {folder}: no {name}"
+    line = f"{none}; {hint}; correct the name in params.yaml, or give the id; {by_hand(page)}"
+    raise Absent(line, none) if near else InputError(line)
 
 
 def download(gdown: ModuleType, ident: str, target: str) -> Path:
@@ -135,7 +136,7 @@ def download(gdown: ModuleType, ident: str, target: str) -> Path:
         if NOT_CONTINUED in str(error):
             shutil.rmtree(path.parent)
         page = f"{BASE}/file/d/{ident}/view"
-        raise InputError(f"Google Drive file {ident} ({target}): {explain(error, ident)}; {by_hand(page)}") from None
+        raise refused(f"Google Drive file {ident} ({target})", explain(error, ident), page) from None
     finally:
         bar.close()
     return path
@@ -156,6 +157,8 @@ def explain(error: Exception, ident: str | None = None) -> str:
         return "Drive would not continue the part that was here; it was removed, so run again"
     if re.search(r"too many users|quota", text, re.IGNORECASE):
         return "too many people downloaded it lately (Drive's quota); run again in a day"
+    if ident is None and NO_FOLDER in text:
+        return GONE
     if (reason and not reason[1].startswith(NO_LINK)) or ident is None:
         return f"Drive says: {reason[1] if reason else text}".rstrip(".")
     return refusal(ident)
@@ -171,10 +174,16 @@ def refusal(ident: str) -> str:
     except requests.RequestException:
         return "no connection; check the network and run again"
     if status in (404, 410):
-        return "it is not there: deleted, moved, or another id"
+        return GONE
     if status in (401, 403) or host == "accounts.google.com":
         return "it is not shared with everyone who has the link; ask its owner"
     return f"Drive answered with a page and no file (HTTP {status}), perhaps after too many downloads; run again later"
+
+
+def refused(what: str, why: str, page: str) -> InputError:
+    """Return the error for something that Drive did not give."""
+    line = f"{what}: {why}; {by_hand(page)}"
+    return Absent(line, why) if why == GONE else InputError(line)
 
 
 def by_hand(page: str) -> str:

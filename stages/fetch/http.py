@@ -10,7 +10,7 @@ from typing import Any
 
 from stages.errors import ParamsError
 from stages.fetch import required
-from stages.fetch._download import check_address, file_name
+from stages.fetch._address import check_address, file_name
 from stages.fetch._remote import Remote, get
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stages.errors import InputError
+from stages.errors import Absent, InputError
 from stages.fetch import copy, required
 
 
@@ -25,7 +25,8 @@ def fetch(source: dict[str, Any], folder: Path) -> None:
     paths = {target: locate(source, target) for target in source["files"]}
     for target, path in paths.items():
         if not path.is_file():
-            raise InputError(explain(source, target, path))
+            line = explain(source, target, path)
+            raise InputError(line) if path.is_dir() else Absent(line, "no such file")
     for target, path in paths.items():
         with path.open("rb") as stream:
             copy(stream, folder / target, path.stat().st_size)

@@ -18,7 +18,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from stages.errors import InputError, ParamsError
+from stages.errors import Absent, InputError, ParamsError
 from stages.fetch import required
 
 PORTAL = "https://singlecell.broadinstitute.org/single_cell"
@@ -75,7 +75,8 @@ def settings(study: str) -> str:
             f"good for one use only; {how}"
         )
     if response.status_code == 404:
-        raise InputError(f"{study}: the Single Cell Portal has no such study; correct it in params.yaml")
+        none = f"{study}: the Single Cell Portal has no such study"
+        raise Absent(f"{none}; correct it in params.yaml", none)
     if not response.ok:
         raise InputError(f"{study}: the Single Cell Portal answered with HTTP {response.status_code}; run again later")
     return response.text
@@ -102,6 +103,8 @@ def find(addresses: dict[str, list[str]], study: str, name: str) -> str:
         return urls[0]
     if urls:
         raise InputError(f"{study}: {len(urls)} files are called {name}; download the right one by hand (kind: local)")
+    none = f"{study}: the study has no file {name}"
+    if not addresses:
+        raise InputError(f"{none}; the portal named no file at all, so its answer may have changed")
     near = difflib.get_close_matches(name, addresses, n=3) or sorted(addresses)[:5]
-    hint = f"it has {', '.join(near)}" if near else "the portal named no file at all, so its answer may have changed"
-    raise InputError(f"{study}: the study has no file {name}; {hint}")
+    raise Absent(f"{none}; it has {', '.join(near)}", none)

@@ -17,9 +17,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from stages.errors import InputError
+from stages.errors import Absent, InputError
 from stages.fetch import copy, required
 
+NO_VERSION = "the package index has no such version"
 AGAIN = "run again, if need be after `python -m pip cache purge`"
 NO_NETWORK = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|RemoteDisconnected|"
@@ -60,7 +61,8 @@ def extract(archive: zipfile.ZipFile, member: str, target: Path) -> None:
         same = [name for name in names if name.rpartition("/")[2] == member.rpartition("/")[2]]
         near = same or difflib.get_close_matches(member, names, n=3)
         hint = f"; the nearest: {', '.join(near[:3])}" if near else ""
-        raise InputError(f"{Path(archive.filename or '').name} has no member {member}{hint}") from None
+        none = f"{Path(archive.filename or '').name} has no member {member}"
+        raise Absent(f"{none}{hint}", none) from None
     with archive.open(info) as stream:
         copy(stream, target, info.file_size)
 
@@ -84,32 +86,33 @@ def download(package: str, version: str, folder: Path) -> Path:
     )
     wheels = list(folder.glob("*.whl"))
     if result.returncode or len(wheels) != 1:
-        raise InputError(explain(result.stderr.decode(errors="replace"), package, version))
+        log = result.stderr.decode(errors="replace")
+        what, reason = f"{package}=={version}", explain(log, package)
+        raise Absent(f"{what}: {reason}", NO_VERSION) if NO_VERSION in reason else InputError(f"{what}: {reason}")
     return wheels[0]
 
 
-def explain(log: str, package: str, version: str) -> str:
+def explain(log: str, package: str) -> str:
     """Say in one line why pip did not deliver, from what it wrote to its error stream."""
-    what = f"{package}=={version}"
     if "No space left on device" in log:
-        return f"{what}: the disk is full; free some space and run again (nothing half-written was kept)"
+        return "the disk is full; free some space and run again (nothing half-written was kept)"
     if "No module named pip" in log:
-        return f"{what}: pip is not in this environment; `make setup` or `python -m ensurepip` puts it there"
+        return "pip is not in this environment; `make setup` or `python -m ensurepip` puts it there"
     if CUT_SHORT.search(log):
-        return f"{what}: the download was cut short or is damaged; {AGAIN}"
+        return f"the download was cut short or is damaged; {AGAIN}"
     if "DO NOT MATCH THE HASHES" in log:
-        return f"{what}: what came has another hash than the package index says; {AGAIN}"
+        return f"what came has another hash than the package index says; {AGAIN}"
     if NO_NETWORK.search(log):
-        return f"{what}: no connection to the package index; check the network, or the proxy and index set for pip"
+        return "no connection to the package index; check the network, or the proxy and index set for pip"
     if answer := re.search(r"HTTP error (\d{3})", log):
-        return f"{what}: the package index answered with HTTP error {answer[1]}; run again later, or set another index"
+        return f"the package index answered with HTTP error {answer[1]}; run again later, or set another index"
     if versions := re.search(r"\(from versions: (.*?)\)", log):
         if versions[1] in ("none", ""):
-            return f"{what}: pip finds no wheel of {package}; check the network, and the name in params.yaml"
+            return f"pip finds no wheel of {package}; check the network, and the name in params.yaml"
         newest = ", ".join(versions[1].split(", ")[-5:])
-        return f"{what}: the package index has no such version; the newest it has: {newest}"
+        return f"{NO_VERSION}; the newest it has: {newest}"
     errors = [line for line in log.splitlines() if line.strip()]
     last = next(
         (line for line in reversed(errors) if line.startswith("ERROR:")), errors[-1] if errors else "no reason given"
     )
-    return f"{what}: pip could not download it: {last.removeprefix('ERROR:').strip()}"
+    return f"pip could not download it: {last.removeprefix('ERROR:').strip()}"

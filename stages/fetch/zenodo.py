@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from stages.errors import InputError
 from stages.fetch import required
-from stages.fetch._download import read_json
-from stages.fetch._remote import Remote, get, pick
+from stages.fetch._remote import Remote, get_listed
+from stages.fetch._web import read_json
 
 
 def fetch(source: dict[str, Any], folder: Path) -> None:
@@ -26,9 +26,7 @@ def fetch(source: dict[str, Any], folder: Path) -> None:
         If the record cannot be had, or has no such file.
     """
     (record,) = required(source, "record")
-    names = {target: required(source, "name", target=target)[0] for target in source["files"]}
-    listed = listing(record)
-    get(source, folder, {target: pick(listed, name, f"Zenodo record {record}") for target, name in names.items()})
+    get_listed(source, folder, f"Zenodo record {record}", lambda: listing(record))
 
 
 def listing(record: str) -> dict[str, Remote]:
@@ -44,4 +42,4 @@ def listing(record: str) -> dict[str, Remote]:
 def remote(item: dict[str, Any]) -> Remote:
     """Say where a file that Zenodo lists comes from."""
     algorithm, _, digits = item["checksum"].partition(":")
-    return Remote((item["links"]["self"],), item["key"], digits if algorithm == "md5" else None)
+    return Remote((item["links"]["self"],), item["key"], (("md5", digits),) if algorithm == "md5" else ())

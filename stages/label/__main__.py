@@ -42,25 +42,36 @@ def main(params: dict[str, Any], dataset: str) -> None:
     from stages.label import cells, genes, record
 
     raw = DATA / dataset / "raw"
-    sources = {str(raw / name): check_source(raw / name, entry.sha256.get(name)) for name in entry.files.values()}
+    present = [name for name in entry.files.values() if (raw / name).exists() or not entry.may_lack(name)]
+    sources = {str(raw / name): check_source(raw / name, entry.sha256.get(name)) for name in present}
     labelled = cells.label(raw, entry, genes.Table(hgnc.read()), dataset)
+    scored = record.scored(labelled.cells.obs)
     annotations = {
-        key: record.annotation(labelled.labels[key], column, labelled.cells.obs[key], min_class_size)
-        for key, column in (entry.obs | dict.fromkeys(entry.derived, "derived")).items()
+        key: record.annotation(
+            labelled.labels[key], labelled.columns[key], labelled.cells.obs[key], scored[key], min_class_size
+        )
+        for key in labelled.columns
     }
-    notes = [*labelled.notes, *record.small_classes(annotations, min_class_size)]
+    n_found = {key: check["found"] for key, check in labelled.checked.items()}
+    said = record.against(entry.said, n_found, scored)
+    notes = [*labelled.notes, *record.differences(said), *record.small_classes(annotations, min_class_size)]
     report = {
         "dataset": dataset,
+        "label_source": labelled.label_source,
+        **({"reanalysis": labelled.reanalysis} if labelled.reanalysis else {}),
+        "x": labelled.content,
         **record.declared(entry),
         "files": {
             path: {"sha256": digest} for path, digest in {**sources, str(hgnc.PATH): files.sha256(hgnc.PATH)}.items()
         },
+        **({"attempts": files.read_json(raw / "attempts.json")} if (raw / "attempts.json").is_file() else {}),
         "checked": labelled.checked,
+        **({"said": [row._asdict() for row in said]} if said else {}),
         "cells": {
             "n_file": labelled.checked["n_cells"]["found"],
             "n_empty_dropped": labelled.n_empty,
             "n_evaluated": labelled.cells.n_obs,
-            "n_scored": record.n_scored(labelled.cells.obs),
+            "n_scored": len(scored),
             "n_rest": labelled.rest.n_obs,
         },
         "genes": record.genes(labelled.genes),
@@ -71,8 +82,8 @@ def main(params: dict[str, Any], dataset: str) -> None:
     }
     with ExitStack() as stack:  # all are written before the first takes its place
         folder = DATA / dataset
-        cells.write(stack.enter_context(files.replacing(folder / "cells.h5ad")), labelled.cells, entry.x)
-        cells.write(stack.enter_context(files.replacing(folder / "rest.h5ad")), labelled.rest, entry.x)
+        cells.write(stack.enter_context(files.replacing(folder / "cells.h5ad")), labelled.cells, labelled.content)
+        cells.write(stack.enter_context(files.replacing(folder / "rest.h5ad")), labelled.rest, labelled.content)
         cells.write_obs(stack.enter_context(files.replacing(folder / "obs.csv")), labelled.cells)
         record_path = Path("metrics/verification") / f"{dataset}.json"
         files.write_json(stack.enter_context(files.replacing(record_path)), report)

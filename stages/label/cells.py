@@ -13,10 +13,13 @@ import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import write_elem
 
+from stages.cells import PART
 from stages.errors import InputError
 from stages.label import derive, genes, obs, parts, record, samples, source, subset
 from stages.label.entry import Entry
+from stages.label.whole import Whole
 
+REANALYSIS = "reanalysis"
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
 
 
@@ -30,8 +33,16 @@ class Labelled:
         The evaluated cells and the others.
     labels
         The annotations of both, in the order of the file, missing labels being `None`.
+    content
+        What X holds, ``counts`` or ``lognorm``.
+    columns
+        Of each annotation the column of the file, or how else it came about.
     derived
         How each derived annotation was made.
+    label_source
+        ``author`` or ``reanalysis``.
+    reanalysis
+        Of a re-analysis how it was done; empty where the authors' labels were taken.
     genes
         What became of the gene names.
     checked
@@ -45,11 +56,20 @@ class Labelled:
     cells: AnnData
     rest: AnnData
     labels: pd.DataFrame
+    content: str
+    columns: dict[str, str]
     derived: dict[str, dict[str, Any]]
     genes: genes.Harmonised
     checked: dict[str, dict[str, Any]]
     n_empty: int
     notes: list[str]
+    label_source: str
+    reanalysis: dict[str, Any]
+
+
+def read(folder: Path, entry: Entry) -> Whole:
+    """Read all cells of a data set, from one file, two parts, or sample by sample."""
+    return samples.read(folder, entry) if entry.samples else parts.read(folder, entry)
 
 
 def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Labelled:
@@ -61,9 +81,16 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
         If a file is damaged or contradicts its entry.
     """
     where = folder / next(iter(entry.files.values())) if len(entry.files) == 1 else folder
-    whole = samples.read(folder, entry) if entry.samples else parts.read(folder, entry)
+    whole = read(folder, entry)
+    label_source, reanalysis = entry.label_source, dict[str, Any]()
+    if "cell_type" not in whole.labels and entry.is_reanalysed:
+        whole, reanalysis = reanalysed(whole, dataset)
+        label_source = REANALYSIS
     x = whole.x
     labels, derived = derive.add(whole.labels, entry.derived, str(where))
+    columns = {
+        str(key): entry.obs.get(str(key), "derived" if key in derived else REANALYSIS) for key in labels if key != PART
+    }
     checked = record.compare(str(where), entry.expected, record.found(x.shape[0], x.shape[1], labels))
     try:
         harmonised = harmonise(x, whole.var, entry, table, where)
@@ -86,12 +113,40 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
         cells=assemble(x[evaluated], filled[evaluated], harmonised),
         rest=assemble(x[~evaluated], filled[~evaluated], harmonised),
         labels=labels,
+        content=whole.content,
+        columns=columns,
         derived=derived,
         genes=harmonised,
         checked=checked,
         n_empty=int(is_empty.sum()),
         notes=[*whole.notes, *notes],
+        label_source=label_source,
+        reanalysis=reanalysis,
     )
+
+
+def reanalysed(whole: Whole, dataset: str) -> tuple[Whole, dict[str, Any]]:
+    """Give the cells the types that `stages.reanalyse` found; leave out those that its quality control left out.
+
+    Raises
+    ------
+    InputError
+        If there is no re-analysis, or it is of other cells.
+    """
+    from stages.reanalyse import result
+
+    found = result.read(dataset)
+    again = f"`dvc repro reanalyse@{dataset}` makes it anew"
+    if found is None:
+        raise InputError(f"{dataset}: no file has cell types, and no re-analysis is there; {again}")
+    types = found.cell_types.reindex(whole.labels.index)
+    if len(types) != len(found.cell_types) or not whole.labels.index.isin(found.cell_types.index).all():
+        raise InputError(f"{dataset}: the re-analysis is of other cells than data/{dataset}/raw; {again}")
+    kept = np.flatnonzero(types.notna().to_numpy())
+    labels = whole.labels.iloc[kept].copy()
+    labels.insert(0, "cell_type", types.iloc[kept].to_numpy())
+    notes = [f"cell types by re-analysis; {len(types) - len(kept)} cells left out by its quality control"]
+    return Whole(whole.x[kept], labels, whole.var, whole.content, [*whole.notes, *notes]), found.summary
 
 
 def harmonise(x: sp.csr_matrix, var: pd.DataFrame, entry: Entry, table: genes.Table, path: Path) -> genes.Harmonised:

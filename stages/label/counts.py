@@ -21,8 +21,8 @@ def to_csr(matrix: Any) -> sp.csr_matrix:
     return csr
 
 
-def check(matrix: sp.csr_matrix, declared: str) -> None:
-    """Check that a matrix holds what is declared.
+def check(matrix: sp.csr_matrix, declared: str) -> str:
+    """Check that a matrix holds what is declared, and return what it holds: ``counts`` or ``lognorm``.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def check(matrix: sp.csr_matrix, declared: str) -> None:
         Cells x genes.
     declared
         ``counts``: whole numbers from 0 to 2**24. ``lognorm``: log-normalised values, which are not negative, have
-        fractions and stay below 50.
+        fractions and stay below 50. ``detect``: either; values that are whole numbers only are counts.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def check(matrix: sp.csr_matrix, declared: str) -> None:
             f"X has NaN or infinite values in {len(cells)} of {matrix.shape[0]} cells; remove those cells or genes"
         )
     if not len(values):
-        return
+        return "counts" if declared == "detect" else declared
     least, largest = values.min(), values.max()
     if least < 0:
         raise InputError(
@@ -54,6 +54,8 @@ def check(matrix: sp.csr_matrix, declared: str) -> None:
             "name the layer with counts as `layer:` in params.yaml"
         )
     fractional = int(np.count_nonzero(values != np.rint(values))) if values.dtype.kind == "f" else 0
+    if declared == "detect":
+        declared = "lognorm" if fractional else "counts"
     if declared == "counts":
         if fractional:
             raise InputError(
@@ -72,6 +74,7 @@ def check(matrix: sp.csr_matrix, declared: str) -> None:
             f"X is declared lognorm but has values up to {largest:.6g}, too large for logarithms; "
             "give log1p of the normalised values, or counts"
         )
+    return declared
 
 
 def looks_like(matrix: sp.csr_matrix) -> str:

@@ -75,6 +75,9 @@ def add(
     """
     labels, report = labels.copy(), dict[str, dict[str, Any]]()
     for annotation, derivation in derivations.items():
+        needed = (derivation.of, derivation.over) if isinstance(derivation, Binned) else (derivation.of,)
+        if lacking := [name for name in needed if name is not None and name not in labels]:
+            raise InputError(f"{where}: has no {lacking[0]} to derive {annotation} from; correct derive in params.yaml")
         source = labels[derivation.of]
         if isinstance(derivation, Mapped):
             labels[annotation] = mapped(source, derivation, where)

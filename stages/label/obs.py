@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from anndata.utils import make_index_unique
 
 from stages.cells import ANNOTATIONS
 from stages.errors import InputError
@@ -31,10 +33,17 @@ def to_schema(obs: pd.DataFrame, mapping: dict[str, str], path: Path) -> pd.Data
         repeated = cell_ids[cell_ids.duplicated()]
         raise InputError(
             f"{path}: {len(repeated)} cells have the id of an earlier cell (such as {repeated[0]!r}); make ids "
-            "unique in the file, for example obs_names = sample + '_' + barcode"
+            "unique in the file, for example obs_names = sample + '_' + barcode, or say `repeated_ids: number`"
         )
     labels = {key: as_text(column(obs, mapping[key], path, "obs", "obs")) for key in ANNOTATIONS if key in mapping}
     return pd.DataFrame({key: values.to_numpy() for key, values in labels.items()}, index=cell_ids.rename("cell_id"))
+
+
+def numbered(ids: pd.Index) -> pd.Index:
+    """Tell equal cell ids apart by the endings -1, -2, ... in the order of the file, as scanpy does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that an id such as AAAC-1 was there before; it is passed over
+        return make_index_unique(ids.astype(str))
 
 
 def as_text(values: pd.Series) -> pd.Series:

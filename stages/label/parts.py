@@ -25,9 +25,16 @@ def read(folder: Path, entry: Entry) -> Whole:
         share no gene.
     """
     wholes = {part: read_file(folder / name, entry) for part, name in entry.files.items()}
-    if len(wholes) == 1:
-        return next(iter(wholes.values()))
     first = next(iter(wholes.values()))
+    if len(wholes) == 1:
+        return first
+    contents = {whole.content for whole in wholes.values()}
+    if len(contents) > 1:
+        raise InputError(f"{folder}: one of {' and '.join(entry.files.values())} holds counts, the other does not")
+    if entry.symbol is not None:  # the index may be something else in one of them
+        for part, whole in wholes.items():
+            names = source.column(whole.var, entry.symbol, folder / entry.files[part], "var", "symbol")
+            whole.var.index = pd.Index(names.astype(str))
     for part, whole in wholes.items():
         if not whole.var.index.is_unique:
             repeated = whole.var.index[whole.var.index.duplicated()][0]
@@ -41,7 +48,7 @@ def read(folder: Path, entry: Entry) -> Whole:
         raise InputError(f"{folder}: {' and '.join(entry.files.values())} have no gene in common")
     matrices = [whole.x[:, whole.var.index.get_indexer(shared)] for whole in wholes.values()]
     labels = pd.concat([whole.labels.assign(**{PART: part}) for part, whole in wholes.items()])
-    notes = [
+    notes = [note for whole in wholes.values() for note in whole.notes] + [
         f"{entry.files[part]}: {len(whole.var) - len(shared)} of {len(whole.var)} genes are not in the other file"
         for part, whole in wholes.items()
         if len(whole.var) > len(shared)
@@ -49,13 +56,17 @@ def read(folder: Path, entry: Entry) -> Whole:
     if not labels.index.is_unique:
         labels.index = pd.Index(labels[PART] + "_" + labels.index, name=labels.index.name)
         notes.append("cells of both files share ids, so the part stands before each id")
-    return Whole(sp.vstack(matrices, format="csr"), labels, first.var.loc[shared], notes)
+    return Whole(sp.vstack(matrices, format="csr"), labels, first.var.loc[shared], first.content, notes)
 
 
 def read_file(path: Path, entry: Entry) -> Whole:
     """Read one file: its genes, its values checked, its labels in the common schema."""
     matrix, raw_obs, var = source.read(path, entry.layer)
     is_gene = source.select_var(var, entry.keep_var, path)
+    notes = []
+    if entry.numbers_repeated_ids and (n_repeated := int(raw_obs.index.duplicated().sum())):
+        raw_obs.index = obs.numbered(raw_obs.index)
+        notes.append(f"{path.name}: {n_repeated} cells have the id of an earlier cell; they are numbered")
     labels = obs.to_schema(raw_obs, entry.obs, path)
     if 0 in (len(labels), len(var)):
         raise InputError(f"{path}: has {len(labels)} cells and {len(var)} genes; nothing can be scored")
@@ -63,7 +74,7 @@ def read_file(path: Path, entry: Entry) -> Whole:
     if not is_gene.all():
         x, var = x[:, np.flatnonzero(is_gene)], var[is_gene]
     try:
-        counts.check(x, entry.x)
+        content = counts.check(x, entry.x)
     except InputError as error:
         raise InputError(f"{path}: {error.message}") from None
-    return Whole(x, labels, var, [])
+    return Whole(x, labels, var, content, notes)

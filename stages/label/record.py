@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -10,6 +10,17 @@ from stages.cells import PART, QUERY
 from stages.errors import InputError
 from stages.label.entry import Entry
 from stages.label.genes import Harmonised
+from stages.label.obs import UNKNOWN
+
+
+class Said(NamedTuple):
+    """What somebody says of a data set, and what its files show: a number or labels by name."""
+
+    by: str
+    what: str
+    says: int | list[str]
+    found: int | list[str]
+    match: bool
 
 
 def compare(where: str, expected: dict[str, int], found: dict[str, int]) -> dict[str, dict[str, Any]]:
@@ -49,9 +60,59 @@ def found(n_cells: int, n_genes: int, labels: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def n_scored(obs: pd.DataFrame) -> int:
-    """Count the evaluated cells that scores are of: of a data set in two parts the query's, else all."""
-    return int((obs[PART] == QUERY).sum()) if PART in obs else len(obs)
+def scored(obs: pd.DataFrame) -> pd.DataFrame:
+    """Return the evaluated cells that scores are of: of a data set in two parts the query's, else all."""
+    return obs[obs[PART] == QUERY] if PART in obs else obs
+
+
+def against(said: dict[str, dict[str, int | list[str]]], found: dict[str, int], scored: pd.DataFrame) -> list[Said]:
+    """Hold what others say of a data set against what its files show.
+
+    Parameters
+    ----------
+    said
+        See `Entry`.
+    found
+        As `found` returns it.
+    scored
+        The annotations of the cells that scores are of, filled; labels are counted in these.
+
+    Returns
+    -------
+    One statement each, in the order of `said`. A label set that differs says which labels are lacking and which more.
+    """
+    rows = []
+    for who, statements in said.items():
+        for what, says in statements.items():
+            here: int | list[str]
+            if what == "n_scored":
+                here = len(scored)
+            elif what in scored:
+                labels = sorted(set(scored[what]) - {UNKNOWN})
+                here = labels if isinstance(says, list) else len(labels)
+            elif what in found:
+                here = found[what]
+            else:
+                here = 0  # an annotation or a part that the files do not have
+            rows.append(Said(who, what, says, here, here == says))
+    return rows
+
+
+def differences(rows: list[Said]) -> list[str]:
+    """Say in a sentence each where the files show something else than others say."""
+    notes = []
+    for row in rows:
+        if row.match:
+            continue
+        if isinstance(row.says, list):
+            here = row.found if isinstance(row.found, list) else []
+            lacking, more = (
+                ", ".join(sorted(set(a) - set(b))) or "none" for a, b in ((row.says, here), (here, row.says))
+            )
+            notes.append(f"{row.what}: of the labels that {row.by} names lacking: {lacking}; more here: {more}")
+        else:
+            notes.append(f"{row.what}: {row.by} says {row.says}, here it is {row.found}")
+    return notes
 
 
 def genes(harmonised: Harmonised) -> dict[str, Any]:
@@ -76,7 +137,9 @@ def genes(harmonised: Harmonised) -> dict[str, Any]:
     }
 
 
-def annotation(raw: pd.Series, column: str, evaluated: pd.Series, min_class_size: int) -> dict[str, Any]:
+def annotation(
+    raw: pd.Series, column: str, evaluated: pd.Series, scored: pd.Series, min_class_size: int
+) -> dict[str, Any]:
     """Report the labels of one annotation.
 
     Parameters
@@ -89,10 +152,13 @@ def annotation(raw: pd.Series, column: str, evaluated: pd.Series, min_class_size
         The labels of the evaluated cells, missing ones called ``Unknown``.
     min_class_size
         Labels with fewer evaluated cells are listed.
+    scored
+        Those of the evaluated cells that scores are of.
     """
     counts = {"all_cells": tally(raw), "evaluated_cells": tally(evaluated)}
     return {
         "column": column,
+        "n_labels_scored": len(set(scored) - {UNKNOWN}),
         "n_missing": int(raw.isna().sum()),
         "smaller_than_min_class_size": [
             label for label, number in counts["evaluated_cells"].items() if number < min_class_size
@@ -140,10 +206,11 @@ def small_classes(annotations: dict[str, dict[str, Any]], min_class_size: int) -
 def declared(entry: Entry) -> dict[str, Any]:
     """Return what of the entry explains the record."""
     subset = entry.subset
-    drawn = None if subset is None else {"n_cells": subset.n_cells, "by": subset.by, "seed": subset.seed}
+    drawn = None
+    if subset is not None:
+        size = {"n_cells": subset.n_cells} if subset.share is None else {"share": subset.share}
+        drawn = {**size, "by": subset.by, "seed": subset.seed}
     return {
-        "label_source": entry.label_source,
-        "x": entry.x,
         "layer": entry.layer,
         "subset": drawn,
         "finetune": entry.finetune,

@@ -5,13 +5,20 @@ files of 10x Genomics. In the entry of a data set::
 
     samples:                      # per sample its file, or its folder with matrix.mtx.gz, barcodes and features
       Con4: samples/Con4.txt.gz
+      PA1: {path: all, suffix: 1} # of a folder with all samples together: the cells whose barcode ends in -1
     labels:
       file: labels.csv            # the first column holds the barcodes, with whatever the authors put around them
       sample: orig.ident          # its column that tells samples apart
       names: {ATAA1: TAA1}        # where it calls a sample otherwise
+      unlabelled: drop            # or keep
+    parts:                        # optional: samples that are a reference, and those that are the query
+      reference: [Con4]
+      query: [PA1]
 
 Barcodes are compared by their letters A, C, G, T and N: programs change the ``-1`` behind them in many ways. Cells
-without a label are left out, since the authors' quality control left them out.
+without a label are left out, since the authors' quality control left them out, or with ``unlabelled: keep`` have
+missing labels. Where there is no table, because the
+authors gave none, every cell is read, and its only annotation is the ``sample``.
 """
 
 from __future__ import annotations
@@ -21,13 +28,14 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from scipy.io import mmread
 
+from stages.cells import PART
 from stages.errors import InputError
 from stages.label import counts, obs
 from stages.label.entry import Entry, LabelTable
@@ -39,6 +47,14 @@ BARCODE = re.compile(r"[ACGTN]{8,}")
 DAMAGE = (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError)
 
 
+class Counts(NamedTuple):
+    """What a file or folder of counts holds: cells x genes, the cells' barcodes, a table indexed by gene symbol."""
+
+    x: sp.csr_matrix
+    barcodes: list[str]
+    genes: pd.DataFrame
+
+
 def read(folder: Path, entry: Entry) -> Whole:
     """Read all samples and give their cells the labels of the table.
 
@@ -47,30 +63,27 @@ def read(folder: Path, entry: Entry) -> Whole:
     InputError
         If a file is missing, damaged or no such table, a barcode is there twice in a sample, or no cell has a label.
     """
-    assert entry.labels is not None
-    table = read_labels(folder / entry.labels.file, entry.labels)
+    path, table = folder, None
+    if entry.labels:
+        path = folder / entry.labels.file
+        table = read_labels(path, entry.labels) if path.is_file() or not entry.is_reanalysed else None
     matrices, tables, var, notes = [], [], None, []
-    for sample, name in entry.samples.items():
-        path = folder / name
-        x, barcodes, genes = read_sample(path)
-        cells = barcode_letters(barcodes, f"{path}", sample)
-        if sample not in table.index.get_level_values(0):
-            known = ", ".join(table.index.get_level_values(0).unique()[:20])
-            raise InputError(f"{folder / entry.labels.file}: no cell of sample {sample!r}; it has {known}")
-        of_sample = table.loc[sample]
-        places = pd.Index(cells).get_indexer(of_sample.index)
-        if (places < 0).all():
-            raise InputError(
-                f"{folder / entry.labels.file}: none of the {len(of_sample)} barcodes of {sample} (such as "
-                f"{of_sample.index[0]}) is in {path} (such as {cells[0]}); is it the table of these samples?"
-            )
-        notes.append(
-            f"{sample}: {len(cells)} cells counted, {(places >= 0).sum()} of them labelled; "
-            f"{(places < 0).sum()} labels without a cell"
-        )
-        found = of_sample[places >= 0]
+    whole_folders: dict[str, Counts] = {}
+    for sample, files in entry.samples.items():
+        if files.path not in whole_folders:
+            whole_folders = {files.path: read_sample(folder / files.path)}
+        x, barcodes, genes = of_suffix(whole_folders[files.path], files.suffix, folder / files.path)
+        cells = barcode_letters(barcodes, f"{folder / files.path}", sample)
+        if table is None:
+            rows, found = np.arange(len(cells)), pd.DataFrame(index=pd.Index(cells))
+            notes.append(f"{sample}: {len(cells)} cells counted")
+        else:
+            rows, found, note = labelled(table, sample, cells, path, folder / files.path)
+            notes.append(note)
+            if entry.labels and entry.labels.keeps_unlabelled:
+                rows, found = np.arange(len(cells)), found.reindex(cells)
         found.index = pd.Index([f"{sample}_{barcode}" for barcode in found.index])
-        matrices.append((x[places[places >= 0]], genes))
+        matrices.append((x[rows], genes))
         tables.append(found.assign(**{SAMPLE: sample}))
         var = genes if var is None else var[var.index.isin(genes.index)]
     assert var is not None
@@ -79,11 +92,53 @@ def read(folder: Path, entry: Entry) -> Whole:
     x = sp.vstack([matrix[:, genes.index.get_indexer(var.index)] for matrix, genes in matrices], format="csr")
     x = counts.to_csr(x)
     try:
-        counts.check(x, entry.x)
+        content = counts.check(x, entry.x)
     except InputError as error:
         raise InputError(f"{folder}: {error.message}") from None
-    labels = obs.to_schema(pd.concat(tables), entry.obs, folder / entry.labels.file)
-    return Whole(x, labels, var, notes)
+    wanted = entry.obs if table is not None else {key: name for key, name in entry.obs.items() if name == SAMPLE}
+    joined = pd.concat(tables)
+    labels = obs.to_schema(joined, wanted, path)
+    if entry.parts:
+        labels[PART] = joined[SAMPLE].map(entry.parts).to_numpy()
+    return Whole(x, labels, var, content, notes)
+
+
+def labelled(
+    table: pd.DataFrame, sample: str, cells: list[str], table_path: Path, counts_path: Path
+) -> tuple[np.ndarray, pd.DataFrame, str]:
+    """Find the labelled cells of a sample: their rows, their part of the table, and a sentence with the numbers.
+
+    Raises
+    ------
+    InputError
+        If the table does not know the sample, or none of its barcodes.
+    """
+    if sample not in table.index.get_level_values(0):
+        known = ", ".join(table.index.get_level_values(0).unique()[:20])
+        raise InputError(f"{table_path}: no cell of sample {sample!r}; it has {known}")
+    of_sample = cast(pd.DataFrame, table.loc[sample])
+    places = pd.Index(cells).get_indexer(of_sample.index)
+    if (places < 0).all():
+        raise InputError(
+            f"{table_path}: none of the {len(of_sample)} barcodes of {sample} (such as "
+            f"{of_sample.index[0]}) is in {counts_path} (such as {cells[0]}); is it the table of these samples?"
+        )
+    note = (
+        f"{sample}: {len(cells)} cells counted, {(places >= 0).sum()} of them labelled; "
+        f"{(places < 0).sum()} labels without a cell"
+    )
+    return places[places >= 0], of_sample.loc[places >= 0], note
+
+
+def of_suffix(whole: Counts, suffix: str | None, path: Path) -> Counts:
+    """Return the cells whose barcode ends in ``-<suffix>``, as Cell Ranger numbers samples; all where there is none."""
+    if suffix is None:
+        return whole
+    rows = [row for row, barcode in enumerate(whole.barcodes) if barcode.endswith(f"-{suffix}")]
+    if not rows:
+        endings = sorted({barcode.rpartition("-")[2] for barcode in whole.barcodes})[:20]
+        raise InputError(f"{path}: no barcode ends in -{suffix}; the endings are {', '.join(endings)}")
+    return Counts(whole.x[rows], [whole.barcodes[row] for row in rows], whole.genes)
 
 
 def read_labels(path: Path, choices: LabelTable) -> pd.DataFrame:
@@ -130,8 +185,8 @@ def letters_of(barcode: str) -> str | None:
     return runs[0] if len(runs) == 1 else None
 
 
-def read_sample(path: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
-    """Return a sample's counts, cells x genes, its barcodes and a table indexed by gene symbol."""
+def read_sample(path: Path) -> Counts:
+    """Read a file or a folder of counts."""
     path.stat()
     try:
         return read_tenx(path) if path.is_dir() else read_dense(path)
@@ -141,7 +196,7 @@ def read_sample(path: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
         raise InputError(f"{path}: damaged, or no table of counts ({first_line(error)}); fetch it again") from None
 
 
-def read_dense(path: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
+def read_dense(path: Path) -> Counts:
     """Read a table of genes in rows and cells in columns, some rows at a time."""
     with opened(path) as stream:
         header = stream.readline()
@@ -154,10 +209,10 @@ def read_dense(path: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
         genes += [str(name) for name in chunk.index]
     if not genes or not barcodes:
         raise ValueError("it has no rows or no columns")
-    return sp.vstack(parts).T.tocsr(), barcodes, unique_genes(pd.DataFrame(index=genes))
+    return Counts(sp.vstack(parts).T.tocsr(), barcodes, unique_genes(pd.DataFrame(index=genes)))
 
 
-def read_tenx(folder: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
+def read_tenx(folder: Path) -> Counts:
     """Read the three files of 10x Genomics, of Cell Ranger 2 (``genes.tsv``) or later (``features.tsv.gz``)."""
     matrix = sp.csr_matrix(mmread(str(one_of(folder, "matrix.mtx")))).T.tocsr()
     barcodes = [line[0] for line in lines(one_of(folder, "barcodes.tsv"))]
@@ -166,7 +221,7 @@ def read_tenx(folder: Path) -> tuple[sp.csr_matrix, list[str], pd.DataFrame]:
         raise ValueError(f"{len(rows)} genes and {len(barcodes)} barcodes for a matrix of {matrix.T.shape}")
     kept = [i for i, row in enumerate(rows) if len(row) < 3 or row[2] == "Gene Expression"]
     genes = pd.DataFrame({"gene_ids": [rows[i][0] for i in kept]}, index=[rows[i][1] for i in kept])
-    return matrix[:, kept].astype(np.float32), barcodes, unique_genes(genes)
+    return Counts(matrix[:, kept].astype(np.float32), barcodes, unique_genes(genes))
 
 
 def unique_genes(genes: pd.DataFrame) -> pd.DataFrame:

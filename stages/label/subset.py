@@ -24,14 +24,15 @@ def draw(cell_ids: Sequence[str], groups: Sequence[str] | None, subset: Subset |
     subset
         How many cells and with which seed; `None` for all cells.
     """
-    if subset is None or subset.n_cells >= len(cell_ids):
+    n_cells = len(cell_ids) if subset is None else subset.size(len(cell_ids))
+    if subset is None or n_cells == len(cell_ids):
         return np.ones(len(cell_ids), dtype=bool)
     members: dict[str, list[int]] = {}
     for index, group in enumerate(groups if groups is not None else [""] * len(cell_ids)):
         members.setdefault(group, []).append(index)
     ranks = [hashlib.sha256(f"{subset.seed}\0{cell_id}".encode()).digest() for cell_id in cell_ids]
     chosen = np.zeros(len(cell_ids), dtype=bool)
-    for group, share in shares({group: len(cells) for group, cells in members.items()}, subset.n_cells).items():
+    for group, share in shares({group: len(cells) for group, cells in members.items()}, n_cells).items():
         chosen[sorted(members[group], key=ranks.__getitem__)[:share]] = True
     return chosen
 

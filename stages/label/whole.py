@@ -20,6 +20,8 @@ class Whole:
         The annotations that columns hold, as text, missing ones `None`; of a data set in two files also ``part``.
     var
         The genes' own table; of two files that of the first.
+    content
+        What `x` holds, ``counts`` or ``lognorm``.
     notes
         What a user should know, one sentence each.
     """
@@ -27,4 +29,5 @@ class Whole:
     x: sp.csr_matrix
     labels: pd.DataFrame
     var: pd.DataFrame
+    content: str
     notes: list[str]

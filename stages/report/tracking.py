@@ -22,7 +22,6 @@ DEFAULT_TOLERANCE = 0.02
 REPRODUCED, DIFFERS, NOT_RUN = "reproduced", "differs", "not run"
 OF_COUNTS = ("counts", "embedding")  # tasks whose numbers are whole and must be equal
 OURS_FOR = {"age": ("age", "age_bin")}  # our annotations for one of the paper's, the first that is scored
-UNKNOWN = "Unknown"
 
 
 class Tracked(NamedTuple):
@@ -240,7 +239,7 @@ def score(number: Published, pair: Pair) -> Value:
 
 
 def count(number: Published, record: dict[str, Any]) -> Value:
-    """Find a count of the dataset in its verification record; labels are counted among the evaluated cells."""
+    """Find a count of the dataset in its verification record; labels are counted among the scored cells."""
     if number.metric == "n_cells":
         return Value(record["cells"]["n_scored"])
     if number.metric == "n_genes":
@@ -253,7 +252,7 @@ def count(number: Published, record: dict[str, Any]) -> Value:
     labels = record["annotations"].get(number.annotation)
     if labels is None:
         return Value(None, f"no annotation {number.annotation} in {record['dataset']}", "annotation")
-    return Value(len(set(labels["evaluated_cells"]) - {UNKNOWN}))
+    return Value(labels["n_labels_scored"])
 
 
 def missing_gene_rate(notes: dict[str, Any]) -> float | None:

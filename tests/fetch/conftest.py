@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.fetch import _download
+from stages.fetch import _retry, _web
 from tests.fetch.server import Server
 
 
@@ -20,9 +20,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", os.devnull)
-    monkeypatch.setattr(_download, "BACKOFF", 0.001)
-    monkeypatch.setattr(_download, "CONNECT_TIMEOUT", 5.0)
-    monkeypatch.setattr(_download, "READ_TIMEOUT", 5.0)
+    monkeypatch.setattr(_retry, "BACKOFF", 0.001)
+    monkeypatch.setattr(_web, "CONNECT_TIMEOUT", 5.0)
+    monkeypatch.setattr(_web, "READ_TIMEOUT", 5.0)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home beside the project."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
     return folder
 
 

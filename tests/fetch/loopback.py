@@ -32,6 +32,7 @@ class Answer:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None  # bytes of the body that are sent before the connection ends
+    hold: threading.Event | None = None  # which the connection's end waits for
 
 
 class Server(ThreadingHTTPServer):
@@ -62,11 +63,29 @@ class Handler(BaseHTTPRequestHandler):
             self.server.n_bytes += len(sent)
             with contextlib.suppress(ConnectionError):  # a client need not read to the end
                 self.wfile.write(sent)
+                self.wfile.flush()
+            if answer.hold:
+                answer.hold.wait(60)
 
     do_HEAD = do_GET
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+class Service:
+    """A service with its usual answers, in place of which a test may set `special` ones."""
+
+    def __init__(self) -> None:
+        self.server: Server
+        self.special: Callable[[Request], Answer | None] = lambda request: None
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request."""
+        return self.special(request) or self.usual(request)
+
+    def usual(self, request: Request) -> Answer:
+        raise NotImplementedError
 
 
 @contextlib.contextmanager

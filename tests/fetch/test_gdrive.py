@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import pytest
 import requests
 
 from stages.fetch import gdrive
-from tests.fetch.loopback import Answer, Request, Server, invoke, ranged, refusal, serving
+from tests.fetch.loopback import Answer, Request, Service, invoke, ranged, refusal, serving
 
 FOLDER, INNER = "folder-0123456789-0123456789", "inner-0123456789-0123456789"
 SMALL, LARGE, TWIN, OTHER_TWIN = (f"{name}-0123456789-0123456789" for name in ("small", "large", "twin1", "twin2"))
@@ -30,16 +29,10 @@ LISTING = {
 PAGE = {"Content-Type": "text/html; charset=utf-8"}
 
 
-class Drive:
+class Drive(Service):
     """Google's hosts on one server: the link of a file, the page before a large one, the files, a folder's page."""
 
-    def __init__(self) -> None:
-        self.server: Server
-        self.special: Callable[[Request], Answer | None] = lambda request: None
-
-    def answer(self, request: Request) -> Answer:
-        if special := self.special(request):
-            return special
+    def usual(self, request: Request) -> Answer:
         host, ident = request.headers["x-google-host"], request.query.get("id", "")
         if host == "accounts.google.com":
             return Answer(200, b"<html><title>Sign in</title></html>", PAGE)
@@ -86,15 +79,9 @@ def error_page(text: str) -> bytes:
 
 
 @pytest.fixture
-def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
+def drive(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
     """Drive on this machine: what requests would send to Google's hosts goes there."""
     pytest.importorskip("gdown")
-    for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
-        monkeypatch.delenv(name)
-    (tmp_path / "home").mkdir()
-    (tmp_path / "project").mkdir(exist_ok=True)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path / "project")
     monkeypatch.setattr(sys.modules["gdown.download"], "_wait_or_cancel", lambda **_: None)
     drive, send = Drive(), requests.adapters.HTTPAdapter.send
 
@@ -120,13 +107,13 @@ def source(folder: str | None = None, **files: Any) -> dict[str, Any]:
     return found if folder is None else {**found, "folder": folder}
 
 
-def test_files_come_by_their_ids(drive: Drive, tmp_path: Path) -> None:
+def test_files_come_by_their_ids(drive: Drive, home: Path) -> None:
     result = invoke(source(args_json={"id": SMALL}, model_pt={"id": LARGE}))
     assert result.exit_code == 0, result.output
     assert Path("models/m/args.json").read_bytes() == CONTENT[SMALL]
     assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
     assert not [path for path in Path("data/.partial").rglob("*") if path.is_file()]
-    assert not list((tmp_path / "home").rglob("*"))
+    assert not list(home.rglob("*"))
     assert not any("cookie" in request.headers for request in drive.server.requests)
 
 
@@ -157,7 +144,7 @@ def test_a_folder_that_shows_nothing_may_be_private(drive: Drive) -> None:
 def test_a_folder_that_is_gone_is_one_line_with_the_way_by_hand(drive: Drive) -> None:
     line = refusal(invoke(source("gone-0123456789-0123456789", a={"name": "args.json"})))
     assert "Google Drive folder gone-0123456789-0123456789: " in line
-    assert "404" in line
+    assert "it is not there: deleted, moved, or another id" in line
     assert "in a browser from https://drive.google.com/drive/folders/gone-0123456789-0123456789" in line
 
 
@@ -267,3 +254,14 @@ def test_without_gdown_the_line_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "gdown", None)
     assert "files of Google Drive need gdown" in refusal(invoke(source(a={"id": SMALL})))
+
+
+def test_what_is_not_there_leads_to_the_next_candidate_and_what_is_not_shared_does_not(drive: Drive) -> None:
+    gone = "gone-0123456789-0123456789"
+    places = [{"id": gone}, {"folder": gone, "name": "a"}, {"folder": FOLDER, "name": "a"}, {"id": SMALL}]
+    result = invoke({"kind": "gdrive", "files": {"args.json": {"candidates": places}}})
+    assert result.exit_code == 0, result.output
+    outcomes = [line.rpartition("): ")[2] for line in result.output.splitlines()[:4]]
+    assert outcomes == [gdrive.GONE, gdrive.GONE, f"Google Drive folder {FOLDER}: no a", "taken"]
+    drive.special = lambda request: Answer(403, b"<html>Forbidden</html>", PAGE)
+    refusal(invoke({"kind": "gdrive", "files": {"args.json": {"candidates": places, "optional": True}}}))

@@ -16,7 +16,7 @@ import click.testing
 import pytest
 import yaml
 
-from stages.fetch import _download
+from stages.fetch import _partial, _retry
 from stages.fetch.__main__ import main
 from stages.fetch.geo import address
 from tests.fetch.server import Server
@@ -45,7 +45,7 @@ def fetched(kind: str, files: dict[str, Any], expected: dict[str, bytes], **sour
     assert result.exit_code == 0, result.output
     found = {str(path.relative_to(FOLDER)): path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
     assert found == expected
-    assert all(path.suffix == ".lock" for path in _download.STORE.iterdir())
+    assert all(path.suffix == ".lock" for path in _partial.STORE.iterdir())
 
 
 def refused(kind: str, files: dict[str, Any], text: str, exit_code: int = 1, **source: Any) -> None:
@@ -158,6 +158,19 @@ def test_a_damaged_archive_comes_anew_in_the_next_run(web: Server) -> None:
     fetched("http", {"a": item}, {"a": COUNTS})
 
 
+@pytest.mark.parametrize("name", ["a", "../../a", "/tmp/a"])
+def test_a_malicious_archive_is_refused_and_a_good_one_then_taken(web: Server, name: str) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(info)
+    item = {"url": web.put("/a.tar", stream.getvalue()), "member": name, "sha256": sha256(COUNTS)}
+    refused("http", {"a": item}, f"a.tar: its member {name!r} is a link, a folder or a device, not a file")
+    web.put("/a.tar", tar({name: COUNTS}), etag='"second"')
+    fetched("http", {"a": item}, {"a": COUNTS})
+
+
 def test_a_file_that_came_stays_while_another_fails(web: Server) -> None:
     good = {"url": web.put("/a", COUNTS), "sha256": sha256(COUNTS)}
     bad = {"url": web.put("/b", b"b", status=503), "sha256": sha256(b"b")}
@@ -201,6 +214,20 @@ def test_zenodo_gives_members_of_an_archive(web: Server, monkeypatch: pytest.Mon
         archive.writestr("folder/a.pickle", COUNTS)
     put_zenodo(web, monkeypatch, {"all.zip": stream.getvalue()})
     files = {"vectors.pickle": {"name": "all.zip", "member": "a.pickle", "sha256": sha256(COUNTS)}}
+    fetched("zenodo", files, {"vectors.pickle": COUNTS}, record=7)
+
+
+def test_zenodo_may_send_elsewhere_and_limit_the_requests(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_zenodo(web, monkeypatch, {"a.pickle": COUNTS})
+    limit = {
+        "statuses": [429],
+        "headers": {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "Retry-After": "0"},
+    }
+    web.put("/api/records/7", web.resources["/api/records/7"].content, **limit)
+    place = {"Location": "/api/files/bucket/a.pickle"}
+    web.put("/api/records/7/files/a.pickle/content", status=301, headers=place)
+    web.put("/api/files/bucket/a.pickle", COUNTS, **limit)
+    files = {"vectors.pickle": {"name": "a.pickle", "sha256": sha256(COUNTS)}}
     fetched("zenodo", files, {"vectors.pickle": COUNTS}, record=7)
 
 
@@ -312,6 +339,20 @@ def test_geo_gives_members_of_the_tar_and_files_beside_it(web: Server, monkeypat
     expected |= {"meta.csv.gz": meta, "meta.csv": b"cell,type\n"}
     fetched("geo", files, expected, accession="GSE155468")
     assert web.served == len(content) + len(meta)
+
+
+def test_geo_is_gone_on_with_by_the_date_of_a_file(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server gives no ETag."""
+    monkeypatch.setenv("GEO_URL", web.url)
+    date = "Sat, 01 Aug 2026 10:00:00 GMT"
+    path = "/geo/series/GSE155nnn/GSE155468/suppl/counts.txt.gz"
+    web.put(path, COUNTS, etag=None, modified=date, reset_after=[20_000])
+    with monkeypatch.context() as once:
+        once.setattr(_retry, "ATTEMPTS", 1)
+        refused("geo", {"counts": {"name": "counts.txt.gz"}}, "the connection broke off", accession="GSE155468")
+    fetched("geo", {"counts": {"name": "counts.txt.gz"}}, {"counts": COUNTS}, accession="GSE155468")
+    assert [headers.get("If-Range") for _, headers in web.asked] == [None, date]
+    assert web.served == len(COUNTS)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_git_sees_the_lock_and_not_the_partial_downloads() -> None:
     assert found.stdout.split() == ["data/.partial/x"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1),

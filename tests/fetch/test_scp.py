@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.fetch import scp
-from tests.fetch.loopback import Answer, Request, Server, invoke, ranged, refusal, serving
+from tests.fetch.loopback import Answer, Request, Service, invoke, ranged, refusal, serving
 
 CODE = "sEcReT12"
 CONTENT = {"raw.mtx": b"%%MatrixMarket\n" * 1000, "meta.txt": b"NAME\tcell_type\n", "twin.csv": b"1"}
 
 
-class Portal:
-    def __init__(self) -> None:
-        self.server: Server
-        self.special: Callable[[Request], Answer | None] = lambda request: None
-
-    def answer(self, request: Request) -> Answer:
-        if special := self.special(request):
-            return special
+class Portal(Service):
+    def usual(self, request: Request) -> Answer:
         if request.path.startswith("/bucket/"):
             assert request.query["signature"] == "s=1&x"
             return ranged(
@@ -46,9 +40,7 @@ class Portal:
 
 
 @pytest.fixture
-def portal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     monkeypatch.setenv("SCP_TOKEN", f" {CODE}\n")
     portal = Portal()
     with serving(portal.answer) as portal.server:

@@ -14,7 +14,7 @@ from stages import hgnc
 from stages.errors import InputError
 from stages.label.genes import Harmonised, Table, harmonise, unversioned
 
-FIXTURE = Path(__file__).parent / "fixtures" / "hgnc_small.tsv"
+FIXTURE = Path(__file__).parent.parent / "fixtures" / "hgnc_small.tsv"
 GENES = hgnc.read(FIXTURE)
 TABLE = Table(GENES)
 BY_SYMBOL = {gene.symbol: gene for gene in GENES}

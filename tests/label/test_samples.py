@@ -88,6 +88,7 @@ def write_params(**changes: Any) -> None:
         "expected": {"n_cells": 2 * LABELLED, "n_genes": len(SYMBOLS), "cell_type": 3},
         **changes,
     }
+    content = {key: value for key, value in content.items() if value is not None}
     params = {"threads": 1, "label": {"min_class_size": 10}, "datasets": {"aorta": content}}
     Path("params.yaml").write_text(yaml.safe_dump(params))
 
@@ -99,7 +100,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_tenx(RAW / "samples/TAA1", 1)
     write_labels()
     Path("data/reference/hgnc").mkdir(parents=True)
-    shutil.copy(Path(__file__).parent / "fixtures" / "hgnc_small.tsv", "data/reference/hgnc/hgnc.tsv")
+    shutil.copy(Path(__file__).parent.parent / "fixtures" / "hgnc_small.tsv", "data/reference/hgnc/hgnc.tsv")
     write_params()
     return tmp_path
 
@@ -195,6 +196,135 @@ def test_other_numbers_of_barcodes_or_a_missing_column_are_said(project: Path) -
     ],
 )
 def test_an_entry_that_cannot_be_meant_is_refused(project: Path, changes: dict[str, Any], message: str) -> None:
+    write_params(**changes)
+    content = yaml.safe_load(Path("params.yaml").read_text())["datasets"]["aorta"]
+    with pytest.raises(ParamsError, match=message):
+        entry.parse("aorta", content)
+
+
+def gather(without_labels: bool = True, **changes: Any) -> None:
+    """Put both samples into one folder, as `cellranger aggr` does, with the sample's number behind the barcode."""
+    shutil.rmtree(RAW)
+    folder = RAW / "all"
+    folder.mkdir(parents=True)
+    with gzip.open(folder / "matrix.mtx.gz", "wb") as stream:
+        mmwrite(stream, sp.coo_matrix(np.vstack([table_of(0), table_of(1)]).T))
+    with gzip.open(folder / "barcodes.tsv.gz", "wt") as stream:
+        stream.writelines(f"{barcode}-{sample + 1}\n" for sample in (0, 1) for barcode in barcodes(sample))
+    with gzip.open(folder / "genes.tsv.gz", "wt") as stream:
+        stream.writelines(f"ENSG{i}\t{name}\n" for i, name in enumerate(SYMBOLS))
+    names = ("matrix.mtx", "barcodes.tsv", "genes.tsv")
+    if not without_labels:
+        write_labels()
+    write_params(
+        **{
+            "source": {
+                "kind": "local",
+                "files": {**{f"all/{name}.gz": {"path": "x"} for name in names}, "labels.csv": {"path": "x"}},
+            },
+            "samples": {"Con4": {"path": "all", "suffix": 1}, "TAA1": {"path": "all", "suffix": 2}},
+            "reanalysis": {"markers": "any", "batch": "batch"},
+            "obs": {"cell_type": "celltype", "batch": "sample"},
+            "derive": {"patient": {"of": "batch", "map": {"Con4": "p1", "TAA1": "p2"}}},
+            "expected": None,
+            **changes,
+        }
+    )
+
+
+def reanalysed(cell_types: list[str | None]) -> None:
+    """What `stages.reanalyse` leaves for these cells; `None`: dropped by quality control."""
+    ids = [f"{name}_{barcode}" for sample, name in enumerate(("Con4", "TAA1")) for barcode in barcodes(sample)]
+    folder = Path("data/aorta/reanalysis")
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["cell_id,cluster,cell_type,qc"]
+    lines += [f"{i},1,{t},ok" if t else f"{i},,,few_genes" for i, t in zip(ids, cell_types, strict=True)]
+    (folder / "cells.csv").write_text("\n".join(lines) + "\n")
+    n_dropped = cell_types.count(None)
+    counts = {"ok": len(ids) - n_dropped, "few_genes": n_dropped}
+    content = {"label_source": "reanalysis", "method": "by hand", "method_version": 1, "cells": counts}
+    (folder / "summary.json").write_text(json.dumps(content))
+
+
+def test_without_a_table_of_labels_the_re_analysis_gives_cell_types(project: Path) -> None:
+    gather()
+    types: list[str | None] = [["SMC", "Tcell", "Unknown"][i % 3] for i in range(2 * LABELLED + 6)]
+    types[4] = types[20] = None
+    reanalysed(types)
+    result = run()
+    assert result.exit_code == 0, result.output
+    cells = shared.read("aorta")
+    assert cells.obs["cell_type"].astype(str).tolist() == [name for name in types if name]
+    np.testing.assert_array_equal(cells.X.toarray(), np.delete(np.vstack([table_of(0), table_of(1)]), [4, 20], axis=0))
+    assert cells.obs["patient"].tolist()[0] == "p1" and cells.obs["patient"].tolist()[-1] == "p2"
+    report = json.loads(Path("metrics/verification/aorta.json").read_text())
+    assert (report["label_source"], report["reanalysis"]["method"]) == ("reanalysis", "by hand")
+    assert report["annotations"]["cell_type"]["column"] == "reanalysis"
+    assert "cell types by re-analysis; 2 cells left out by its quality control" in report["notes"]
+    assert not any(path.endswith("labels.csv") for path in report["files"])
+
+
+def test_a_table_of_labels_goes_before_the_re_analysis(project: Path) -> None:
+    gather(without_labels=False)
+    reanalysed(["other"] * (2 * LABELLED + 6))
+    assert run().exit_code == 0
+    cells = shared.read("aorta")
+    assert set(cells.obs["cell_type"]) == {"Tcell", "SMC", "Unknown"} and cells.n_obs == 2 * LABELLED
+    report = json.loads(Path("metrics/verification/aorta.json").read_text())
+    assert report["label_source"] == "author" and "reanalysis" not in report
+
+
+def test_a_re_analysis_of_other_cells_or_none_is_refused(project: Path) -> None:
+    gather()
+    reanalysed(["SMC"] * (2 * LABELLED + 6))
+    path = Path("data/aorta/reanalysis/cells.csv")
+    path.write_text(path.read_text().replace(barcodes(1)[0], "ACGTACGTACGTACGT"))
+    assert_refused("the re-analysis is of other cells than data/aorta/raw", "`dvc repro reanalyse@aorta`")
+    Path("data/aorta/reanalysis/summary.json").write_text('{"label_source": "author"}')
+    assert_refused("no file has cell types, and no re-analysis is there")
+
+
+def test_the_samples_may_be_a_reference_and_a_query(project: Path) -> None:
+    write_params(parts={"reference": ["TAA1"], "query": ["Con4"]})
+    assert run().exit_code == 0
+    cells = shared.read("aorta")
+    assert cells.obs["part"].tolist() == ["query"] * LABELLED + ["reference"] * LABELLED
+    report = json.loads(Path("metrics/verification/aorta.json").read_text())
+    assert report["cells"]["n_scored"] == report["checked"]["query"]["found"] == LABELLED
+
+
+def test_cells_without_a_label_may_be_kept(project: Path) -> None:
+    labels = {"file": "labels.csv", "sample": "orig.ident", "names": {"ATAA1": "TAA1"}, "unlabelled": "keep"}
+    write_params(labels=labels, expected=None)
+    assert run().exit_code == 0
+    cells = shared.read("aorta")
+    assert cells.obs_names.tolist() == [
+        f"{name}_{barcode}" for sample, name in enumerate(("Con4", "TAA1")) for barcode in barcodes(sample)
+    ]
+    assert (cells.obs["cell_type"][LABELLED : LABELLED + 3] == "Unknown").all()
+    assert cells.obs["cell_type"].tolist()[1] == "SMC"
+    np.testing.assert_array_equal(cells.X.toarray(), np.vstack([table_of(0), table_of(1)]))
+
+
+def test_an_ending_that_no_barcode_has_is_said(project: Path) -> None:
+    gather(samples={"Con4": {"path": "all", "suffix": 1}, "TAA1": {"path": "all", "suffix": 7}})
+    assert_refused("no barcode ends in -7; the endings are 1, 2")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"parts": {"reference": ["Con4"]}}, "parts: needs every sample once, under reference or query; samples are"),
+        ({"parts": {"reference": ["Con4"], "query": ["Con4", "TAA1"]}}, "needs every sample once"),
+        ({"samples": {"Con4": {"suffix": 1}}}, "samples.Con4: needs the path of a file or folder"),
+        ({"samples": {"Con4": {"path": "samples/TAA1", "ending": 1}}}, "unknown key 'ending'"),
+        (
+            {"labels": {"file": "labels.csv", "sample": "orig.ident", "unlabelled": "no"}},
+            "'no' is neither of drop and keep",
+        ),
+    ],
+)
+def test_samples_that_cannot_be_meant_are_refused(project: Path, changes: dict[str, Any], message: str) -> None:
     write_params(**changes)
     content = yaml.safe_load(Path("params.yaml").read_text())["datasets"]["aorta"]
     with pytest.raises(ParamsError, match=message):

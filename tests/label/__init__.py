@@ -1,0 +1,1 @@
+"""The label stage: from published files to cells in the common form."""
