@@ -16,7 +16,7 @@ def pack(name: str, members: Mapping[str, bytes]) -> bytes:
     if name.endswith(".zip"):
         return zipped(members)
     if name.endswith((".tar.gz", ".tgz")):
-        return gzip.compress(tarred(members), mtime=0)
+        return gzip.compress(tarred(members), 1, mtime=0)
     if name.endswith(".gz") and len(members) == 1:
         return gzip.compress(next(iter(members.values())), mtime=0)
     if name.endswith(".tar"):
@@ -36,7 +36,7 @@ def tarred(members: Mapping[str, bytes]) -> bytes:
 
 def zipped(members: Mapping[str, bytes]) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for folder in dict.fromkeys(f"{name.rpartition('/')[0]}/" for name in members if "/" in name):
             archive.writestr(zipfile.ZipInfo(folder, (2024, 3, 1, 12, 0, 0)), b"")
         for name, content in members.items():

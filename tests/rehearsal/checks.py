@@ -12,8 +12,6 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from tests.rehearsal.datasets import MAKERS
-
 TABLES = ("table2", "table_c4", "section_4_4")
 COUNTED = ("n_cells", "n_classes", "n_test_cells")
 NEEDS = {"patient_ari": ("patient",)}  # columns of tables by the annotations of which one must be there
@@ -66,24 +64,27 @@ def gaps(clone: Path, name: str, params: dict[str, Any], grid: dict[str, Any]) -
     """Say which cell of a table is empty without a reason: a note, or that the dataset has no such annotation."""
     with (clone / "metrics" / f"{name}.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    found = [
-        f"{name}: no row of {dataset}" for dataset in grid["datasets"] if dataset not in {r["dataset"] for r in rows}
-    ]
+    there = {row["dataset"] for row in rows}
+    found = [f"{name}: no row of {one}" for one in grid["datasets"] if one not in there and wanted(name, params, one)]
     for row in rows:
-        entry = params["datasets"][row["dataset"]]
-        there = {*entry["obs"], *entry.get("derive", {})}
+        has = annotations(params, row["dataset"])
         for column, value in row.items():
             needs = NEEDS.get(column, OF_CLASSES) if name == "section_4_4" else ()
-            has_it = not needs or any(annotation in there for annotation in needs)
-            if (
-                not value
-                and has_it
-                and column not in ("note", *COUNTED)
-                and not column.endswith("_sd")
-                and not row["note"]
-            ):
+            must = column not in ("note", *COUNTED) and not column.endswith("_sd") and (not needs or has & {*needs})
+            if not value and must and not row["note"]:
                 found.append(f"{name}: {row['dataset']} x {row['model']}: {column} is empty without a reason")
     return found
+
+
+def annotations(params: dict[str, Any], dataset: str) -> set[str]:
+    """Return the annotations that a dataset's entry names."""
+    entry = params["datasets"][dataset]
+    return {*entry["obs"], *entry.get("derive", {}), *(["cell_type"] if entry.get("reanalysis") else [])}
+
+
+def wanted(name: str, params: dict[str, Any], dataset: str) -> bool:
+    """Say whether a dataset belongs into a table."""
+    return name != "section_4_4" or bool(annotations(params, dataset) & {"patient", *OF_CLASSES})
 
 
 def tracking(clone: Path) -> list[str]:
@@ -157,8 +158,3 @@ def seconds(log: Path) -> str:
         spent[kind].append(float(took))
     lines = sorted(((sum(took), kind, len(took)) for kind, took in spent.items()), reverse=True)
     return "\n".join(f"  {total:7.1f} s  {n:4} x {kind}" for total, kind, n in lines)
-
-
-def unknown(grid: dict[str, Any]) -> list[str]:
-    """Return the datasets of a grid of which no miniature can be made."""
-    return [name for name in grid["datasets"] if name not in MAKERS]

@@ -27,11 +27,20 @@ HEART = ("Cardiomyocyte_I", "Cardiomyocyte_II", "Fibroblast_I", "Activated_fibro
 MYELOID = ("Macro_C1QC", "Macro_SPP1", "Macro_INHBA", "Macro_LYVE1", "Mono_CD14", "Mono_CD16", "Mast_KIT",
            "cDC1_CLEC9A", "cDC2_CD1C", "cDC3_LAMP3", "pDC_LILRA4")  # fmt: skip
 PANCREAS = ("alpha", "beta", "delta", "PP", "epsilon", "acinar", "ductal", "endothelial", "PSC", "macrophage", "mast")
-BRAIN = ("cortical layer 2-3 excitatory neuron A", "cortical layer 2-3 excitatory neuron B", "cortical layer 4 excitatory neuron",
-         "cortical layer 5-6 excitatory neuron", "PVALB-expressing interneuron", "SST-expressing interneuron",
-         "SV2C-expressing interneuron", "VIP-expressing interneuron", "mixed excitatory neuron", "mixed glial cell?",
-         "oligodendrocyte A", "oligodendrocyte C", "oligodendrocyte precursor cell", "astrocyte", "microglial cell",
-         "endothelial cell", "phagocyte", "pyramidal neuron?")  # fmt: skip
+BRAIN = (
+    *(f"cortical layer {layer} excitatory neuron" for layer in ("2-3", "4", "5-6")),
+    *(f"{marker}-expressing interneuron" for marker in ("PVALB", "SST", "SV2C", "VIP")),
+    *(f"oligodendrocyte {letter}" for letter in "AC"),
+    "oligodendrocyte precursor cell",
+    "mixed excitatory neuron",
+    "mixed glial cell?",
+    "astrocyte",
+    "microglial cell",
+    "endothelial cell",
+    "phagocyte",
+    "pyramidal neuron?",
+    "cortical layer 2-3 excitatory neuron B",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class Kit:
 
     @property
     def var(self) -> pd.DataFrame:
-        return pd.DataFrame(index=pd.Index(self.genes.symbols))
+        return pd.DataFrame(index=pd.Index(list(self.genes.symbols)))
 
 
 def dealt(labels: Sequence[str], n: int, seed: int) -> list[str]:
@@ -165,7 +174,7 @@ def cardiomyocyte_scp(kit: Kit) -> dict[str, bytes]:
     """The study's own h5ad, with Ensembl ids and the counts before CellBender as a layer."""
     obs, types, of = heart_obs(420, 42, kit.seed)
     x = sp.csr_matrix(kit.draw(types, of).astype(np.float32))
-    var = kit.var.assign(gene_ids=kit.genes.ensembl, feature_types="Gene Expression", genome="GRCh38")
+    var = kit.var.assign(gene_ids=list(kit.genes.ensembl), feature_types="Gene Expression", genome="GRCh38")
     umap = np.random.default_rng(kit.seed).normal(size=(420, 2))
     return {"raw.h5ad": formats.h5ad(x, obs, var, layers={"cellranger_raw": x}, obsm={"X_umap": umap})}
 
@@ -194,7 +203,7 @@ def pancreas(kit: Kit) -> dict[str, bytes]:
         types = dealt(PANCREAS, n, kit.seed + n)
         x = lognorm(kit.draw(types, dealt(studies, n, kit.seed)))
         obs = pd.DataFrame({"Celltype": pd.Categorical(types)}, index=[f"{part}_{i}" for i in range(n)])
-        var = kit.var.assign(**{"Gene Symbol": kit.genes.symbols})
+        var = kit.var.assign(**{"Gene Symbol": list(kit.genes.symbols)})
         files[f"{part}.h5ad"] = formats.h5ad(sp.csr_matrix(x), obs, var)
     return files
 
@@ -220,7 +229,7 @@ def multiple_sclerosis(kit: Kit) -> dict[str, bytes]:
             },
             index=[f"{cell}-{i}" for i, cell in enumerate(barcodes(n, kit.seed + n))],
         )
-        names = pd.Index(kit.genes.symbols if part == "reference" else kit.genes.ensembl)
+        names = pd.Index(list(kit.genes.symbols if part == "reference" else kit.genes.ensembl))
         var = pd.DataFrame({"gene_name": pd.Categorical(kit.genes.symbols)}, index=names)
         files[f"{part}.h5ad"] = formats.h5ad(sp.csr_matrix(lognorm(kit.draw(types, of))), obs, var)
     return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 import tempfile
@@ -16,8 +17,9 @@ SCGPT = {"embsize": 16, "nheads": 2, "d_hid": 16, "nlayers": 2}
 ZIP = "GenePT_emebdding_v2"
 
 
+@functools.cache
 def genept(genes: Panel, seed: int) -> dict[str, bytes]:
-    """Return the members of GenePT's zip: lists of 1,536 and, of fewer genes, 3,072 numbers by symbol, and summaries."""
+    """Return the members of GenePT's zip: lists of 1,536 and of 3,072 numbers by symbol, and summaries."""
     rng = np.random.default_rng(seed)
 
     def vectors(names: list[str], width: int) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 
 from stages.hgnc import Gene
 
-N_GENES = 640
+N_GENES = 480
 CODING = "gene with protein product"
 MITOCHONDRIAL = ("MT-ND1", "MT-ND2", "MT-CO1", "MT-CO2", "MT-ATP6")
 LETTERS = np.array(list("ACGT"))
@@ -21,8 +21,8 @@ LETTERS = np.array(list("ACGT"))
 class Panel:
     """The genes of the rehearsal: symbols as files have them, some of them old, and Ensembl ids."""
 
-    symbols: list[str]
-    ensembl: list[str]
+    symbols: tuple[str, ...]
+    ensembl: tuple[str, ...]
 
 
 def panel(genes: Sequence[Gene], wanted: Sequence[str], n_genes: int = N_GENES, seed: int = 7) -> Panel:
@@ -41,7 +41,7 @@ def panel(genes: Sequence[Gene], wanted: Sequence[str], n_genes: int = N_GENES, 
         take_former = place % 23 == 0 and former and symbol not in wanted
         symbols.append(former[0] if take_former else symbol)
         used.add(symbols[-1])
-    return Panel(symbols, [by_symbol[symbol].ensembl_id for symbol in chosen])
+    return Panel(tuple(symbols), tuple(by_symbol[symbol].ensembl_id for symbol in chosen))
 
 
 def counts(
@@ -58,7 +58,7 @@ def counts(
     """
     rng = np.random.default_rng(seed)
     n_genes = len(genes.symbols)
-    base = rng.gamma(1.2, 1.1, n_genes)
+    base = rng.gamma(1.5, 1.4, n_genes)
     base[[symbol.startswith("MT-") for symbol in genes.symbols]] = 3.0
     place = {symbol: i for i, symbol in enumerate(genes.symbols)}
     rates, all_own = {}, {place[s] for known in own.values() for s in known if s in place}
