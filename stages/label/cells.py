@@ -89,8 +89,10 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
     x = whole.x
     labels, derived = derive.add(whole.labels, entry.derived, str(where))
     columns = {
-        str(key): entry.obs.get(str(key), "derived" if key in derived else REANALYSIS) for key in labels if key != PART
+        str(key): "derived" if key in derived else entry.obs.get(str(key), REANALYSIS) for key in labels if key != PART
     }
+    if reanalysis:
+        columns["cell_type"] = REANALYSIS
     checked = record.compare(str(where), entry.expected, record.found(x.shape[0], x.shape[1], labels))
     try:
         harmonised = harmonise(x, whole.var, entry, table, where)

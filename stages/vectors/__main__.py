@@ -138,7 +138,8 @@ def origin(source: Any, name: str) -> dict[str, Any]:
     """Say where a file of a source comes from; not its path on this machine, so that equal files give equal cards."""
     whole = source if isinstance(source, dict) else {}
     parts = {**whole, **((whole.get("files") or {}).get(name) or {})}
-    return {key: value for key, value in parts.items() if key not in ("files", "path", "sha256")}
+    left_out = ("files", "path", "sha256", "candidates", "optional")
+    return {key: value for key, value in parts.items() if key not in left_out}
 
 
 def file_name(model: str, choices: Any, key: str) -> str:

@@ -314,7 +314,7 @@ def test_an_ending_that_no_barcode_has_is_said(project: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"parts": {"reference": ["Con4"]}}, "parts: needs every sample once, under reference or query; samples are"),
+        ({"parts": {"reference": ["Con4"]}}, "parts: needs every sample once, under reference or query: Con4, TAA1"),
         ({"parts": {"reference": ["Con4"], "query": ["Con4", "TAA1"]}}, "needs every sample once"),
         ({"samples": {"Con4": {"suffix": 1}}}, "samples.Con4: needs the path of a file or folder"),
         ({"samples": {"Con4": {"path": "samples/TAA1", "ending": 1}}}, "unknown key 'ending'"),
