@@ -1,6 +1,7 @@
 # make repro   run the pipeline and print the tables
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
+# make rehearse   the paper's grid on miniatures, all servers played here: some ten minutes
 # All make .venv first. PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip.
 
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test bench lint setup readme draws verify-scores clean
+.PHONY: repro test bench rehearse lint setup readme draws verify-scores clean
 
 repro: $(VENV)/runtime.done
 	@dvc repro
@@ -21,6 +22,10 @@ test: $(VENV)/dev.done
 
 bench: $(VENV)/runtime.done
 	@python -m tests.benchmarks
+
+# Every file of the paper's datasets and models in miniature, every server on this machine: tests/rehearsal/README.md.
+rehearse: $(VENV)/dev.done
+	@python -m tests.rehearsal
 
 lint: $(VENV)/dev.done
 	@ruff check .

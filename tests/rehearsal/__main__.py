@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ def main(keep: Path | None, processes: bool) -> None:
     """Run the whole grid of the paper on miniatures, against servers that are played on this machine."""
     folder = Path(tempfile.mkdtemp(prefix="rehearsal-")) if keep is None else keep.absolute()
     status: str | int = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         rehearse(folder, processes)
     except Failed as error:

@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -66,12 +67,13 @@ def serve(address: str) -> NoReturn:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen(8)
-        while True:
+        while sys.stdin.fileno() not in select.select([server, sys.stdin], [], [])[0]:  # it ends when its parent does
             asker, _ = server.accept()
             with asker:
                 if not os.fork():
                     server.close()
                     answer(asker)
+    sys.exit()
 
 
 def answer(asker: socket.socket) -> NoReturn:

@@ -86,7 +86,9 @@ class Workspace:
 
         address = self.folder / "stages.sock"
         environment = {**self.environment, **OFFLINE, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-        self.server = subprocess.Popen([sys.executable, forks.__file__, str(address)], env=environment, cwd=self.folder)
+        self.server = subprocess.Popen(
+            [sys.executable, forks.__file__, str(address)], env=environment, cwd=self.folder, stdin=subprocess.PIPE
+        )
         forks.write_shim(self.folder / "bin" / "python", sys.executable, address, self.seconds)
         for _ in range(600):
             if address.exists():
