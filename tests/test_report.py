@@ -103,6 +103,10 @@ def project(tmp_path, monkeypatch) -> dict[str, Any]:
         write("tumour", model, rows_of("cell_type", base, note) + rows_of("patient", base, note) + [left_out])
     write("blood", "gone", rows_of("cell_type", 0.99))
     write("gone", "expression", rows_of("cell_type", 0.99))
+    Path("metrics/verification").mkdir()
+    Path("metrics/verification/blood.json").write_text('{"label_source": "author"}')
+    found = {"label_source": "reanalysis", "reanalysis": {"method_version": 3}}
+    Path("metrics/verification/tumour.json").write_text(json.dumps(found))
     return copy.deepcopy(PARAMS)
 
 
@@ -186,7 +190,7 @@ def test_markdown_repeats_the_numbers_with_three_decimals(project):
         table = read_csv(f"metrics/{name}.csv")
         printed = printed_rows(f"metrics/{name}.md")
         assert len(table) == len(printed)
-        columns = [column for column in table[0] if not column.startswith("n_") and not column.endswith("_sd")][3:-1]
+        columns = [column for column in table[0] if not column.startswith("n_") and not column.endswith("_sd")][3:-2]
         for values, cells in zip(table, printed, strict=True):
             assert cells[0] == values["dataset"]
             assert f"`{values['model']}`" in cells[2]
@@ -341,7 +345,17 @@ def test_a_rounded_zero_has_no_sign():
     column = tables.Column("asw", "ASW", "silhouette", "asw")
     table = tables.Table("t", "T", "", (column,), (), [tables.Row("d", "a", "m", (score,))])
     assert markdown.printed(score) == "0.000"
-    assert tidy.table(table).splitlines()[1] == "d,a,m,0.0000,"
+    assert tidy.table(table, {"d": "author"}).splitlines()[1] == "d,a,m,0.0000,author,"
+
+
+def test_every_table_says_who_labelled_the_cells(project):
+    report()
+    for name in ("table2", "table_c4", "section_4_4"):
+        sources = {row["dataset"]: row["label_source"] for row in read_csv(f"metrics/{name}.csv")}
+        assert sources == {"blood": "author", "tumour": "reanalysis"}
+        text = Path(f"metrics/{name}.md").read_text(encoding="utf-8")
+        assert "- `blood`: Blood cells; labels by the authors\n" in text
+        assert "- `tumour`: Tumour cells; cell types by re-analysis, version 3, not by the study's authors\n" in text
 
 
 # Bar charts and the page of `dvc plots`

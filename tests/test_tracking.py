@@ -99,7 +99,8 @@ def project(tmp_path, monkeypatch) -> dict[str, Any]:
     notes.parent.mkdir(parents=True)
     notes.write_text(json.dumps({"n_genes": 23331, "n_genes_missing": 5665}))
     Path("metrics/verification").mkdir()
-    Path("metrics/verification/vessel.json").write_text(json.dumps(record()))
+    for dataset in ("vessel", "blood"):
+        Path(f"metrics/verification/{dataset}.json").write_text(json.dumps(record()))
     return save(copy.deepcopy(PARAMS))
 
 
@@ -274,6 +275,10 @@ def test_next_steps_follow_from_the_lines(project):
     for dataset in {key[1] for key in rows} - {"aorta"}:
         n = sum(key[1] == dataset for key in rows)
         assert f"{dataset}: {n} numbers not run. Next: an entry under `datasets`" in text
+    ready = {"other": {"title": "T", "note": "", "paper": "bones"}}
+    save({**project, "datasets": {**project["datasets"], **ready}})
+    report()
+    assert "bones: 34 numbers not run. Next: name `other` in the grid; `params.yaml` has the entry." in page()
     assert "aorta: 11 numbers not run, no annotation phenotype in vessel." in text  # genept_w 3, scgpt 7, the labels 1
     assert "geneformer: 60 numbers, and no model of the grid is it." in text
     # AMI of Table 2; accuracy and F1 of Table C4; accuracy, recall and F1 of the notebook
@@ -328,7 +333,6 @@ def test_without_an_entry_that_names_the_paper_nothing_is_held_against_it(projec
         for content in project[section].values():
             content.pop("paper", None)
     save(project)
-    Path("metrics/verification/vessel.json").unlink()
     rows = report()
     assert {row["status"] for row in rows.values()} == {"not run"}
     assert all(row["reason"] == f"{row['dataset']} is not in the grid" for row in rows.values())
@@ -496,3 +500,13 @@ def test_oddity_the_subset_is_a_fifth_of_more_cells_than_have_a_label():
     counts = values("datasets", "aorta", "", "")
     assert int(0.2 * counts["n_cells_full"]) == 9616
     assert [n for n in range(48000, 48200) if int(0.2 * n) == counts["n_cells"]] == list(range(48125, 48130))
+
+
+def test_scores_from_reference_to_query_stand_beside_those_of_the_random_split(project):
+    rows = [*rows_of("cell_type"), ["knn_reference", "cell_type", "accuracy", "", 0.7843, "", 100, 3, ""]]
+    write_pair("vessel", "text_w", rows)
+    found = report()
+    line = found["table_c4", "aorta", "cell_type", "genept_w", "accuracy"]
+    assert (line["ours"], line["ours_reference_to_query"]) == ("0.9001", "0.7843")
+    assert found["table_c4", "aorta", "cell_type", "genept_w", "f1_macro"]["ours_reference_to_query"] == ""
+    assert "from reference to query 0.7843" in PAGE.read_text(encoding="utf-8")

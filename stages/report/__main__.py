@@ -47,10 +47,13 @@ def main(params: dict[str, Any], show: bool) -> None:
         tables.table_c4(pairs, chosen.k),
         tables.section_4_4(pairs, baseline),
     ]
+    records = {dataset: results.read_record(dataset) for dataset in dict.fromkeys(pair.dataset for pair in pairs)}
+    labelled_by = {dataset: results.labelled_by(record) for dataset, record in records.items()}
+    label_sources = {dataset: str(record["label_source"]) for dataset, record in records.items()}
     texts = {BARS: tidy.scores(pairs)}
     for table in written:
-        texts[table_path(table.name, "md")] = markdown.markdown(table, params)
-        texts[table_path(table.name, "csv")] = tidy.table(table)
+        texts[table_path(table.name, "md")] = markdown.markdown(table, params, labelled_by)
+        texts[table_path(table.name, "csv")] = tidy.table(table, label_sources)
     published = paper.load()
     run = tracking.read_run(published, pairs, params)
     rows = tracking.track(published, run, tolerance)

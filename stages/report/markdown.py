@@ -17,8 +17,11 @@ NOT_COMPARABLE = "not comparable"
 WIDTH = 110
 
 
-def markdown(table: Table, params: dict[str, Any]) -> str:
-    """Write a table with its caption, its footnotes, and what its datasets and models are."""
+def markdown(table: Table, params: dict[str, Any], labelled_by: dict[str, str]) -> str:
+    """Write a table with its caption, its footnotes, and what its datasets and models are.
+
+    `labelled_by` says of each dataset who labelled its cells.
+    """
     placed = notes.place(table)
     marks = placed.marks()
     best = best_scores(table, _finetuned(params))
@@ -60,7 +63,7 @@ def markdown(table: Table, params: dict[str, Any]) -> str:
         ]
     )
     blocks = [f"# {table.title}", _filled(caption), body, *([_items(footnotes)] if footnotes else [])]
-    return "\n\n".join([*blocks, *key(table, params)]) + "\n"
+    return "\n\n".join([*blocks, *key(table, params, labelled_by)]) + "\n"
 
 
 def dataset_notes(table: Table, params: dict[str, Any]) -> list[str]:
@@ -72,7 +75,7 @@ def dataset_notes(table: Table, params: dict[str, Any]) -> list[str]:
     return [f"{', '.join(names)}: {note}." for note, names in by_note.items()]
 
 
-def key(table: Table, params: dict[str, Any]) -> list[str]:
+def key(table: Table, params: dict[str, Any], labelled_by: dict[str, str]) -> list[str]:
     """Say what the datasets and models of a table are, which are controls, which are small, which are fine-tuned."""
     grid = params["grid"]
     models = list(dict.fromkeys(row.model for row in table.rows))
@@ -88,7 +91,7 @@ def key(table: Table, params: dict[str, Any]) -> list[str]:
     return [
         "Datasets:",
         _items(
-            f"`{name}`: {_entry(params, 'datasets', name).get('title', '')}"
+            f"`{name}`: {_entry(params, 'datasets', name).get('title', '')}; {labelled_by[name]}"
             for name in dict.fromkeys(row.dataset for row in table.rows)
         ),
         "Models:",

@@ -92,6 +92,29 @@ def read(pair: Named) -> Pair:
         ) from None
 
 
+def read_record(dataset: str) -> dict[str, Any]:
+    """Read the verification record of a dataset.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    path = METRICS / "verification" / f"{dataset}.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; `dvc repro label@{dataset}` makes it")
+    return files.read_json(path)
+
+
+def labelled_by(record: dict[str, Any]) -> str:
+    """Say in some words who labelled a dataset's cells, from its verification record."""
+    if record.get("label_source") != "reanalysis":
+        return "labels by the authors"
+    how = record.get("reanalysis") or {}
+    version = f", version {how['method_version']}" if "method_version" in how else ""
+    return f"cell types by re-analysis{version}, not by the study's authors"
+
+
 def _named(grid: dict[str, Any]) -> Iterator[Named]:
     finetune, ensemble = grid["finetune"], grid["ensemble"]
     for dataset in dict.fromkeys([*grid["datasets"], *finetune["datasets"], *ensemble["datasets"]]):

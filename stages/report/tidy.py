@@ -11,8 +11,8 @@ from stages.report.results import Pair
 from stages.report.tables import Row, Table, counts
 
 
-def table(content: Table) -> str:
-    """Write a table, with the standard deviations over k-means seeds and the notes."""
+def table(content: Table, label_sources: dict[str, str]) -> str:
+    """Write a table, with the standard deviations over k-means seeds, whose the labels are, and the notes."""
     with_sd = [column.task == "kmeans" for column in content.columns]
     header = ["dataset", "annotation", "model"]
     for column, has_sd in zip(content.columns, with_sd, strict=True):
@@ -24,8 +24,8 @@ def table(content: Table) -> str:
             line.append(_decimals(score and score.value))
             if has_sd:
                 line.append(_decimals(score and score.sd))
-        lines.append([*line, *counts(content, row), notes(content, row)])
-    return _written([*header, *(count.name for count in content.counts), "note"], lines)
+        lines.append([*line, *counts(content, row), label_sources[row.dataset], notes(content, row)])
+    return _written([*header, *(count.name for count in content.counts), "label_source", "note"], lines)
 
 
 def scores(pairs: Sequence[Pair]) -> str:

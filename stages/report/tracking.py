@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from stages import embeddings, files
+from stages import embeddings
 from stages import params as parameters
-from stages.errors import InputError, ParamsError, nearest
+from stages.errors import ParamsError, nearest
+from stages.report import results
 from stages.report.markdown import NOT_COMPARABLE
 from stages.report.paper import Paper, Published
-from stages.report.results import ENSEMBLE, METRICS, Pair
+from stages.report.results import ENSEMBLE, Pair
 
 DEFAULT_TOLERANCE = 0.02
 REPRODUCED, DIFFERS, NOT_RUN = "reproduced", "differs", "not run"
@@ -31,6 +32,8 @@ class Tracked(NamedTuple):
     ----------
     ours
         None where nothing was computed that may be compared.
+    by_reference
+        Of a score by nearest neighbours, in a dataset of two parts: the same from the reference to the query.
     label_source
         Who labelled our cells, as the verification record says; empty where it does not.
     n_cells, n_cells_paper
@@ -48,6 +51,7 @@ class Tracked(NamedTuple):
 
     published: Published
     ours: float | None = None
+    by_reference: float | None = None
     label_source: str = ""
     n_cells: int | None = None
     n_cells_paper: int | None = None
@@ -68,6 +72,7 @@ class Value(NamedTuple):
     value: float | None
     reason: str = ""
     gap: str = ""
+    by_reference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ def read_run(paper: Paper, pairs: Sequence[Pair], params: dict[str, Any]) -> Run
         datasets=datasets,
         models=models,
         pairs=by_name,
-        records={dataset: read_record(dataset) for dataset in datasets.values()},
+        records={dataset: results.read_record(dataset) for dataset in datasets.values()},
         notes={
             pair: embeddings.read_notes(*pair)
             for pair in tracked
@@ -171,14 +176,6 @@ def claims(params: dict[str, Any], section: str, used: Iterable[str], known: Seq
     return found
 
 
-def read_record(dataset: str) -> dict[str, Any]:
-    """Read the verification record of a dataset."""
-    path = METRICS / "verification" / f"{dataset}.json"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; `dvc repro label@{dataset}` makes it")
-    return files.read_json(path)
-
-
 def track(paper: Paper, run: Run, tolerance: float) -> list[Tracked]:
     """Return every number of the paper, in its order, with ours or the reason why there is none."""
     return [tracked(number, paper, run, tolerance) for number in paper.numbers]
@@ -201,7 +198,8 @@ def tracked(number: Published, paper: Paper, run: Run, tolerance: float) -> Trac
         return row._replace(reason=found.reason, gap=found.gap)
     distance = abs(round(found.value - number.value, 6))  # 0.12 - 0.10 is not above 0.02
     equal = distance <= (0 if number.task in OF_COUNTS else tolerance)
-    return row._replace(ours=found.value, status=REPRODUCED if equal else DIFFERS, reason=found.reason)
+    status = REPRODUCED if equal else DIFFERS
+    return row._replace(ours=found.value, by_reference=found.by_reference, status=status, reason=found.reason)
 
 
 def value_of(number: Published, dataset: str, run: Run) -> Value:
@@ -235,7 +233,8 @@ def score(number: Published, pair: Pair) -> Value:
         return Value(None, "; ".join(against), "comparison")
     if found.value is None or not math.isfinite(found.value):
         return Value(None, "; ".join(notes) or f"{annotation} could not be scored", "score")
-    return Value(found.value, "; ".join(notes))
+    other = pair.scores.get((f"{number.task}_reference", annotation, number.metric))
+    return Value(found.value, "; ".join(notes), by_reference=other and other.value)
 
 
 def count(number: Published, record: dict[str, Any]) -> Value:

@@ -27,6 +27,7 @@ COLUMNS = (
     "paper",
     "ours",
     "difference",
+    "ours_reference_to_query",
     "label_source",
     "n_cells",
     "n_cells_paper",
@@ -64,7 +65,8 @@ def table(rows: Sequence[Tracked]) -> str:
         writer.writerow(
             [
                 *(number.dataset, number.section, number.annotation, number.model, number.metric, printed(number)),
-                *(ours(row), difference(row), row.label_source, row.n_cells, row.n_cells_paper, rate),
+                *(ours(row), difference(row), decimals(row.by_reference)),
+                *(row.label_source, row.n_cells, row.n_cells_paper, rate),
                 *(row.status, row.reason),
             ]
         )
@@ -97,7 +99,7 @@ def page(
             blocks.append(section_table([row for row in of_section if row.published.table == index]))
     blocks += ["## Oddities in the paper"]
     blocks += [_item(f"**{oddity.title}.** {oddity.evidence}") for oddity in paper.oddities]
-    blocks += ["## Gaps and next steps", "\n".join(_item(text) for text in gaps(rows, run))]
+    blocks += ["## Gaps and next steps", "\n".join(_item(text) for text in gaps(rows, run, params))]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -189,21 +191,23 @@ def outcome(rows: Sequence[Tracked]) -> str:
     """Say the status of the numbers of one line, with their reasons."""
     counts = Counter(row.status for row in rows)
     said = next(iter(counts)) if len(counts) == 1 else ", ".join(f"{n} {status}" for status, n in counts.items())
-    reasons = "; ".join(dict.fromkeys(row.reason for row in rows if row.reason))
+    others = ", ".join(decimals(row.by_reference) for row in rows if row.by_reference is not None)
+    by_reference = [f"from reference to query {others}"] if others else []
+    reasons = "; ".join(dict.fromkeys([*by_reference, *(row.reason for row in rows if row.reason)]))
     return f"{said}: {reasons}" if reasons else said
 
 
-def gaps(rows: Sequence[Tracked], run: Run) -> Iterator[str]:
+def gaps(rows: Sequence[Tracked], run: Run, params: dict[str, Any]) -> Iterator[str]:
     """Say what is missing or differs, and the next step of each: nothing but what follows from the rows.
 
     Datasets and models that are not there first, then what the ones that are there lack, then what differs.
     """
     for dataset, n in Counter(row.published.dataset for row in rows if row.gap == "dataset").items():
-        yield f"{dataset}: {_numbers(n)} not run. Next: {_entry('datasets', dataset)}."
+        yield f"{dataset}: {_numbers(n)} not run. Next: {_entry(params, 'datasets', dataset)}."
     for model, n in Counter(row.published.model for row in rows if row.published.model).items():
         lacking = [row.published.dataset for row in rows if row.gap == "model" and row.published.model == model]
         if model not in run.models:
-            yield f"{model}: {_numbers(n)}, and no model of the grid is it. Next: {_entry('models', model)}."
+            yield f"{model}: {_numbers(n)}, and no model of the grid is it. Next: {_entry(params, 'models', model)}."
         elif lacking:
             where = ", ".join(dict.fromkeys(lacking))
             yield f"{model}: {_numbers(len(lacking))} not run. Next: name it in the grid for {where}."
@@ -261,7 +265,12 @@ def ours(row: Tracked) -> str:
     """Print our number with four decimals, a count whole; empty where there is none."""
     if row.ours is None:
         return ""
-    return str(int(row.ours)) if is_count(row.published) else f"{round(row.ours, 4) + 0.0:.4f}"
+    return str(int(row.ours)) if is_count(row.published) else decimals(row.ours)
+
+
+def decimals(value: float | None) -> str:
+    """Print a score with four decimals, without a sign for a rounded zero; empty where there is none."""
+    return "" if value is None else f"{round(value, 4) + 0.0:.4f}"
 
 
 def difference(row: Tracked) -> str:
@@ -276,9 +285,13 @@ def is_count(number: Published) -> bool:
     return number.task in OF_COUNTS
 
 
-def _entry(section: str, name: str) -> str:
+def _entry(params: dict[str, Any], section: str, name: str) -> str:
     if name == ENSEMBLE:
         return "the paper's three models as members of `grid.ensemble`"
+    entries = params.get(section) or {}
+    ready = [key for key, entry in entries.items() if isinstance(entry, dict) and entry.get("paper") == name]
+    if ready:
+        return f"name {' or '.join(f'`{key}`' for key in ready)} in the grid; `params.yaml` has the entry"
     return f"an entry under `{section}` in `params.yaml` with `paper: {name}`, named in the grid"
 
 
