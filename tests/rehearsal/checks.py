@@ -67,7 +67,7 @@ def gaps(clone: Path, name: str, params: dict[str, Any], grid: dict[str, Any]) -
     there = {row["dataset"] for row in rows}
     found = [f"{name}: no row of {one}" for one in grid["datasets"] if one not in there and wanted(name, params, one)]
     for row in rows:
-        has = annotations(params, row["dataset"])
+        has = annotations_of(params, row["dataset"])
         for column, value in row.items():
             needs = NEEDS.get(column, OF_CLASSES) if name == "section_4_4" else ()
             must = column not in ("note", *COUNTED) and not column.endswith("_sd") and (not needs or has & {*needs})
@@ -76,7 +76,7 @@ def gaps(clone: Path, name: str, params: dict[str, Any], grid: dict[str, Any]) -
     return found
 
 
-def annotations(params: dict[str, Any], dataset: str) -> set[str]:
+def annotations_of(params: dict[str, Any], dataset: str) -> set[str]:
     """Return the annotations that a dataset's entry names."""
     entry = params["datasets"][dataset]
     return {*entry["obs"], *entry.get("derive", {}), *(["cell_type"] if entry.get("reanalysis") else [])}
@@ -84,7 +84,7 @@ def annotations(params: dict[str, Any], dataset: str) -> set[str]:
 
 def wanted(name: str, params: dict[str, Any], dataset: str) -> bool:
     """Say whether a dataset belongs into a table."""
-    return name != "section_4_4" or bool(annotations(params, dataset) & {"patient", *OF_CLASSES})
+    return name != "section_4_4" or bool(annotations_of(params, dataset) & {"patient", *OF_CLASSES})
 
 
 def tracking(clone: Path) -> list[str]:

@@ -191,7 +191,8 @@ def by_huggingface(
     for target, item in source["files"].items():
         url = f"https://{services.HUB}/{kind}{source['repo']}/resolve/{revision}/{quote(str(item['path']))}"
         content, sha256 = contents[target], digest(contents[target])
-        headers = {"X-Repo-Commit": revision, "ETag": f'"{sha256[:40]}"'}
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()  # as git has it
+        headers = {"X-Repo-Commit": revision, "ETag": f'"{blob}"'}
         if not str(item["path"]).endswith((".bin", ".pt", ".safetensors", ".pkl", ".h5ad")):
             world.route(url, hub_small(content, headers))
             continue
