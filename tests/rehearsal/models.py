@@ -14,6 +14,21 @@ import numpy as np
 from tests.rehearsal.simulate import Panel
 
 SCGPT = {"embsize": 16, "nheads": 2, "d_hid": 16, "nlayers": 2}
+BERT = {  # of Geneformer's config.json, but the sizes
+    "architectures": ["BertForMaskedLM"],
+    "attention_probs_dropout_prob": 0.02,
+    "gradient_checkpointing": False,
+    "hidden_act": "relu",
+    "hidden_dropout_prob": 0.02,
+    "initializer_range": 0.02,
+    "layer_norm_eps": 1e-12,
+    "model_type": "bert",
+    "pad_token_id": 0,
+    "position_embedding_type": "absolute",
+    "transformers_version": "4.6.0",
+    "type_vocab_size": 2,
+    "use_cache": True,
+}
 ZIP = "GenePT_emebdding_v2"
 
 
@@ -79,10 +94,6 @@ def scgpt(genes: Panel, seed: int) -> dict[str, bytes]:
 
 def geneformer(genes: Panel, seed: int, version: int) -> dict[str, bytes]:
     """Return a checkpoint and the dictionaries, by their names in the release."""
-    from transformers import BertConfig, BertForMaskedLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
     rng = np.random.default_rng(seed)
     special = ["<pad>", "<mask>", *(["<cls>", "<eos>"] if version > 1 else [])]
     known = [ident for i, ident in enumerate(genes.ensembl) if i % 9 != 8]
@@ -91,20 +102,16 @@ def geneformer(genes: Panel, seed: int, version: int) -> dict[str, bytes]:
     aliases = {name: name for name in known} | {
         symbol.upper(): ident for symbol, ident in zip(genes.symbols, genes.ensembl, strict=True) if ident in medians
     }
-    config = BertConfig(
-        vocab_size=len(tokens),
-        hidden_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=2048 if version == 1 else 4096,
-        hidden_act="relu",
-        pad_token_id=0,
-    )
-    import torch
-
-    torch.manual_seed(seed)
-    files = written(BertForMaskedLM(config).save_pretrained)
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 2048 if version == 1 else 4096,
+        "vocab_size": len(tokens),
+    }
+    config = {**BERT, **sizes}
+    files = {"config.json": json.dumps(config, indent=2).encode(), "model.safetensors": bert_weights(config, seed)}
     release = "gc30M" if version == 1 else "gc104M"
     dictionaries: dict[str, Any] = {
         "token_dictionary": tokens,
@@ -114,6 +121,25 @@ def geneformer(genes: Panel, seed: int, version: int) -> dict[str, bytes]:
     return files | {
         f"{name}_{release}.pkl": pickle.dumps(content, protocol=4) for name, content in dictionaries.items()
     }
+
+
+def bert_weights(config: dict[str, Any], seed: int) -> bytes:
+    """Return random weights of a ``BertForMaskedLM`` under transformers' names, the head included."""
+    from safetensors.numpy import save
+
+    from stages.networks import bert
+
+    rng = np.random.default_rng(seed)
+    width, n_tokens = config["hidden_size"], config["vocab_size"]
+    shapes = {f"bert.{name}": shape for name, shape in bert.shapes(config).items()} | {
+        "cls.predictions.bias": (n_tokens,),
+        "cls.predictions.transform.dense.weight": (width, width),
+        "cls.predictions.transform.dense.bias": (width,),
+        "cls.predictions.transform.LayerNorm.weight": (width,),
+        "cls.predictions.transform.LayerNorm.bias": (width,),
+    }
+    weights = {name: (rng.normal(size=shape) * 0.2).astype(np.float32) for name, shape in shapes.items()}
+    return save(weights, metadata={"format": "pt"})
 
 
 def written(write: Any) -> dict[str, bytes]:

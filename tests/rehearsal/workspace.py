@@ -21,7 +21,6 @@ PROCESS = {
     "DVC_NO_ANALYTICS": "1",
     "NETRC": os.devnull,
     "PYTHONDONTWRITEBYTECODE": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_AUTHOR_NAME": "Rehearsal",
     "GIT_AUTHOR_EMAIL": "rehearsal@example.org",
     "GIT_COMMITTER_NAME": "Rehearsal",
@@ -78,7 +77,9 @@ class Workspace:
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "--all")
-        self.run("git", "commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
+        self.run(
+            "git", "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "--allow-empty", "-m", message
+        )
 
     def fork_stages(self, threads: int) -> None:
         """Let stages run in forks of one process; see `forks`."""
