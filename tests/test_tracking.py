@@ -19,7 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from stages.errors import InputError, ParamsError
-from stages.label import entry
+from stages.label import parse
 from stages.report import paper, results, tracking, tracking_page
 from stages.report.__main__ import main
 from stages.report.results import Pair, Score
@@ -412,7 +412,7 @@ def test_what_could_not_be_scored_is_a_gap():
 
 def test_an_entry_of_a_dataset_may_name_the_papers():
     content = {"obs": {"cell_type": "kind"}, "source": {"files": {"raw.h5ad": {"path": "x"}}}, "paper": "aorta"}
-    assert entry.parse("vessel", content).obs == {"cell_type": "kind"}
+    assert parse.parse("vessel", content).obs == {"cell_type": "kind"}
 
 
 @pytest.mark.parametrize("damage", ["sections: {}\n", "citation: a\n", "sections: [1]\n"])
