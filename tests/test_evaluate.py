@@ -125,6 +125,21 @@ def test_every_annotation_has_its_tasks(project: Path) -> None:
     assert found == everywhere | {("phenotype", "logreg")}
 
 
+def test_genes_unknown_to_the_model_are_copied_from_the_notes_and_the_ensemble_has_none(project: Path) -> None:
+    counted = {"n_genes": 900, "n_genes_missing": 41, "share_of_counts_missing": 0.01234}
+    write_embedding("one", np.random.default_rng(5).normal(size=(N_CELLS, 8)), **counted)
+    evaluate("model", "blood", "one")
+    found = {row["metric"]: row for row in chosen(full("one"), task="embedding", annotation="")}
+    assert {name: row["value"] for name, row in found.items()} == {
+        "n_genes": "900",
+        "n_genes_missing": "41",
+        "share_of_counts_missing": "0.0123",
+    }
+    assert {row["n_cells"] for row in found.values()} == {str(N_CELLS)}
+    evaluate("ensemble", "blood", "one", "two", "three")
+    assert not chosen(full("ensemble"), task="embedding")
+
+
 def test_confusion_rows_are_the_test_cells_and_give_the_accuracy(project: Path) -> None:
     evaluate("model", "blood", "one")
     pairs = pd.read_csv(outputs("one")[2])

@@ -19,7 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from stages.errors import InputError, ParamsError
-from stages.label import entry
+from stages.label import parse
 from stages.report import paper, results, tracking, tracking_page
 from stages.report.__main__ import main
 from stages.report.results import Pair, Score
@@ -61,6 +61,11 @@ SCORES = {  # of text_w; the paper's GenePT-w on the aorta is in the comments
     ("knn", "recall_macro"): 0.66,  # 0.68
     ("knn", "f1_macro"): 0.5,  # 0.72
 }
+GENES: list[list[Any]] = [  # as `evaluate` copies them from the notes beside the embedding
+    ["embedding", "", "n_genes", "", 23331, "", 500, 0, ""],
+    ["embedding", "", "n_genes_missing", "", 5665, "", 500, 0, ""],
+    ["embedding", "", "share_of_counts_missing", "", 0.0432, "", 500, 0, ""],
+]
 HEADER = "dataset,model,task,annotation,metric,class,value,sd,n_cells,n_classes,note".split(",")
 
 
@@ -92,12 +97,9 @@ def project(tmp_path, monkeypatch) -> dict[str, Any]:
     """A run in which one dataset and two models are the paper's; the scores of one model are not comparable."""
     monkeypatch.chdir(tmp_path)
     for dataset in ("vessel", "blood"):
-        write_pair(dataset, "text_w", rows_of("cell_type"))
+        write_pair(dataset, "text_w", [*rows_of("cell_type"), *GENES])
         write_pair(dataset, "released", rows_of("cell_type", "on 9 cells; released is not comparable: no counts"))
         write_pair(dataset, "pca", rows_of("cell_type") + rows_of("patient"))
-    notes = Path("data/vessel/embeddings/text_w.json")
-    notes.parent.mkdir(parents=True)
-    notes.write_text(json.dumps({"n_genes": 23331, "n_genes_missing": 5665}))
     Path("metrics/verification").mkdir()
     for dataset in ("vessel", "blood"):
         Path(f"metrics/verification/{dataset}.json").write_text(json.dumps(record()))
@@ -307,8 +309,18 @@ def test_a_wider_tolerance_reproduces_more(project):
     assert rows["datasets", "aorta", "patient", "", "n_labels"]["status"] == "differs"
 
 
-def test_scores_without_the_notes_of_embeddings_leave_the_rate_open(project):
-    Path("data/vessel/embeddings/text_w.json").unlink()
+def test_genes_unknown_to_the_models_stand_beside_what_others_counted(project):
+    report()
+    text = PAGE.read_text(encoding="utf-8").split("## Genes that the models know")[1].split("\n## ")[0]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    known = "5,665 of 23,331 (the authors' notebook)"
+    assert lines[2] == ["vessel", "text_w", "23,331", "5,665 (24.3%)", "4.3%", known]
+    assert lines[3] == ["blood", "text_w", "23,331", "5,665 (24.3%)", "4.3%", "\u2013"]
+    assert len(lines) == 4  # the other models noted nothing
+
+
+def test_scores_without_numbers_of_genes_leave_the_rate_open(project):
+    write_pair("vessel", "text_w", rows_of("cell_type"))
     rows = report()
     row = rows["table2", "aorta", "cell_type", "genept_w", "ari"]
     assert (row["status"], row["missing_gene_rate"]) == ("reproduced", "")
@@ -400,7 +412,7 @@ def test_what_could_not_be_scored_is_a_gap():
 
 def test_an_entry_of_a_dataset_may_name_the_papers():
     content = {"obs": {"cell_type": "kind"}, "source": {"files": {"raw.h5ad": {"path": "x"}}}, "paper": "aorta"}
-    assert entry.parse("vessel", content).obs == {"cell_type": "kind"}
+    assert parse.parse("vessel", content).obs == {"cell_type": "kind"}
 
 
 @pytest.mark.parametrize("damage", ["sections: {}\n", "citation: a\n", "sections: [1]\n"])

@@ -35,7 +35,7 @@ def model(params: dict[str, Any], dataset: str, model: str) -> None:
     """Score the embedding of DATASET by MODEL, which `python -m stages.embed` has written."""
     import numpy as np
 
-    from stages.evaluate import choices, scores, tasks
+    from stages.evaluate import choices, rows, scores, tasks
 
     chosen = choices.read(params)
     for section, name in (("datasets", dataset), ("models", model)):
@@ -44,7 +44,8 @@ def model(params: dict[str, Any], dataset: str, model: str) -> None:
     matrix = embeddings.read(dataset, model, list(obs.index)).astype(np.float64)
     planned, left_out = tasks.plan(obs, chosen, obs_path(dataset))
     results = scores.score(planned, scores.fixed(matrix), chosen)
-    finish(dataset, model, results.and_rows(left_out).with_note(caveat(dataset, model)))
+    results = results.and_rows(left_out).with_note(caveat(dataset, model))
+    finish(dataset, model, results.and_rows(rows.coverage_rows(embeddings.read_notes(dataset, model))))
 
 
 @main.command()
@@ -60,7 +61,7 @@ def finetuned(params: dict[str, Any], dataset: str, model: str, base: str) -> No
     """
     import numpy as np
 
-    from stages.evaluate import choices, finetuned, scores, tasks
+    from stages.evaluate import choices, finetuned, rows, scores, tasks
     from stages.finetune import head, task
 
     chosen = choices.read(params)
@@ -74,7 +75,8 @@ def finetuned(params: dict[str, Any], dataset: str, model: str, base: str) -> No
     project = finetuned.Refitted(obs, matrix, label, options, chosen)
     results = scores.score(planned, project, chosen, unseen_only=True).with_note("unseen cells only")
     results = results.with_note(f"supervised by {label}", annotation=label).and_rows(left_out)
-    finish(dataset, model, results.with_note(caveat(dataset, base)))
+    results = results.with_note(caveat(dataset, base))
+    finish(dataset, model, results.and_rows(rows.coverage_rows(embeddings.read_notes(dataset, base))))
 
 
 @main.command()

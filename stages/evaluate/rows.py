@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from stages.evaluate import classification, clustering
 from stages.evaluate.choices import Choices
 from stages.evaluate.results import Row
 from stages.evaluate.tasks import Task
+
+COVERAGE = ("n_genes", "n_genes_missing", "n_cells_without_gene", "share_of_counts_missing")
 
 
 def cluster_rows(task: Task, matrix: np.ndarray, cells: np.ndarray, width: float | None, choices: Choices) -> list[Row]:
@@ -38,6 +41,16 @@ def cluster_rows(task: Task, matrix: np.ndarray, cells: np.ndarray, width: float
     if width is not None:
         rows.append(Row("silhouette", task.annotation, "asw", width, *size))
     return rows
+
+
+def coverage_rows(notes: dict[str, Any]) -> list[Row]:
+    """Return how much of the data set the model does not see, from the notes beside its embedding.
+
+    Rows of kind ``embedding`` and of no annotation: ``n_genes``, ``n_genes_missing``, ``n_cells_without_gene`` and
+    ``share_of_counts_missing`` (see `stages.expression.coverage`), those that the engine noted.
+    """
+    size = notes["n_cells"], 0
+    return [Row("embedding", "", name, notes[name], *size) for name in COVERAGE if notes.get(name) is not None]
 
 
 def neighbour_rows(task: Task, guess: np.ndarray) -> list[Row]:

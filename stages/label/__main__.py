@@ -11,7 +11,7 @@ import click
 from stages import params as parameters
 from stages.cli import stage
 from stages.errors import InputError
-from stages.label import entry as entries
+from stages.label import checks, parse
 
 
 @click.command()
@@ -32,8 +32,8 @@ def main(params: dict[str, Any], dataset: str) -> None:
             metrics/verification/DATASET.json     what was found, renamed and dropped, and how many cells of each label
     Example: python -m stages.label covid
     """
-    entry = entries.parse(dataset, parameters.captioned_entry(params, "datasets", dataset))
-    min_class_size = entries.whole(
+    entry = parse.parse(dataset, parameters.captioned_entry(params, "datasets", dataset))
+    min_class_size = checks.whole(
         "params.yaml: label.min_class_size", (params.get("label") or {}).get("min_class_size")
     )
 

@@ -67,12 +67,12 @@ def reanalyse(dataset: str, entry: dict[str, Any], choices: Options, folder: Pat
     from stages import files, hgnc
     from stages.cells import DATA
     from stages.figures import panels
-    from stages.label import entry as entries
+    from stages.label import parse
     from stages.label.genes import Table
     from stages.reanalyse import marker_table, method, source
     from stages.reanalyse import pictures as draw
 
-    parsed = entries.parse(dataset, entry)
+    parsed = parse.parse(dataset, entry)
     table = Table(hgnc.read())
     markers = marker_table.read(choices.marker_path, table)
     check_names(dataset, choices, markers.genes)
@@ -116,7 +116,7 @@ def reanalyse(dataset: str, entry: dict[str, Any], choices: Options, folder: Pat
 
 def check_names(dataset: str, choices: Options, types: dict[str, tuple[str, ...]]) -> None:
     """Refuse a name for a type that the marker table has not."""
-    from stages.label.entry import check_names
+    from stages.label.checks import check_names
 
     check_names(f"params.yaml: datasets.{dataset}.reanalysis.names", choices.names, tuple(types))
 
@@ -177,11 +177,11 @@ def check(params: dict[str, Any], dataset: str) -> None:
 
     from stages import files, hgnc
     from stages.cells import DATA
-    from stages.label import entry as entries
+    from stages.label import parse
     from stages.label.genes import Table
     from stages.reanalyse import agreement, marker_table, result, source
 
-    parsed = entries.parse(dataset, entry)
+    parsed = parse.parse(dataset, entry)
     check_names(dataset, choices, marker_table.read(choices.marker_path, Table(hgnc.read())).genes)
     found = result.read(dataset)
     labels = source.author_labels(DATA / dataset / "raw", parsed)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import ParamsError, nearest
-from stages.label.entry import check_names, mapping, whole
+from stages.label.checks import check_names, mapping, whole
 
 FOLDER = Path("stages/reanalyse/markers")
 QC_KEYS = ("min_genes", "max_genes", "max_mitochondrial", "min_cells_per_gene")

@@ -32,6 +32,16 @@ class Published(NamedTuple):
     not_comparable: str = ""
 
 
+class Mapping(NamedTuple):
+    """How many of a dataset's genes a model does not know, as somebody else counted."""
+
+    dataset: str
+    model: str
+    n_genes: int
+    n_genes_missing: int
+    by: str
+
+
 class Oddity(NamedTuple):
     """Something in the paper that does not fit, and what shows it."""
 
@@ -65,6 +75,7 @@ class Paper:
     ensemble: tuple[str, ...]
     numbers: list[Published]
     oddities: list[Oddity]
+    gene_mapping: list[Mapping]
 
     @property
     def datasets(self) -> list[str]:
@@ -103,6 +114,7 @@ def load(path: Path = PATH) -> Paper:
             ensemble=tuple(content["ensemble"]),
             numbers=[number for name, section in sections.items() for number in _numbers(name, section)],
             oddities=[Oddity(**oddity) for oddity in content["oddities"]],
+            gene_mapping=[Mapping(**found) for found in content["evidence"]["gene_mapping"]["counts"]],
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not the paper's numbers in the form that its head describes ({error})") from None

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from stages import embeddings
 from stages import params as parameters
 from stages.errors import ParamsError, nearest
 from stages.report import results
@@ -85,15 +84,14 @@ class Run:
         Our name by the paper's.
     pairs
         Scores by our dataset and model.
-    records, notes
-        Verification records by our dataset; the notes beside the embeddings by our dataset and model, where they are.
+    records
+        Verification records by our dataset.
     """
 
     datasets: dict[str, str]
     models: dict[str, str]
     pairs: dict[tuple[str, str], Pair]
     records: dict[str, dict[str, Any]]
-    notes: dict[tuple[str, str], dict[str, Any]]
 
 
 def read_tolerance(params: dict[str, Any]) -> float:
@@ -113,10 +111,6 @@ def read_tolerance(params: dict[str, Any]) -> float:
 def read_run(paper: Paper, pairs: Sequence[Pair], params: dict[str, Any]) -> Run:
     """Find what of the grid stands for what of the paper, and read what is known of it.
 
-    The notes of embeddings are read where they are: a repository in which only the scores were pulled has none. They
-    are no dependency of DVC's stage, which cannot name those of every pair: if they change and no score does, the rates
-    are the old ones until the report is forced.
-
     Raises
     ------
     ParamsError
@@ -132,17 +126,11 @@ def read_run(paper: Paper, pairs: Sequence[Pair], params: dict[str, Any]) -> Run
     if sorted(map(str, members)) == sorted(paper.ensemble):
         models[ENSEMBLE] = ENSEMBLE
     by_name = {(pair.dataset, pair.model): pair for pair in pairs}
-    tracked = [(dataset, model) for dataset in datasets.values() for model in models.values()]
     return Run(
         datasets=datasets,
         models=models,
         pairs=by_name,
         records={dataset: results.read_record(dataset) for dataset in datasets.values()},
-        notes={
-            pair: embeddings.read_notes(*pair)
-            for pair in tracked
-            if pair in by_name and embeddings.notes_path(*pair).is_file()
-        },
     )
 
 
@@ -191,7 +179,7 @@ def tracked(number: Published, paper: Paper, run: Run, tolerance: float) -> Trac
     row = row._replace(
         label_source=str(record.get("label_source", "")),
         n_cells=record["cells"]["n_scored"],
-        missing_gene_rate=missing_gene_rate(run.notes.get((dataset, run.models.get(number.model, "")), {})),
+        missing_gene_rate=missing_gene_rate(run.pairs.get((dataset, run.models.get(number.model, "")))),
     )
     found = value_of(number, dataset, run)
     if found.value is None:
@@ -212,8 +200,8 @@ def value_of(number: Published, dataset: str, run: Run) -> Value:
     if model is None or (dataset, model) not in run.pairs:
         return Value(None, f"{number.model} is not in the grid", "model")
     if number.task == "embedding":
-        value = run.notes.get((dataset, model), {}).get(number.metric)
-        return Value(value) if value is not None else Value(None, f"no {number.metric} beside the embedding", "score")
+        found = run.pairs[dataset, model].scores.get((number.task, "", number.metric))
+        return Value(found.value) if found else Value(None, f"no {number.metric} noted for {model}", "score")
     return score(number, run.pairs[dataset, model])
 
 
@@ -254,8 +242,10 @@ def count(number: Published, record: dict[str, Any]) -> Value:
     return Value(labels["n_labels_scored"])
 
 
-def missing_gene_rate(notes: dict[str, Any]) -> float | None:
-    """Return the share of a dataset's genes that a model does not know; None where the notes do not say."""
-    if not notes.get("n_genes") or notes.get("n_genes_missing") is None:
-        return None
-    return notes["n_genes_missing"] / notes["n_genes"]
+def missing_gene_rate(pair: Pair | None) -> float | None:
+    """Return the share of a dataset's genes that a model does not know; None where its scores do not say."""
+    found = {name: pair.scores.get(("embedding", "", name)) for name in ("n_genes", "n_genes_missing")} if pair else {}
+    n_genes, n_missing = (
+        score.value if score else None for score in (found.get("n_genes"), found.get("n_genes_missing"))
+    )
+    return None if not n_genes or n_missing is None else n_missing / n_genes

@@ -35,6 +35,12 @@ COLUMNS = (
     "status",
     "reason",
 )
+GENES = (
+    "Of each dataset and model of this run: genes of the dataset (under HGNC's approved symbols), those that the model "
+    "does not know, and their share of all counts. Elsewhere: genes that the model did not know as others counted, of "
+    "how many, under the names in their file. Under harmonised names more genes are found, so ours "
+    "should be fewer."
+)
 HEADINGS = {
     "ari": "ARI",
     "ami": "AMI",
@@ -97,6 +103,7 @@ def page(
         blocks += [f"## {title}", _filled(f"Paper: {paper.read_from[section]}.")]
         for index in dict.fromkeys(row.published.table for row in of_section):
             blocks.append(section_table([row for row in of_section if row.published.table == index]))
+    blocks += ["## Genes that the models know", _filled(GENES), genes_table(paper, run)]
     blocks += ["## Oddities in the paper"]
     blocks += [_item(f"**{oddity.title}.** {oddity.evidence}") for oddity in paper.oddities]
     blocks += ["## Gaps and next steps", "\n".join(_item(text) for text in gaps(rows, run, params))]
@@ -195,6 +202,30 @@ def outcome(rows: Sequence[Tracked]) -> str:
     by_reference = [f"from reference to query {others}"] if others else []
     reasons = "; ".join(dict.fromkeys([*by_reference, *(row.reason for row in rows if row.reason)]))
     return f"{said}: {reasons}" if reasons else said
+
+
+def genes_table(paper: Paper, run: Run) -> str:
+    """Print how many genes each model of the run does not know, beside what others counted."""
+    elsewhere = {(run.datasets.get(found.dataset), run.models.get(found.model)): found for found in paper.gene_mapping}
+    lines = []
+    for (dataset, model), pair in run.pairs.items():
+        scores = {metric: score.value for (task, _, metric), score in pair.scores.items() if task == "embedding"}
+        n_genes, n_missing = scores.get("n_genes"), scores.get("n_genes_missing")
+        if not n_genes or n_missing is None:
+            continue
+        share = scores.get("share_of_counts_missing")
+        known = elsewhere.get((dataset, model))
+        lines.append(
+            [
+                *(dataset, model, _grouped(int(n_genes)), f"{_grouped(int(n_missing))} ({n_missing / n_genes:.1%})"),
+                NONE if share is None else f"{share:.1%}",
+                f"{known.n_genes_missing:,} of {known.n_genes:,} ({known.by})" if known else NONE,
+            ]
+        )
+    headings = ["Dataset", "Model", "Genes", "Unknown to the model", "Share of counts", "Elsewhere"]
+    return tabulate(
+        lines, headings, tablefmt="github", disable_numparse=True, colalign=["left"] * 2 + ["right"] * 3 + ["left"]
+    )
 
 
 def gaps(rows: Sequence[Tracked], run: Run, params: dict[str, Any]) -> Iterator[str]:

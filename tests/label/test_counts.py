@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import yaml
 
 from stages.errors import InputError, ParamsError
-from stages.label import counts, entry, record
+from stages.label import counts, parse, record
 from tests import helpers
 
 
@@ -45,7 +45,7 @@ def test_the_entries_of_this_repository_are_valid() -> None:
     for name, content in params["datasets"].items():
         files = content["source"]["files"]
         hashes = {file: item["sha256"] for file, item in files.items() if "sha256" in item}
-        assert entry.parse(name, content).sha256 == hashes
+        assert parse.parse(name, content).sha256 == hashes
     assert params["datasets"]["covid"]["source"]["files"]["raw.h5ad"]["sha256"]
     with pytest.raises(ParamsError):
-        entry.parse("x", {})
+        parse.parse("x", {})

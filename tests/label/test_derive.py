@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.errors import InputError, ParamsError
-from stages.label import derive, entry
+from stages.label import derive, parse
 from stages.label.derive import Binned, Mapped
 
 DONOR_AGES = {"a": "30 year", "b": "40", "c": "50 years", "d": "60.0"}  # quartiles: 37.5, 45, 52.5
@@ -123,4 +123,4 @@ def test_an_entry_that_cannot_be_meant_is_refused(how: dict[str, object], messag
         "derive": how,
     }
     with pytest.raises(ParamsError, match=message):
-        entry.parse("mine", content)
+        parse.parse("mine", content)

@@ -20,7 +20,7 @@ from scipy.io import mmwrite
 
 from stages import cells as shared
 from stages.errors import ParamsError
-from stages.label import entry, samples
+from stages.label import parse, samples
 from stages.label.__main__ import main
 
 RAW = Path("data/aorta/raw")
@@ -199,7 +199,7 @@ def test_an_entry_that_cannot_be_meant_is_refused(project: Path, changes: dict[s
     write_params(**changes)
     content = yaml.safe_load(Path("params.yaml").read_text())["datasets"]["aorta"]
     with pytest.raises(ParamsError, match=message):
-        entry.parse("aorta", content)
+        parse.parse("aorta", content)
 
 
 def gather(without_labels: bool = True, **changes: Any) -> None:
@@ -328,7 +328,7 @@ def test_samples_that_cannot_be_meant_are_refused(project: Path, changes: dict[s
     write_params(**changes)
     content = yaml.safe_load(Path("params.yaml").read_text())["datasets"]["aorta"]
     with pytest.raises(ParamsError, match=message):
-        entry.parse("aorta", content)
+        parse.parse("aorta", content)
 
 
 @given(letters=st.text("ACGTN", min_size=8, max_size=20), number=st.integers(1, 99), sample=st.integers(1, 99))

@@ -12,7 +12,7 @@ import pytest
 
 from stages import cells as shared
 from stages.errors import ParamsError
-from stages.label import entry, record
+from stages.label import parse, record
 from tests.label.made import N_CELLS, RAW, SYMBOLS, assert_refused, change, invoke, make_cells, run, write_params
 
 
@@ -68,7 +68,7 @@ def test_of_two_parts_labels_are_counted_in_the_scored_cells() -> None:
 def test_statements_that_cannot_be_meant_are_refused(project: Path, said: dict[str, Any], message: str) -> None:
     content = {"source": {"files": {"raw.h5ad": {}}}, "obs": {"cell_type": "celltype"}, "said": said}
     with pytest.raises(ParamsError, match=message):
-        entry.parse("mine", content)
+        parse.parse("mine", content)
 
 
 @pytest.mark.parametrize("content", ["counts", "lognorm"])
