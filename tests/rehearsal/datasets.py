@@ -73,7 +73,7 @@ def aorta(kit: Kit) -> dict[str, bytes]:
     ids = [f"{barcode}-1" for barcode in barcodes(150, kit.seed)]
     named = ["Unknown" if i % 50 == 49 else name for i, name in enumerate(types)]
     obs = pd.DataFrame({"celltype": named, "patient": of}, index=[*ids, *ids[:4]])
-    return {"raw.h5ad": formats.h5ad(x.astype(np.float32), obs, kit.var)}
+    return {"raw.h5ad": formats.h5ad(x.astype(np.float64), obs, kit.var)}
 
 
 def aorta_geo(kit: Kit) -> dict[str, bytes]:

@@ -175,7 +175,7 @@ def by_gdrive(
         if not item.get("id"):
             world.folders.setdefault(str(source["folder"]), {})[str(item["name"])] = ident
         if not world.drive:
-            trouble.add(services.DRIVE_FILES, "/download", troubles.quota, troubles.reset)
+            trouble.add(services.DRIVE_FILES, "/download", troubles.quota, troubles.reset_late)
             trouble.add(services.DRIVE, "/embeddedfolderview" if not item.get("id") else "/uc", troubles.unavailable)
         world.drive[ident] = (str(item.get("name", target)), contents[target])
     return dict(contents)
