@@ -138,7 +138,7 @@ def bert_weights(config: dict[str, Any], seed: int) -> bytes:
         "cls.predictions.transform.LayerNorm.weight": (width,),
         "cls.predictions.transform.LayerNorm.bias": (width,),
     }
-    weights = {name: (rng.normal(size=shape) * 0.2).astype(np.float32) for name, shape in shapes.items()}
+    weights = {name: np.asarray(rng.normal(size=shape) * 0.2, dtype=np.float32) for name, shape in shapes.items()}
     return save(weights, metadata={"format": "pt"})
 
 
