@@ -36,6 +36,8 @@ GRID = "grid=${grids.paper}"
 def main(keep: Path | None, processes: bool) -> None:
     """Run the whole grid of the paper on miniatures, against servers that are played on this machine."""
     folder = Path(tempfile.mkdtemp(prefix="rehearsal-")) if keep is None else keep.absolute()
+    if keep and keep.exists():
+        sys.exit(f"{keep}: is there already; name a new folder")
     status: str | int = 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
