@@ -136,7 +136,7 @@ def attempt(partial: Partial, url: str, headers: Mapping[str, str], hashes: Mapp
         partial.remove()
         raise Failure(
             f"what came has {wrong}; it is another version or was altered",
-            "correct the hash in params.yaml if you trust it, or the address",
+            "run again later; if you trust it, correct the hash in params.yaml, unless it is the service's own",
             again=start > 0,  # parts of two files, perhaps
         )
 

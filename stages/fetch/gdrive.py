@@ -4,8 +4,8 @@
 ``drive.google.com/file/d/<id>/view``). ``name`` is the path of a file within the folder, such as ``args.json`` or
 ``part1/raw.h5ad``. The work is gdown's, which knows Drive's pages; it reads no cookies of the user's and keeps none.
 
-A download that broke off is continued. If the owner replaces a file between two runs, the halves of two files are
-joined; only a sha256 in ``params.yaml`` shows that.
+A download that broke off is continued, in whole pieces of 512 KiB. If the owner replaces a file between two runs, the
+halves of two files are joined; only a sha256 in ``params.yaml`` shows that.
 
 What has been run is gdown against a server that imitates Drive's answers. Drive itself changes its pages from time to
 time: if a download fails that works in a browser, a newer gdown may help.
@@ -32,6 +32,7 @@ PAGE_REASON = re.compile(r"Failed to retrieve file url: (.*?) You may still be a
 NO_LINK = "Cannot retrieve the public link"
 NO_FOLDER = "(status code 404)"
 GONE = "it is not there: deleted, moved, or another id"
+FOLDER_STATUS = re.compile(r"folder contents .*\(status code (\d{3})\)")
 NOT_CONTINUED = "did not honor the requested byte range"
 
 
@@ -159,6 +160,8 @@ def explain(error: Exception, ident: str | None = None) -> str:
         return "too many people downloaded it lately (Drive's quota); run again in a day"
     if ident is None and NO_FOLDER in text:
         return GONE
+    if ident is None and (status := FOLDER_STATUS.search(text)):
+        return f"Drive answered with HTTP {status[1]}; run again later, or ask its owner whether it is shared"
     if (reason and not reason[1].startswith(NO_LINK)) or ident is None:
         return f"Drive says: {reason[1] if reason else text}".rstrip(".")
     return refusal(ident)

@@ -12,10 +12,11 @@ from typing import Any
 from tabulate import tabulate
 
 from stages.evaluate.choices import Choices
+from stages.report import known_genes, next_steps
 from stages.report.markdown import NONE, WIDTH
-from stages.report.paper import Paper, Published
-from stages.report.results import ENSEMBLE
-from stages.report.tracking import DIFFERS, NOT_RUN, OF_COUNTS, REPRODUCED, Run, Tracked
+from stages.report.paper import Paper
+from stages.report.tracked_text import both, decimals, difference, grouped, ours, printed
+from stages.report.tracking import DIFFERS, NOT_RUN, REPRODUCED, Run, Tracked
 
 NOTHING = f"{NONE} / {NONE}"
 COLUMNS = (
@@ -34,12 +35,6 @@ COLUMNS = (
     "missing_gene_rate",
     "status",
     "reason",
-)
-GENES = (
-    "Of each dataset and model of this run: genes of the dataset (under HGNC's approved symbols), those that the model "
-    "does not know, and their share of all counts. Elsewhere: genes that the model did not know as others counted, of "
-    "how many, under the names in their file. Under harmonised names more genes are found, so ours "
-    "should be fewer."
 )
 HEADINGS = {
     "ari": "ARI",
@@ -103,10 +98,10 @@ def page(
         blocks += [f"## {title}", _filled(f"Paper: {paper.read_from[section]}.")]
         for index in dict.fromkeys(row.published.table for row in of_section):
             blocks.append(section_table([row for row in of_section if row.published.table == index]))
-    blocks += ["## Genes that the models know", _filled(GENES), genes_table(paper, run)]
+    blocks += ["## Genes that the models know", _filled(known_genes.EXPLANATION), known_genes.table(paper, run)]
     blocks += ["## Oddities in the paper"]
     blocks += [_item(f"**{oddity.title}.** {oddity.evidence}") for oddity in paper.oddities]
-    blocks += ["## Gaps and next steps", "\n".join(_item(text) for text in gaps(rows, run, params))]
+    blocks += ["## Gaps and next steps", "\n".join(_item(text) for text in next_steps.gaps(rows, run, params))]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -180,18 +175,9 @@ def section_table(rows: Sequence[Tracked]) -> str:
 def about(rows: Sequence[Tracked]) -> list[str]:
     """Say what the numbers of one line rest on, and their status."""
     row = rows[0]
-    cells = NOTHING if row.published.task == "counts" else f"{_grouped(row.n_cells_paper)} / {_grouped(row.n_cells)}"
+    cells = NOTHING if row.published.task == "counts" else f"{grouped(row.n_cells_paper)} / {grouped(row.n_cells)}"
     rate = NONE if row.missing_gene_rate is None else f"{row.missing_gene_rate:.1%}"
     return [row.label_source or NONE, cells, rate, outcome(rows)]
-
-
-def both(row: Tracked) -> str:
-    """Print the paper's number and ours."""
-    if row.ours is None:
-        return f"{printed(row.published)} / {NONE}"
-    if row.status == REPRODUCED:
-        return f"{printed(row.published)} / {ours(row)}"
-    return f"{printed(row.published)} / **{ours(row)}** ({difference(row)})"
 
 
 def outcome(rows: Sequence[Tracked]) -> str:
@@ -202,136 +188,6 @@ def outcome(rows: Sequence[Tracked]) -> str:
     by_reference = [f"from reference to query {others}"] if others else []
     reasons = "; ".join(dict.fromkeys([*by_reference, *(row.reason for row in rows if row.reason)]))
     return f"{said}: {reasons}" if reasons else said
-
-
-def genes_table(paper: Paper, run: Run) -> str:
-    """Print how many genes each model of the run does not know, beside what others counted."""
-    elsewhere = {(run.datasets.get(found.dataset), run.models.get(found.model)): found for found in paper.gene_mapping}
-    lines = []
-    for (dataset, model), pair in run.pairs.items():
-        scores = {metric: score.value for (task, _, metric), score in pair.scores.items() if task == "embedding"}
-        n_genes, n_missing = scores.get("n_genes"), scores.get("n_genes_missing")
-        if not n_genes or n_missing is None:
-            continue
-        share = scores.get("share_of_counts_missing")
-        known = elsewhere.get((dataset, model))
-        lines.append(
-            [
-                *(dataset, model, _grouped(int(n_genes)), f"{_grouped(int(n_missing))} ({n_missing / n_genes:.1%})"),
-                NONE if share is None else f"{share:.1%}",
-                f"{known.n_genes_missing:,} of {known.n_genes:,} ({known.by})" if known else NONE,
-            ]
-        )
-    headings = ["Dataset", "Model", "Genes", "Unknown to the model", "Share of counts", "Elsewhere"]
-    return tabulate(
-        lines, headings, tablefmt="github", disable_numparse=True, colalign=["left"] * 2 + ["right"] * 3 + ["left"]
-    )
-
-
-def gaps(rows: Sequence[Tracked], run: Run, params: dict[str, Any]) -> Iterator[str]:
-    """Say what is missing or differs, and the next step of each: nothing but what follows from the rows.
-
-    Datasets and models that are not there first, then what the ones that are there lack, then what differs.
-    """
-    for dataset, n in Counter(row.published.dataset for row in rows if row.gap == "dataset").items():
-        yield f"{dataset}: {_numbers(n)} not run. Next: {_entry(params, 'datasets', dataset)}."
-    for model, n in Counter(row.published.model for row in rows if row.published.model).items():
-        lacking = [row.published.dataset for row in rows if row.gap == "model" and row.published.model == model]
-        if model not in run.models:
-            yield f"{model}: {_numbers(n)}, and no model of the grid is it. Next: {_entry(params, 'models', model)}."
-        elif lacking:
-            where = ", ".join(dict.fromkeys(lacking))
-            yield f"{model}: {_numbers(len(lacking))} not run. Next: name it in the grid for {where}."
-    others = [row for row in rows if row.gap in ("annotation", "score", "comparison")]
-    for (dataset, reason, gap), n in Counter((row.published.dataset, row.reason, row.gap) for row in others).items():
-        step = {
-            "annotation": f" Next: name its column under `datasets.{run.datasets[dataset]}.obs`.",
-            "score": " Next: see the notes of the scores and the verification record.",
-            "comparison": "",
-        }[gap]
-        yield f"{dataset}: {_numbers(n)} not run, {reason}.{step}"
-    yield from differences(rows)
-    if all(row.status == REPRODUCED for row in rows):
-        yield "None: every number is reproduced."
-
-
-def differences(rows: Sequence[Tracked]) -> Iterator[str]:
-    """Say of each dataset and model what differs, the largest difference, and what about the run may explain it."""
-    groups: dict[tuple[str, str, bool], list[Tracked]] = {}
-    for row in rows:
-        if row.status == DIFFERS:
-            number = row.published
-            groups.setdefault((number.dataset, number.model, is_count(number)), []).append(row)
-    for (dataset, model, _), group in groups.items():
-        largest = max(group, key=lambda row: abs(row.difference or 0))
-        what = " ".join(filter(None, [largest.published.annotation, largest.published.metric]))
-        differ = f"{_numbers(len(group))} differ{'s' if len(group) == 1 else ''}"
-        name = f"{dataset}, {model}" if model else dataset
-        yield f"{name}: {differ}, most {what} of {largest.published.section} ({both(largest)}). {explanation(largest)}"
-
-
-def explanation(row: Tracked) -> str:
-    """Name what to look at next where ours differs."""
-    if is_count(row.published):
-        return "Next: see the verification record, and whether the file is the paper's."
-    causes = []
-    if row.n_cells_paper and row.n_cells != row.n_cells_paper:
-        causes.append(f"the cells are others ({_grouped(row.n_cells)}, the paper's {_grouped(row.n_cells_paper)})")
-    if row.label_source and row.label_source != "author":
-        causes.append(f"the labels are by {row.label_source}")
-    if row.missing_gene_rate:
-        causes.append(f"the model does not know {row.missing_gene_rate:.1%} of the genes")
-    return f"Next: {'; '.join(causes) or 'nothing known of cells, labels or genes explains it, so the protocol'}."
-
-
-def printed(number: Published) -> str:
-    """Print the paper's number with the decimals that it needs, at least two; counts whole."""
-    if is_count(number):
-        return str(int(number.value))
-    text = f"{number.value:.4f}"
-    return text[:-2] + text[-2:].rstrip("0")
-
-
-def ours(row: Tracked) -> str:
-    """Print our number with four decimals, a count whole; empty where there is none."""
-    if row.ours is None:
-        return ""
-    return str(int(row.ours)) if is_count(row.published) else decimals(row.ours)
-
-
-def decimals(value: float | None) -> str:
-    """Print a score with four decimals, without a sign for a rounded zero; empty where there is none."""
-    return "" if value is None else f"{round(value, 4) + 0.0:.4f}"
-
-
-def difference(row: Tracked) -> str:
-    """Print ours less the paper's with its sign; empty where there is none of ours."""
-    if row.difference is None:
-        return ""
-    return f"{int(row.difference):+d}" if is_count(row.published) else f"{round(row.difference, 4) + 0.0:+.4f}"
-
-
-def is_count(number: Published) -> bool:
-    """Say whether a number is a count of cells, genes or labels."""
-    return number.task in OF_COUNTS
-
-
-def _entry(params: dict[str, Any], section: str, name: str) -> str:
-    if name == ENSEMBLE:
-        return "the paper's three models as members of `grid.ensemble`"
-    entries = params.get(section) or {}
-    ready = [key for key, entry in entries.items() if isinstance(entry, dict) and entry.get("paper") == name]
-    if ready:
-        return f"name {' or '.join(f'`{key}`' for key in ready)} in the grid; `params.yaml` has the entry"
-    return f"an entry under `{section}` in `params.yaml` with `paper: {name}`, named in the grid"
-
-
-def _numbers(n: int) -> str:
-    return "1 number" if n == 1 else f"{n} numbers"
-
-
-def _grouped(value: int | None) -> str:
-    return NONE if value is None else f"{value:,}"
 
 
 def _described(params: dict[str, Any], section: str, name: str) -> str:

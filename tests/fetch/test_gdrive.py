@@ -148,6 +148,13 @@ def test_a_folder_that_is_gone_is_one_line_with_the_way_by_hand(drive: Drive) ->
     assert "in a browser from https://drive.google.com/drive/folders/gone-0123456789-0123456789" in line
 
 
+def test_a_folder_whose_page_fails_is_one_line_without_guesses(drive: Drive) -> None:
+    drive.special = lambda request: Answer(503, b"<html>Error 503</html>", PAGE)
+    line = refusal(invoke(source(FOLDER, a={"name": "args.json"})))
+    assert f"Google Drive folder {FOLDER}: Drive answered with HTTP 503; run again later" in line
+    assert "You may need to change" not in line
+
+
 def break_off(cuts: Iterator[int]) -> Callable[[Request], Answer | None]:
     """Break off the downloads of the large file after some bytes each, until there are no more cuts."""
 
