@@ -49,6 +49,7 @@ def tiny_params() -> dict:
     return {
         "grid": {
             "datasets": ["alpha", "beta"],
+            "reanalysis_check": [],
             "models": ["expression", "random_w", "genept_w_tiny", "scgpt_tiny"],
             "fetched": [],
             "vectors": ["genept_w_tiny"],

@@ -86,6 +86,7 @@ def record(**changes: Any) -> dict[str, Any]:
     return {
         "dataset": "vessel",
         "label_source": "author",
+        "subset": {"share": 0.2},
         "checked": {"n_genes": {"found": 23331}},
         "cells": {"n_file": 48000, "n_evaluated": 9625, "n_scored": 9625},
         "annotations": {"cell_type": {"n_labels_scored": 11}, "patient": {"n_labels_scored": 10}},
@@ -293,7 +294,8 @@ def test_next_steps_follow_from_the_lines(project):
 
 
 def test_other_cells_and_labels_are_named_where_scores_differ(project):
-    changed = record(label_source="reanalysis", cells={"n_file": 5000, "n_evaluated": 5000, "n_scored": 5000})
+    cells = {"n_file": 5000, "n_evaluated": 5000, "n_scored": 5000}
+    changed = record(label_source="reanalysis", cells=cells, subset=None)
     Path("metrics/verification/vessel.json").write_text(json.dumps(changed))
     rows = report()
     assert rows["datasets", "aorta", "", "", "n_cells_full"]["status"] == "not run"  # perhaps a subset already
@@ -521,4 +523,4 @@ def test_scores_from_reference_to_query_stand_beside_those_of_the_random_split(p
     line = found["table_c4", "aorta", "cell_type", "genept_w", "accuracy"]
     assert (line["ours"], line["ours_reference_to_query"]) == ("0.9001", "0.7843")
     assert found["table_c4", "aorta", "cell_type", "genept_w", "f1_macro"]["ours_reference_to_query"] == ""
-    assert "from reference to query 0.7843" in PAGE.read_text(encoding="utf-8")
+    assert "from reference to query Accuracy 0.7843" in PAGE.read_text(encoding="utf-8")

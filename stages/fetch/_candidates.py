@@ -47,15 +47,16 @@ def take_first(
     attempts: list[dict[str, str]] = []
     said: list[str] = []
 
-    def note(one: dict[str, Any], outcome: str) -> None:
+    def note(one: dict[str, Any], outcome: str, advice: str = "") -> None:
         attempts.append({"kind": kind_of(one, target), "where": describe_anywhere(one, target), "outcome": outcome})
-        click.echo(f"{where}: {target} ({attempts[-1]['where']}): {outcome}")
+        click.echo(f"{where}: {target} ({attempts[-1]['where']}): {outcome}{advice and f'; {advice}'}")
 
     for one in settled(source, target):
         try:
             gets[kind_of(one, target)](one, folder)
         except Absent as error:
-            note(one, error.reason)
+            place = one["files"][target].get("where") or one.get("where")
+            note(one, error.reason, "" if place is None else f"to get it: {' '.join(str(place).split())}")
             said.append(error.message)
         else:
             note(one, "taken")

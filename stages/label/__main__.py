@@ -70,6 +70,7 @@ def main(params: dict[str, Any], dataset: str) -> None:
         "cells": {
             "n_file": labelled.checked["n_cells"]["found"],
             "n_empty_dropped": labelled.n_empty,
+            **({"n_dropped_by_qc": labelled.n_dropped_by_qc} if labelled.reanalysis else {}),
             "n_evaluated": labelled.cells.n_obs,
             "n_scored": len(scored),
             "n_rest": labelled.rest.n_obs,

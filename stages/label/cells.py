@@ -49,6 +49,8 @@ class Labelled:
         The numbers found in the file beside those expected.
     n_empty
         Number of cells dropped because they have no count.
+    n_dropped_by_qc
+        Number of cells that the quality control of a re-analysis left out.
     notes
         What a user should know, one sentence each.
     """
@@ -62,6 +64,7 @@ class Labelled:
     genes: genes.Harmonised
     checked: dict[str, dict[str, Any]]
     n_empty: int
+    n_dropped_by_qc: int
     notes: list[str]
     label_source: str
     reanalysis: dict[str, Any]
@@ -70,6 +73,14 @@ class Labelled:
 def read(folder: Path, entry: Entry) -> Whole:
     """Read all cells of a data set, from one file, two parts, or sample by sample."""
     return samples.read(folder, entry) if entry.samples else parts.read(folder, entry)
+
+
+def takes_reanalysis(folder: Path, entry: Entry) -> bool:
+    """Say whether the cell types are those of the re-analysis: the entry wants them, or no file holds others."""
+    if not entry.is_reanalysed:
+        return False
+    has_types = "cell_type" in entry.obs if entry.labels is None else (folder / entry.labels.file).is_file()
+    return entry.label_source == REANALYSIS or not has_types
 
 
 def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Labelled:
@@ -81,11 +92,13 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
         If a file is damaged or contradicts its entry.
     """
     where = folder / next(iter(entry.files.values())) if len(entry.files) == 1 else folder
-    whole = read(folder, entry)
     label_source, reanalysis = entry.label_source, dict[str, Any]()
-    if "cell_type" not in whole.labels and entry.is_reanalysed:
-        whole, reanalysis = reanalysed(whole, dataset)
+    if takes_reanalysis(folder, entry):
+        in_files = read(folder, entry.without_types())
+        whole, reanalysis = reanalysed(in_files, dataset)
         label_source = REANALYSIS
+    else:
+        whole = in_files = read(folder, entry)
     x = whole.x
     labels, derived = derive.add(whole.labels, entry.derived, str(where))
     columns = {
@@ -93,7 +106,7 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
     }
     if reanalysis:
         columns["cell_type"] = REANALYSIS
-    checked = record.compare(str(where), entry.expected, record.found(x.shape[0], x.shape[1], labels))
+    checked = record.compare(str(where), entry.expected, record.found(in_files, labels))
     try:
         harmonised = harmonise(x, whole.var, entry, table, where)
     except InputError as error:
@@ -110,7 +123,7 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
     filled = obs.fill(labels)
     by = entry.subset.by if entry.subset else None
     evaluated = subset.draw(list(labels.index), None if by is None else list(filled[by]), entry.subset)
-    notes = obs.check_scorable(filled[evaluated], dataset)
+    notes = obs.check_scorable(filled[evaluated], dataset, is_reanalysed=bool(reanalysis))
     return Labelled(
         cells=assemble(x[evaluated], filled[evaluated], harmonised),
         rest=assemble(x[~evaluated], filled[~evaluated], harmonised),
@@ -121,6 +134,7 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
         genes=harmonised,
         checked=checked,
         n_empty=int(is_empty.sum()),
+        n_dropped_by_qc=len(in_files.labels) - len(whole.labels),
         notes=[*whole.notes, *notes],
         label_source=label_source,
         reanalysis=reanalysis,

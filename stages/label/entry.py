@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,18 @@ class Entry:
     labels: LabelTable | None = None
     parts: dict[str, str] = field(default_factory=dict)
     is_reanalysed: bool = False
+
+    def without_types(self) -> Entry:
+        """Return the entry as if no file had cell types, and without what is derived from them."""
+        from stages.label.derive import Binned
+
+        derived = {
+            name: how
+            for name, how in self.derived.items()
+            if "cell_type" not in (name, how.of, how.over if isinstance(how, Binned) else None)
+        }
+        kept = {name: column for name, column in self.obs.items() if name != "cell_type"}
+        return dataclasses.replace(self, obs=kept, derived=derived, labels=None)
 
     def may_lack(self, name: str) -> bool:
         """Say whether a file may be missing: the labels of the authors, whose place a re-analysis takes."""

@@ -65,13 +65,15 @@ def fill(labels: pd.DataFrame) -> pd.DataFrame:
     return labels.where(labels.notna(), UNKNOWN)
 
 
-def check_scorable(labels: pd.DataFrame, dataset: str) -> list[str]:
+def check_scorable(labels: pd.DataFrame, dataset: str, is_reanalysed: bool = False) -> list[str]:
     """Check that something can be scored on the evaluated cells; return what to note about the rest.
 
     Parameters
     ----------
     labels
         The annotations of the evaluated cells, filled.
+    is_reanalysed
+        Whether the cell types are of a re-analysis.
 
     Returns
     -------
@@ -87,8 +89,13 @@ def check_scorable(labels: pd.DataFrame, dataset: str) -> list[str]:
     if "cell_type" in single or len(single) == len(n_labels):
         key = "cell_type" if "cell_type" in single else single[0]
         found = ", ".join(map(repr, sorted(labels[key].unique())))
+        advice = f"correct the column named under datasets.{dataset}.obs"
+        if is_reanalysed and key == "cell_type":
+            advice = (
+                f"see data/{dataset}/reanalysis/clusters.csv and plots/reanalysis/{dataset}, then correct markers or "
+                f"min_margin under datasets.{dataset}.reanalysis"
+            )
         raise InputError(
-            f"{dataset}: {key} has only {found} in the evaluated cells, so nothing can be scored; "
-            f"correct the column named under datasets.{dataset}.obs"
+            f"{dataset}: {key} has only {found} in the evaluated cells, so nothing can be scored; {advice}"
         )
     return [f"{key} has one label only, so it is not scored" for key in single]

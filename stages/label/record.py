@@ -11,6 +11,7 @@ from stages.errors import InputError
 from stages.label.entry import Entry
 from stages.label.genes import Harmonised
 from stages.label.obs import UNKNOWN
+from stages.label.whole import Whole
 
 
 class Said(NamedTuple):
@@ -44,18 +45,22 @@ def compare(where: str, expected: dict[str, int], found: dict[str, int]) -> dict
     }
 
 
-def found(n_cells: int, n_genes: int, labels: pd.DataFrame) -> dict[str, int]:
+def found(in_files: Whole, labels: pd.DataFrame) -> dict[str, int]:
     """Count what `expected` can name: cells and genes, the cells of each part, and the labels of each annotation.
 
     Parameters
     ----------
+    in_files
+        What the files hold, before any cell is left out.
     labels
-        The annotations of all cells, missing labels being `None`, which is no label.
+        The annotations of the cells, derived ones and those of a re-analysis included, missing labels being `None`,
+        which is no label.
     """
+    parts = tally(in_files.labels[PART]) if PART in in_files.labels else {}
     return {
-        "n_cells": n_cells,
-        "n_genes": n_genes,
-        **(labels[PART].value_counts().to_dict() if PART in labels else {}),
+        "n_cells": in_files.x.shape[0],
+        "n_genes": in_files.x.shape[1],
+        **parts,
         **{str(key): int(values.nunique()) for key, values in labels.items() if key != PART},
     }
 
@@ -213,5 +218,6 @@ def declared(entry: Entry) -> dict[str, Any]:
     return {
         "layer": entry.layer,
         "subset": drawn,
+        "n_samples": len(entry.samples),
         "finetune": entry.finetune,
     }

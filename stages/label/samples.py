@@ -66,7 +66,12 @@ def read(folder: Path, entry: Entry) -> Whole:
     path, table = folder, None
     if entry.labels:
         path = folder / entry.labels.file
-        table = read_labels(path, entry.labels) if path.is_file() or not entry.is_reanalysed else None
+        table = read_labels(path, entry.labels)
+    elif other := [name for name, column in entry.obs.items() if column != SAMPLE]:
+        raise InputError(
+            f"{folder}: {other[0]} is column {entry.obs[other[0]]!r} of a table of labels that is not there; without "
+            f"it only the `{SAMPLE}` of a cell is known; derive {other[0]} from that, or leave it out"
+        )
     matrices, tables, var, notes = [], [], None, []
     whole_folders: dict[str, Counts] = {}
     for sample, files in entry.samples.items():
@@ -86,6 +91,7 @@ def read(folder: Path, entry: Entry) -> Whole:
         matrices.append((x[rows], genes))
         tables.append(found.assign(**{SAMPLE: sample}))
         var = genes if var is None else var[var.index.isin(genes.index)]
+    whole_folders.clear()
     assert var is not None
     if not len(var):
         raise InputError(f"{folder}: the samples have no gene in common")
@@ -95,9 +101,8 @@ def read(folder: Path, entry: Entry) -> Whole:
         content = counts.check(x, entry.x)
     except InputError as error:
         raise InputError(f"{folder}: {error.message}") from None
-    wanted = entry.obs if table is not None else {key: name for key, name in entry.obs.items() if name == SAMPLE}
     joined = pd.concat(tables)
-    labels = obs.to_schema(joined, wanted, path)
+    labels = obs.to_schema(joined, entry.obs, path)
     if entry.parts:
         labels[PART] = joined[SAMPLE].map(entry.parts).to_numpy()
     return Whole(x, labels, var, content, notes)

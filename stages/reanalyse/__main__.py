@@ -54,12 +54,21 @@ def run(params: dict[str, Any], dataset: str) -> None:
     with ExitStack() as stack:  # both folders are complete before the first takes its place
         folder = stack.enter_context(files.replacing_folder(result.folder(dataset)))
         pictures = stack.enter_context(files.replacing_folder(PICTURES / dataset))
-        if choices is None:
+        if choices is None or has_table(dataset, entry):
             files.write_json(folder / "summary.json", {"label_source": "author"})
             message = f"{dataset}: not re-analysed, the labels are the authors'"
         else:
             message = reanalyse(dataset, entry, choices, folder, pictures)
     click.echo(message)
+
+
+def has_table(dataset: str, entry: dict[str, Any]) -> bool:
+    """Say whether the authors' table of labels lies beside counts, so that no other cell types are wanted."""
+    from stages.cells import DATA
+
+    name = (entry.get("labels") or {}).get("file")
+    wants = entry.get("label_source") == "reanalysis"
+    return not wants and name is not None and (DATA / dataset / "raw" / str(name)).is_file()
 
 
 def reanalyse(dataset: str, entry: dict[str, Any], choices: Options, folder: Path, pictures: Path) -> str:
@@ -183,8 +192,8 @@ def check(params: dict[str, Any], dataset: str) -> None:
 
     parsed = parse.parse(dataset, entry)
     check_names(dataset, choices, marker_table.read(choices.marker_path, Table(hgnc.read())).genes)
-    found = result.read(dataset)
     labels = source.author_labels(DATA / dataset / "raw", parsed)
+    found = result.read(dataset)
     if found is None or list(found.cell_types.index) != list(labels.index):
         raise InputError(
             f"{result.folder(dataset)}: not of the cells in data/{dataset}/raw; "

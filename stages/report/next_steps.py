@@ -58,6 +58,8 @@ def explanation(row: Tracked) -> str:
     if is_count(row.published):
         return "Next: see the verification record, and whether the file is the paper's."
     causes = []
+    if row.by_reference is not None and abs(row.by_reference - row.published.value) < abs(row.difference or 0):
+        causes.append(f"from reference to query it is {row.by_reference:.4f}, nearer to the paper's")
     if row.n_cells_paper and row.n_cells != row.n_cells_paper:
         causes.append(f"the cells are others ({grouped(row.n_cells)}, the paper's {grouped(row.n_cells_paper)})")
     if row.label_source and row.label_source != "author":

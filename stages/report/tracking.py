@@ -232,10 +232,9 @@ def count(number: Published, record: dict[str, Any]) -> Value:
     if number.metric == "n_genes":
         return Value(record["checked"]["n_genes"]["found"])
     if number.metric == "n_cells_full":
-        cells = record["cells"]
-        if cells["n_file"] == cells["n_evaluated"]:
+        if not record.get("subset") and not record.get("n_samples"):
             return Value(None, "the file may be the evaluated cells only, or all", "score")
-        return Value(cells["n_file"])
+        return Value(record["cells"]["n_file"])
     labels = record["annotations"].get(number.annotation)
     if labels is None:
         return Value(None, f"no annotation {number.annotation} in {record['dataset']}", "annotation")

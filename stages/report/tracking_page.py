@@ -184,7 +184,9 @@ def outcome(rows: Sequence[Tracked]) -> str:
     """Say the status of the numbers of one line, with their reasons."""
     counts = Counter(row.status for row in rows)
     said = next(iter(counts)) if len(counts) == 1 else ", ".join(f"{n} {status}" for status, n in counts.items())
-    others = ", ".join(decimals(row.by_reference) for row in rows if row.by_reference is not None)
+    others = ", ".join(
+        f"{HEADINGS[row.published.metric]} {decimals(row.by_reference)}" for row in rows if row.by_reference is not None
+    )
     by_reference = [f"from reference to query {others}"] if others else []
     reasons = "; ".join(dict.fromkeys([*by_reference, *(row.reason for row in rows if row.reason)]))
     return f"{said}: {reasons}" if reasons else said

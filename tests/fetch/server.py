@@ -117,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(b"%x\r\n%s\r\n" % (len(piece), piece) if resource.framing == "chunked" else piece)
             time.sleep(resource.pause)
         if reset is not None:
-            time.sleep(0.02)  # what was sent should arrive before the reset
+            time.sleep(0.15)  # what was sent should arrive before the reset, on a busy machine, too
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif resource.stall_after is not None:
             self.server.stalling.set()

@@ -64,7 +64,7 @@ def test_the_first_place_that_has_a_file_gives_it_and_every_attempt_is_noted(web
     }
     assert result.output.splitlines()[:3] == [
         f"models.m: labels.csv (kind http, url {gone}): it answered 404 (Not Found)",
-        "models.m: labels.csv (kind local, path mine.csv): no such file",
+        "models.m: labels.csv (kind local, path mine.csv): no such file; to get it: ask the authors",
         f"models.m: labels.csv (kind http, url {here}): taken",
     ]
     assert not any("never" in path for path, _ in web.asked)

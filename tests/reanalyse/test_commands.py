@@ -125,6 +125,23 @@ def test_the_authors_types_are_never_read(project: Path) -> None:
     assert "obs has no column 'kind'" in run("check", "mine", code=1)
 
 
+def test_logarithms_that_are_detected_are_not_taken_for_counts(project: Path) -> None:
+    """The same values, declared and detected, give the same files; logged once more they would not."""
+    path = Path("data/mine/raw/raw.h5ad")
+    cells = anndata.read_h5ad(path)
+    x = cells.X.tocsr().astype(np.float32)
+    totals = np.asarray(x.sum(axis=1)).ravel()
+    x.data = np.log1p(x.data / np.repeat(totals, np.diff(x.indptr)) * 1e4).astype(np.float32)
+    cells.X = x
+    cells.write_h5ad(path)
+    write_params(lambda params: params["datasets"]["mine"].update(x="lognorm"))
+    run("run", "mine")
+    declared = contents(FOLDER)
+    write_params(lambda params: params["datasets"]["mine"].update(x="detect"))
+    run("run", "mine")
+    assert contents(FOLDER) == declared
+
+
 def test_a_data_set_that_asks_for_nothing_keeps_its_authors_labels(project: Path) -> None:
     run("run", "mine")
     for folder in ("data/theirs/reanalysis", "plots/reanalysis/theirs"):  # of an entry that once asked
@@ -188,7 +205,7 @@ def test_a_check_of_other_cells_says_so(project: Path) -> None:
 def test_a_data_set_without_labels_has_nothing_to_compare(project: Path) -> None:
     run("run", "mine")
     write_params(lambda params: params["datasets"]["mine"]["obs"].pop("cell_type"))
-    assert "no cell_type under obs" in run("check", "mine", code=1)
+    assert "no file has the authors' cell_type, so there is nothing to compare with" in run("check", "mine", code=1)
 
 
 @pytest.mark.parametrize(
