@@ -358,6 +358,12 @@ def test_every_table_says_who_labelled_the_cells(project):
         assert "- `tumour`: Tumour cells; cell types by re-analysis, version 3, not by the study's authors\n" in text
 
 
+def test_an_entry_in_the_place_of_another_is_said():
+    other = {"title": "Aorta of GEO", "note": "drawn here", "because": "it answered 404 (Not Found)"}
+    said = "labels by the authors; in its place: Aorta of GEO, drawn here (it answered 404 (Not Found))"
+    assert results.labelled_by({"label_source": "author", "in_its_place": other}) == said
+
+
 # Bar charts and the page of `dvc plots`
 
 

@@ -35,7 +35,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -68,7 +68,7 @@ class Fetched(NamedTuple):
     unnamed: list[str]
 
 
-def fetch(where: str, source: Any, folder: Path) -> Fetched:
+def fetch(where: str, source: Any, folder: Path, notes: Mapping[str, Any] | None = None) -> Fetched:
     """Get the files of an artefact and put them in `folder`, all or none.
 
     Parameters
@@ -79,6 +79,8 @@ def fetch(where: str, source: Any, folder: Path) -> Fetched:
         The entry's ``source``.
     folder
         Replaced as a whole; it stays as it was if anything goes wrong.
+    notes
+        What else is to be in the folder: contents of JSON files by their names.
 
     Raises
     ------
@@ -112,8 +114,8 @@ def fetch(where: str, source: Any, folder: Path) -> Fetched:
         for target, path in paths.items():
             if path != new / target:
                 shutil.move(path, new / target)
-        if attempts:
-            files.write_json(new / ATTEMPTS, attempts)
+        for name, content in {**({ATTEMPTS: attempts} if attempts else {}), **(notes or {})}.items():
+            files.write_json(new / name, content)
     if added := {key: now for key, now in came.items() if key not in first}:
         _lock.record(added)
         click.echo(f"First download of {', '.join(added)}: sha256 recorded in {_lock.PATH}; commit that file")

@@ -11,7 +11,7 @@ import click
 from stages import params as parameters
 from stages.cli import stage
 from stages.errors import ParamsError
-from stages.fetch import fetch
+from stages.fetch._otherwise import fetch_either
 
 FOLDERS = {
     "references": "data/reference/{}",
@@ -55,7 +55,7 @@ def main(params: dict[str, Any], section: str, name: str) -> None:
         raise ParamsError(f"params.yaml: {name!r} cannot be a folder's name; use letters, digits, '_', '-' and '.'")
     where = f"{'models' if section == 'encoders' else section}.{name}"
     folder = Path(FOLDERS[section].format(name))
-    found = fetch(where, entry.get("source"), folder)
+    _, found = fetch_either(where, entry.get("source"), folder)
     for target, digest in found.sha256.items():
         size = (folder / target).stat().st_size / 1e6
         click.echo(f"{folder / target}: {size:.1f} MB")

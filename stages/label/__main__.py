@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from stages import params as parameters
+from stages.cells import DATA
 from stages.cli import stage
 from stages.errors import InputError
 from stages.label import checks, parse
+from stages.label.instead import entry_of
 
 
 @click.command()
@@ -32,13 +34,13 @@ def main(params: dict[str, Any], dataset: str) -> None:
             metrics/verification/DATASET.json     what was found, renamed and dropped, and how many cells of each label
     Example: python -m stages.label covid
     """
-    entry = parse.parse(dataset, parameters.captioned_entry(params, "datasets", dataset))
+    content, instead = entry_of(DATA / dataset / "raw", parameters.captioned_entry(params, "datasets", dataset))
+    entry = parse.parse(dataset, content)
     min_class_size = checks.whole(
         "params.yaml: label.min_class_size", (params.get("label") or {}).get("min_class_size")
     )
 
     from stages import files, hgnc
-    from stages.cells import DATA
     from stages.label import cells, genes, record
 
     raw = DATA / dataset / "raw"
@@ -54,9 +56,11 @@ def main(params: dict[str, Any], dataset: str) -> None:
     }
     n_found = {key: check["found"] for key, check in labelled.checked.items()}
     said = record.against(entry.said, n_found, scored)
-    notes = [*labelled.notes, *record.differences(said), *record.small_classes(annotations, min_class_size)]
+    notes = [f"in its place: {instead['title']} ({instead['because']})"] if instead else []
+    notes += [*labelled.notes, *record.differences(said), *record.small_classes(annotations, min_class_size)]
     report = {
         "dataset": dataset,
+        **({"in_its_place": instead} if instead else {}),
         "label_source": labelled.label_source,
         **({"reanalysis": labelled.reanalysis} if labelled.reanalysis else {}),
         "x": labelled.content,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stages import params as parameters
+from stages.cells import DATA
 from stages.cli import stage
 from stages.errors import InputError, ParamsError
+from stages.label.instead import entry_of
 
 if TYPE_CHECKING:
     from stages.reanalyse.method import Analysis
@@ -49,7 +51,7 @@ def run(params: dict[str, Any], dataset: str) -> None:
     from stages import files
     from stages.reanalyse import options, result
 
-    entry = parameters.captioned_entry(params, "datasets", dataset)
+    entry, _ = entry_of(DATA / dataset / "raw", parameters.captioned_entry(params, "datasets", dataset))
     choices = options.parse(params, dataset, entry)
     with ExitStack() as stack:  # both folders are complete before the first takes its place
         folder = stack.enter_context(files.replacing_folder(result.folder(dataset)))
@@ -64,8 +66,6 @@ def run(params: dict[str, Any], dataset: str) -> None:
 
 def has_table(dataset: str, entry: dict[str, Any]) -> bool:
     """Say whether the authors' table of labels lies beside counts, so that no other cell types are wanted."""
-    from stages.cells import DATA
-
     name = (entry.get("labels") or {}).get("file")
     wants = entry.get("label_source") == "reanalysis"
     return not wants and name is not None and (DATA / dataset / "raw" / str(name)).is_file()
@@ -74,7 +74,6 @@ def has_table(dataset: str, entry: dict[str, Any]) -> bool:
 def reanalyse(dataset: str, entry: dict[str, Any], choices: Options, folder: Path, pictures: Path) -> str:
     """Do a re-analysis, write its files into two folders, and say in a sentence what came out."""
     from stages import files, hgnc
-    from stages.cells import DATA
     from stages.figures import panels
     from stages.label import parse
     from stages.label.genes import Table
@@ -177,7 +176,7 @@ def check(params: dict[str, Any], dataset: str) -> None:
     """
     from stages.reanalyse import options
 
-    entry = parameters.captioned_entry(params, "datasets", dataset)
+    entry, _ = entry_of(DATA / dataset / "raw", parameters.captioned_entry(params, "datasets", dataset))
     choices = options.parse(params, dataset, entry)
     if choices is None:
         raise ParamsError(f"params.yaml: datasets.{dataset} has no reanalysis:, so there is nothing to compare")
@@ -185,7 +184,6 @@ def check(params: dict[str, Any], dataset: str) -> None:
     import pandas as pd
 
     from stages import files, hgnc
-    from stages.cells import DATA
     from stages.label import parse
     from stages.label.genes import Table
     from stages.reanalyse import agreement, marker_table, result, source

@@ -107,12 +107,14 @@ def read_record(dataset: str) -> dict[str, Any]:
 
 
 def labelled_by(record: dict[str, Any]) -> str:
-    """Say in some words who labelled a dataset's cells, from its verification record."""
+    """Say in some words who labelled a dataset's cells, and whether others took their place, from its record."""
+    other = record.get("in_its_place")
+    instead = f"; in its place: {other['title']}, {other['note']} ({other['because']})" if other else ""
     if record.get("label_source") != "reanalysis":
-        return "labels by the authors"
+        return f"labels by the authors{instead}"
     how = record.get("reanalysis") or {}
     version = f", version {how['method_version']}" if "method_version" in how else ""
-    return f"cell types by re-analysis{version}, not by the study's authors"
+    return f"cell types by re-analysis{version}, not by the study's authors{instead}"
 
 
 def _named(grid: dict[str, Any]) -> Iterator[Named]:

@@ -139,3 +139,23 @@ def test_a_share_of_the_cells_is_rounded_down(project: Path, share: float, n_cel
 def test_a_share_that_cannot_be_meant_is_refused(project: Path, subset: dict[str, Any]) -> None:
     write_params(subset=subset)
     assert_refused("subset: needs n_cells, or a share of the cells such as 0.2", exit_code=2)
+
+
+def test_files_of_an_entry_that_took_the_place_are_read_by_that_entry_and_it_is_said(project: Path) -> None:
+    other = {
+        "title": "Another way",
+        "note": "drawn here",
+        "source": {"kind": "local", "files": {"raw.h5ad": {"path": "other.h5ad"}}},
+        "obs": {"cell_type": "celltype", "patient": "donor", "phenotype": "condition"},
+        "subset": {"share": 0.2},
+    }
+    own = {"kind": "local", "files": {"raw.h5ad": {"path": "mine.h5ad"}}, "otherwise": other}
+    write_params(source=own, obs={"cell_type": "a column of the other file"})
+    RAW.with_name("otherwise.json").write_text('{"because": "it is not there"}')
+    cells, _, report = run()
+    assert cells.n_obs == 12 and set(cells.obs["cell_type"]) == {"B", "T", "NK"}
+    assert report["in_its_place"] == {"title": "Another way", "note": "drawn here", "because": "it is not there"}
+    assert "in its place: Another way (it is not there)" in report["notes"]
+    del own["otherwise"]
+    write_params(source=own)
+    assert_refused("holds files of an `otherwise` that params.yaml no longer has; fetch it again")
