@@ -264,7 +264,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(service: Service, by: signa
         if len(service.bodies) <= 12:
             return 0.02
         enough.set()
-        return 0.3
+        return 2.0  # long enough for the signal to come before the last answer on a slow machine, too
 
     service.delay = delay
     environment = {**os.environ, "PYTHONPATH": str(helpers.ROOT)}
