@@ -9,13 +9,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from anndata.io import read_elem
 
 from stages.errors import InputError, nearest
 
+BYTES_AT_ONCE = 2**26  # of a matrix that is stored dense
+
 
 def read(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
-    """Read the matrix (cells x genes, as it is stored), ``obs`` and ``var``.
+    """Read the matrix (cells x genes, in the file's order), ``obs`` and ``var``.
 
     Parameters
     ----------
@@ -35,7 +38,7 @@ def read(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFrame, pd.Da
         with h5py.File(path, "r") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             matrix, var = find(file, path, layer)
-            return read_elem(matrix), read_elem(file["obs"]), read_elem(var)
+            return read_matrix(matrix), read_elem(file["obs"]), read_elem(var)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  (reading a damaged file can raise nearly anything)
@@ -43,6 +46,21 @@ def read(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFrame, pd.Da
         raise InputError(
             f"{path}: damaged, cut short or not an h5ad file ({reason}); remove it and fetch it again"
         ) from None
+
+
+def read_matrix(stored: h5py.Dataset | h5py.Group) -> Any:
+    """Read a matrix; of one that is stored dense only the values that are not zero, some cells at a time.
+
+    Expression is mostly zeros: 60,000 cells of 36,000 genes take 9 GB dense in float32 and under 1 GB as CSR.
+    """
+    if not isinstance(stored, h5py.Dataset) or stored.ndim != 2 or stored.dtype.kind not in "biuf":
+        return read_elem(stored)
+    n_cells, n_genes = stored.shape
+    n_at_once = max(1, BYTES_AT_ONCE // max(1, n_genes * stored.dtype.itemsize))
+    if stored.chunks:  # whole chunks, or a compressed one would be unpacked more than once
+        n_at_once = -(-n_at_once // stored.chunks[0]) * stored.chunks[0]
+    blocks = [sp.csr_matrix(stored[first : first + n_at_once]) for first in range(0, max(1, n_cells), n_at_once)]
+    return sp.vstack(blocks, format="csr")
 
 
 def find(file: h5py.File, path: Path, layer: str | None) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import click
 import yaml
 
-from tests.rehearsal import certificates, checks, datasets, models, services, simulate, troubles, workspace
+from tests.rehearsal import certificates, checks, datasets, instead, models, services, simulate, troubles, workspace
 from tests.rehearsal.datasets import Kit
 from tests.rehearsal.embeddings import Embeddings
 from tests.rehearsal.proxy import Proxy
@@ -86,6 +86,11 @@ def rehearse(folder: Path, processes: bool) -> None:
         clock.lap("the grid")
         others = other_ways(place, params, grid)
         clock.lap("the other ways to a dataset")
+        wrong = [*trouble.missed(proxy.log), *checks.all_of(place.path, grid, others, key)]
+        found = checks.found(place.path, grid)
+        wrong += instead.without_subsets(place, params, grid, world)
+        wrong += instead.own_labels(place, params)
+        clock.lap("the authors' subsets gone, and labels of one's own")
     finally:
         proxy.stop()
         place.stop()
@@ -93,10 +98,8 @@ def rehearse(folder: Path, processes: bool) -> None:
     click.echo("\nRuns that a server ended, with their one line:\n" + "\n".join(f"  {line}" for line in ends))
     click.echo("\nTroubles that were put in and got over:\n" + "\n".join(f"  {line}" for line in troubles_of(proxy)))
     click.echo(f"\nHosts beyond this machine (the package index): {', '.join(sorted(set(proxy.tunnels))) or 'none'}")
-    click.echo("\n" + checks.table(place.path, grid))
+    click.echo(f"\n{found}")
     click.echo("\nSeconds by kind of stage:\n" + checks.seconds(place.seconds))
-    click.echo("\nThe numbers of the paper:\n" + checks.not_run(place.path))
-    wrong = [*trouble.missed(proxy.log), *checks.all_of(place.path, grid, others, key)]
     click.echo(f"\n{clock.report()}")
     if wrong:
         click.echo("\nWrong:\n" + "\n".join(f"  {line}" for line in wrong))

@@ -145,6 +145,11 @@ def leaks(clone: Path, key: str) -> list[str]:
     return [*found, *(["an object of git holds the API key"] if secret in objects else [])]
 
 
+def found(clone: Path, grid: dict[str, Any]) -> str:
+    """Return how many scores each pair has, and how many of the paper's numbers were run."""
+    return f"{table(clone, grid)}\n\nThe numbers of the paper:\n{not_run(clone)}"
+
+
 def table(clone: Path, grid: dict[str, Any]) -> str:
     """Return how many scores each pair has, datasets in rows."""
     models = list(dict.fromkeys(model for dataset in grid["datasets"] for model in models_of(dataset, grid)))
