@@ -20,8 +20,7 @@ from stages.vectors import summaries
 from stages.vectors.__main__ import main
 from tests import helpers
 
-FIXTURE = helpers.ROOT / "tests/fixtures/hgnc_small.tsv"
-GENES = hgnc.read(FIXTURE)
+GENES = hgnc.read(helpers.HGNC)
 TEXTS = {
     "TP53": "This gene encodes a tumor suppressor\nprotein.",
     "IL8": "A chemokine, under its old symbol.",
@@ -43,7 +42,7 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder_folder: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     hgnc.PATH.parent.mkdir(parents=True)
-    hgnc.PATH.write_bytes(FIXTURE.read_bytes())
+    hgnc.PATH.write_bytes(helpers.HGNC.read_bytes())
     folder = Path("data/encoders/mini")
     folder.mkdir(parents=True)
     for path in encoder_folder.iterdir():
