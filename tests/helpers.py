@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+HGNC = ROOT / "tests/fixtures/hgnc_small.tsv"
 
 
 def run(*command: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -1,1 +1,1 @@
-"""Fetching over HTTP: downloads, archives, and the kinds of sources that use them."""
+"""Fetching: downloads, archives, and the kinds of sources."""

@@ -14,7 +14,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,25 +22,11 @@ from hypothesis import strategies as st
 from stages.errors import InputError
 from stages.fetch import _archive
 from stages.fetch._archive import Damaged, take
+from tests.fetch.archives import tar
 
 COUNTS = b"gene\tcell1\tcell2\nTP53\t0\t3\n" * 500
 CONTENT = {"counts/a.txt": COUNTS, "counts/b.txt": b"second\n", "c.txt": b"", "d/b.txt": b"another b\n"}
 ARCHIVE, TARGET = Path("archive"), Path("target.txt")
-
-
-def tar(content: dict[str, Any], mode: str = "w") -> bytes:
-    """Write a tar of files and, where a value is a `TarInfo`, of anything."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
-        for name, value in content.items():
-            info = value if isinstance(value, tarfile.TarInfo) else tarfile.TarInfo(name)
-            info.name = name
-            if isinstance(value, bytes):
-                info.size = len(value)
-                archive.addfile(info, io.BytesIO(value))
-            else:
-                archive.addfile(info)
-    return stream.getvalue()
 
 
 def zipped(content: dict[str, bytes]) -> bytes:

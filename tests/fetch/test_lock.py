@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,10 @@ from hypothesis import strategies as st
 from stages.errors import InputError
 from stages.fetch import _lock, wheel
 from tests import helpers
+from tests.fetch.hashes import sha256
 from tests.fetch.loopback import invoke, refusal
 
 FIRST, LATER = b"the first file\n", b"another file, later\n"
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture

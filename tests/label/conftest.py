@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.label.made import (
-    RAW,
-    make_cells,
-    write_params,
-)
+from tests import helpers
+from tests.label.made import RAW, make_cells, write_params
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +25,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pristine: Path) -> 
     (tmp_path / RAW).parent.mkdir(parents=True)
     shutil.copy(pristine, RAW)
     Path("data/reference/hgnc").mkdir(parents=True)
-    shutil.copy(Path(__file__).parent.parent / "fixtures" / "hgnc_small.tsv", "data/reference/hgnc/hgnc.tsv")
+    shutil.copy(helpers.HGNC, "data/reference/hgnc/hgnc.tsv")
     write_params()
     return tmp_path

@@ -16,19 +16,8 @@ import scipy.sparse as sp
 
 from stages import cells as shared
 from stages.label import obs
-from tests.label.made import (
-    OUTPUTS,
-    RAW,
-    SYMBOLS,
-    assert_refused,
-    change,
-    invoke,
-    rename,
-    run,
-    set_obs,
-    set_x,
-    write_params,
-)
+from tests.label.made import RAW, SYMBOLS, change, rename, set_obs, set_x, write_params
+from tests.label.outcome import OUTPUTS, assert_refused, invoke, run
 
 
 def test_own_data_need_title_note_source_and_obs_only(project: Path, pristine: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +12,9 @@ from hypothesis import strategies as st
 from stages import hgnc
 from stages.errors import InputError
 from stages.label.genes import Harmonised, Table, harmonise, unversioned
+from tests import helpers
 
-FIXTURE = Path(__file__).parent.parent / "fixtures" / "hgnc_small.tsv"
-GENES = hgnc.read(FIXTURE)
+GENES = hgnc.read(helpers.HGNC)
 TABLE = Table(GENES)
 BY_SYMBOL = {gene.symbol: gene for gene in GENES}
 
@@ -139,7 +138,7 @@ def test_mixed_case_human_symbols_are_not_taken_for_mouse() -> None:
 
 def test_lookup_agrees_with_a_plain_reading_of_the_table() -> None:
     """Against the definition, row by row: approved, else the only gene with that previous symbol, else alias."""
-    with FIXTURE.open(encoding="utf-8") as stream:
+    with helpers.HGNC.open(encoding="utf-8") as stream:
         rows = [row for row in csv.DictReader(stream, delimiter="\t") if row["Status"] == "Approved"]
 
     def owners(name: str, title: str) -> list[str]:

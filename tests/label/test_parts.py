@@ -8,17 +8,8 @@ import anndata
 import numpy as np
 
 from stages import cells as shared
-from tests.label.made import (
-    N_CELLS,
-    RAW,
-    SYMBOLS,
-    assert_refused,
-    change,
-    make_cells,
-    run,
-    set_obs,
-    write_params,
-)
+from tests.label.made import N_CELLS, RAW, SYMBOLS, change, make_cells, set_obs, write_params
+from tests.label.outcome import assert_refused, run
 
 
 def test_derived_annotations_are_labels_like_any_other(project: Path) -> None:

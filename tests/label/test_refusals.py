@@ -18,22 +18,8 @@ import pytest
 
 from stages.label import cells as labelling
 from tests import helpers
-from tests.label.made import (
-    OUTPUTS,
-    RAW,
-    SYMBOLS,
-    assert_refused,
-    change,
-    invoke,
-    keep_earlier_results,
-    name_cells,
-    rename,
-    run,
-    set_obs,
-    set_value,
-    set_x,
-    write_params,
-)
+from tests.label.made import RAW, SYMBOLS, change, name_cells, rename, set_obs, set_value, set_x, write_params
+from tests.label.outcome import OUTPUTS, assert_refused, invoke, keep_earlier_results, run
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 from stages import cells as shared
 from stages.errors import ParamsError
 from stages.label import parse, record
-from tests.label.made import N_CELLS, RAW, SYMBOLS, assert_refused, change, invoke, make_cells, run, write_params
+from tests.label.made import N_CELLS, RAW, SYMBOLS, change, make_cells, write_params
+from tests.label.outcome import assert_refused, invoke, run
 
 
 def test_what_others_say_is_recorded_and_differences_are_noted(project: Path) -> None:

@@ -13,7 +13,6 @@ import scipy.sparse as sp
 
 from tests import helpers
 
-HGNC = helpers.ROOT / "tests/fixtures/hgnc_small.tsv"
 N_CELLS = 240
 TYPES = ("Blue", "Green", "Red")  # Red has no marker in the table
 N_OWN = 12  # genes that a type expresses more
@@ -31,7 +30,7 @@ SHARED: dict[str, Any] = {
 
 def symbols() -> list[str]:
     """Return 90 approved symbols of proteins."""
-    with HGNC.open(encoding="utf-8") as stream:
+    with helpers.HGNC.open(encoding="utf-8") as stream:
         rows = [row for row in csv.DictReader(stream, delimiter="\t") if row["Status"] == "Approved"]
     return [row["Approved symbol"] for row in rows if row["Locus type"] == "gene with protein product"][:90]
 

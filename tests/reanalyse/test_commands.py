@@ -21,6 +21,7 @@ from stages import files
 from stages.errors import InputError
 from stages.reanalyse import options, result
 from stages.reanalyse.__main__ import main
+from tests import helpers
 from tests.reanalyse import made
 
 pytestmark = pytest.mark.xdist_group("umap")
@@ -46,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: Path) -> Path:
         Path(f"data/{dataset}/raw").mkdir(parents=True)
         shutil.copy(raw, f"data/{dataset}/raw/raw.h5ad")
     Path("data/reference/hgnc").mkdir(parents=True)
-    shutil.copy(made.HGNC, "data/reference/hgnc/hgnc.tsv")
+    shutil.copy(helpers.HGNC, "data/reference/hgnc/hgnc.tsv")
     made.write_table(options.FOLDER / "made.tsv", made.markers())
     write_params()
     return tmp_path

@@ -11,7 +11,6 @@ from stages.errors import InputError
 from stages.label.genes import Table
 from stages.reanalyse import marker_table
 from tests import helpers
-from tests.reanalyse import made
 
 HEAD = "cell_type\tgene\tsource\tquote\n"
 SHIPPED = sorted((helpers.ROOT / "stages/reanalyse/markers").glob("*.tsv"))
@@ -19,7 +18,7 @@ SHIPPED = sorted((helpers.ROOT / "stages/reanalyse/markers").glob("*.tsv"))
 
 @pytest.fixture(scope="module")
 def table() -> Table:
-    return Table(hgnc.read(made.HGNC))
+    return Table(hgnc.read(helpers.HGNC))
 
 
 def write(path: Path, text: str) -> Path:

@@ -1,0 +1,1 @@
+"""Files out of wheels, from a package index on this machine."""

@@ -1,0 +1,1 @@
+"""The figures: layout, colours and pictures."""

@@ -1,0 +1,1 @@
+"""Heads on embeddings, scored on cells they have not seen."""

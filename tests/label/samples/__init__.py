@@ -1,0 +1,1 @@
+"""Counts deposited by sample and a table of labels."""

@@ -1,0 +1,1 @@
+"""The report: tables of our scores, and the paper's numbers against them."""

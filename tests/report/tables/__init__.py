@@ -1,0 +1,1 @@
+"""The report's tables, and how `dvc plots` draws its bar charts."""

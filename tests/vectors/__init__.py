@@ -1,0 +1,1 @@
+"""Gene vectors: from texts, released ones, and controls."""
