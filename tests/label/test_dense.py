@@ -13,7 +13,8 @@ import pytest
 import scipy.sparse as sp
 
 from stages.label import source
-from tests.label.made import RAW, change, invoke, make_cells
+from tests.label.made import RAW, change, make_cells
+from tests.label.outcome import invoke
 
 ROWS = 7  # at once
 
