@@ -1,0 +1,1 @@
+"""Cells as vectors: the command, the baseline, GenePT."""

@@ -1,0 +1,95 @@
+"""Log-normalised expression, how much of it a model sees, and its PCA, the baseline."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from stages import expression
+from stages.errors import InputError
+from tests import helpers
+from tests.embed.made import make_cells
+
+
+def log_normalised(cells: anndata.AnnData) -> np.ndarray:
+    dense = cells.X.toarray().astype(float)
+    if cells.uns["x"] == "lognorm":
+        return dense
+    totals = dense.sum(axis=1, keepdims=True)
+    return np.log1p(np.divide(dense * 10_000, totals, out=np.zeros_like(dense), where=totals > 0))
+
+
+@pytest.fixture(scope="module")
+def baseline() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("baseline", helpers.ROOT / "models/expression/embed.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("x", ["counts", "lognorm"])
+def test_expression_is_log_normalised_only_if_it_is_counts(x: str) -> None:
+    cells = make_cells(30, 20, x)
+    cells.X = sp.csr_matrix(cells.X.toarray() * (np.arange(30) != 4)[:, np.newaxis])  # an empty cell stays empty
+    found = expression.log_normalise(cells)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.toarray(), log_normalised(cells), rtol=1e-6)
+
+
+def test_coverage_counts_what_a_model_does_not_see() -> None:
+    x = sp.csr_matrix(np.array([[1, 0, 3], [0, 0, 6], [0, 0, 0]], dtype=np.float32))
+    cells = anndata.AnnData(x, var=pd.DataFrame(index=["A", "B", "C"]))
+    assert expression.coverage(cells, np.array([True, True, False])) == {
+        "n_genes": 3,
+        "n_genes_missing": 1,
+        "share_of_counts_missing": 0.9,
+        "n_cells_without_gene": 2,
+    }
+    with pytest.raises(InputError, match=r"none of the 3 genes \(A, B, C, \.\.\.\)"):
+        expression.coverage(cells, np.zeros(3, dtype=bool))
+
+
+@pytest.mark.parametrize("x", ["counts", "lognorm"])
+@pytest.mark.parametrize("shape", [(80, 40), (40, 80)])
+def test_the_baseline_is_an_exact_pca_with_fixed_signs(baseline: ModuleType, x: str, shape: tuple[int, int]) -> None:
+    cells = make_cells(*shape, x)
+    matrix, notes = baseline.embed(cells, Path(), {"n_components": 10}, "cpu")
+    centred = log_normalised(cells) - log_normalised(cells).mean(axis=0)
+    _, _, loadings = np.linalg.svd(centred, full_matrices=False)
+    loadings = loadings[:10]
+    signs = [1 if max(row, key=abs) > 0 else -1 for row in loadings.tolist()]
+    np.testing.assert_allclose(matrix, centred @ loadings.T * signs, atol=1e-4 * np.abs(centred).max())
+    assert matrix.dtype == np.float32 and matrix.shape == (shape[0], 10)
+    assert notes["comparable"] is True and notes["n_genes"] == shape[1]
+
+
+def test_the_baseline_agrees_with_scikit_learn_signs_included(baseline: ModuleType) -> None:
+    from sklearn.decomposition import PCA
+
+    cells = make_cells(50, 30)
+    matrix, _ = baseline.embed(cells, Path(), {"n_components": 5}, "cpu")
+    expected = PCA(5, svd_solver="full").fit_transform(expression.log_normalise(cells).toarray().astype(float))
+    np.testing.assert_allclose(matrix, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_baseline_does_not_depend_on_the_number_of_threads(baseline: ModuleType) -> None:
+    from threadpoolctl import threadpool_limits
+
+    x = expression.log_normalise(make_cells(300, 200))
+    with threadpool_limits(1):
+        one = baseline.principal_components(x, 20)
+    with threadpool_limits(2):
+        np.testing.assert_array_equal(baseline.principal_components(x, 20), one)
+
+
+def test_few_cells_have_few_components(baseline: ModuleType) -> None:
+    matrix, _ = baseline.embed(make_cells(6, 40), Path(), {"n_components": 50}, "cpu")
+    assert matrix.shape == (6, 5)
