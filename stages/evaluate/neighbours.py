@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-BLOCK = 1 << 22  # distances held at once: 32 MiB
+from stages import threads
+
+BLOCK = 1 << 22  # distances held at once by a thread: 32 MiB
 DECIMALS = 10  # distances that agree so far are equal: a matrix product's last bits differ between equal cells
 
 
@@ -38,15 +40,17 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, metric: str = "cosine")
         train, test = train - centre, test - centre
         unit = np.linalg.norm(train, axis=1).max() or 1.0  # so that rounding is relative to the cloud's size
         train, test = train / unit, test / unit
-    squares = np.einsum("ij,ij->i", train, train)
-    found = np.empty((len(test), k), dtype=np.intp)
+    # a test cell's own length does not change the order of its neighbours
+    squares = np.zeros(len(train)) if metric == "cosine" else np.einsum("ij,ij->i", train, train)
+    test = -test if metric == "cosine" else -2 * test
     step = max(1, BLOCK // len(train))
-    for start in range(0, len(test), step):
-        products = test[start : start + step] @ train.T
-        # a test cell's own length does not change the order of its neighbours
-        distances = np.round(-products if metric == "cosine" else squares - 2 * products, DECIMALS)
-        found[start : start + step] = smallest(distances, k)
-    return found
+
+    def block(start: int) -> np.ndarray:
+        distances = test[start : start + step] @ train.T
+        distances += squares
+        return smallest(distances, k)
+
+    return np.concatenate([np.empty((0, k), dtype=np.intp), *threads.each(block, range(0, len(test), step))])
 
 
 def unit_rows(matrix: np.ndarray) -> np.ndarray:
@@ -56,12 +60,20 @@ def unit_rows(matrix: np.ndarray) -> np.ndarray:
 
 
 def smallest(distances: np.ndarray, k: int) -> np.ndarray:
-    """Return the columns of each row's `k` smallest values, ascending; the lower column wins a tie."""
+    """Return the columns of each row's `k` smallest values, ascending; of values equal to `DECIMALS` the lower column.
+
+    Only values near the k-th smallest are rounded, which gives the same as rounding all of them.
+    """
     last = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
-    closer, tied = distances < last, distances == last
-    places = k - closer.sum(axis=1, keepdims=True)
-    taken = closer | (tied & (np.cumsum(tied, axis=1) <= places))
-    return np.nonzero(taken)[1].reshape(len(distances), k)
+    rows, columns = np.nonzero(distances <= last + 10.0**-DECIMALS)
+    values, last = np.round(distances[rows, columns], DECIMALS), np.round(last[:, 0], DECIMALS)
+    closer, tied = values < last[rows], values == last[rows]
+    n_closer = np.bincount(rows[closer], minlength=len(distances))
+    n_tied = np.cumsum(tied)  # in the row up to here, once those of earlier rows are taken off
+    firsts = np.searchsorted(rows, np.arange(len(distances)))
+    n_tied -= (n_tied[firsts] - tied[firsts])[rows]
+    taken = closer | (tied & (n_tied <= (k - n_closer)[rows]))
+    return columns[taken].reshape(len(distances), k)
 
 
 def vote(labels: np.ndarray, neighbours: np.ndarray) -> np.ndarray:

@@ -27,8 +27,8 @@ def fixed(matrix: np.ndarray) -> Represent:
 def score(tasks: Sequence[Task], represent: Represent, choices: Choices, unseen_only: bool = False) -> Results:
     """Score an embedding on every task: k-means, silhouette, nearest neighbours, logistic regression.
 
-    Runs on one thread, because the number of threads changes the last bits of a matrix product and, through them,
-    k-means.
+    Every matrix product runs on one thread, because the number of threads changes its last bits and, through them,
+    k-means. Silhouettes and neighbours do several products at a time, whose shapes do not depend on the threads.
 
     Parameters
     ----------

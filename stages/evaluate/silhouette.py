@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-BLOCK = 1 << 22  # distances held at once: 32 MiB
+from stages import threads
+
+TILE = 512  # cells on either side of the distances held at once: 2 MiB, a core's cache
+SHARES = 16
 
 
 def average_widths(matrix: np.ndarray, labelings: Sequence[np.ndarray]) -> list[float]:
@@ -41,18 +44,36 @@ def average_widths(matrix: np.ndarray, labelings: Sequence[np.ndarray]) -> list[
 
 
 def distance_sums(matrix: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Sum each cell's euclidean distances to the members of each class: shape (n_cells, n_classes)."""
+    """Sum each cell's euclidean distances to the members of each class: shape (n_cells, n_classes).
+
+    Every distance is computed once and counts for both its cells. The tiles are dealt out to `SHARES` sums, which are
+    added in their order, so that threads decide when a tile is computed, not what is added to what.
+    """
     centred = matrix - matrix.mean(axis=0)  # near-parallel vectors would lose digits in the subtraction below
     squares = np.einsum("ij,ij->i", centred, centred)
-    sums = np.empty((len(matrix), members.shape[1]))
-    step = max(1, BLOCK // max(1, len(matrix)))
-    for start in range(0, len(matrix), step):
-        rows = slice(start, start + step)
-        distances = squares[rows, None] - 2 * (centred[rows] @ centred.T) + squares
-        np.sqrt(distances.clip(min=0, out=distances), out=distances)
-        distances[np.arange(len(distances)), np.arange(start, start + len(distances))] = 0
-        sums[rows] = distances @ members
-    return sums
+    tiles = [slice(start, min(start + TILE, len(matrix))) for start in range(0, len(matrix), TILE)]
+
+    def share(first: int) -> np.ndarray:
+        sums = np.zeros((len(matrix), members.shape[1]))
+        for number in range(first, len(tiles), SHARES):
+            rows = tiles[number]
+            for columns in tiles[number:]:
+                distances = centred[rows] @ centred[columns].T
+                distances *= -2
+                distances += squares[rows, None]
+                distances += squares[columns]
+                np.sqrt(distances.clip(min=0, out=distances), out=distances)
+                if columns is rows:
+                    np.fill_diagonal(distances, 0)
+                else:
+                    sums[columns] += distances.T @ members[rows]
+                sums[rows] += distances @ members[columns]
+        return sums
+
+    total = np.zeros((len(matrix), members.shape[1]))
+    for sums in threads.each(share, range(min(SHARES, len(tiles)))):
+        total += sums
+    return total
 
 
 def widths(sums: np.ndarray, codes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

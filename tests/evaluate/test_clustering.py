@@ -10,8 +10,9 @@ import pytest
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
+from threadpoolctl import threadpool_limits
 
-from stages.evaluate import clustering, silhouette
+from stages.evaluate import clustering, neighbours, silhouette
 from stages.evaluate.choices import KMeansChoices
 
 AUTHORS = KMeansChoices("minibatch", batch_size=20, n_init=3, repeats=1, pca_for_patient=50)
@@ -118,9 +119,9 @@ def test_there_are_no_more_components_than_dimensions() -> None:
     assert clustering.principal_components(np.random.default_rng(0).normal(size=(30, 4)), 50).shape == (30, 4)
 
 
-@pytest.mark.parametrize("block", [1, 100, 1 << 22])
-def test_silhouettes_equal_loops_and_scikit_learn(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silhouette, "BLOCK", block)
+@pytest.mark.parametrize("tile", [1, 7, 512])
+def test_silhouettes_equal_loops_and_scikit_learn(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silhouette, "TILE", tile)
     rng = np.random.default_rng(1)
     matrix = rng.normal(size=(40, 5)) + 1000  # far from the origin, where products lose digits
     many, two = rng.integers(6, size=40), rng.integers(2, size=40)
@@ -137,6 +138,22 @@ def test_silhouettes_equal_loops_and_scikit_learn(block: int, monkeypatch: pytes
         abs=1e-9,
     )
     assert found[0] == pytest.approx(silhouette_score(matrix, many), abs=1e-9)
+
+
+def test_silhouettes_and_neighbours_are_the_same_to_the_bit_whatever_the_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(2)
+    matrix, labels = rng.normal(size=(700, 30)), rng.integers(9, size=700)
+    monkeypatch.setattr(silhouette, "TILE", 16)
+    monkeypatch.setattr(neighbours, "BLOCK", 1000)
+    found = []
+    for threads in ("1", "2", "7"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        with threadpool_limits(limits=1):
+            nearest = neighbours.nearest(matrix[:500], matrix[500:], 10)
+            found.append((silhouette.average_widths(matrix, [labels]), nearest.tolist()))
+    assert found[0] == found[1] == found[2]
 
 
 def test_identical_cells_have_silhouette_zero() -> None:

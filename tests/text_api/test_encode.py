@@ -250,7 +250,7 @@ def test_a_damaged_file_is_asked_for_again(service: Service, capsys: pytest.Capt
 
 CHILD = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background ignores it, and so its children
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background job, and inherited
 from stages.text_api import encode, options, tokens
 chosen = options.read({"base_url": sys.argv[1], "batch_size": 1, "concurrency": 4})
 encode.encode(sys.stdin.read().splitlines(), chosen, tokens.counter(chosen.model))
