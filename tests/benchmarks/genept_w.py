@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from stages.expression import log_normalise
-from stages.weighted_sums import weighted_sums
+from stages.embed._weighted_sums import weighted_sums
 from tests.benchmarks import bounds
 from tests.benchmarks.case import FLOAT32, Case, Rates
 

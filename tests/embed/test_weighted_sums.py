@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.weighted_sums import DIMENSIONS, GENES, weighted_sums
+from stages.embed._weighted_sums import DIMENSIONS, GENES, weighted_sums
 
 N_CELLS = 23
 
