@@ -29,7 +29,7 @@ from tests import helpers
 from tests.benchmarks import bounds, geneformer, genept_w, inputs, minilm, plot, results, scgpt
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.case import FLOAT32, Case, Rates, Spec, Target, relative_difference
-from tests.benchmarks.cases import CASES
+from tests.benchmarks.cases import CASES, GPU_CASES
 from tests.benchmarks.timing import interleaved, quiet
 
 RATES = Rates(product=2e9, copy=1e9)
@@ -154,7 +154,7 @@ def test_cells_without_draws_have_distinct_values_and_room_for_all() -> None:
 
 
 def test_every_goal_is_of_a_case_with_known_precision() -> None:
-    for spec in CASES.values():
+    for spec in [*CASES.values(), *GPU_CASES.values()]:
         assert set(spec.targets) <= set(PRECISIONS)
         for target in spec.targets.values():
             assert all(goal > 1 for goal in target.ratios.values())
@@ -224,6 +224,14 @@ def test_the_faster_way_bounds_the_weighted_sums() -> None:
 def test_rates_are_measured() -> None:
     rates = bounds.rates(side=16, n_bytes=1024, repeats=2)
     assert rates.product > 0 and rates.copy > 0
+    assert bounds.gpu_product("cpu", side=16, repeats=2) > 0
+
+
+def test_cases_on_a_gpu_are_held_against_its_rate(tmp_path: Path) -> None:
+    case = scgpt.embedding(make_cells(), tmp_path, device="cuda", nlayers=2, nheads=2, embsize=16, d_hid=24)
+    assert set(case.upstream) == {scgpt.PUBLISHED}
+    assert case.bound is not None and case.flops is not None
+    assert case.bound(RATES._replace(gpu_product=1e12)) == case.flops / 1e12
 
 
 # --- table, csv, picture

@@ -9,9 +9,9 @@ import numpy as np
 from anndata import AnnData
 
 from stages import gene_vectors
+from stages.embed._weighted_sums import weighted_sums
 from stages.errors import ParamsError
 from stages.expression import coverage, log_normalise
-from stages.embed._weighted_sums import weighted_sums
 
 DIVISORS = ("n_genes", "weights")
 

@@ -41,19 +41,28 @@ def main(
     """
     cli.prepare(params | ({"threads": threads} if threads else {}))
 
-    from tests.benchmarks import bounds, plot, results, timing
-    from tests.benchmarks.cases import CASES
+    import torch
 
+    from tests.benchmarks import bounds, plot, results, timing
+    from tests.benchmarks.cases import CASES, GPU_CASES
+
+    on_gpu = torch.cuda.is_available()
+    known = CASES | (GPU_CASES if on_gpu else {})
     for name in names:
-        if name not in CASES:
-            hint = nearest(name, CASES) or "."
-            raise ParamsError(f"--cases: no case {name!r}{hint} Known: {', '.join(CASES)}")
-    chosen = {name: CASES[name] for name in names or CASES}
+        if name not in known:
+            hint = nearest(name, known) or "."
+            gpu = "" if on_gpu or name not in GPU_CASES else " (that one needs a GPU)"
+            raise ParamsError(f"--cases: no case {name!r}{hint}{gpu} Known: {', '.join(known)}")
+    chosen = {name: known[name] for name in names or known}
     given = {name: spec.read(n_cells or spec.n_cells) for name, spec in chosen.items()}  # before anything slow
 
     click.echo(machine())
     rates = bounds.rates()
-    click.echo(f"float32 product {rates.product / 1e9:.0f} GFLOP/s, copy in memory {rates.copy / 1e9:.1f} GB/s\n")
+    click.echo(f"float32 product {rates.product / 1e9:.0f} GFLOP/s, copy in memory {rates.copy / 1e9:.1f} GB/s")
+    if on_gpu:
+        rates = rates._replace(gpu_product=bounds.gpu_product("cuda"))
+        click.echo(f"{torch.cuda.get_device_name()}: bfloat16 product {rates.gpu_product / 1e12:.0f} TFLOP/s")
+    click.echo()
     rows: list[results.Row] = []
     progress = cli.progress(chosen.items(), "cases", len(chosen), unit="case")
     for name, spec in progress:

@@ -11,6 +11,7 @@ import torch
 from tests.benchmarks.case import Rates
 
 SIDE = 2048  # rows and columns of the product
+GPU_SIDE = 8192
 COPIED = 1 << 28  # bytes of the copy: more than any cache holds
 REPEATS = 5
 FLOAT32_BYTES = 4
@@ -26,6 +27,18 @@ def rates(side: int = SIDE, n_bytes: int = COPIED, repeats: int = REPEATS) -> Ra
         product=2 * side**3 / _fastest(lambda: torch.mm(a, b, out=product), repeats),
         copy=2 * source.nbytes / _fastest(lambda: target.copy_(source), repeats),
     )
+
+
+def gpu_product(device: str, side: int = GPU_SIDE, repeats: int = REPEATS) -> float:
+    """Measure torch's bfloat16 matrix product on a device: operations a second."""
+    a, b = (torch.rand(side, side, device=device).to(torch.bfloat16) for _ in range(2))
+
+    def product() -> None:
+        torch.mm(a, b)
+        if device != "cpu":
+            torch.cuda.synchronize(device)
+
+    return 2 * side**3 / _fastest(product, repeats)
 
 
 def _fastest(function: Callable[[], object], repeats: int) -> float:

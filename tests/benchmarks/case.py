@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,11 @@ class Rates(NamedTuple):
 
     product: float  # float32 operations a second of a matrix product
     copy: float  # bytes a second, read and written, of a copy in memory
+    gpu_product: float = math.nan  # bfloat16 operations a second of a matrix product on the GPU, if there is one
+
+    def of(self, device: str) -> float:
+        """Return the operations a second that cases on a device are held against."""
+        return self.product if device == "cpu" else self.gpu_product
 
 
 def relative_difference(ours: np.ndarray, upstream: np.ndarray) -> float:

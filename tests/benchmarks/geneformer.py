@@ -38,7 +38,9 @@ BATCH_SIZE = 64
 N_FEW = 2
 
 
-def embedding(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,), **sizes: Any) -> Case:
+def embedding(
+    cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,), device: str = "cpu", **sizes: Any
+) -> Case:
     """Compare the way from cells and a checkpoint's files to embeddings; `sizes` replace those of `SIZES`."""
     size = SIZES | sizes
     entries = make_dictionaries(cells, size["vocab_size"])
@@ -52,10 +54,10 @@ def embedding(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT
         cells=cells,
         few=cells[:N_FEW].copy(),
         n_cells=cells.n_obs,
-        ours={name: partial(embed, folder=folder, dtype=PRECISIONS[name]) for name in precisions},
-        upstream={PADDED: partial(upstream_embed, folder=folder, entries=entries)},
+        ours={name: partial(embed, folder=folder, dtype=PRECISIONS[name], device=device) for name in precisions},
+        upstream={PADDED: partial(upstream_embed, folder=folder, entries=entries, device=device)},
         flops=flops,
-        bound=lambda rates: flops / rates.product,
+        bound=lambda rates: flops / rates.of(device),
     )
 
 
@@ -148,15 +150,15 @@ def write(folder: Path, entries: Dictionaries, size: dict[str, Any]) -> None:
     dictionaries.write(folder, entries.tokens, entries.medians)
 
 
-def embed(cells: AnnData, folder: Path, dtype: torch.dtype) -> np.ndarray:
+def embed(cells: AnnData, folder: Path, dtype: torch.dtype, device: str = "cpu") -> np.ndarray:
     """Embed cells by our side."""
     entries = dictionaries.read(folder)
     model = checkpoint.load(folder, len(entries.tokens))
     sequences, _ = tokens.rank(cells.X, match(cells, entries), entries, len(model.positions))
-    return network.embed(model, sequences, n_framing=0, dtype=dtype)
+    return network.embed(model, sequences, 0, [device], dtype)
 
 
-def upstream_embed(cells: AnnData, folder: Path, entries: Dictionaries) -> np.ndarray:
+def upstream_embed(cells: AnnData, folder: Path, entries: Dictionaries, device: str = "cpu") -> np.ndarray:
     """Embed cells as upstream's ``EmbExtractor`` does: longest first, padded batches, all hidden states kept.
 
     The mean over a cell's tokens of the second-to-last layer. Upstream also runs the masked-gene head over its whole
@@ -164,7 +166,7 @@ def upstream_embed(cells: AnnData, folder: Path, entries: Dictionaries) -> np.nd
     """
     from transformers import BertModel
 
-    model = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
+    model = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval().to(device)
     sequences = upstream_rank(cells.X, upstream_match(cells, entries), model.config.max_position_embeddings)
     order = np.argsort([-len(sequence) for sequence in sequences], kind="stable")
     embeddings = np.empty((len(sequences), model.config.hidden_size), dtype=np.float32)
@@ -173,11 +175,12 @@ def upstream_embed(cells: AnnData, folder: Path, entries: Dictionaries) -> np.nd
         ids = torch.nn.utils.rnn.pad_sequence(
             [torch.from_numpy(sequences[cell]) for cell in batch], batch_first=True, padding_value=entries.tokens[PAD]
         )
+        ids = ids.to(device)
         mask = ids != entries.tokens[PAD]
         with torch.no_grad():
             hidden = model(ids, attention_mask=mask.long(), output_hidden_states=True).hidden_states[-2]
         means = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
-        embeddings[batch] = means.numpy()
+        embeddings[batch] = means.cpu().numpy()
     return embeddings
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from anndata import AnnData
 
-from stages.expression import log_normalise
 from stages.embed._weighted_sums import weighted_sums
+from stages.expression import log_normalise
 from tests.benchmarks import bounds
 from tests.benchmarks.case import FLOAT32, Case, Rates
 

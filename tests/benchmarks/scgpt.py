@@ -41,8 +41,13 @@ MAX_LENGTH = 1200  # as embed_data
 N_FEW = 2
 
 
-def embedding(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,), **sizes: Any) -> Case:
-    """Compare the way from cells and a checkpoint's files to embeddings; `sizes` replace those of `ARGS`."""
+def embedding(
+    cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,), device: str = "cpu", **sizes: Any
+) -> Case:
+    """Compare the way from cells and a checkpoint's files to embeddings; `sizes` replace those of `ARGS`.
+
+    On a GPU upstream runs as published: float16 where autocast takes it, batches of 64.
+    """
     args = ARGS | sizes
     write(folder, cells, args)
     lengths = np.minimum(np.diff(cells.X.indptr) + 1, MAX_LENGTH)
@@ -51,14 +56,12 @@ def embedding(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT
         cells=cells,
         few=without_draws(cells[:N_FEW].copy(), MAX_LENGTH),
         n_cells=cells.n_obs,
-        ours={name: partial(embed, folder=folder, dtype=PRECISIONS[name]) for name in precisions},
-        upstream={
-            PUBLISHED: partial(upstream_embed, folder=folder),
-            WITHOUT_FAST_PATH: partial(upstream_embed_without_fast_path, folder=folder),
-        },
+        ours={name: partial(embed, folder=folder, dtype=PRECISIONS[name], device=device) for name in precisions},
+        upstream={PUBLISHED: partial(upstream_embed, folder=folder, device=device)}
+        | ({WITHOUT_FAST_PATH: partial(upstream_embed_without_fast_path, folder=folder)} if device == "cpu" else {}),
         draws=True,
         flops=flops,
-        bound=lambda rates: flops / rates.product,
+        bound=lambda rates: flops / rates.of(device),
     )
 
 
@@ -106,17 +109,17 @@ def without_draws(cells: AnnData, max_length: int) -> AnnData:
     return cells
 
 
-def embed(cells: AnnData, folder: Path, dtype: torch.dtype) -> np.ndarray:
+def embed(cells: AnnData, folder: Path, dtype: torch.dtype, device: str = "cpu") -> np.ndarray:
     """Embed cells by our side."""
     model = checkpoint.read(folder)
     sequences = tokenise(cells, model.vocab, numbers(cells, model.vocab), vars(model.config))
-    return network.embed(model, sequences, dtype=dtype)
+    return network.embed(model, sequences, [device], dtype)
 
 
-def upstream_embed(cells: AnnData, folder: Path) -> np.ndarray:
+def upstream_embed(cells: AnnData, folder: Path, device: str = "cpu") -> np.ndarray:
     """Embed cells by the function that upstream documents; it also writes into the cells, so it gets a copy."""
     embed_data = upstream.package().tasks.embed_data
-    return embed_data(cells.copy(), folder, gene_col="index", device="cpu", use_fast_transformer=False).obsm["X_scGPT"]
+    return embed_data(cells.copy(), folder, gene_col="index", device=device, use_fast_transformer=False).obsm["X_scGPT"]
 
 
 def upstream_embed_without_fast_path(cells: AnnData, folder: Path) -> np.ndarray:
