@@ -8,7 +8,8 @@ then as an approved symbol, then as a previous one, then as an alias. It stays a
 - if the gene it means is there under a better name already (`taken`): Ensembl id or approved symbol before previous
   symbol before alias, then the larger total, then the first.
 
-Columns are never added up: two columns of one gene may be two measurements. A column is dropped, and listed, if it
+Columns are never added up here: two columns of one gene may be two measurements. A column that is `taken` keeps the
+Ensembl id that the data set gives it, by which Geneformer's engine adds it to the other, as upstream does. A column is dropped, and listed, if it
 repeats the name and meaning of one with a larger total (the first, if equal), or if it would have to stay under a name
 that is another column's, an approved symbol, or (where Ensembl ids contradict symbols) a name of another gene.
 """
@@ -80,7 +81,7 @@ class Harmonised:
     symbols
         Approved symbols, or the names as they were; no two equal.
     ensembl_ids
-        Ensembl gene ids without version; empty where unknown.
+        Ensembl gene ids without version, empty where unknown; several columns may have one, see `taken`.
     original
         The names in the data set.
     how
@@ -147,7 +148,7 @@ def harmonise(
     keep = sorted(by_column)
     for column in stays.values():
         if matches[column].gene:
-            matches[column], ids[column] = Match(None, "taken"), ""
+            matches[column] = Match(None, "taken")
     return Harmonised(
         keep=np.array(keep, dtype=np.intp),
         symbols=[by_column[column] for column in keep],

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages import hgnc
 from stages.errors import InputError
+from stages.geneformer import tokens
+from stages.geneformer.dictionaries import Dictionaries
 from stages.label.genes import Harmonised, Table, harmonise, unversioned
 from tests import helpers
 
@@ -189,3 +193,13 @@ def test_only_human_gene_ids_lose_their_version(text: str) -> None:
     assert unversioned(text) == ""
     assert unversioned(f"ENSG00000141510.{len(text)}") == "ENSG00000141510"
     assert unversioned("ENST00000269305.9") == ""
+
+
+def test_a_taken_column_keeps_its_ensembl_id_for_models_that_add_columns_of_one_gene() -> None:
+    new, other = "ENSG00000145416", "ENSG00000141510"
+    found = run(["MARCHF1", "MARCH1", "TP53"], [5, 3, 4], [new, f"{new}.4", other])
+    assert as_pairs(found)[1] == ("MARCH1", "MARCH1", "taken")
+    assert found.ensembl_ids == [new, new, other]
+    entries = Dictionaries({new: 7, other: 9}, {new: 1.0, other: 1.0})
+    counts = sp.csr_matrix(np.array([[3.0, 2.0, 4.0]]))  # 3 + 2 against 4
+    assert tokens.rank(counts, tokens.match(found.ensembl_ids, entries), entries, 10)[0][0].tolist() == [7, 9]
