@@ -11,6 +11,7 @@ from typing import Any
 
 from stages.errors import Absent, InputError, nearest
 from stages.fetch import required
+from stages.fetch._address import Signed
 from stages.fetch._archive import Damaged, take
 from stages.fetch._download import downloaded
 
@@ -29,12 +30,15 @@ class Remote:
         What the service states of it: hexadecimal digits, or its size, by the name of the algorithm.
     headers
         Further request headers, such as a token.
+    signed
+        If its address is another one in every run.
     """
 
     urls: tuple[str, ...]
     name: str
     stated: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    signed: Signed | None = None
 
 
 def get(source: dict[str, Any], folder: Path, remotes: Mapping[str, Remote]) -> None:
@@ -69,6 +73,7 @@ def get(source: dict[str, Any], folder: Path, remotes: Mapping[str, Remote]) -> 
                     remote.urls,
                     headers=dict(remote.headers),
                     hashes=hashes(remote, [items[name] for name in names]),
+                    signed=remote.signed,
                 )
             )
             for remote, names in targets.items()
