@@ -31,32 +31,6 @@ HEAD = 1 << 10  # bytes by which a web page is told from a file
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def to_file(
-    urls: Sequence[str], target: Path, *, headers: Mapping[str, str] | None = None, sha256: str | None = None
-) -> None:
-    """Download one file into `target` from the first of `urls` (the file's address, then mirrors) that gives it.
-
-    Parameters
-    ----------
-    urls
-        Addresses of the same file, at least one; those with https are asked first.
-    target
-        Where the file goes; nothing is there unless the whole file is.
-    headers
-        Further request headers, such as a token. They are never shown, and not sent to another host by a redirect.
-    sha256
-        What the file must have, as 64 hexadecimal digits.
-
-    Raises
-    ------
-    InputError
-        If no address gives the file.
-    """
-    hashes = {} if sha256 is None else {"sha256": sha256}
-    with downloaded(urls, headers=headers, hashes=hashes) as path, files.replacing(target) as new:
-        shutil.move(path, new)
-
-
 @contextlib.contextmanager
 def downloaded(
     urls: Sequence[str],
@@ -71,8 +45,11 @@ def downloaded(
 
     Parameters
     ----------
-    urls, headers
-        As of `to_file`.
+    urls
+        Addresses of the same file, at least one, of which the first that gives it is taken; those with https are asked
+        before the others.
+    headers
+        Further request headers, such as a token. They are never shown, and not sent to another host by a redirect.
     hashes
         What the file must have: hexadecimal digits by the name of the algorithm, such as ``{"md5": ...}``; `GIT` is
         git's sha1 of a file, and ``{"size": ...}`` has decimal digits.
