@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import requests
 
+from stages.fetch import scp
 from stages.hgnc import Gene
 from tests.fetch.loopback import Answer, Request, ranged, serving
 from tests.rehearsal import certificates, checks, datasets, services, simulate, troubles
@@ -108,6 +110,27 @@ def test_a_source_is_published_where_its_kind_looks_for_it() -> None:
     request.headers["host"] = "ftp.ncbi.nlm.nih.gov"
     assert world.answer(request, b"").status == 200
     assert [[what.__name__ for what in one.what] for one in trouble.all] == [["reset", "closed"]]
+
+
+def test_the_portal_signs_anew_and_only_the_newest_signature_is_good() -> None:
+    world, trouble = World(), Troubles()
+    source = {"kind": "scp", "study": "SCP1", "files": {"a": {"name": "a.h5ad"}}}
+    publish(source, {"a": b"one"}, world, trouble)
+
+    def address() -> str:
+        query = {"auth_code": services.CODE}
+        path = "/single_cell/api/v1/bulk_download/generate_curl_config"
+        text = world.answer(Request("GET", path, query, {"host": services.PORTAL}), b"").body.decode()
+        return scp.parse(text)["a.h5ad"][0]
+
+    def status(url: str) -> int:
+        parts = urllib.parse.urlsplit(url)
+        query = dict(urllib.parse.parse_qsl(parts.query))
+        return world.answer(Request("GET", parts.path, query, {"host": services.BUCKET}), b"").status
+
+    first, second = address(), address()
+    assert first.partition("?")[0] == second.partition("?")[0]
+    assert (status(first), status(second)) == (400, 200)
 
 
 def test_all_sources_have_a_kind_that_can_be_published() -> None:

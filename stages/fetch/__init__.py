@@ -23,7 +23,8 @@ places, these are its ``candidates``, tried in order (``_candidates.py``); what 
           optional: true
 
 Where the sha256 is left out, that of the first download is recorded in a lock (``_lock.py``), and a later download must
-have it, too; for a local file it is printed instead.
+have it, too; for a local file it is printed instead. So is that of an archive without ``archive_sha256``, which is
+compared before it is opened (``_archives.py``).
 
 Every other file of this folder whose name does not begin with ``_`` is a kind: a module with one function,
 ``fetch(source, folder)``, which writes the files into the empty `folder`. What all kinds share is here: the entry is
@@ -45,6 +46,7 @@ from stages import files
 from stages.cli import progress
 from stages.errors import InputError, ParamsError, nearest
 from stages.fetch import _lock
+from stages.fetch._archives import NOTE, Archives
 from stages.fetch._candidates import take_first
 from stages.fetch._kept import keeping, making
 from stages.fetch._source import (
@@ -53,6 +55,7 @@ from stages.fetch._source import (
     check_source,
     describe,
     has_candidates,
+    has_locked_archive,
     is_locked,
     kind_of,
     settled,
@@ -92,10 +95,12 @@ def fetch(where: str, source: Any, folder: Path, notes: Mapping[str, Any] | None
     check_source(where, source)
     every = [(one, target) for target in source["files"] for one in settled(source, target)]
     gets = {kind: load_kind(where, kind) for kind in dict.fromkeys(kind_of(one, target) for one, target in every)}
-    first = _lock.read() if any(is_locked(one, target) for one, target in every) else {}
+    first = _lock.read() if any(is_locked(*one) or has_locked_archive(*one) for one in every) else {}
     several = [target for target in source["files"] if has_candidates(source, target)]
     attempts = {}
     with keeping(PARTIAL, where, source) as kept, files.replacing_folder(folder) as new:
+        archives = Archives(where, first, kept / NOTE)
+        gets = {kind: archives.told(get) for kind, get in gets.items()}
         make_folders(source["files"], new)
         chosen = dict(source["files"])
         for target in several:
@@ -108,6 +113,7 @@ def fetch(where: str, source: Any, folder: Path, notes: Mapping[str, Any] | None
         paths = {target: new / target if (new / target).is_file() else kept / target for target in found}
         locked = [t for t in found if is_locked(here, t) or (t in several and was_locked(where, here, t, first))]
         came = {f"{where}/{target}": _lock.measure(paths[target], found[target]) for target in locked}
+        came |= archives.came()
         for key, now in came.items():
             if key in first:
                 compare(key, first[key], now, kept)

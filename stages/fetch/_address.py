@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from stages.errors import ParamsError
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What is known of an address with a signature, which is good for some minutes and another one in every run.
+
+    Attributes
+    ----------
+    name
+        What the file is called in every run.
+    expired, to_do
+        Why the address may be refused, and what to do then.
+    """
+
+    name: str
+    expired: str
+    to_do: str
 
 
 def is_address(url: str) -> bool:

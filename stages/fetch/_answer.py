@@ -11,19 +11,20 @@ from pathlib import PurePosixPath
 
 import requests
 
-from stages.fetch._address import file_name, plain_text
+from stages.fetch._address import Signed, file_name, plain_text
 from stages.fetch._retry import BY_HAND, GO_ON, Failure
 
 MAX_WAIT = 300.0  # seconds; who asks to wait longer is asked again in the next run
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+EXPIRED = (400, 401, 403)  # what storage says of a signature that is too old; Google's says 400
 EPOCH = 1e9  # seconds; nobody is asked to wait so long
 POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 
 
-def check_status(answer: requests.Response) -> None:
+def check_status(answer: requests.Response, signed: Signed | None = None) -> None:
     """Refuse an answer that is not a file or a part of it."""
     status = answer.status_code
     if status in (200, 206):
@@ -41,6 +42,8 @@ def check_status(answer: requests.Response) -> None:
         raise Failure(what, f"{GO_ON}; if it stays so, add a mirror", again=True, wait=wait)
     if status in (404, 410):
         raise Failure(what, "there is no such thing; correct its entry in params.yaml", absent=True)
+    if signed and status in EXPIRED:
+        raise Failure(f"{what}: {signed.expired}", signed.to_do)
     if status in (401, 402, 403, 407, 451):
         raise Failure(what, f"it may want a login or a browser; {BY_HAND}")
     if status == 202:

@@ -60,7 +60,7 @@ def take(archive: Path, name: str, members: Mapping[Path, str]) -> None:
     name
         What messages call it. Of a file that is compressed alone, the member is `name` without ``.gz``.
     members
-        The member for each file to write. One without a folder may be in any folder if only one has that name.
+        The member for each file to write. Its path may begin in any folder if only one member's path ends with it.
 
     Raises
     ------
@@ -224,9 +224,10 @@ def resolve(names: Collection[str], member: str, archive: str) -> str:
     wanted = str(PurePosixPath(member))
     if wanted in names:
         return wanted
-    same = [name for name in names if PurePosixPath(name).name == PurePosixPath(wanted).name]
-    if len(same) == 1 and "/" not in wanted:
-        return same[0]
+    deeper = [name for name in names if name.endswith(f"/{wanted}")]
+    if len(deeper) == 1:
+        return deeper[0]
+    same = deeper or [name for name in names if PurePosixPath(name).name == PurePosixPath(wanted).name]
     near = same[:3] or difflib.get_close_matches(wanted, names, n=3) or list(names)[:3]
     hint = f"; the nearest: {', '.join(map(repr, near))}" if near else ""
     none = f"{archive}: has no member {member!r}"

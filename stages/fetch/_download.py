@@ -20,7 +20,7 @@ from stages import files
 from stages.cli import progress
 from stages.errors import InputError
 from stages.fetch import _partial
-from stages.fetch._address import check_address, file_name, plain
+from stages.fetch._address import Signed, check_address, file_name, plain
 from stages.fetch._answer import announced, check_page, check_status, decoding
 from stages.fetch._partial import Partial
 from stages.fetch._retry import BY_HAND, GO_ON, Failure, persist
@@ -31,35 +31,13 @@ HEAD = 1 << 10  # bytes by which a web page is told from a file
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def to_file(
-    urls: Sequence[str], target: Path, *, headers: Mapping[str, str] | None = None, sha256: str | None = None
-) -> None:
-    """Download one file into `target` from the first of `urls` (the file's address, then mirrors) that gives it.
-
-    Parameters
-    ----------
-    urls
-        Addresses of the same file, at least one; those with https are asked first.
-    target
-        Where the file goes; nothing is there unless the whole file is.
-    headers
-        Further request headers, such as a token. They are never shown, and not sent to another host by a redirect.
-    sha256
-        What the file must have, as 64 hexadecimal digits.
-
-    Raises
-    ------
-    InputError
-        If no address gives the file.
-    """
-    hashes = {} if sha256 is None else {"sha256": sha256}
-    with downloaded(urls, headers=headers, hashes=hashes) as path, files.replacing(target) as new:
-        shutil.move(path, new)
-
-
 @contextlib.contextmanager
 def downloaded(
-    urls: Sequence[str], *, headers: Mapping[str, str] | None = None, hashes: Mapping[str, str] | None = None
+    urls: Sequence[str],
+    *,
+    headers: Mapping[str, str] | None = None,
+    hashes: Mapping[str, str] | None = None,
+    signed: Signed | None = None,
 ) -> Iterator[Path]:
     """Give the path of a whole file in ``data/.partial/``, to be moved away or read.
 
@@ -67,11 +45,16 @@ def downloaded(
 
     Parameters
     ----------
-    urls, headers
-        As of `to_file`.
+    urls
+        Addresses of the same file, at least one, of which the first that gives it is taken; those with https are asked
+        before the others.
+    headers
+        Further request headers, such as a token. They are never shown, and not sent to another host by a redirect.
     hashes
         What the file must have: hexadecimal digits by the name of the algorithm, such as ``{"md5": ...}``; `GIT` is
         git's sha1 of a file, and ``{"size": ...}`` has decimal digits.
+    signed
+        If the address, of which there is only one then, is another one in every run.
 
     Raises
     ------
@@ -84,9 +67,9 @@ def downloaded(
     hashes = {algorithm: str(digits).lower() for algorithm, digits in (hashes or {}).items()}
     failures: list[tuple[str, Failure]] = []
     for url in sorted(urls, key=lambda url: not url.lower().startswith("https:")):
-        with Partial(url) as partial:
+        with Partial(url, signed.name if signed else None) as partial:
             try:
-                complete(partial, url, headers or {}, hashes)
+                complete(partial, url, headers or {}, hashes, signed)
             except Failure as failure:
                 failures.append((url, failure))
                 continue
@@ -101,7 +84,9 @@ def downloaded(
     raise reason.error(plain(last), f" (before it, {before})" if before else "", absent=nowhere)
 
 
-def complete(partial: Partial, url: str, headers: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+def complete(
+    partial: Partial, url: str, headers: Mapping[str, str], hashes: Mapping[str, str], signed: Signed | None
+) -> None:
     """Download what is missing of a file and check it.
 
     Raises
@@ -111,17 +96,19 @@ def complete(partial: Partial, url: str, headers: Mapping[str, str], hashes: Map
     """
     if hashes and partial.size and partial.size == partial.length and not wrong_hash(partial.path, hashes):
         return
-    persist(lambda: attempt(partial, url, headers, hashes), lambda: partial.size)
+    persist(lambda: attempt(partial, url, headers, hashes, signed), lambda: partial.size)
 
 
-def attempt(partial: Partial, url: str, headers: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+def attempt(
+    partial: Partial, url: str, headers: Mapping[str, str], hashes: Mapping[str, str], signed: Signed | None
+) -> None:
     """Ask once for what is missing of a file, receive it and check the whole."""
     start, rest = partial.request(hashes)
     with ask(url, {**headers, **rest}) as answer:
         if answer.status_code == 416 and start:
             partial.remove()
             raise Failure("the file has changed while it was downloaded", "run again", again=True)
-        check_status(answer)
+        check_status(answer, signed)
         if answer.status_code == 206:
             length = check_part(partial, answer, start)
         else:

@@ -1,8 +1,9 @@
 """The first download's sha256, for files whose publisher names none: a later download must be the same file.
 
 ``data/hashes.lock.yaml`` has, per file ``<section>.<name>/<file>``, the sha256, the size in bytes and the day (UTC) of
-the first download. It is meant to be committed: then everyone who runs the repository gets the file that the first one
-got, or an error. A sha256 in ``params.yaml`` goes before it.
+the first download, and the same of every archive whose ``archive_sha256`` is left out (``_archives.py``). It is meant
+to be committed: then everyone who runs the repository gets the file that the first one got, or an error. A sha256 in
+``params.yaml`` goes before it.
 """
 
 from __future__ import annotations

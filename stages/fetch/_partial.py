@@ -1,7 +1,7 @@
 """Files that have come in part, under ``data/.partial/``, and what tells whether more of them is more of the same.
 
-Per address the folder holds the bytes, a note of what the server said about the file, and a lock against a second
-process. It may be removed at any time.
+Per address, or per name of a file whose address is another one in every run, the folder holds the bytes, a note of what
+the server said about the file, and a lock against a second process. It may be removed at any time.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ STORE = PARTIAL
 class Partial:
     """What has come from one address so far, and what the server said about the file; locked while in use.
 
+    Parameters
+    ----------
+    url
+        The address.
+    name
+        What the file is called in every run, where the address changes.
+
     Attributes
     ----------
     path
@@ -33,8 +40,8 @@ class Partial:
         The whole file's bytes, if the server said so.
     """
 
-    def __init__(self, url: str) -> None:
-        name = hashlib.sha256(url.encode()).hexdigest()[:32]
+    def __init__(self, url: str, name: str | None = None) -> None:
+        name = hashlib.sha256((name or url).encode()).hexdigest()[:32]
         self.url, self.path, self.notes = url, STORE / name, STORE / f"{name}.json"
         self.lock = filelock.FileLock(STORE / f"{name}.lock", timeout=0)
         self.etag: str | None = None

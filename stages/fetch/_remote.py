@@ -11,7 +11,9 @@ from typing import Any
 
 from stages.errors import Absent, InputError, nearest
 from stages.fetch import required
+from stages.fetch._address import Signed
 from stages.fetch._archive import Damaged, take
+from stages.fetch._archives import compared
 from stages.fetch._download import downloaded
 
 
@@ -29,19 +31,23 @@ class Remote:
         What the service states of it: hexadecimal digits, or its size, by the name of the algorithm.
     headers
         Further request headers, such as a token.
+    signed
+        If its address is another one in every run.
     """
 
     urls: tuple[str, ...]
     name: str
     stated: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    signed: Signed | None = None
 
 
 def get(source: dict[str, Any], folder: Path, remotes: Mapping[str, Remote]) -> None:
     """Download the files of a source into `folder`.
 
     A file whose entry names a ``member`` is taken out of the archive that comes; an archive is downloaded once for all
-    its members, and ``archive_sha256`` in the entry is checked before it is opened. A file that has come whole stays
+    its members, and hashed before it is opened: it must have the entry's ``archive_sha256``, or else that of the first
+    download. A file that has come whole stays
     in ``data/.partial/`` while another fails, so the next run does not download it again.
 
     Parameters
@@ -56,7 +62,7 @@ def get(source: dict[str, Any], folder: Path, remotes: Mapping[str, Remote]) -> 
     Raises
     ------
     InputError
-        If one cannot be had or unpacked.
+        If one cannot be had or unpacked, or an archive is not the one that came first.
     """
     items = source["files"]
     targets: dict[Remote, list[str]] = {}
@@ -69,14 +75,18 @@ def get(source: dict[str, Any], folder: Path, remotes: Mapping[str, Remote]) -> 
                     remote.urls,
                     headers=dict(remote.headers),
                     hashes=hashes(remote, [items[name] for name in names]),
+                    signed=remote.signed,
                 )
             )
             for remote, names in targets.items()
         }
         for remote, names in targets.items():
-            members = {folder / name: str(items[name]["member"]) for name in names if "member" in items[name]}
+            by_member = [name for name in names if "member" in items[name]]
+            members = {folder / name: str(items[name]["member"]) for name in by_member}
             if members:
-                unpack(paths[remote], remote.name, members)
+                known = stated_in([items[name] for name in names]) is not None
+                with contextlib.nullcontext() if known else compared(source, by_member[0], paths[remote]):
+                    unpack(paths[remote], remote.name, members)
         for remote, names in targets.items():
             plain = [folder / name for name in names if "member" not in items[name]]
             for copied in plain[1:]:
@@ -96,9 +106,14 @@ def unpack(archive: Path, name: str, members: Mapping[Path, str]) -> None:
 
 def hashes(remote: Remote, items: list[dict[str, Any]]) -> dict[str, str]:
     """Return the hashes that a download must have: the entry's, of the file or its archive, and the service's."""
+    stated = stated_in(items)
+    return {**dict(remote.stated), **({"sha256": stated} if stated else {})}
+
+
+def stated_in(items: list[dict[str, Any]]) -> str | None:
+    """Return the sha256 that an entry has for one remote file: that of a file, or of its archive."""
     stated = [item.get("archive_sha256" if "member" in item else "sha256") for item in items]
-    first = next((str(digits) for digits in stated if digits is not None), None)
-    return {**dict(remote.stated), **({"sha256": first} if first else {})}
+    return next((str(digits) for digits in stated if digits is not None), None)
 
 
 def get_listed(source: dict[str, Any], folder: Path, what: str, listing: Callable[[], Mapping[str, Remote]]) -> None:

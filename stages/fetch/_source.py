@@ -9,6 +9,7 @@ from typing import Any
 from stages.errors import ParamsError
 
 UNLOCKED = ("local",)  # a file of one's own: its hash is printed for the entry instead
+BY_PIP = ("wheel",)  # an archive that pip compares with the hash that the package index names
 ATTEMPTS = "attempts.json"  # in the fetched folder, if a file has candidates
 ADVICE = ("sha256", "where", "candidates", "optional")  # no part of a place
 
@@ -87,6 +88,13 @@ def kind_of(source: dict[str, Any], target: str) -> str:
 def is_locked(source: dict[str, Any], target: str) -> bool:
     """Say whether it is the lock that knows a file's sha256: it can change at its source, and its entry names none."""
     return kind_of(source, target) not in UNLOCKED and source["files"][target].get("sha256") is None
+
+
+def has_locked_archive(source: dict[str, Any], target: str) -> bool:
+    """Say whether it is the lock that knows the sha256 of the archive that a file is taken out of."""
+    item = source["files"][target]
+    elsewhere = kind_of(source, target) not in (*UNLOCKED, *BY_PIP)
+    return elsewhere and "member" in item and item.get("archive_sha256") is None
 
 
 def describe(source: dict[str, Any], target: str) -> str:

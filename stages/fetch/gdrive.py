@@ -4,8 +4,10 @@
 ``drive.google.com/file/d/<id>/view``). ``name`` is the path of a file within the folder, such as ``args.json`` or
 ``part1/raw.h5ad``. The work is gdown's, which knows Drive's pages; it reads no cookies of the user's and keeps none.
 
-A download that broke off is continued, in whole pieces of 512 KiB. If the owner replaces a file between two runs, the
-halves of two files are joined; only a sha256 in ``params.yaml`` shows that.
+A download that broke off is continued, in whole pieces of 512 KiB. Within a run gdown tells whether it is still the
+same file. Between two runs that is told here: beside the part is kept what Drive said of the file before it came, when
+it was changed and its size. If Drive says something else in the next run, the download starts again; so it does if
+Drive does not say when the file was changed, unless its entry has a sha256.
 
 What has been run is gdown against a server that imitates Drive's answers. Drive itself changes its pages from time to
 time: if a download fails that works in a browser, a newer gdown may help.
@@ -13,17 +15,24 @@ time: if a download fails that works in a browser, a newer gdown may help.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import json
 import re
 import shutil
 import urllib.parse
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from stages import files
 from stages.cli import progress_bar
 from stages.errors import Absent, InputError, ParamsError
 from stages.fetch import PARTIAL, required
+from stages.fetch._retry import GO_ON, Failure, persist
+
+if TYPE_CHECKING:
+    import requests
 
 BASE = "https://drive.google.com"
 TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
@@ -33,6 +42,10 @@ NO_LINK = "Cannot retrieve the public link"
 NO_FOLDER = "(status code 404)"
 GONE = "it is not there: deleted, moved, or another id"
 FOLDER_STATUS = re.compile(r"folder contents .*\(status code (\d{3})\)")
+NOTE = "drive.json"  # beside the part
+EMPTY = 416  # there is no first byte
+HEADERS = {"Range": "bytes=0-0", "Accept-Encoding": "identity"}  # only what Drive says of a file is wanted
+MAX_PAGES = 3  # before a file; there is one, the warning that a large file was not searched for viruses
 NOT_CONTINUED = "did not honor the requested byte range"
 
 
@@ -59,9 +72,11 @@ def fetch(source: dict[str, Any], folder: Path) -> None:
     gdown = load_gdown()
     listing = list_folder(gdown, folders[0]) if names else {}
     ids |= {target: find(listing, folders[0], name) for target, name in names.items()}
-    got = {target: download(gdown, ident, target) for target, ident in ids.items()}
+    known = {target for target, item in source["files"].items() if item.get("sha256")}
+    got = {target: download(gdown, ident, target, target in known) for target, ident in ids.items()}
     for target, path in got.items():
         shutil.move(path, folder / target)
+        shutil.rmtree(path.parent)
 
 
 def load_gdown() -> ModuleType:
@@ -80,12 +95,12 @@ def list_folder(gdown: ModuleType, folder: str) -> dict[str, list[str]]:
     import requests
 
     try:
-        files = gdown.download_folder(id=folder, skip_download=True, quiet=True, use_cookies=False, timeout=TIMEOUT)
+        found = gdown.download_folder(id=folder, skip_download=True, quiet=True, use_cookies=False, timeout=TIMEOUT)
     except (gdown.DownloadError, requests.RequestException) as error:
         page = f"{BASE}/drive/folders/{folder}"
         raise refused(f"Google Drive folder {folder}", explain(error), page) from None
     listing: dict[str, list[str]] = {}
-    for file in files:
+    for file in found:
         listing.setdefault(Path(file.path).as_posix(), []).append(file.id)
     return listing
 
@@ -108,14 +123,16 @@ def find(listing: dict[str, list[str]], folder: str, name: str) -> str:
     raise Absent(line, none) if near else InputError(line)
 
 
-def download(gdown: ModuleType, ident: str, target: str) -> Path:
-    """Download one file into a folder of its own under the partial downloads, from where an earlier run broke off."""
+def download(gdown: ModuleType, ident: str, target: str, known: bool) -> Path:
+    """Download one file into a folder of its own under the partial downloads, from where an earlier run broke off.
+
+    `known` says whether its entry has a sha256, which would show that parts of two files were joined.
+    """
     import requests
 
     path = PARTIAL / "gdrive" / ident / "file"
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     bar = progress_bar(Path(target).name, 0, "B")
 
     def show(n_bytes: int, total: int | None) -> None:
@@ -123,6 +140,7 @@ def download(gdown: ModuleType, ident: str, target: str) -> Path:
         bar.update(n_bytes - bar.n)
 
     try:
+        prepare(path.parent, look_at(gdown, ident), known)
         gdown.download(
             id=ident,
             output=str(path),
@@ -141,6 +159,58 @@ def download(gdown: ModuleType, ident: str, target: str) -> Path:
     finally:
         bar.close()
     return path
+
+
+def prepare(folder: Path, now: dict[str, str | None], known: bool) -> None:
+    """Remove a part that may be another file's than the one that comes `now`, and note which one comes."""
+    before = None
+    with contextlib.suppress(OSError, ValueError):
+        before = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    if before != now or not (now["modified"] or known):
+        files.remove(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / NOTE, now)
+
+
+def look_at(gdown: ModuleType, ident: str) -> dict[str, str | None]:
+    """Return what Drive says of a file, ``modified`` and ``size``, without downloading it.
+
+    Raises
+    ------
+    gdown.DownloadError, requests.RequestException
+        If Drive gives a page in place of the file, or does not answer.
+    """
+    import requests
+
+    def once() -> dict[str, str | None]:
+        try:
+            with requests.Session() as session:
+                return ask(gdown, session, ident)
+        except (requests.ConnectionError, requests.Timeout):
+            raise Failure("no connection to Google Drive", GO_ON, again=True) from None
+
+    try:
+        return persist(once)
+    except Failure as failure:
+        raise requests.ConnectionError(failure.what) from None
+
+
+def ask(gdown: ModuleType, session: requests.Session, ident: str) -> dict[str, str | None]:
+    """Ask for the first byte of a file, through the pages that gdown goes through, and return what comes with it."""
+    from gdown.download import get_url_from_gdrive_confirmation
+
+    url = f"{BASE}/uc?id={ident}"
+    for _ in range(MAX_PAGES):
+        with session.get(url, headers=HEADERS, stream=True, timeout=TIMEOUT) as answer:
+            if "Content-Disposition" in answer.headers or answer.status_code == EMPTY:
+                if answer.status_code != EMPTY:
+                    answer.raise_for_status()
+                whole = re.fullmatch(r"bytes .*/(\d+)", answer.headers.get("Content-Range", ""))
+                size = whole[1] if whole else answer.headers.get("Content-Length")
+                return {"modified": answer.headers.get("Last-Modified"), "size": size}
+            page = answer.text
+        url = get_url_from_gdrive_confirmation(page)
+    raise gdown.FileURLRetrievalError(NO_LINK)
 
 
 def explain(error: Exception, ident: str | None = None) -> str:
@@ -162,8 +232,10 @@ def explain(error: Exception, ident: str | None = None) -> str:
         return GONE
     if ident is None and (status := FOLDER_STATUS.search(text)):
         return f"Drive answered with HTTP {status[1]}; run again later, or ask its owner whether it is shared"
-    if (reason and not reason[1].startswith(NO_LINK)) or ident is None:
-        return f"Drive says: {reason[1] if reason else text}".rstrip(".")
+    said = reason[1] if reason else text
+    of_page = reason or isinstance(error, load_gdown().FileURLRetrievalError)
+    if (of_page and not said.startswith(NO_LINK)) or ident is None:
+        return f"Drive says: {said}".rstrip(".")
     return refusal(ident)
 
 

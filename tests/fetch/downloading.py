@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from stages.errors import InputError
 from stages.fetch import _partial, _retry
-from stages.fetch._download import to_file
+from stages.fetch._download import downloaded
 from tests.fetch.server import Server
 
 FILE = os.urandom(300_000)
@@ -19,6 +21,16 @@ SHA256 = hashlib.sha256(FILE).hexdigest()
 OTHER = os.urandom(300_000)
 TARGET = Path("folder/file.bin")
 DATE, LATER = "Sat, 01 Aug 2026 10:00:00 GMT", "Sun, 02 Aug 2026 10:00:00 GMT"
+
+
+def to_file(
+    urls: Sequence[str], target: Path, *, headers: Mapping[str, str] | None = None, sha256: str | None = None
+) -> None:
+    """Download a file and move it to its place, which is what the kinds do."""
+    hashes = {} if sha256 is None else {"sha256": sha256}
+    with downloaded(urls, headers=headers, hashes=hashes) as path:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, target)
 
 
 def refused(url: str | list[str], text: str, **options: Any) -> str:

@@ -100,11 +100,11 @@ def serving(answer: Callable[[Request], Answer]) -> Iterator[Server]:
 
 
 def ranged(request: Request, body: bytes, headers: dict[str, str]) -> Answer:
-    """Answer with a file, or the rest of it if that is asked for."""
-    if match := re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", "")):
-        start = int(match[1])
-        headers = {**headers, "Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
-        return Answer(206, body[start:], headers)
+    """Answer with a file, or the part of it that is asked for."""
+    if match := re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", "")):
+        start, last = int(match[1]), int(match[2] or len(body) - 1)
+        headers = {**headers, "Content-Range": f"bytes {start}-{last}/{len(body)}"}
+        return Answer(206, body[start : last + 1], headers)
     return Answer(200, body, headers)
 
 

@@ -14,8 +14,7 @@ from unittest import mock
 import pytest
 
 from stages.fetch import _answer, _retry, _web
-from stages.fetch._download import to_file
-from tests.fetch.downloading import DATE, FILE, SHA256, TARGET, fetched, interrupt, refused
+from tests.fetch.downloading import DATE, FILE, SHA256, TARGET, fetched, interrupt, refused, to_file
 from tests.fetch.server import Server
 
 

@@ -97,6 +97,19 @@ def test_a_name_without_a_folder_is_found_in_any_if_it_is_the_only_one(form: str
     refused(FORMATS[form](CONTENT), "e/a.txt", "has no member 'e/a.txt'; the nearest: 'counts/a.txt'")
 
 
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_a_path_is_found_in_any_folder_if_it_is_the_only_one_that_ends_so(form: str) -> None:
+    content = {"run/outs/matrix/a.txt": COUNTS, "run/raw/a.txt": b"raw", "x/raw/a.txt": b"other", "y/outs_a.txt": b""}
+    ARCHIVE.write_bytes(FORMATS[form](content))
+    take(ARCHIVE, "archive", {TARGET: "outs/matrix/a.txt"})
+    assert TARGET.read_bytes() == COUNTS
+    TARGET.unlink()
+    nearest = "; the nearest: 'run/raw/a.txt', 'x/raw/a.txt'"
+    refused(FORMATS[form](content), "raw/a.txt", f"has no member 'raw/a.txt'{nearest}")
+    refused(FORMATS[form](content), "a_txt/a.txt", "has no member 'a_txt/a.txt'; the nearest: 'run/outs/matrix/a.txt'")
+    refused(FORMATS[form](content), "uts/matrix/a.txt", "has no member 'uts/matrix/a.txt'")
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_empty_archive_has_no_member(form: str) -> None:
     refused(FORMATS[form]({}), "a.txt", "neither" if form == "tar" else "has no member 'a.txt'")

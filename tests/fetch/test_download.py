@@ -9,11 +9,9 @@ from unittest import mock
 
 import pytest
 
-from stages.errors import InputError
 from stages.fetch import _download, _partial
-from stages.fetch._download import to_file
 from stages.fetch._retry import Failure
-from tests.fetch.downloading import FILE, OTHER, SHA256, TARGET, fetched, refused
+from tests.fetch.downloading import FILE, OTHER, SHA256, fetched, refused
 from tests.fetch.server import Server
 
 
@@ -82,14 +80,3 @@ def test_a_disk_that_will_be_full_is_said_before(web: Server, monkeypatch: pytes
     monkeypatch.setattr(_download.shutil, "disk_usage", lambda _: mock.Mock(free=1000))
     line = refused(web.put("/file.bin", FILE * 10), "the disk is full at data/.partial (3 MB more are needed)")
     assert "free some space and run again" in line
-
-
-def test_an_earlier_file_stays_until_the_new_one_is_whole(web: Server) -> None:
-    TARGET.parent.mkdir()
-    TARGET.write_bytes(b"an earlier good copy")
-    url = web.put("/file.bin", status=404)
-    with pytest.raises(InputError):
-        to_file([url], TARGET)
-    assert TARGET.read_bytes() == b"an earlier good copy"
-    web.put("/file.bin", FILE)
-    fetched(url)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import requests
 
 from stages.fetch import gdrive
+from tests.fetch.hashes import sha256
 from tests.fetch.loopback import Answer, Request, Service, invoke, ranged, refusal, serving
 
 FOLDER, INNER = "folder-0123456789-0123456789", "inner-0123456789-0123456789"
@@ -32,6 +34,10 @@ PAGE = {"Content-Type": "text/html; charset=utf-8"}
 class Drive(Service):
     """Google's hosts on one server: the link of a file, the page before a large one, the files, a folder's page."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.content, self.modified = dict(CONTENT), "Wed, 01 Mar 2023 10:00:00 GMT"
+
     def usual(self, request: Request) -> Answer:
         host, ident = request.headers["x-google-host"], request.query.get("id", "")
         if host == "accounts.google.com":
@@ -48,13 +54,34 @@ class Drive(Service):
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Disposition": 'attachment; filename="name on Drive"',
-            "Last-Modified": "Wed, 01 Mar 2023 10:00:00 GMT",
+            **({"Last-Modified": self.modified} if self.modified else {}),
         }
-        return ranged(request, CONTENT[ident], headers)
+        return ranged(request, self.content[ident], headers)
 
     def sizes(self) -> list[str | None]:
         """Return the ranges asked for in downloads of the large file."""
-        return [request.headers.get("range") for request in self.server.requests if "confirm" in request.query]
+        return [request.headers.get("range") for request in self.server.requests if is_download(request)]
+
+    def break_off(self, n_bytes: int) -> None:
+        """Break off a download of the large file after some bytes, and give nothing more of it."""
+        cuts = iter([n_bytes, *([0] * gdrive.RETRIES)])
+
+        def special(request: Request) -> Answer | None:
+            if not is_download(request) or (cut := next(cuts, None)) is None:
+                return None
+            return dataclasses.replace(self.usual(request), cut=cut)
+
+        self.special = special
+
+    def recover(self) -> None:
+        """Answer as usual from now on, and forget what was asked."""
+        self.special = lambda request: None
+        self.server.requests.clear()
+
+
+def is_download(request: Request) -> bool:
+    """Whether the large file is asked for, and not only what Drive says of it."""
+    return "confirm" in request.query and request.headers.get("range") != "bytes=0-0"
 
 
 def folder_page(ident: str) -> bytes:
@@ -155,22 +182,14 @@ def test_a_folder_whose_page_fails_is_one_line_without_guesses(drive: Drive) -> 
     assert "You may need to change" not in line
 
 
-def break_off(cuts: Iterator[int]) -> Callable[[Request], Answer | None]:
-    """Break off the downloads of the large file after some bytes each, until there are no more cuts."""
+def test_a_connection_that_breaks_off_is_continued(drive: Drive) -> None:
+    cuts = iter([600_000])
 
     def special(request: Request) -> Answer | None:
-        if "confirm" not in request.query or (cut := next(cuts, None)) is None:
-            return None
-        headers = {"Content-Disposition": 'attachment; filename="x"', "Content-Type": "application/octet-stream"}
-        answer = ranged(request, CONTENT[LARGE], {**headers, "Last-Modified": "Wed, 01 Mar 2023 10:00:00 GMT"})
-        answer.cut = cut
-        return answer
+        cut = next(cuts, None) if is_download(request) else None
+        return None if cut is None else dataclasses.replace(drive.usual(request), cut=cut)
 
-    return special
-
-
-def test_a_connection_that_breaks_off_is_continued(drive: Drive) -> None:
-    drive.special = break_off(iter([600_000]))
+    drive.special = special
     assert invoke(source(model_pt={"id": LARGE})).exit_code == 0
     assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
     (first, second) = drive.sizes()
@@ -180,24 +199,78 @@ def test_a_connection_that_breaks_off_is_continued(drive: Drive) -> None:
 
 
 def test_a_run_that_failed_is_continued_by_the_next(drive: Drive) -> None:
-    drive.special = break_off(iter([600_000] + [0] * gdrive.RETRIES))
+    drive.break_off(600_000)
     line = refusal(invoke(source(args_json={"id": SMALL}, model_pt={"id": LARGE})))
     assert f"Google Drive file {LARGE} (model.pt): no connection, or it broke off again and again" in line
-    (part,) = Path("data/.partial/gdrive", LARGE).iterdir()
+    (part,) = Path("data/.partial/gdrive", LARGE).glob("*.part")
     kept = part.stat().st_size
     assert kept > 0
-    before = len(drive.server.requests)
-    drive.special = lambda request: None
+    drive.recover()
     assert invoke(source(args_json={"id": SMALL}, model_pt={"id": LARGE})).exit_code == 0
     assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
     assert f"bytes={kept}-" in drive.sizes()
-    assert not any(request.query.get("id") == SMALL for request in drive.server.requests[before:])
+    assert not any(request.query.get("id") == SMALL for request in drive.server.requests)
+    assert not [path for path in Path("data/.partial").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("also", ["another date", "another size", "no date", "no note"])
+def test_a_part_is_not_joined_with_another_file_in_the_next_run(drive: Drive, also: str) -> None:
+    drive.modified = "" if also == "no date" else drive.modified
+    drive.break_off(600_000)
+    refusal(invoke(source(model_pt={"id": LARGE})))
+    drive.recover()
+    drive.content[LARGE] = bytes(reversed(CONTENT[LARGE]))
+    if also == "another date":
+        drive.modified = "Thu, 02 Mar 2023 10:00:00 GMT"
+    elif also == "another size":
+        drive.content[LARGE] += b"more"
+    elif also == "no note":
+        Path("data/.partial/gdrive", LARGE, gdrive.NOTE).unlink()
+    assert invoke(source(model_pt={"id": LARGE})).exit_code == 0
+    assert Path("models/m/model.pt").read_bytes() == drive.content[LARGE]
+    assert drive.sizes() == [None]
+
+
+def test_with_a_hash_a_part_is_continued_even_if_drive_says_nothing_of_the_date(drive: Drive) -> None:
+    item = {"id": LARGE, "sha256": sha256(CONTENT[LARGE])}
+    drive.modified = ""
+    drive.break_off(600_000)
+    refusal(invoke(source(model_pt=item)))
+    drive.recover()
+    assert invoke(source(model_pt=item)).exit_code == 0
+    assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
+    assert drive.sizes()[-1] == "bytes=524288-"
+
+
+def test_a_page_in_the_next_run_leaves_the_part(drive: Drive) -> None:
+    drive.break_off(600_000)
+    refusal(invoke(source(model_pt={"id": LARGE})))
+    drive.recover()
+    drive.special = lambda request: Answer(200, error_page("Too many users have viewed this file."), PAGE)
+    assert "Drive's quota" in refusal(invoke(source(model_pt={"id": LARGE})))
+    drive.recover()
+    assert invoke(source(model_pt={"id": LARGE})).exit_code == 0
+    assert drive.sizes()[-1] == "bytes=524288-"
+
+
+def test_an_empty_file_comes(drive: Drive) -> None:
+    drive.content[SMALL] = b""
+
+    def special(request: Request) -> Answer | None:
+        empty = Answer(416, b"", {"Content-Range": "bytes */0"})
+        return empty if request.headers.get("range") and "uc" not in request.path else None
+
+    drive.special = special
+    result = invoke(source(args_json={"id": SMALL}))
+    assert result.exit_code == 0, result.output
+    assert Path("models/m/args.json").read_bytes() == b""
 
 
 def test_a_part_that_drive_does_not_continue_is_removed(drive: Drive) -> None:
-    drive.special = break_off(iter([600_000] + [0] * gdrive.RETRIES))
+    drive.break_off(600_000)
     refusal(invoke(source(model_pt={"id": LARGE})))
     whole = {"Content-Disposition": 'attachment; filename="x"', "Content-Type": "application/octet-stream"}
+    whole["Last-Modified"] = drive.modified
     drive.special = lambda request: Answer(200, CONTENT[LARGE], whole) if "confirm" in request.query else None
     assert "would not continue the part that was here; it was removed" in refusal(
         invoke(source(model_pt={"id": LARGE}))

@@ -12,9 +12,9 @@ from unittest import mock
 import pytest
 
 from stages.fetch import _partial, _retry, _web
-from stages.fetch._download import downloaded, to_file
+from stages.fetch._download import downloaded
 from tests import helpers
-from tests.fetch.downloading import DATE, FILE, LATER, OTHER, SHA256, TARGET, fetched, interrupt, refused
+from tests.fetch.downloading import DATE, FILE, LATER, OTHER, SHA256, TARGET, fetched, interrupt, refused, to_file
 from tests.fetch.server import Resource, Server
 
 
@@ -53,7 +53,7 @@ def test_the_next_run_goes_on_where_the_last_one_stopped(
 
 def test_a_process_killed_midway_loses_nothing(web: Server) -> None:
     url = web.put("/file.bin", FILE, stall_after=200_000)
-    code = f"import pathlib; from stages.fetch._download import to_file; to_file([{url!r}], pathlib.Path('{TARGET}'))"
+    code = f"import pathlib; from tests.fetch.downloading import to_file; to_file([{url!r}], pathlib.Path('{TARGET}'))"
     environment = {**os.environ, "PYTHONPATH": str(helpers.ROOT)}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment, start_new_session=True)
     assert web.stalling.wait(30)

@@ -10,33 +10,61 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.fetch import scp
+from stages.fetch import _partial, _retry, scp
+from tests.fetch.hashes import sha256
 from tests.fetch.loopback import Answer, Request, Service, invoke, ranged, refusal, serving
 
 CODE = "sEcReT12"
 CONTENT = {"raw.mtx": b"%%MatrixMarket\n" * 1000, "meta.txt": b"NAME\tcell_type\n", "twin.csv": b"1"}
+META_AGAIN = ("meta.txt", f"bytes={len(CONTENT['meta.txt']) - 1}-")  # it came whole: only whether it is still the same
 
 
 class Portal(Service):
+    """The portal, which signs anew whenever it is asked, and the bucket, which knows the newest signature only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_signed, self.content, self.refusal = 0, dict(CONTENT), 0
+
     def usual(self, request: Request) -> Answer:
         if request.path.startswith("/bucket/"):
-            assert request.query["signature"] == "s=1&x"
-            return ranged(
-                request, CONTENT[request.path.rpartition("/")[2]], {"Content-Type": "application/octet-stream"}
-            )
+            assert request.query["signature"] == f"s={self.n_signed}&x"
+            content = self.content[request.path.rpartition("/")[2]]
+            about = {"Content-Type": "application/octet-stream", "ETag": f'"{sha256(content)}"'}
+            return Answer(self.refusal) if self.refusal else ranged(request, content, about)
         assert request.path == "/single_cell/api/v1/bulk_download/generate_curl_config"
         if request.query["auth_code"] != CODE:
             return Answer(401, b'{"error": "unauthorized"}')
         if request.query["accessions"] != "SCP1303":
             return Answer(404)
         assert request.query == {"auth_code": CODE, "accessions": "SCP1303", "directory": "all", "context": "study"}
+        self.n_signed += 1
         return Answer(200, self.settings().encode(), {"Content-Type": "text/plain"})
 
     def settings(self) -> str:
         files = ["expression/raw.mtx", "metadata/meta.txt", "a/twin.csv", "b/twin.csv"]
         address = f"{self.server.address}/bucket"
-        blocks = [f'url="{address}/{file}?signature=s%3D1%26x"\noutput="SCP1303/{file}"' for file in files]
+        blocks = [
+            f'url="{address}/{file}?signature=s%3D{self.n_signed}%26x"\noutput="SCP1303/{file}"' for file in files
+        ]
         return "--create-dirs\n--compressed\n" + "\n\n".join(blocks)
+
+    def ranges(self) -> list[tuple[str, str | None]]:
+        """Return what was asked of the bucket, file and range, and forget it."""
+        asked = [one for one in self.server.requests if one.path.startswith("/bucket/")]
+        self.server.requests.clear()
+        return [(one.path.rpartition("/")[2], one.headers.get("range")) for one in asked]
+
+    def break_off(self, n_bytes: int) -> None:
+        """Break off each answer of the bucket after some bytes of `raw.mtx`."""
+
+        def special(request: Request) -> Answer | None:
+            if not request.path.endswith("/raw.mtx"):
+                return None
+            answer = self.usual(request)
+            return Answer(answer.status, answer.body, answer.headers, cut=n_bytes)
+
+        self.special = special
 
 
 @pytest.fixture
@@ -60,6 +88,45 @@ def test_files_of_a_study_come_by_their_names(portal: Portal) -> None:
     assert Path("models/m/meta").read_bytes() == CONTENT["meta.txt"]
     assert len(portal.server.requests) == 3
     assert CODE not in result.output
+
+
+def test_the_next_run_goes_on_with_another_signature(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as once:
+        once.setattr(_retry, "ATTEMPTS", 1)
+        portal.break_off(5_000)
+        assert "raw.mtx: the connection broke off; run again" in refusal(invoke(source()))
+    portal.special = lambda request: None
+    assert portal.ranges() == [("meta.txt", None), ("raw.mtx", None)]
+    result = invoke(source())
+    assert result.exit_code == 0, result.output
+    assert portal.n_signed == 2
+    assert portal.ranges() == [META_AGAIN, ("raw.mtx", "bytes=5000-")]
+    assert Path("models/m/raw").read_bytes() == CONTENT["raw.mtx"]
+    assert not [path for path in _partial.STORE.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_a_file_that_has_changed_since_starts_again(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as once:
+        once.setattr(_retry, "ATTEMPTS", 1)
+        portal.break_off(5_000)
+        refusal(invoke(source()))
+    portal.special = lambda request: None
+    portal.content["raw.mtx"] = CONTENT["raw.mtx"].swapcase()  # of the same length
+    portal.ranges()
+    result = invoke(source())
+    assert result.exit_code == 0, result.output
+    assert portal.ranges() == [META_AGAIN, ("raw.mtx", "bytes=5000-"), ("raw.mtx", None)]
+    assert Path("models/m/raw").read_bytes() == CONTENT["raw.mtx"].swapcase()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_signature_that_is_too_old_asks_for_a_new_code(portal: Portal, status: int) -> None:
+    portal.refusal = status
+    line = refusal(invoke(source()))
+    assert f"{portal.server.address}/bucket/metadata/meta.txt: it answered {status} (" in line
+    assert "): the code in SCP_TOKEN has expired; a new SCP_TOKEN is needed, and the download goes on where it" in line
+    assert "press Bulk download" in line
+    assert "signature" not in line and CODE not in line
 
 
 def test_without_a_code_the_line_says_how_to_get_one(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:

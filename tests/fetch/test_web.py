@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from stages.errors import InputError, ParamsError
 from stages.fetch import _address, _partial, _retry, _web
 from stages.fetch._address import plain
-from stages.fetch._download import to_file
 from stages.fetch._retry import Failure
 from stages.fetch._web import read_json
-from tests.fetch.downloading import FILE, TARGET, fetched, refused
+from tests.fetch.downloading import FILE, TARGET, fetched, refused, to_file
 from tests.fetch.server import Server
 
 

@@ -219,22 +219,38 @@ def hub_large(headers: dict[str, str]) -> services.Route:
 
 
 def by_scp(source: dict[str, Any], contents: Mapping[str, bytes], world: World, trouble: Troubles) -> dict[str, bytes]:
-    """Serve a study of the Single Cell Portal to who has the code; the first file breaks off."""
-    study, lines = str(source["study"]), ["--create-dirs", "--compressed"]
+    """Serve a study of the Single Cell Portal to who has the code; the first file breaks off, and the run ends there.
+
+    The files are signed anew whenever the portal is asked, and only the newest signature is good.
+    """
+    study, lines, signatures = str(source["study"]), ["--create-dirs", "--compressed"], ["none"]
     for n, (target, item) in enumerate(source["files"].items()):
         url = f"https://{services.BUCKET}/fc-{study.lower()}/{quote(str(item['name']))}"
         place = world.file(url, contents[target])
-        lines += [f'url="{url}?X-Goog-Signature=abc%3D"', f'output="{study}/{item["name"]}"', ""]
+        world.routes[place] = if_signed(world.routes[place], signatures)
+        lines += [f'url="{url}?X-Goog-Signature=SIGNATURE"', f'output="{study}/{item["name"]}"', ""]
         if n == 0:
-            trouble.add(*place, troubles.busy, troubles.reset)
-    text = "\n".join(lines).encode()
+            trouble.add(*place, troubles.busy, troubles.reset, troubles.closed)
 
     def settings(request: Request) -> Answer:
-        good = request.query.get("auth_code") == services.CODE
-        return Answer(200, text, {"Content-Type": "text/plain"}) if good else Answer(401, b"{}")
+        if request.query.get("auth_code") != services.CODE:
+            return Answer(401, b"{}")
+        signatures.append(f"{len(signatures)}=")
+        text = "\n".join(lines).replace("SIGNATURE", quote(signatures[-1]))
+        return Answer(200, text.encode(), {"Content-Type": "text/plain"})
 
     world.route(f"https://{services.PORTAL}/single_cell/api/v1/bulk_download/generate_curl_config", settings)
     return dict(contents)
+
+
+def if_signed(route: services.Route, signatures: list[str]) -> services.Route:
+    """Serve only who has the newest signature."""
+
+    def signed(request: Request) -> Answer:
+        good = request.query.get("X-Goog-Signature") == signatures[-1]
+        return route(request) if good else Answer(400, b"<Error><Code>ExpiredToken</Code></Error>")
+
+    return signed
 
 
 def by_wheel(*_: Any) -> dict[str, bytes]:

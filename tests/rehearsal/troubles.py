@@ -67,7 +67,8 @@ class Trouble:
     n_done: int = 0
 
     def is_of(self, request: Request) -> bool:
-        return request.method != "HEAD" and (request.headers["host"], request.path) == (self.host, self.path)
+        looks = request.method == "HEAD" or request.headers.get("range") == "bytes=0-0"  # at what is said of a file
+        return not looks and (request.headers["host"], request.path) == (self.host, self.path)
 
 
 class Troubles:
