@@ -58,6 +58,7 @@ from stages.fetch._source import (
     has_locked_archive,
     is_locked,
     kind_of,
+    origins,
     settled,
 )
 
@@ -107,9 +108,8 @@ def fetch(where: str, source: Any, folder: Path, notes: Mapping[str, Any] | None
             chosen[target], attempts[target] = take_first(where, source, target, gets, new)
         here = {**source, "files": {target: item for target, item in chosen.items() if item is not None}}
         found = {target: check_file(where, here, target, new / target) for target in several if target in here["files"]}
-        for kind, get in gets.items():
-            items = {t: item for t, item in here["files"].items() if t not in several and kind_of(here, t) == kind}
-            found |= get_kind(where, {**source, "kind": kind, "files": items}, get, new, kept)
+        for part in origins(here, [target for target in here["files"] if target not in several]):
+            found |= get_kind(where, part, gets[part["kind"]], new, kept)
         paths = {target: new / target if (new / target).is_file() else kept / target for target in found}
         locked = [t for t in found if is_locked(here, t) or (t in several and was_locked(where, here, t, first))]
         came = {f"{where}/{target}": _lock.measure(paths[target], found[target]) for target in locked}
@@ -132,7 +132,7 @@ def fetch(where: str, source: Any, folder: Path, notes: Mapping[str, Any] | None
 def get_kind(
     where: str, source: dict[str, Any], get: Callable[[dict[str, Any], Path], None], new: Path, kept: Path
 ) -> dict[str, str]:
-    """Get the files of one kind, check them and return their sha256.
+    """Get the files of one kind and entry, check them and return their sha256.
 
     They go into `kept`, to be there in the next run if another kind fails in this one. Files of one's own, which can
     change meanwhile and are copied fast, go into `new`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath, PurePosixPath
 from typing import Any
 
@@ -11,6 +11,9 @@ from stages.errors import ParamsError
 UNLOCKED = ("local",)  # a file of one's own: its hash is printed for the entry instead
 BY_PIP = ("wheel",)  # an archive that pip compares with the hash that the package index names
 ATTEMPTS = "attempts.json"  # in the fetched folder, if a file has candidates
+OF_ENTRY = (  # stand in the source for all its files, or with a file for that one
+    "package", "version", "record", "article", "accession", "repo", "revision", "repo_type", "folder", "study",
+)  # fmt: skip
 ADVICE = ("sha256", "where", "candidates", "optional")  # no part of a place
 
 
@@ -73,6 +76,22 @@ def settled(source: dict[str, Any], target: str) -> Iterator[dict[str, Any]]:
             yield {**source, **item, "files": files}
         else:
             yield {**item, "files": files}
+
+
+def origins(source: dict[str, Any], targets: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the source in parts, one for each kind and entry that some files are of.
+
+    What a file says goes before what the source says; a file of another kind has all its keys itself.
+    """
+    parts: dict[tuple[str, str], dict[str, Any]] = {}
+    for target in targets:
+        item = source["files"][target]
+        kind, said = kind_in(source, item), {key: item[key] for key in OF_ENTRY if key in item}
+        other = kind != source.get("kind")
+        shared = {key: value for key, value in source.items() if not (other and key in OF_ENTRY)}
+        part = parts.setdefault((kind, repr(sorted(said.items()))), {**shared, **said, "kind": kind, "files": {}})
+        part["files"][target] = item
+    return list(parts.values())
 
 
 def kind_in(source: dict[str, Any], item: dict[str, Any]) -> str:

@@ -9,9 +9,10 @@ then as an approved symbol, then as a previous one, then as an alias. It stays a
   symbol before alias, then the larger total, then the first.
 
 Columns are never added up here: two columns of one gene may be two measurements. A column that is `taken` keeps the
-Ensembl id that the data set gives it, by which Geneformer's engine adds it to the other, as upstream does. A column is dropped, and listed, if it
-repeats the name and meaning of one with a larger total (the first, if equal), or if it would have to stay under a name
-that is another column's, an approved symbol, or (where Ensembl ids contradict symbols) a name of another gene.
+Ensembl id that the data set gives it, by which Geneformer's engine adds it to the other, as upstream does. A column is
+dropped, and listed, if it repeats the name and meaning of one with a larger total (the first, if equal), or if it would
+have to stay under a name that is another column's, an approved symbol, or (where Ensembl ids contradict symbols) a name
+of another gene.
 """
 
 from __future__ import annotations

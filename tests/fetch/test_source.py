@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from stages import fetch as fetching
 from stages.errors import ParamsError
+from stages.fetch._source import origins, settled
 from tests import helpers
 from tests.fetch.reference import SHA256, TABLE, assert_refused, invoke, keep_earlier_copy, write_params
 
@@ -119,3 +121,32 @@ def test_a_fetch_starts_fast(project: Path) -> None:
     """No numerical library is needed to fetch a file."""
     code = "import stages.fetch.__main__, stages.fetch.wheel, sys; print({'numpy', 'pandas', 'torch'} & {*sys.modules})"
     assert helpers.run(sys.executable, "-c", code, cwd=helpers.ROOT).stdout.strip() == "set()"
+
+
+NEEDED = {
+    "figshare": ["article"],
+    "gdrive": [],
+    "geo": ["accession"],
+    "http": [],
+    "huggingface": ["repo", "revision"],
+    "local": [],
+    "scp": ["study"],
+    "wheel": ["package", "version"],
+    "zenodo": ["record"],
+}
+
+
+def test_every_file_of_params_has_what_its_kind_needs() -> None:
+    params = yaml.safe_load((helpers.ROOT / "params.yaml").read_text(encoding="utf-8"))
+    sources = {
+        f"{section}.{name}": entry["source"]
+        for section in ("references", "datasets", "models")
+        for name, entry in params[section].items()
+        if "source" in entry
+    }
+    assert len(sources) > 15
+    for where, source in sources.items():
+        for target in source["files"]:
+            for place in settled(source, target):
+                for part in origins(place, place["files"]):
+                    assert [key for key in NEEDED[part["kind"]] if key not in part] == [], (where, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from typing import Any
 
 import pytest
 
@@ -84,3 +85,17 @@ def test_a_record_that_is_not_there_is_said(web: Server, monkeypatch: pytest.Mon
     put_zenodo(web, monkeypatch, {})
     text = "/api/records/8: it answered 404 (Not Found); there is no such thing; correct its entry in params.yaml"
     refused("zenodo", {"a": {"name": "a", "sha256": "0" * 64}}, text, record=8)
+
+
+def test_a_file_of_another_kind_than_the_sources_has_its_record_itself(
+    web: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_zenodo(web, monkeypatch, {"a.json": COUNTS})
+    web.put("/b.csv", b"b")
+    files: dict[str, dict[str, Any]] = {
+        "b.csv": {"url": f"{web.url}/b.csv"},
+        "a.json": {"kind": "zenodo", "record": 7, "name": "a.json", "sha256": sha256(COUNTS)},
+    }
+    without = {**files, "a.json": {key: value for key, value in files["a.json"].items() if key != "record"}}
+    refused("http", without, "the source of kind 'zenodo' needs record", 2)
+    fetched("http", files, {"a.json": COUNTS, "b.csv": b"b"})
