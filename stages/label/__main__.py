@@ -62,6 +62,7 @@ def main(params: dict[str, Any], dataset: str) -> None:
         "dataset": dataset,
         **({"in_its_place": instead} if instead else {}),
         "label_source": labelled.label_source,
+        **({"labels_from": labelled.labels_from} if labelled.labels_from else {}),
         **({"reanalysis": labelled.reanalysis} if labelled.reanalysis else {}),
         "x": labelled.content,
         **record.declared(entry),

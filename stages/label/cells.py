@@ -15,11 +15,10 @@ from anndata.io import write_elem
 
 from stages.cells import PART
 from stages.errors import InputError
-from stages.label import derive, genes, obs, parts, record, samples, source, subset
-from stages.label.entry import Entry
+from stages.label import derive, genes, obs, origin, parts, record, samples, source, subset
+from stages.label.entry import AUTHOR, REANALYSIS, USER, Entry
 from stages.label.whole import Whole
 
-REANALYSIS = "reanalysis"
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
 
 
@@ -40,9 +39,11 @@ class Labelled:
     derived
         How each derived annotation was made.
     label_source
-        ``author`` or ``reanalysis``.
+        ``author``, ``reanalysis`` or ``user``.
+    labels_from
+        Of a table of labels that was put on this machine by hand its path and sha256; else empty.
     reanalysis
-        Of a re-analysis how it was done; empty where the authors' labels were taken.
+        Of a re-analysis how it was done; empty where the labels are those of a file.
     genes
         What became of the gene names.
     checked
@@ -67,6 +68,7 @@ class Labelled:
     n_dropped_by_qc: int
     notes: list[str]
     label_source: str
+    labels_from: dict[str, str]
     reanalysis: dict[str, Any]
 
 
@@ -92,13 +94,15 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
         If a file is damaged or contradicts its entry.
     """
     where = folder / next(iter(entry.files.values())) if len(entry.files) == 1 else folder
-    label_source, reanalysis = entry.label_source, dict[str, Any]()
+    reanalysis, labels_from = dict[str, Any](), dict[str, str]()
     if takes_reanalysis(folder, entry):
         in_files = read(folder, entry.without_types())
         whole, reanalysis = reanalysed(in_files, dataset)
         label_source = REANALYSIS
     else:
         whole = in_files = read(folder, entry)
+        labels_from = origin.by_hand(folder, entry.labels)
+        label_source = entry.label_source or (USER if labels_from else AUTHOR)
     x = whole.x
     labels, derived = derive.add(whole.labels, entry.derived, str(where))
     columns = {
@@ -137,6 +141,7 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
         n_dropped_by_qc=len(in_files.labels) - len(whole.labels),
         notes=[*whole.notes, *notes],
         label_source=label_source,
+        labels_from=labels_from,
         reanalysis=reanalysis,
     )
 

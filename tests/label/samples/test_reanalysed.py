@@ -43,7 +43,7 @@ def test_a_table_of_labels_goes_before_the_re_analysis(project: Path) -> None:
     cells = shared.read("aorta")
     assert set(cells.obs["cell_type"]) == {"Tcell", "SMC", "Unknown"} and cells.n_obs == 2 * LABELLED
     report = json.loads(Path("metrics/verification/aorta.json").read_text())
-    assert report["label_source"] == "author" and "reanalysis" not in report
+    assert report["label_source"] == "user" and "reanalysis" not in report  # the table is a local file
 
 
 def test_the_re_analysis_goes_before_a_table_where_the_entry_says_so(project: Path) -> None:
