@@ -79,7 +79,7 @@ def read_file(path: Path, entry: Entry) -> Whole:
     if not is_gene.all():
         x, var = x[:, np.flatnonzero(is_gene)], var[is_gene]
     try:
-        content = counts.check(x, entry.x)
+        content = counts.check(x, entry.x, source.other_layers(path, entry.layer))
     except InputError as error:
         raise InputError(f"{path}: {error.message}") from None
     return Whole(x, labels, var, content, notes)
