@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 AUTHOR, REANALYSIS, USER = "author", "reanalysis", "user"
 LABEL_SOURCES = (AUTHOR, REANALYSIS, USER)
+LEAST_SHARE = 0.5  # of a table's rows; fewer that find their cell are those of other samples, or of other barcodes
 RAW = "raw.h5ad"  # what a data set's one file is called, wherever it comes from
 PARTS = {REFERENCE: "reference.h5ad", QUERY: "query.h5ad"}  # or what its two are
 
@@ -45,6 +46,7 @@ class LabelTable:
     """The labels beside counts that come sample by sample; see `stages.label.samples`.
 
     `places` are the paths on this machine of the places that the file may come from, None of one elsewhere.
+    `least_share` is the share of a sample's rows that must find their cell.
     """
 
     file: str
@@ -52,6 +54,7 @@ class LabelTable:
     names: dict[str, str]
     keeps_unlabelled: bool = False
     places: tuple[str | None, ...] = ()
+    least_share: float = LEAST_SHARE
 
 
 @dataclass(frozen=True)

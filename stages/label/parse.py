@@ -8,7 +8,7 @@ from stages.cells import ANNOTATIONS
 from stages.errors import ParamsError
 from stages.label import origin
 from stages.label.checks import ascending, check_names, mapping, whole
-from stages.label.entry import LABEL_SOURCES, PARTS, RAW, Entry, LabelTable, SampleFiles, Subset
+from stages.label.entry import LABEL_SOURCES, LEAST_SHARE, PARTS, RAW, Entry, LabelTable, SampleFiles, Subset
 
 if TYPE_CHECKING:
     from stages.label.derive import Derivation
@@ -122,16 +122,19 @@ def parse_samples(
             )
     if not labels:
         return counts, None
-    check_names(f"{where}.labels", labels, ("file", "sample", "names", "unlabelled"))
+    check_names(f"{where}.labels", labels, ("file", "sample", "names", "unlabelled", "least_share"))
     if labels.get("file") not in listed or not labels.get("sample"):
         raise ParamsError(f"{where}.labels: needs file, one of those under source.files, and sample, a column of it")
     names = {str(theirs): str(ours) for theirs, ours in mapping(f"{where}.labels", labels, "names").items()}
     unlabelled = labels.get("unlabelled", UNLABELLED[0])
     if unlabelled not in UNLABELLED:
         raise ParamsError(f"{where}.labels.unlabelled: {unlabelled!r} is neither of {' and '.join(UNLABELLED)}")
+    least_share = labels.get("least_share", LEAST_SHARE)
+    if not isinstance(least_share, (int, float)) or isinstance(least_share, bool) or not 0 <= least_share <= 1:
+        raise ParamsError(f"{where}.labels.least_share: must be a number from 0 to 1, got {least_share!r}")
     file = str(labels["file"])
     places = origin.local_paths(content["source"], file)
-    return counts, LabelTable(file, str(labels["sample"]), names, unlabelled == "keep", places)
+    return counts, LabelTable(file, str(labels["sample"]), names, unlabelled == "keep", places, least_share)
 
 
 def sample_files(where: str, value: Any) -> SampleFiles:

@@ -11,6 +11,7 @@ files of 10x Genomics. In the entry of a data set::
       sample: orig.ident          # its column that tells samples apart
       names: {ATAA1: TAA1}        # where it calls a sample otherwise
       unlabelled: drop            # or keep
+      least_share: 0.5            # of the table's rows of a sample that must find their cell; fewer are an error
     parts:                        # optional: samples that are a reference, and those that are the query
       reference: [Con4]
       query: [PA1]
@@ -83,9 +84,10 @@ def read(folder: Path, entry: Entry) -> Whole:
             rows, found = np.arange(len(cells)), pd.DataFrame(index=pd.Index(cells))
             notes.append(f"{sample}: {len(cells)} cells counted")
         else:
-            rows, found, note = labelled(table, sample, cells, path, folder / files.path)
+            assert entry.labels is not None
+            rows, found, note = labelled(table, sample, cells, path, folder / files.path, entry.labels.least_share)
             notes.append(note)
-            if entry.labels and entry.labels.keeps_unlabelled:
+            if entry.labels.keeps_unlabelled:
                 rows, found = np.arange(len(cells)), found.reindex(cells)
         found.index = pd.Index([f"{sample}_{barcode}" for barcode in found.index])
         matrices.append((x[rows], genes))
@@ -109,28 +111,31 @@ def read(folder: Path, entry: Entry) -> Whole:
 
 
 def labelled(
-    table: pd.DataFrame, sample: str, cells: list[str], table_path: Path, counts_path: Path
+    table: pd.DataFrame, sample: str, cells: list[str], table_path: Path, counts_path: Path, least_share: float
 ) -> tuple[np.ndarray, pd.DataFrame, str]:
     """Find the labelled cells of a sample: their rows, their part of the table, and a sentence with the numbers.
 
     Raises
     ------
     InputError
-        If the table does not know the sample, or none of its barcodes.
+        If the table does not know the sample, or too few of its barcodes have a cell.
     """
     if sample not in table.index.get_level_values(0):
         known = ", ".join(table.index.get_level_values(0).unique()[:20])
         raise InputError(f"{table_path}: no cell of sample {sample!r}; it has {known}")
     of_sample = cast(pd.DataFrame, table.loc[sample])
     places = pd.Index(cells).get_indexer(of_sample.index)
-    if (places < 0).all():
+    n_found = int((places >= 0).sum())
+    if n_found == 0 or n_found < least_share * len(of_sample):
+        alone = [cells[place] for place in np.setdiff1d(np.arange(len(cells)), places)]
+        such_as = "".join(f" (such as {cell})" for cell in (alone or cells)[:1])
         raise InputError(
-            f"{table_path}: none of the {len(of_sample)} barcodes of {sample} (such as "
-            f"{of_sample.index[0]}) is in {counts_path} (such as {cells[0]}); is it the table of these samples?"
+            f"{table_path}: {n_found or 'none'} of the {len(of_sample)} barcodes of {sample} (not "
+            f"{of_sample.index[places < 0][0]}) found among the {len(cells)} of {counts_path}{such_as}, but "
+            f"labels.least_share is {least_share:g}; is it the table of these samples?"
         )
     note = (
-        f"{sample}: {len(cells)} cells counted, {(places >= 0).sum()} of them labelled; "
-        f"{(places < 0).sum()} labels without a cell"
+        f"{sample}: {len(cells)} cells counted, {n_found} of them labelled; {(places < 0).sum()} labels without a cell"
     )
     return places[places >= 0], of_sample.loc[places >= 0], note
 

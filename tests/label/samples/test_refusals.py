@@ -12,13 +12,13 @@ import yaml
 from stages.errors import ParamsError
 from stages.label import parse
 from tests.label.samples.gathered import gather
-from tests.label.samples.made import RAW, assert_refused, barcodes, write_labels, write_params
+from tests.label.samples.made import RAW, assert_refused, barcodes, run, write_labels, write_params
 
 
 @pytest.mark.parametrize(
     ("rows", "texts"),
     [
-        ([("ACGTACGTACGTACGT-1", "Con4", "SMC")], ["none of the 1 barcodes of Con4 (such as ACGTACGTACGTACGT)"]),
+        ([("ACGTACGTACGTACGT-1", "Con4", "SMC")], ["none of the 1 barcodes of Con4 (not ACGTACGTACGTACGT)"]),
         ([("ACGTACGTACGTACGT-1", "Con4", "a"), ("ACGTACGTACGTACGT.1_1", "Con4", "b")], ["1 rows repeat a cell"]),
         ([("ACGTACGTACGTACGT-1", "Con5", "SMC")], ["no cell of sample 'Con4'; it has Con5"]),
         ([("cell 1", "Con4", "SMC")], ["'cell 1' in its first column is no cell barcode"]),
@@ -27,6 +27,23 @@ from tests.label.samples.made import RAW, assert_refused, barcodes, write_labels
 def test_labels_that_do_not_fit_are_refused(project: Path, rows: list[tuple[str, str, str]], texts: list[str]) -> None:
     write_labels(rows)
     assert_refused(*texts)
+
+
+def test_labels_of_which_few_find_their_cell_are_refused(project: Path) -> None:
+    """Of Con4 one row of ten; of TAA1 all."""
+    others = ["A" * number + "C" * (16 - number) for number in range(9)]
+    rows = [(f"{barcode}-1", "Con4", "SMC") for barcode in [barcodes(0)[0], *others]]
+    write_labels(rows + [(f"{barcode}-1", "TAA1", "Tcell") for barcode in barcodes(1)])
+    assert_refused(
+        f"labels.csv: 1 of the 10 barcodes of Con4 (not {min(others)}) found among the 15 of data/aorta/raw/",
+        f"samples/Con4.txt.gz (such as {barcodes(0)[1]}), but labels.least_share is 0.5; is it the table",
+    )
+    labels: dict[str, Any] = {"file": "labels.csv", "sample": "orig.ident", "least_share": 0.1}
+    write_params(labels=labels, expected=None)
+    assert run().exit_code == 0
+    write_params(labels={**labels, "least_share": 0.11}, expected=None)
+    result = run()
+    assert result.exit_code == 1 and "labels.least_share is 0.11" in result.output
 
 
 def test_a_barcode_that_is_twice_in_a_sample_is_refused(project: Path) -> None:
@@ -82,6 +99,10 @@ def test_an_ending_that_no_barcode_has_is_said(project: Path) -> None:
         (
             {"labels": {"file": "labels.csv", "sample": "orig.ident", "unlabelled": "no"}},
             "'no' is neither of drop and keep",
+        ),
+        (
+            {"labels": {"file": "labels.csv", "sample": "orig.ident", "least_share": 2}},
+            "labels.least_share: must be a number from 0 to 1, got 2",
         ),
     ],
 )
