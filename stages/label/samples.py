@@ -24,12 +24,13 @@ authors gave none, every cell is read, and its only annotation is the ``sample``
 
 from __future__ import annotations
 
-import gzip
+import io
+import lzma
 import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -38,14 +39,14 @@ from scipy.io import mmread
 
 from stages.cells import PART
 from stages.errors import InputError
-from stages.label import counts, obs
+from stages.label import counts, obs, unpacked
 from stages.label.entry import Entry, LabelTable
 from stages.label.whole import Whole
 
 ROWS = 1000  # of a dense table read at a time
 SAMPLE = "sample"
 BARCODE = re.compile(r"[ACGTN]{8,}")
-DAMAGE = (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError)
+DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeDecodeError, ValueError)
 
 
 class Counts(NamedTuple):
@@ -161,7 +162,8 @@ def read_labels(path: Path, choices: LabelTable) -> pd.DataFrame:
     """
     path.stat()
     try:
-        table = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False)
+        with unpacked.opened(path) as stream:
+            table = pd.read_csv(stream, index_col=0, dtype=str, keep_default_na=False)
     except (*DAMAGE, pd.errors.ParserError) as error:
         raise InputError(f"{path}: not a readable table ({first_line(error)}); fetch it again") from None
     if choices.sample not in table.columns:
@@ -208,15 +210,14 @@ def read_sample(path: Path) -> Counts:
 
 def read_dense(path: Path) -> Counts:
     """Read a table of genes in rows and cells in columns, some rows at a time."""
-    with opened(path) as stream:
-        header = stream.readline()
-    separator = "\t" if "\t" in header else ","
-    reader = pd.read_csv(path, sep=separator, index_col=0, chunksize=ROWS, compression="infer")
+    with unpacked.opened(path) as stream:
+        separator = "\t" if b"\t" in stream.readline() else ","
     parts, genes, barcodes = [], list[str](), list[str]()
-    for chunk in reader:
-        barcodes = [str(name) for name in chunk.columns]
-        parts.append(sp.csr_matrix(chunk.to_numpy(dtype=np.float32)))
-        genes += [str(name) for name in chunk.index]
+    with unpacked.opened(path) as stream:
+        for chunk in pd.read_csv(stream, sep=separator, index_col=0, chunksize=ROWS):
+            barcodes = [str(name) for name in chunk.columns]
+            parts.append(sp.csr_matrix(chunk.to_numpy(dtype=np.float32)))
+            genes += [str(name) for name in chunk.index]
     if not genes or not barcodes:
         raise ValueError("it has no rows or no columns")
     return Counts(sp.vstack(parts).T.tocsr(), barcodes, unique_genes(pd.DataFrame(index=genes)))
@@ -224,7 +225,8 @@ def read_dense(path: Path) -> Counts:
 
 def read_tenx(folder: Path) -> Counts:
     """Read the three files of 10x Genomics, of Cell Ranger 2 (``genes.tsv``) or later (``features.tsv.gz``)."""
-    matrix = sp.csr_matrix(mmread(str(one_of(folder, "matrix.mtx")))).T.tocsr()
+    with unpacked.opened(one_of(folder, "matrix.mtx")) as stream:
+        matrix = sp.csr_matrix(mmread(stream)).T.tocsr()
     barcodes = [line[0] for line in lines(one_of(folder, "barcodes.tsv"))]
     rows = list(lines(one_of(folder, "features.tsv", "genes.tsv")))
     if matrix.shape != (len(barcodes), len(rows)):
@@ -254,14 +256,9 @@ def one_of(folder: Path, *names: str) -> Path:
 
 def lines(path: Path) -> Iterator[list[str]]:
     """Yield the fields of each line."""
-    with opened(path) as stream:
+    with io.TextIOWrapper(unpacked.opened(path), encoding="utf-8") as stream:
         for line in stream:
             yield line.rstrip("\r\n").split("\t")
-
-
-def opened(path: Path) -> IO[Any]:
-    """Open a text file that may be compressed."""
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
 
 
 def first_line(error: BaseException) -> str:
