@@ -167,7 +167,8 @@ def read_labels(path: Path, choices: LabelTable) -> pd.DataFrame:
     except (*DAMAGE, pd.errors.ParserError) as error:
         raise InputError(f"{path}: not a readable table ({first_line(error)}); fetch it again") from None
     if choices.sample not in table.columns:
-        raise InputError(f"{path}: no column {choices.sample!r}; it has {', '.join(map(str, table.columns))}")
+        known = ", ".join(map(str, table.columns)) or "one column only, no comma was found"
+        raise InputError(f"{path}: no column {choices.sample!r}; it has {known}")
     samples = table[choices.sample].replace(choices.names)
     letters = [letters_of(str(name)) for name in table.index]
     if None in letters:
@@ -211,10 +212,17 @@ def read_sample(path: Path) -> Counts:
 def read_dense(path: Path) -> Counts:
     """Read a table of genes in rows and cells in columns, some rows at a time."""
     with unpacked.opened(path) as stream:
-        separator = "\t" if b"\t" in stream.readline() else ","
+        header = stream.readline()
+    separator = "\t" if b"\t" in header else ","
+    if header and separator.encode() not in header:
+        raise InputError(
+            f"{path}: no tab or comma was found in its first line, which should name the cells; separate the columns "
+            "by tabs (R's write.table does with sep = '\\t')"
+        )
     parts, genes, barcodes = [], list[str](), list[str]()
     with unpacked.opened(path) as stream:
-        for chunk in pd.read_csv(stream, sep=separator, index_col=0, chunksize=ROWS):
+        # a gene may be called NA
+        for chunk in pd.read_csv(stream, sep=separator, index_col=0, chunksize=ROWS, keep_default_na=False):
             barcodes = [str(name) for name in chunk.columns]
             parts.append(sp.csr_matrix(chunk.to_numpy(dtype=np.float32)))
             genes += [str(name) for name in chunk.index]

@@ -12,7 +12,7 @@ import yaml
 from stages.errors import ParamsError
 from stages.label import parse
 from tests.label.samples.gathered import gather
-from tests.label.samples.made import RAW, assert_refused, barcodes, run, write_labels, write_params
+from tests.label.samples.made import RAW, assert_refused, barcodes, run, write_dense, write_labels, write_params
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,23 @@ def test_damaged_files_are_named(project: Path, name: str) -> None:
     content = (RAW / name).read_bytes()
     (RAW / name).write_bytes(content[: len(content) // 2] if name.endswith(".gz") else b"\xff\xfe\x00")
     assert_refused("data/aorta/raw/" + name.rsplit("/matrix", 1)[0])
+
+
+def test_a_table_separated_by_spaces_is_not_called_damaged(project: Path) -> None:
+    write_dense(RAW / "samples/Con4.txt.gz", 0, separator=" ")  # as R's write.table by default
+    assert_refused("Con4.txt.gz: no tab or comma was found in its first line", "write.table does with sep = '\\t'")
+    assert "damaged" not in run().output
+    write_dense(RAW / "samples/Con4.txt.gz", 0)
+    (RAW / "labels.csv").write_text("barcode orig.ident celltype\nACGTACGT-1 Con4 SMC\n")
+    assert_refused("labels.csv: no column 'orig.ident'; it has one column only, no comma was found")
+
+
+@pytest.mark.parametrize("value", ["NA", ""])
+def test_a_count_that_is_missing_is_refused(project: Path, value: str) -> None:
+    path = RAW / "samples/Con4.txt.gz"
+    with gzip.open(path, "wt") as stream:
+        stream.write(f"\t{barcodes(0)[0]}\t{barcodes(0)[1]}\nCD4\t1\t2\nLYZ\t{value}\t3\n")
+    assert_refused(f"{path}: ", "no table of counts (could not convert string to float")
 
 
 def test_other_numbers_of_barcodes_or_a_missing_column_are_said(project: Path) -> None:
