@@ -103,7 +103,6 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
         whole = in_files = read(folder, entry)
         labels_from = origin.by_hand(folder, entry.labels)
         label_source = entry.label_source or (USER if labels_from else AUTHOR)
-    x = whole.x
     labels, derived = derive.add(whole.labels, entry.derived, str(where))
     columns = {
         str(key): "derived" if key in derived else entry.obs.get(str(key), REANALYSIS) for key in labels if key != PART
@@ -111,13 +110,16 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
     if reanalysis:
         columns["cell_type"] = REANALYSIS
     checked = record.compare(str(where), entry.expected, record.found(in_files, labels))
+    n_dropped_by_qc = len(in_files.labels) - len(whole.labels)
+    x, var, content, notes = whole.x, whole.var, whole.content, whole.notes
+    del in_files, whole  # the matrix may be most of the memory: no more than one name holds it from here on
     try:
-        harmonised = harmonise(x, whole.var, entry, table, where)
+        harmonised = harmonise(x, var, entry, table, where)
     except InputError as error:
         raise InputError(f"{where}: {error.message}") from None
     if len(harmonised.keep) < x.shape[1]:
         x = x[:, harmonised.keep]
-    x = x.astype(np.float32)
+    x = x.astype(np.float32, copy=False)
 
     is_empty = np.diff(x.indptr) == 0
     if is_empty.all():
@@ -127,23 +129,30 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
     filled = obs.fill(labels)
     by = entry.subset.by if entry.subset else None
     evaluated = subset.draw(list(labels.index), None if by is None else list(filled[by]), entry.subset)
-    notes = obs.check_scorable(filled[evaluated], dataset, is_reanalysed=bool(reanalysis))
+    notes = [*notes, *obs.check_scorable(filled[evaluated], dataset, is_reanalysed=bool(reanalysis))]
     return Labelled(
-        cells=assemble(x[evaluated], filled[evaluated], harmonised),
+        cells=assemble(rows(x, evaluated), filled[evaluated], harmonised),
         rest=assemble(x[~evaluated], filled[~evaluated], harmonised),
         labels=labels,
-        content=whole.content,
+        content=content,
         columns=columns,
         derived=derived,
         genes=harmonised,
         checked=checked,
         n_empty=int(is_empty.sum()),
-        n_dropped_by_qc=len(in_files.labels) - len(whole.labels),
-        notes=[*whole.notes, *notes],
+        n_dropped_by_qc=n_dropped_by_qc,
+        notes=notes,
         label_source=label_source,
         labels_from=labels_from,
         reanalysis=reanalysis,
     )
+
+
+def rows(x: sp.csr_matrix, chosen: np.ndarray) -> sp.csr_matrix:
+    """Return the chosen cells; where these are all, the values are not copied."""
+    if not chosen.all():
+        return x[chosen]
+    return sp.csr_matrix((x.data, x.indices, x.indptr), shape=x.shape)  # indices of 32 bits if they fit, as above
 
 
 def reanalysed(whole: Whole, dataset: str) -> tuple[Whole, dict[str, Any]]:
