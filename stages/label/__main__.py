@@ -88,8 +88,8 @@ def main(params: dict[str, Any], dataset: str) -> None:
     }
     with ExitStack() as stack:  # all are written before the first takes its place
         folder = DATA / dataset
-        cells.write(stack.enter_context(files.replacing(folder / "cells.h5ad")), labelled.cells, labelled.content)
-        cells.write(stack.enter_context(files.replacing(folder / "rest.h5ad")), labelled.rest, labelled.content)
+        for name, part in (("cells.h5ad", labelled.cells), ("rest.h5ad", labelled.rest)):
+            cells.write(stack.enter_context(files.replacing(folder / name)), part, cells.about(labelled))
         cells.write_obs(stack.enter_context(files.replacing(folder / "obs.csv")), labelled.cells)
         record_path = Path("metrics/verification") / f"{dataset}.json"
         files.write_json(stack.enter_context(files.replacing(record_path)), report)

@@ -198,11 +198,25 @@ def assemble(x: sp.csr_matrix, labels: pd.DataFrame, harmonised: genes.Harmonise
     return AnnData(x, obs=labels.astype("category"), var=var)
 
 
-def write(path: Path, cells: AnnData, content: str) -> None:
-    """Write an h5ad whose ``uns['x']`` says what X holds; equal cells give equal bytes."""
+def about(labelled: Labelled) -> dict[str, Any]:
+    """Return what an h5ad says of itself in ``uns``: what X holds, and how the labels came about.
+
+    ``x``, ``label_source``, and as in the verification record ``labels_from`` and of ``reanalysis`` method and version.
+    """
+    how = {key: labelled.reanalysis[key] for key in ("method", "method_version") if key in labelled.reanalysis}
+    said = {"x": labelled.content, "label_source": labelled.label_source}
+    return {
+        **said,
+        **{key: value for key, value in (("labels_from", labelled.labels_from), ("reanalysis", how)) if value},
+    }
+
+
+def write(path: Path, cells: AnnData, uns: dict[str, Any]) -> None:
+    """Write an h5ad with `uns`, texts and numbers; equal cells give equal bytes."""
     with h5py.File(path, "w") as file:
         write_elem(file, "/", cells, dataset_kwargs=COMPRESSION)
-        write_elem(file["uns"], "x", content)  # by itself, since HDF5 compresses no scalars
+        for key, value in uns.items():
+            write_elem(file["uns"], key, value)  # by itself, since HDF5 compresses no scalars
 
 
 def write_obs(path: Path, cells: AnnData) -> None:

@@ -174,11 +174,11 @@ def test_a_missing_input_is_said(project: Path, path: Path) -> None:
 def test_a_full_disk_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = labelling.write
 
-    def write_the_first_only(path: Path, cells: anndata.AnnData, content: str) -> None:
+    def write_the_first_only(path: Path, cells: anndata.AnnData, uns: dict[str, Any]) -> None:
         if path.name == "rest.h5ad":
             path.write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, cells, content)
+        write(path, cells, uns)
 
     monkeypatch.setattr(labelling, "write", write_the_first_only)
     assert_refused("the disk is full")

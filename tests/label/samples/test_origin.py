@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from stages import cells
 from stages.label import origin
 from tests.label.samples.made import FILES, RAW, assert_refused, run, write_params
 
@@ -41,6 +42,8 @@ def test_of_a_table_that_was_put_there_by_hand_the_record_names_path_and_sha256(
     assert found["label_source"] == "user"
     digest = hashlib.sha256((RAW / "labels.csv").read_bytes()).hexdigest()
     assert found["labels_from"] == {"path": "data/manual/aorta/labels.csv", "sha256": digest}
+    uns = {"x": "counts", "label_source": "user", "labels_from": found["labels_from"]}
+    assert cells.read("aorta").uns == uns == cells.read("aorta", "rest").uns
 
 
 def test_a_published_table_is_the_authors_though_ones_own_could_take_its_place(project: Path) -> None:
