@@ -62,6 +62,7 @@ def main(params: dict[str, Any], dataset: str) -> None:
         "dataset": dataset,
         **({"in_its_place": instead} if instead else {}),
         "label_source": labelled.label_source,
+        **({"labels_from": labelled.labels_from} if labelled.labels_from else {}),
         **({"reanalysis": labelled.reanalysis} if labelled.reanalysis else {}),
         "x": labelled.content,
         **record.declared(entry),
@@ -87,8 +88,8 @@ def main(params: dict[str, Any], dataset: str) -> None:
     }
     with ExitStack() as stack:  # all are written before the first takes its place
         folder = DATA / dataset
-        cells.write(stack.enter_context(files.replacing(folder / "cells.h5ad")), labelled.cells, labelled.content)
-        cells.write(stack.enter_context(files.replacing(folder / "rest.h5ad")), labelled.rest, labelled.content)
+        for name, part in (("cells.h5ad", labelled.cells), ("rest.h5ad", labelled.rest)):
+            cells.write(stack.enter_context(files.replacing(folder / name)), part, cells.about(labelled))
         cells.write_obs(stack.enter_context(files.replacing(folder / "obs.csv")), labelled.cells)
         record_path = Path("metrics/verification") / f"{dataset}.json"
         files.write_json(stack.enter_context(files.replacing(record_path)), report)

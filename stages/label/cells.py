@@ -15,11 +15,10 @@ from anndata.io import write_elem
 
 from stages.cells import PART
 from stages.errors import InputError
-from stages.label import derive, genes, obs, parts, record, samples, source, subset
-from stages.label.entry import Entry
+from stages.label import derive, genes, obs, origin, parts, record, samples, source, subset
+from stages.label.entry import AUTHOR, REANALYSIS, USER, Entry
 from stages.label.whole import Whole
 
-REANALYSIS = "reanalysis"
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
 
 
@@ -40,9 +39,11 @@ class Labelled:
     derived
         How each derived annotation was made.
     label_source
-        ``author`` or ``reanalysis``.
+        ``author``, ``reanalysis`` or ``user``.
+    labels_from
+        Of a table of labels that was put on this machine by hand its path and sha256; else empty.
     reanalysis
-        Of a re-analysis how it was done; empty where the authors' labels were taken.
+        Of a re-analysis how it was done; empty where the labels are those of a file.
     genes
         What became of the gene names.
     checked
@@ -67,6 +68,7 @@ class Labelled:
     n_dropped_by_qc: int
     notes: list[str]
     label_source: str
+    labels_from: dict[str, str]
     reanalysis: dict[str, Any]
 
 
@@ -92,14 +94,15 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
         If a file is damaged or contradicts its entry.
     """
     where = folder / next(iter(entry.files.values())) if len(entry.files) == 1 else folder
-    label_source, reanalysis = entry.label_source, dict[str, Any]()
+    reanalysis, labels_from = dict[str, Any](), dict[str, str]()
     if takes_reanalysis(folder, entry):
         in_files = read(folder, entry.without_types())
         whole, reanalysis = reanalysed(in_files, dataset)
         label_source = REANALYSIS
     else:
         whole = in_files = read(folder, entry)
-    x = whole.x
+        labels_from = origin.by_hand(folder, entry.labels)
+        label_source = entry.label_source or (USER if labels_from else AUTHOR)
     labels, derived = derive.add(whole.labels, entry.derived, str(where))
     columns = {
         str(key): "derived" if key in derived else entry.obs.get(str(key), REANALYSIS) for key in labels if key != PART
@@ -107,13 +110,16 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
     if reanalysis:
         columns["cell_type"] = REANALYSIS
     checked = record.compare(str(where), entry.expected, record.found(in_files, labels))
+    n_dropped_by_qc = len(in_files.labels) - len(whole.labels)
+    x, var, content, notes = whole.x, whole.var, whole.content, whole.notes
+    del in_files, whole  # the matrix may be most of the memory: no more than one name holds it from here on
     try:
-        harmonised = harmonise(x, whole.var, entry, table, where)
+        harmonised = harmonise(x, var, entry, table, where)
     except InputError as error:
         raise InputError(f"{where}: {error.message}") from None
     if len(harmonised.keep) < x.shape[1]:
         x = x[:, harmonised.keep]
-    x = x.astype(np.float32)
+    x = x.astype(np.float32, copy=False)
 
     is_empty = np.diff(x.indptr) == 0
     if is_empty.all():
@@ -123,22 +129,30 @@ def label(folder: Path, entry: Entry, table: genes.Table, dataset: str) -> Label
     filled = obs.fill(labels)
     by = entry.subset.by if entry.subset else None
     evaluated = subset.draw(list(labels.index), None if by is None else list(filled[by]), entry.subset)
-    notes = obs.check_scorable(filled[evaluated], dataset, is_reanalysed=bool(reanalysis))
+    notes = [*notes, *obs.check_scorable(filled[evaluated], dataset, is_reanalysed=bool(reanalysis))]
     return Labelled(
-        cells=assemble(x[evaluated], filled[evaluated], harmonised),
+        cells=assemble(rows(x, evaluated), filled[evaluated], harmonised),
         rest=assemble(x[~evaluated], filled[~evaluated], harmonised),
         labels=labels,
-        content=whole.content,
+        content=content,
         columns=columns,
         derived=derived,
         genes=harmonised,
         checked=checked,
         n_empty=int(is_empty.sum()),
-        n_dropped_by_qc=len(in_files.labels) - len(whole.labels),
-        notes=[*whole.notes, *notes],
+        n_dropped_by_qc=n_dropped_by_qc,
+        notes=notes,
         label_source=label_source,
+        labels_from=labels_from,
         reanalysis=reanalysis,
     )
+
+
+def rows(x: sp.csr_matrix, chosen: np.ndarray) -> sp.csr_matrix:
+    """Return the chosen cells; where these are all, the values are not copied."""
+    if not chosen.all():
+        return x[chosen]
+    return sp.csr_matrix((x.data, x.indices, x.indptr), shape=x.shape)  # indices of 32 bits if they fit, as above
 
 
 def reanalysed(whole: Whole, dataset: str) -> tuple[Whole, dict[str, Any]]:
@@ -184,11 +198,25 @@ def assemble(x: sp.csr_matrix, labels: pd.DataFrame, harmonised: genes.Harmonise
     return AnnData(x, obs=labels.astype("category"), var=var)
 
 
-def write(path: Path, cells: AnnData, content: str) -> None:
-    """Write an h5ad whose ``uns['x']`` says what X holds; equal cells give equal bytes."""
+def about(labelled: Labelled) -> dict[str, Any]:
+    """Return what an h5ad says of itself in ``uns``: what X holds, and how the labels came about.
+
+    ``x``, ``label_source``, and as in the verification record ``labels_from`` and of ``reanalysis`` method and version.
+    """
+    how = {key: labelled.reanalysis[key] for key in ("method", "method_version") if key in labelled.reanalysis}
+    said = {"x": labelled.content, "label_source": labelled.label_source}
+    return {
+        **said,
+        **{key: value for key, value in (("labels_from", labelled.labels_from), ("reanalysis", how)) if value},
+    }
+
+
+def write(path: Path, cells: AnnData, uns: dict[str, Any]) -> None:
+    """Write an h5ad with `uns`, texts and numbers; equal cells give equal bytes."""
     with h5py.File(path, "w") as file:
         write_elem(file, "/", cells, dataset_kwargs=COMPRESSION)
-        write_elem(file["uns"], "x", content)  # by itself, since HDF5 compresses no scalars
+        for key, value in uns.items():
+            write_elem(file["uns"], key, value)  # by itself, since HDF5 compresses no scalars
 
 
 def write_obs(path: Path, cells: AnnData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def to_csr(matrix: Any) -> sp.csr_matrix:
     return csr
 
 
-def check(matrix: sp.csr_matrix, declared: str) -> str:
+def check(matrix: sp.csr_matrix, declared: str, layers: Sequence[str] = ()) -> str:
     """Check that a matrix holds what is declared, and return what it holds: ``counts`` or ``lognorm``.
 
     Parameters
@@ -31,6 +32,8 @@ def check(matrix: sp.csr_matrix, declared: str) -> str:
     declared
         ``counts``: whole numbers from 0 to 2**24. ``lognorm``: log-normalised values, which are not negative, have
         fractions and stay below 50. ``detect``: either; values that are whole numbers only are counts.
+    layers
+        What `layer` could name in place of this matrix, for the message.
 
     Raises
     ------
@@ -49,18 +52,20 @@ def check(matrix: sp.csr_matrix, declared: str) -> str:
         return "counts" if declared == "detect" else declared
     least, largest = values.min(), values.max()
     if least < 0:
-        raise InputError(
-            f"X has negative values (down to {least:.6g}): it looks centred or scaled; "
-            "name the layer with counts as `layer:` in params.yaml"
-        )
+        raise InputError(f"X has negative values (down to {least:.6g}): it looks centred or scaled; {instead(layers)}")
     fractional = int(np.count_nonzero(values != np.rint(values))) if values.dtype.kind == "f" else 0
+    if declared == "detect" and fractional and largest > LARGEST_LOGARITHM:
+        raise InputError(
+            f"X holds neither counts ({fractional} of its {len(values)} non-zero values have fractions) nor logarithms "
+            f"(values up to {largest:.6g} are too large): {looks_like(matrix, layers)}"
+        )
     if declared == "detect":
         declared = "lognorm" if fractional else "counts"
     if declared == "counts":
         if fractional:
             raise InputError(
                 f"X is declared counts but {fractional} of its {len(values)} non-zero values have fractions: "
-                f"{looks_like(matrix)}"
+                f"{looks_like(matrix, layers)}"
             )
         if largest > LARGEST_COUNT:
             raise InputError(f"X has a count of {largest:.0f}, more than 2^24: beyond that float32 is not exact")
@@ -77,9 +82,16 @@ def check(matrix: sp.csr_matrix, declared: str) -> str:
     return declared
 
 
-def looks_like(matrix: sp.csr_matrix) -> str:
+def instead(layers: Sequence[str]) -> str:
+    """Say which matrix to take in place of one that cannot be used."""
+    if not layers:
+        return "there is no layer to take in its place; give raw counts"
+    return f"name the layer with counts as `layer:` in params.yaml (it has {', '.join(layers)})"
+
+
+def looks_like(matrix: sp.csr_matrix, layers: Sequence[str]) -> str:
     """Say what a non-negative matrix with fractions may be, and what to do about it."""
-    hint = "name the layer with counts as `layer:` in params.yaml"
+    hint = instead(layers)
     if matrix.data.max() <= LARGEST_LOGARITHM:
         return f"it looks log-normalised (largest value {matrix.data.max():.3g}); {hint}, or declare `x: lognorm`"
     totals = matrix.sum(axis=1, dtype=np.float64).A1

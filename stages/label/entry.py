@@ -11,7 +11,9 @@ from stages.cells import QUERY, REFERENCE
 if TYPE_CHECKING:
     from stages.label.derive import Derivation
 
-LABEL_SOURCES = ("author", "reanalysis")
+AUTHOR, REANALYSIS, USER = "author", "reanalysis", "user"
+LABEL_SOURCES = (AUTHOR, REANALYSIS, USER)
+LEAST_SHARE = 0.5  # of a table's rows; fewer that find their cell are those of other samples, or of other barcodes
 RAW = "raw.h5ad"  # what a data set's one file is called, wherever it comes from
 PARTS = {REFERENCE: "reference.h5ad", QUERY: "query.h5ad"}  # or what its two are
 
@@ -41,12 +43,18 @@ class SampleFiles:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The authors' labels beside counts that come sample by sample; see `stages.label.samples`."""
+    """The labels beside counts that come sample by sample; see `stages.label.samples`.
+
+    `places` are the paths on this machine of the places that the file may come from, None of one elsewhere.
+    `least_share` is the share of a sample's rows that must find their cell.
+    """
 
     file: str
     sample: str
     names: dict[str, str]
     keeps_unlabelled: bool = False
+    places: tuple[str | None, ...] = ()
+    least_share: float = LEAST_SHARE
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,8 @@ class Entry:
     derived
         How annotations are made from those; see `stages.label.derive`.
     label_source
-        Whether the authors labelled the cells or a re-analysis did, of labels that a file holds.
+        Who labelled the cells, of labels that a file holds: ``author``, ``reanalysis`` or ``user``. None where the
+        entry does not say: the user if the table of labels was put on this machine by hand, else the authors.
     is_reanalysed
         Whether clusters are labelled by `stages.reanalyse` where no file holds cell types.
     x
@@ -93,7 +102,7 @@ class Entry:
 
     obs: dict[str, str]
     derived: dict[str, Derivation] = field(default_factory=dict)
-    label_source: str = LABEL_SOURCES[0]
+    label_source: str | None = None
     x: str = "counts"
     layer: str | None = None
     numbers_repeated_ids: bool = False

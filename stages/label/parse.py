@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from stages.cells import ANNOTATIONS
 from stages.errors import ParamsError
+from stages.label import origin
 from stages.label.checks import ascending, check_names, mapping, whole
-from stages.label.entry import LABEL_SOURCES, PARTS, RAW, Entry, LabelTable, SampleFiles, Subset
+from stages.label.entry import LABEL_SOURCES, LEAST_SHARE, PARTS, RAW, Entry, LabelTable, SampleFiles, Subset
 
 if TYPE_CHECKING:
     from stages.label.derive import Derivation
@@ -63,9 +64,9 @@ def parse(name: str, content: dict[str, Any]) -> Entry:
     derived = parse_derived(f"{where}.derive", mapping(where, content, "derive"), obs)
     is_reanalysed = bool(mapping(where, content, "reanalysis"))
     annotations = {**obs, **derived, **({"cell_type": ""} if is_reanalysed else {})}
-    label_source = content.get("label_source", LABEL_SOURCES[0])
-    if label_source not in LABEL_SOURCES:
-        raise ParamsError(f"{where}.label_source: {label_source!r} is neither of {' and '.join(LABEL_SOURCES)}")
+    label_source = content.get("label_source")
+    if label_source not in (None, *LABEL_SOURCES):
+        raise ParamsError(f"{where}.label_source: {label_source!r} is none of {', '.join(LABEL_SOURCES)}")
     expected = mapping(where, content, "expected")
     check_names(f"{where}.expected", expected, ("n_cells", "n_genes", *PARTS, *annotations))
     for key, value in expected.items():
@@ -121,14 +122,19 @@ def parse_samples(
             )
     if not labels:
         return counts, None
-    check_names(f"{where}.labels", labels, ("file", "sample", "names", "unlabelled"))
+    check_names(f"{where}.labels", labels, ("file", "sample", "names", "unlabelled", "least_share"))
     if labels.get("file") not in listed or not labels.get("sample"):
         raise ParamsError(f"{where}.labels: needs file, one of those under source.files, and sample, a column of it")
     names = {str(theirs): str(ours) for theirs, ours in mapping(f"{where}.labels", labels, "names").items()}
     unlabelled = labels.get("unlabelled", UNLABELLED[0])
     if unlabelled not in UNLABELLED:
         raise ParamsError(f"{where}.labels.unlabelled: {unlabelled!r} is neither of {' and '.join(UNLABELLED)}")
-    return counts, LabelTable(str(labels["file"]), str(labels["sample"]), names, unlabelled == "keep")
+    least_share = labels.get("least_share", LEAST_SHARE)
+    if not isinstance(least_share, (int, float)) or isinstance(least_share, bool) or not 0 <= least_share <= 1:
+        raise ParamsError(f"{where}.labels.least_share: must be a number from 0 to 1, got {least_share!r}")
+    file = str(labels["file"])
+    places = origin.local_paths(content["source"], file)
+    return counts, LabelTable(file, str(labels["sample"]), names, unlabelled == "keep", places, least_share)
 
 
 def sample_files(where: str, value: Any) -> SampleFiles:

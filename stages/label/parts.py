@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from stages.cells import PART
 from stages.errors import InputError
-from stages.label import counts, obs, source
+from stages.label import counts, genes, obs, repeated, source
 from stages.label.entry import Entry
 from stages.label.whole import Whole
 
@@ -31,32 +31,37 @@ def read(folder: Path, entry: Entry) -> Whole:
     contents = {whole.content for whole in wholes.values()}
     if len(contents) > 1:
         raise InputError(f"{folder}: one of {' and '.join(entry.files.values())} holds counts, the other does not")
-    if entry.symbol is not None:  # the index may be something else in one of them
-        for part, whole in wholes.items():
-            names = source.column(whole.var, entry.symbol, folder / entry.files[part], "var", "symbol")
-            whole.var.index = pd.Index(names.astype(str))
-    for part, whole in wholes.items():
-        if not whole.var.index.is_unique:
-            repeated = whole.var.index[whole.var.index.duplicated()][0]
-            raise InputError(
-                f"{folder / entry.files[part]}: two genes are called {repeated!r}; which to join is unclear"
-            )
-    shared = first.var.index
-    for whole in wholes.values():
-        shared = shared[shared.isin(whole.var.index)]
-    if not len(shared):
+    columns = [columns_of(whole, entry, folder / entry.files[part]) for part, whole in wholes.items()]
+    joined = repeated.join(columns)
+    if not joined.columns[0]:
         raise InputError(f"{folder}: {' and '.join(entry.files.values())} have no gene in common")
-    matrices = [whole.x[:, whole.var.index.get_indexer(shared)] for whole in wholes.values()]
+    matrices = [whole.x[:, places] for whole, places in zip(wholes.values(), joined.columns, strict=True)]
+    shared = {columns[0].names[i] for i in joined.columns[0]}
     labels = pd.concat([whole.labels.assign(**{PART: part}) for part, whole in wholes.items()])
     notes = [note for whole in wholes.values() for note in whole.notes] + [
-        f"{entry.files[part]}: {len(whole.var) - len(shared)} of {len(whole.var)} genes are not in the other file"
-        for part, whole in wholes.items()
-        if len(whole.var) > len(shared)
+        f"{entry.files[part]}: {n_alone} of {len(here.names)} genes are not in the other file"
+        for part, here in zip(wholes, columns, strict=True)
+        if (n_alone := sum(name not in shared for name in here.names))
     ]
+    notes += joined.notes
     if not labels.index.is_unique:
         labels.index = pd.Index(labels[PART] + "_" + labels.index, name=labels.index.name)
         notes.append("cells of both files share ids, so the part stands before each id")
-    return Whole(sp.vstack(matrices, format="csr"), labels, first.var.loc[shared], first.content, notes)
+    var = first.var.iloc[joined.columns[0]].set_axis([columns[0].names[i] for i in joined.columns[0]])
+    return Whole(sp.vstack(matrices, format="csr"), labels, var, first.content, notes)
+
+
+def columns_of(whole: Whole, entry: Entry, path: Path) -> repeated.Columns:
+    """Return names, ids and totals of a file's genes; see `stages.label.repeated` for the ids."""
+    names = whole.var.index if entry.symbol is None else source.column(whole.var, entry.symbol, path, "var", "symbol")
+    if entry.ensembl is not None and entry.ensembl in whole.var:
+        ids = [genes.unversioned(str(text)) for text in whole.var[entry.ensembl]]
+    elif entry.symbol is not None:  # the index may be something else in one of them
+        ids = [str(text) for text in whole.var.index]
+    else:
+        ids = [str(place) for place in range(len(whole.var))]
+    totals = np.asarray(whole.x.sum(axis=0, dtype=np.float64)).ravel()
+    return repeated.Columns([str(name) for name in names], ids, totals)
 
 
 def read_file(path: Path, entry: Entry) -> Whole:
@@ -74,7 +79,7 @@ def read_file(path: Path, entry: Entry) -> Whole:
     if not is_gene.all():
         x, var = x[:, np.flatnonzero(is_gene)], var[is_gene]
     try:
-        content = counts.check(x, entry.x)
+        content = counts.check(x, entry.x, source.other_layers(path, entry.layer))
     except InputError as error:
         raise InputError(f"{path}: {error.message}") from None
     return Whole(x, labels, var, content, notes)

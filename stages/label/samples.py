@@ -11,6 +11,7 @@ files of 10x Genomics. In the entry of a data set::
       sample: orig.ident          # its column that tells samples apart
       names: {ATAA1: TAA1}        # where it calls a sample otherwise
       unlabelled: drop            # or keep
+      least_share: 0.5            # of the table's rows of a sample that must find their cell; fewer are an error
     parts:                        # optional: samples that are a reference, and those that are the query
       reference: [Con4]
       query: [PA1]
@@ -23,12 +24,13 @@ authors gave none, every cell is read, and its only annotation is the ``sample``
 
 from __future__ import annotations
 
-import gzip
+import io
+import lzma
 import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -37,14 +39,14 @@ from scipy.io import mmread
 
 from stages.cells import PART
 from stages.errors import InputError
-from stages.label import counts, obs
+from stages.label import counts, obs, unpacked
 from stages.label.entry import Entry, LabelTable
 from stages.label.whole import Whole
 
 ROWS = 1000  # of a dense table read at a time
 SAMPLE = "sample"
 BARCODE = re.compile(r"[ACGTN]{8,}")
-DAMAGE = (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError)
+DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, UnicodeDecodeError, ValueError)
 
 
 class Counts(NamedTuple):
@@ -83,9 +85,10 @@ def read(folder: Path, entry: Entry) -> Whole:
             rows, found = np.arange(len(cells)), pd.DataFrame(index=pd.Index(cells))
             notes.append(f"{sample}: {len(cells)} cells counted")
         else:
-            rows, found, note = labelled(table, sample, cells, path, folder / files.path)
+            assert entry.labels is not None
+            rows, found, note = labelled(table, sample, cells, path, folder / files.path, entry.labels.least_share)
             notes.append(note)
-            if entry.labels and entry.labels.keeps_unlabelled:
+            if entry.labels.keeps_unlabelled:
                 rows, found = np.arange(len(cells)), found.reindex(cells)
         found.index = pd.Index([f"{sample}_{barcode}" for barcode in found.index])
         matrices.append((x[rows], genes))
@@ -109,28 +112,31 @@ def read(folder: Path, entry: Entry) -> Whole:
 
 
 def labelled(
-    table: pd.DataFrame, sample: str, cells: list[str], table_path: Path, counts_path: Path
+    table: pd.DataFrame, sample: str, cells: list[str], table_path: Path, counts_path: Path, least_share: float
 ) -> tuple[np.ndarray, pd.DataFrame, str]:
     """Find the labelled cells of a sample: their rows, their part of the table, and a sentence with the numbers.
 
     Raises
     ------
     InputError
-        If the table does not know the sample, or none of its barcodes.
+        If the table does not know the sample, or too few of its barcodes have a cell.
     """
     if sample not in table.index.get_level_values(0):
         known = ", ".join(table.index.get_level_values(0).unique()[:20])
         raise InputError(f"{table_path}: no cell of sample {sample!r}; it has {known}")
     of_sample = cast(pd.DataFrame, table.loc[sample])
     places = pd.Index(cells).get_indexer(of_sample.index)
-    if (places < 0).all():
+    n_found = int((places >= 0).sum())
+    if n_found == 0 or n_found < least_share * len(of_sample):
+        alone = [cells[place] for place in np.setdiff1d(np.arange(len(cells)), places)]
+        such_as = "".join(f" (such as {cell})" for cell in (alone or cells)[:1])
         raise InputError(
-            f"{table_path}: none of the {len(of_sample)} barcodes of {sample} (such as "
-            f"{of_sample.index[0]}) is in {counts_path} (such as {cells[0]}); is it the table of these samples?"
+            f"{table_path}: {n_found or 'none'} of the {len(of_sample)} barcodes of {sample} (not "
+            f"{of_sample.index[places < 0][0]}) found among the {len(cells)} of {counts_path}{such_as}, but "
+            f"labels.least_share is {least_share:g}; is it the table of these samples?"
         )
     note = (
-        f"{sample}: {len(cells)} cells counted, {(places >= 0).sum()} of them labelled; "
-        f"{(places < 0).sum()} labels without a cell"
+        f"{sample}: {len(cells)} cells counted, {n_found} of them labelled; {(places < 0).sum()} labels without a cell"
     )
     return places[places >= 0], of_sample.loc[places >= 0], note
 
@@ -156,11 +162,13 @@ def read_labels(path: Path, choices: LabelTable) -> pd.DataFrame:
     """
     path.stat()
     try:
-        table = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False)
+        with unpacked.opened(path) as stream:
+            table = pd.read_csv(stream, index_col=0, dtype=str, keep_default_na=False)
     except (*DAMAGE, pd.errors.ParserError) as error:
         raise InputError(f"{path}: not a readable table ({first_line(error)}); fetch it again") from None
     if choices.sample not in table.columns:
-        raise InputError(f"{path}: no column {choices.sample!r}; it has {', '.join(map(str, table.columns))}")
+        known = ", ".join(map(str, table.columns)) or "one column only, no comma was found"
+        raise InputError(f"{path}: no column {choices.sample!r}; it has {known}")
     samples = table[choices.sample].replace(choices.names)
     letters = [letters_of(str(name)) for name in table.index]
     if None in letters:
@@ -203,15 +211,21 @@ def read_sample(path: Path) -> Counts:
 
 def read_dense(path: Path) -> Counts:
     """Read a table of genes in rows and cells in columns, some rows at a time."""
-    with opened(path) as stream:
+    with unpacked.opened(path) as stream:
         header = stream.readline()
-    separator = "\t" if "\t" in header else ","
-    reader = pd.read_csv(path, sep=separator, index_col=0, chunksize=ROWS, compression="infer")
+    separator = "\t" if b"\t" in header else ","
+    if header and separator.encode() not in header:
+        raise InputError(
+            f"{path}: no tab or comma was found in its first line, which should name the cells; separate the columns "
+            "by tabs (R's write.table does with sep = '\\t')"
+        )
     parts, genes, barcodes = [], list[str](), list[str]()
-    for chunk in reader:
-        barcodes = [str(name) for name in chunk.columns]
-        parts.append(sp.csr_matrix(chunk.to_numpy(dtype=np.float32)))
-        genes += [str(name) for name in chunk.index]
+    with unpacked.opened(path) as stream:
+        # a gene may be called NA
+        for chunk in pd.read_csv(stream, sep=separator, index_col=0, chunksize=ROWS, keep_default_na=False):
+            barcodes = [str(name) for name in chunk.columns]
+            parts.append(sp.csr_matrix(chunk.to_numpy(dtype=np.float32)))
+            genes += [str(name) for name in chunk.index]
     if not genes or not barcodes:
         raise ValueError("it has no rows or no columns")
     return Counts(sp.vstack(parts).T.tocsr(), barcodes, unique_genes(pd.DataFrame(index=genes)))
@@ -219,7 +233,8 @@ def read_dense(path: Path) -> Counts:
 
 def read_tenx(folder: Path) -> Counts:
     """Read the three files of 10x Genomics, of Cell Ranger 2 (``genes.tsv``) or later (``features.tsv.gz``)."""
-    matrix = sp.csr_matrix(mmread(str(one_of(folder, "matrix.mtx")))).T.tocsr()
+    with unpacked.opened(one_of(folder, "matrix.mtx")) as stream:
+        matrix = sp.csr_matrix(mmread(stream)).T.tocsr()
     barcodes = [line[0] for line in lines(one_of(folder, "barcodes.tsv"))]
     rows = list(lines(one_of(folder, "features.tsv", "genes.tsv")))
     if matrix.shape != (len(barcodes), len(rows)):
@@ -249,14 +264,9 @@ def one_of(folder: Path, *names: str) -> Path:
 
 def lines(path: Path) -> Iterator[list[str]]:
     """Yield the fields of each line."""
-    with opened(path) as stream:
+    with io.TextIOWrapper(unpacked.opened(path), encoding="utf-8") as stream:
         for line in stream:
             yield line.rstrip("\r\n").split("\t")
-
-
-def opened(path: Path) -> IO[Any]:
-    """Open a text file that may be compressed."""
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
 
 
 def first_line(error: BaseException) -> str:

@@ -91,6 +91,12 @@ def choices(file: h5py.File) -> list[str]:
     return [*layers, *(["raw"] if "raw/X" in file and "raw" not in layers else [])]
 
 
+def other_layers(path: Path, layer: str | None) -> list[str]:
+    """Return the names that `layer` could take in a file in place of the one it has."""
+    with h5py.File(path, "r") as file:
+        return [name for name in choices(file) if name != layer]
+
+
 def said(layers: list[str]) -> str:
     """Say which layers a file has."""
     return f"it has {', '.join(layers)}" if layers else "it has none"

@@ -63,7 +63,8 @@ def explanation(row: Tracked) -> str:
     if row.n_cells_paper and row.n_cells != row.n_cells_paper:
         causes.append(f"the cells are others ({grouped(row.n_cells)}, the paper's {grouped(row.n_cells_paper)})")
     if row.label_source and row.label_source != "author":
-        causes.append(f"the labels are by {row.label_source}")
+        whose = {"user": "the user's own"}.get(row.label_source, f"by {row.label_source}")
+        causes.append(f"the labels are {whose}")
     if row.missing_gene_rate:
         causes.append(f"the model does not know {row.missing_gene_rate:.1%} of the genes")
     return f"Next: {'; '.join(causes) or 'nothing known of cells, labels or genes explains it, so the protocol'}."

@@ -111,10 +111,19 @@ def labelled_by(record: dict[str, Any]) -> str:
     other = record.get("in_its_place")
     instead = f"; in its place: {other['title']}, {other['note']} ({other['because']})" if other else ""
     if record.get("label_source") != "reanalysis":
-        return f"labels by the authors{instead}"
+        return f"{labels_of(record)}{instead}"
     how = record.get("reanalysis") or {}
     version = f", version {how['method_version']}" if "method_version" in how else ""
     return f"cell types by re-analysis{version}, not by the study's authors{instead}"
+
+
+def labels_of(record: dict[str, Any]) -> str:
+    """Say whose labels a dataset has that a file holds, and where the file is if somebody put it there by hand."""
+    is_user, table = record.get("label_source") == "user", record.get("labels_from")
+    if not table:
+        return "labels by the user" if is_user else "labels by the authors"
+    place = f"from {table['path']}, put there by hand (sha256 {table['sha256'][:12]})"
+    return f"labels {place}" if is_user else f"labels by the authors, {place}"
 
 
 def _named(grid: dict[str, Any]) -> Iterator[Named]:

@@ -183,11 +183,15 @@ def test_labels_of_any_type_become_text(values: Any, texts: list[str | None]) ->
 
 
 def test_the_record_says_how_the_labels_came_about(project: Path) -> None:
-    assert run()[2]["label_source"] == "author"
+    cells, rest, report = run()
+    assert report["label_source"] == "author"
+    assert cells.uns == rest.uns == {"x": "counts", "label_source": "author"}
     write_params(label_source="reanalysis")
     assert run()[2]["label_source"] == "reanalysis"
+    write_params(label_source="user")
+    assert run()[2]["label_source"] == "user"
     write_params(label_source="mine")
-    assert_refused("label_source: 'mine' is neither of author and reanalysis", exit_code=2)
+    assert_refused("label_source: 'mine' is none of author, reanalysis, user", exit_code=2)
 
 
 def test_small_classes_are_reported_and_kept(project: Path) -> None:

@@ -25,7 +25,7 @@ from tests.label.outcome import OUTPUTS, assert_refused, invoke, keep_earlier_re
 @pytest.mark.parametrize(
     ("how", "texts"),
     [
-        (set_value(-1), ["X has negative values (down to -1)", "as `layer:` in params.yaml"]),
+        (set_value(-1), ["X has negative values (down to -1)", "as `layer:` in params.yaml (it has logged)"]),
         (set_value(np.nan), ["X has NaN or infinite values in 1 of 60 cells"]),
         (set_value(np.inf), ["X has NaN or infinite values in 1 of 60 cells"]),
         (set_value(100.5), ["declared counts but 1 of its", "corrected or estimated counts perhaps"]),
@@ -83,6 +83,26 @@ def test_values_that_keep_var_never_meets_are_named(project: Path) -> None:
     change(lambda data: data.var.insert(0, "kind", "gene"))
     write_params(keep_var={"kind": ["Gene", "Gene Expression"]})
     assert_refused("keep_var leaves no gene, var['kind'] is never Gene or Gene Expression; it has 'gene'")
+
+
+def test_layers_that_could_take_the_place_of_the_matrix_are_listed(project: Path) -> None:
+    def scale(data: anndata.AnnData) -> None:
+        data.layers["counts"] = data.X.copy()
+        data.raw = data
+        data.X = data.X.toarray() - 1.5
+
+    change(scale)
+    assert_refused("down to -1.5): it looks centred", "name the layer with counts as", "(it has counts, logged, raw)")
+    write_params(layer="logged")
+    assert_refused("it looks log-normalised", "(it has counts, raw)")
+
+
+def test_a_file_without_layers_is_told_so(project: Path) -> None:
+    def keep_logarithms(data: anndata.AnnData) -> None:
+        data.X = data.layers.pop("logged")
+
+    change(keep_logarithms)
+    assert_refused("it looks log-normalised", "there is no layer to take in its place; give raw counts")
 
 
 def test_declared_logarithms_that_are_too_large_are_refused(project: Path) -> None:
@@ -154,11 +174,11 @@ def test_a_missing_input_is_said(project: Path, path: Path) -> None:
 def test_a_full_disk_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = labelling.write
 
-    def write_the_first_only(path: Path, cells: anndata.AnnData, content: str) -> None:
+    def write_the_first_only(path: Path, cells: anndata.AnnData, uns: dict[str, Any]) -> None:
         if path.name == "rest.h5ad":
             path.write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, cells, content)
+        write(path, cells, uns)
 
     monkeypatch.setattr(labelling, "write", write_the_first_only)
     assert_refused("the disk is full")

@@ -84,7 +84,10 @@ def test_what_the_values_are_is_detected_and_recorded(project: Path, content: st
 def test_values_that_are_neither_are_still_refused(project: Path) -> None:
     change(lambda data: setattr(data, "X", data.X * 33.3))
     write_params(x="detect")
-    assert_refused("too large for logarithms")
+    assert_refused(
+        "X holds neither counts (", "nor logarithms (values up to ", "`layer:` in params.yaml (it has logged)"
+    )
+    assert "declared" not in invoke().output
 
 
 def test_ids_that_several_cells_have_are_numbered_on_demand(project: Path) -> None:

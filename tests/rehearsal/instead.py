@@ -6,6 +6,7 @@ Each is what docs/paper_grid.md says that happens by itself, or by the command t
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ def own_labels(place: Workspace, params: dict[str, Any], name: str = "artery") -
     with (place.path / "data" / name / "obs.csv").open(encoding="utf-8") as stream:
         found = {cell[ids]: cell["cell_type"] for cell in csv.DictReader(stream)}
     wrong = []
-    if record["label_source"] != "author" or record["annotations"]["cell_type"]["column"] != "cell_type":
+    table = {"path": candidate["path"], "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    if (record["label_source"], record.get("labels_from")) != ("user", table):
         wrong.append(f"{name}: its record does not say that the labels are those of {candidate['path']}")
     if any(found.get(cell) != label for cell, label in given.items()):
         wrong.append(f"{name}: cells do not have the labels of {candidate['path']}")

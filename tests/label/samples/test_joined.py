@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -46,6 +47,22 @@ def test_commas_and_genes_that_only_one_sample_has(project: Path) -> None:
     write_params(expected={"n_genes": 5})
     assert run().exit_code == 0
     assert list(shared.read("aorta").var["original_symbol"]) == SYMBOLS[:5]
+
+
+def test_a_gene_may_be_called_like_a_missing_value(project: Path) -> None:
+    """With a corner above the names of genes, and without, as R writes it."""
+    names = [*SYMBOLS[:5], "NA", "nan", "null"]
+    write_dense(RAW / "samples/Con4.txt.gz", 0, genes=names)
+    found = samples.read_sample(RAW / "samples/Con4.txt.gz")
+    assert list(found.genes.index) == names
+    np.testing.assert_array_equal(found.x.toarray(), table_of(0))
+    with gzip.open(RAW / "samples/Con4.txt.gz", "rt") as stream:
+        text = stream.read()
+    with gzip.open(RAW / "samples/Con4.txt.gz", "wt") as stream:
+        stream.write(text.removeprefix("\t"))
+    without_corner = samples.read_sample(RAW / "samples/Con4.txt.gz")
+    assert list(without_corner.genes.index) == names and without_corner.barcodes == found.barcodes
+    np.testing.assert_array_equal(without_corner.x.toarray(), table_of(0))
 
 
 def test_labels_without_a_cell_are_counted(project: Path) -> None:

@@ -29,6 +29,8 @@ def test_without_a_table_of_labels_the_re_analysis_gives_cell_types(project: Pat
     assert cells.obs["patient"].tolist()[0] == "p1" and cells.obs["patient"].tolist()[-1] == "p2"
     report = json.loads(Path("metrics/verification/aorta.json").read_text())
     assert (report["label_source"], report["reanalysis"]["method"]) == ("reanalysis", "by hand")
+    uns = {"x": "counts", "label_source": "reanalysis", "reanalysis": {"method": "by hand", "method_version": 1}}
+    assert cells.uns == uns == shared.read("aorta", "rest").uns
     assert report["annotations"]["cell_type"]["column"] == "reanalysis"
     assert "cell types by re-analysis; 2 cells left out by its quality control" in report["notes"]
     found = {"n_file": 30, "n_empty_dropped": 0, "n_dropped_by_qc": 2, "n_evaluated": 28, "n_scored": 28, "n_rest": 0}
@@ -43,7 +45,7 @@ def test_a_table_of_labels_goes_before_the_re_analysis(project: Path) -> None:
     cells = shared.read("aorta")
     assert set(cells.obs["cell_type"]) == {"Tcell", "SMC", "Unknown"} and cells.n_obs == 2 * LABELLED
     report = json.loads(Path("metrics/verification/aorta.json").read_text())
-    assert report["label_source"] == "author" and "reanalysis" not in report
+    assert report["label_source"] == "user" and "reanalysis" not in report  # the table is a local file
 
 
 def test_the_re_analysis_goes_before_a_table_where_the_entry_says_so(project: Path) -> None:

@@ -12,13 +12,13 @@ import yaml
 from stages.errors import ParamsError
 from stages.label import parse
 from tests.label.samples.gathered import gather
-from tests.label.samples.made import RAW, assert_refused, barcodes, write_labels, write_params
+from tests.label.samples.made import RAW, assert_refused, barcodes, run, write_dense, write_labels, write_params
 
 
 @pytest.mark.parametrize(
     ("rows", "texts"),
     [
-        ([("ACGTACGTACGTACGT-1", "Con4", "SMC")], ["none of the 1 barcodes of Con4 (such as ACGTACGTACGTACGT)"]),
+        ([("ACGTACGTACGTACGT-1", "Con4", "SMC")], ["none of the 1 barcodes of Con4 (not ACGTACGTACGTACGT)"]),
         ([("ACGTACGTACGTACGT-1", "Con4", "a"), ("ACGTACGTACGTACGT.1_1", "Con4", "b")], ["1 rows repeat a cell"]),
         ([("ACGTACGTACGTACGT-1", "Con5", "SMC")], ["no cell of sample 'Con4'; it has Con5"]),
         ([("cell 1", "Con4", "SMC")], ["'cell 1' in its first column is no cell barcode"]),
@@ -27,6 +27,23 @@ from tests.label.samples.made import RAW, assert_refused, barcodes, write_labels
 def test_labels_that_do_not_fit_are_refused(project: Path, rows: list[tuple[str, str, str]], texts: list[str]) -> None:
     write_labels(rows)
     assert_refused(*texts)
+
+
+def test_labels_of_which_few_find_their_cell_are_refused(project: Path) -> None:
+    """Of Con4 one row of ten; of TAA1 all."""
+    others = ["A" * number + "C" * (16 - number) for number in range(9)]
+    rows = [(f"{barcode}-1", "Con4", "SMC") for barcode in [barcodes(0)[0], *others]]
+    write_labels(rows + [(f"{barcode}-1", "TAA1", "Tcell") for barcode in barcodes(1)])
+    assert_refused(
+        f"labels.csv: 1 of the 10 barcodes of Con4 (not {min(others)}) found among the 15 of data/aorta/raw/",
+        f"samples/Con4.txt.gz (such as {barcodes(0)[1]}), but labels.least_share is 0.5; is it the table",
+    )
+    labels: dict[str, Any] = {"file": "labels.csv", "sample": "orig.ident", "least_share": 0.1}
+    write_params(labels=labels, expected=None)
+    assert run().exit_code == 0
+    write_params(labels={**labels, "least_share": 0.11}, expected=None)
+    result = run()
+    assert result.exit_code == 1 and "labels.least_share is 0.11" in result.output
 
 
 def test_a_barcode_that_is_twice_in_a_sample_is_refused(project: Path) -> None:
@@ -42,6 +59,23 @@ def test_damaged_files_are_named(project: Path, name: str) -> None:
     content = (RAW / name).read_bytes()
     (RAW / name).write_bytes(content[: len(content) // 2] if name.endswith(".gz") else b"\xff\xfe\x00")
     assert_refused("data/aorta/raw/" + name.rsplit("/matrix", 1)[0])
+
+
+def test_a_table_separated_by_spaces_is_not_called_damaged(project: Path) -> None:
+    write_dense(RAW / "samples/Con4.txt.gz", 0, separator=" ")  # as R's write.table by default
+    assert_refused("Con4.txt.gz: no tab or comma was found in its first line", "write.table does with sep = '\\t'")
+    assert "damaged" not in run().output
+    write_dense(RAW / "samples/Con4.txt.gz", 0)
+    (RAW / "labels.csv").write_text("barcode orig.ident celltype\nACGTACGT-1 Con4 SMC\n")
+    assert_refused("labels.csv: no column 'orig.ident'; it has one column only, no comma was found")
+
+
+@pytest.mark.parametrize("value", ["NA", ""])
+def test_a_count_that_is_missing_is_refused(project: Path, value: str) -> None:
+    path = RAW / "samples/Con4.txt.gz"
+    with gzip.open(path, "wt") as stream:
+        stream.write(f"\t{barcodes(0)[0]}\t{barcodes(0)[1]}\nCD4\t1\t2\nLYZ\t{value}\t3\n")
+    assert_refused(f"{path}: ", "no table of counts (could not convert string to float")
 
 
 def test_other_numbers_of_barcodes_or_a_missing_column_are_said(project: Path) -> None:
@@ -82,6 +116,10 @@ def test_an_ending_that_no_barcode_has_is_said(project: Path) -> None:
         (
             {"labels": {"file": "labels.csv", "sample": "orig.ident", "unlabelled": "no"}},
             "'no' is neither of drop and keep",
+        ),
+        (
+            {"labels": {"file": "labels.csv", "sample": "orig.ident", "least_share": 2}},
+            "labels.least_share: must be a number from 0 to 1, got 2",
         ),
     ],
 )

@@ -104,3 +104,12 @@ def test_an_entry_in_the_place_of_another_is_said():
     other = {"title": "Aorta of GEO", "note": "drawn here", "because": "it answered 404 (Not Found)"}
     said = "labels by the authors; in its place: Aorta of GEO, drawn here (it answered 404 (Not Found))"
     assert results.labelled_by({"label_source": "author", "in_its_place": other}) == said
+
+
+def test_labels_that_somebody_put_there_are_not_called_the_authors():
+    table = {"path": "data/manual/artery/labels.csv", "sha256": "0123456789ab" + 52 * "c"}
+    place = "from data/manual/artery/labels.csv, put there by hand (sha256 0123456789ab)"
+    assert results.labelled_by({"label_source": "user", "labels_from": table}) == f"labels {place}"
+    said = f"labels by the authors, {place}"  # who put it there says so, by label_source
+    assert results.labelled_by({"label_source": "author", "labels_from": table}) == said
+    assert results.labelled_by({"label_source": "user"}) == "labels by the user"

@@ -100,6 +100,9 @@ def test_other_cells_and_labels_are_named_where_scores_differ(project):
     assert rows["datasets", "aorta", "", "", "n_cells_full"]["status"] == "not run"  # perhaps a subset already
     assert rows["datasets", "aorta", "", "", "n_cells"]["difference"] == "-4625"
     assert "the cells are others (5,000, the paper's 9,625); the labels are by reanalysis" in page()
+    Path("metrics/verification/vessel.json").write_text(json.dumps({**changed, "label_source": "user"}))
+    report()
+    assert "the cells are others (5,000, the paper's 9,625); the labels are the user's own" in page()
 
 
 def test_genes_unknown_to_the_models_stand_beside_what_others_counted(project):
