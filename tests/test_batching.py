@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
+import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,6 +93,77 @@ def test_any_other_error_is_passed_on() -> None:
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
         batching.run(forward, LENGTHS, 2, ["cpu", "cpu:1"], "test")
+
+
+MANY = np.ones(200, dtype=int)  # with a budget of 1 as many batches
+
+
+@pytest.mark.parametrize("failing", ["cpu:0", "cpu:1"])
+def test_an_error_of_one_worker_ends_the_others_after_the_batch_under_way(failing: str) -> None:
+    other_has_begun, about_to_fail = threading.Event(), threading.Event()
+    computed = []
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if device == failing:
+            assert other_has_begun.wait(timeout=10)
+            about_to_fail.set()
+            raise RuntimeError("shapes do not match")
+        other_has_begun.set()
+        assert about_to_fail.wait(timeout=10)
+        time.sleep(0.1)
+        computed.append(batch)
+        return vectors(batch)
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        batching.run(forward, MANY, 2, ["cpu:0", "cpu:1"], "test", tokens_per_batch=1)
+    assert len(computed) == 1
+
+
+def test_an_error_of_one_worker_ends_another_that_is_out_of_memory() -> None:
+    has_failed = threading.Event()
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if device == "cpu:0":
+            has_failed.set()
+            raise RuntimeError("shapes do not match")
+        assert has_failed.wait(timeout=10)
+        time.sleep(0.1)
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        batching.run(forward, MANY, 2, ["cpu:0", "cpu:1"], "test", tokens_per_batch=50)
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("number", "handler", "error"),
+    [
+        (signal.SIGINT, interrupted, KeyboardInterrupt),  # python's own, which a shell's background job has not
+        (signal.SIGTERM, lambda *_: sys.exit(143), SystemExit),  # as `stages.cli.stage`
+    ],
+)
+def test_ctrl_c_and_sigterm_end_the_workers_after_the_batch_under_way(
+    number: signal.Signals, handler: Any, error: type[BaseException]
+) -> None:
+    computed = []
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if not computed:
+            signal.raise_signal(number)  # python hands it to the main thread
+        computed.append(batch)
+        time.sleep(0.1)
+        return vectors(batch)
+
+    before = signal.signal(number, handler)
+    try:
+        with pytest.raises(error):
+            batching.run(forward, MANY, 2, ["cpu:0", "cpu:1"], "test", tokens_per_batch=1)
+    finally:
+        signal.signal(number, before)
+    assert 1 <= len(computed) <= 10  # of 200
 
 
 def test_the_precision_is_float32_unless_the_model_says_otherwise() -> None:

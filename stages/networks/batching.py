@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -66,46 +67,90 @@ def run(
     InputError
         If one sequence alone does not fit in memory. If a batch does not, the batches left are cut to half as many
         tokens, which is said on standard error.
+
+    Notes
+    -----
+    An error in a worker, Ctrl-C and SIGTERM end all workers after the batch that each has under way.
     """
-    budget = tokens_per_batch or TOKENS_PER_BATCH[torch.device(devices[0]).type]
-    left = deque(batches(lengths, budget))
+    left = Left(lengths, tokens_per_batch or TOKENS_PER_BATCH[torch.device(devices[0]).type])
     vectors = np.zeros((len(lengths), n_dimensions), dtype=np.float32)
     lock = threading.Lock()
 
     def work(device: str) -> None:
-        nonlocal budget, left
-        while True:
-            with lock:
-                if not left:
-                    return
-                batch, tried = left.popleft(), budget
-            rows = attempt(forward, device, batch)
-            if rows is None:
-                if len(batch) == 1:
-                    raise InputError(
-                        f"{device}: no memory for one sequence of {lengths[batch[0]]} tokens; lower the model's length "
-                        "limit in params.yaml, or take another device"
-                    )
-                if torch.device(device).type == "cuda":
-                    torch.cuda.empty_cache()
+        with left.dropped_on_error():
+            while taken := left.take():
+                batch, tried = taken
+                rows = attempt(forward, device, batch)
+                if rows is None:
+                    left.put_back(batch, tried, device)
+                    continue
+                vectors[batch] = rows
                 with lock:
-                    if budget == tried:  # else another worker has already halved it
-                        budget //= 2
-                        click.echo(f"{device}: out of memory at {tried} tokens, going on with {budget}", err=True)
-                    rest = np.concatenate([batch, *left])
-                    left = deque(rest[part] for part in batches(lengths[rest], budget))
-                continue
-            vectors[batch] = rows
-            with lock:
-                bar.update(len(batch))
+                    bar.update(len(batch))
 
     with progress_bar(label, int(np.count_nonzero(lengths)), "sequence") as bar:
         if len(devices) == 1:
             work(devices[0])
         else:
-            with ThreadPoolExecutor(len(devices)) as pool:
+            with ThreadPoolExecutor(len(devices)) as pool, left.dropped_on_error():
                 list(pool.map(work, devices))
     return vectors
+
+
+class Left:
+    """The batches that nobody has taken yet, for workers in several threads.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of every sequence, shape (n_sequences,).
+    budget
+        Tokens in a batch.
+    """
+
+    def __init__(self, lengths: np.ndarray, budget: int) -> None:
+        self.lengths = lengths
+        self.budget = budget
+        self._batches = deque(batches(lengths, budget))
+        self._dropped = False
+        self._lock = threading.Lock()
+
+    def take(self) -> tuple[np.ndarray, int] | None:
+        """Return the next batch and the budget that it was cut to, or None if there is no more to do."""
+        with self._lock:
+            return None if self._dropped or not self._batches else (self._batches.popleft(), self.budget)
+
+    def put_back(self, batch: np.ndarray, tried: int, device: str) -> None:
+        """Give back a batch that did not fit in memory and cut all that is left to half the budget that it had.
+
+        Raises
+        ------
+        InputError
+            If it is a single sequence.
+        """
+        if len(batch) == 1:
+            raise InputError(
+                f"{device}: no memory for one sequence of {self.lengths[batch[0]]} tokens; lower the model's length "
+                "limit in params.yaml, or take another device"
+            )
+        if torch.device(device).type == "cuda":
+            torch.cuda.empty_cache()
+        with self._lock:
+            if self.budget == tried:  # else another worker has already halved it
+                self.budget //= 2
+                click.echo(f"{device}: out of memory at {tried} tokens, going on with {self.budget}", err=True)
+            rest = np.concatenate([batch, *self._batches])
+            self._batches = deque(rest[part] for part in batches(self.lengths[rest], self.budget))
+
+    @contextlib.contextmanager
+    def dropped_on_error(self) -> Iterator[None]:
+        """Leave no batch to take if what is done within ends early, be it by Ctrl-C; then workers end soon."""
+        try:
+            yield
+        except BaseException:
+            with self._lock:
+                self._dropped = True
+            raise
 
 
 def attempt(forward: Callable[[str, np.ndarray], torch.Tensor], device: str, batch: np.ndarray) -> np.ndarray | None:
