@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.errors import InputError, ParamsError
-from stages.networks import batching, precision
+from stages.networks import batching, job, precision
 
 LENGTHS = np.array([3, 0, 7, 7, 1, 5, 2, 9])
 
@@ -148,7 +148,7 @@ def interrupted(*_: object) -> None:
 def test_ctrl_c_and_sigterm_end_the_workers_after_the_batch_under_way(
     number: signal.Signals, handler: Any, error: type[BaseException]
 ) -> None:
-    computed = []
+    computed: list[np.ndarray] = []
 
     def forward(device: str, batch: np.ndarray) -> torch.Tensor:
         if not computed:
@@ -164,6 +164,52 @@ def test_ctrl_c_and_sigterm_end_the_workers_after_the_batch_under_way(
     finally:
         signal.signal(number, before)
     assert 1 <= len(computed) <= 10  # of 200
+
+
+def test_the_log_of_a_short_job_is_one_line_and_of_work_without_a_job_none(capsys: pytest.CaptureFixture[str]) -> None:
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        return vectors(batch)
+
+    batching.run(forward, LENGTHS, 2, ["cpu"], "test")
+    assert capsys.readouterr() == ("", "")
+    with job.running(job.Job("blood x mine")):
+        batching.run(forward, LENGTHS, 2, ["cpu:0", "cpu:1"], "test")
+        batching.run(forward, LENGTHS[:2], 2, ["cpu"], "comparison")
+    assert job.current() is None
+    assert capsys.readouterr() == ("", "blood x mine: 8 cells on 1 x cpu:0, 1 x cpu:1\n")
+
+
+def test_a_long_job_says_every_tenth_or_every_ten_minutes_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    def lines(seconds_a_batch: float, n_batches: int) -> list[str]:
+        now = [0.0]
+        log = job.Log("cells", 5 * n_batches, 100 * n_batches, clock=lambda: now[0])
+        for _ in range(n_batches):
+            now[0] += seconds_a_batch
+            log.add(5, 100)
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err.splitlines()
+
+    assert lines(0.5, 100) == []
+    assert lines(1.5, 100) == [
+        "cells: 200 of 500 done, 40% of their tokens, after 1 min",
+        "cells: 400 of 500 done, 80% of their tokens, after 2 min",
+    ]
+    assert lines(18, 100) == [
+        f"cells: {n} of 500 done, {n // 5}% of their tokens, after {n * 6 // 100} min" for n in range(50, 501, 50)
+    ]
+    assert [line.rpartition(" after ")[2] for line in lines(30, 1000)][:3] == ["10 min", "20 min", "30 min"]
+
+
+def test_on_a_terminal_the_bar_speaks_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    seconds = iter(range(0, 10_000, 1000))
+    log = job.Log("cells", 2, 2, clock=lambda: next(seconds))
+    log.add(1, 1)
+    log.add(1, 1)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_precision_is_float32_unless_the_model_says_otherwise() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,13 @@ def main(params: dict[str, Any], dataset: str, model: str) -> None:
     embed = load_engine(model, options)
 
     from stages import cells, embeddings
+    from stages.networks import job as jobs
 
     data = cells.read(dataset)
     started = time.perf_counter()
     try:
-        matrix, notes = embed(data, MODELS / model, options, params.get("device", "auto"))
+        with jobs.running(jobs.Job(f"{dataset} x {model}")):
+            matrix, notes = embed(data, MODELS / model, options, params.get("device", "auto"))
     except InputError as error:
         raise type(error)(f"{model} on {dataset}: {error.message}") from None
     seconds = time.perf_counter() - started
@@ -53,9 +55,7 @@ def main(params: dict[str, Any], dataset: str, model: str) -> None:
     embeddings.write(dataset, model, matrix, data.obs_names, {**header, **notes})
     where = f" on {notes['device']}" if notes.get("device") else ""
     line = f"{dataset} x {model}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s{where}"
-    if notes.get("n_genes_missing") is not None:
-        line += f"; {notes['n_genes_missing']} of {notes['n_genes']} genes unknown to the model"
-    click.echo(line)
+    click.echo("; ".join([line, *losses(notes, n_zeros=int((~matrix.any(axis=1)).sum()))]))
 
 
 def load_engine(model: str, options: dict[str, Any]) -> Callable[..., Any]:
@@ -87,6 +87,24 @@ def load_engine(model: str, options: dict[str, Any]) -> Callable[..., Any]:
     if not callable(getattr(module, "embed", None)):
         raise InputError(f"{path}: no function `embed` in it")
     return module.embed
+
+
+def losses(notes: dict[str, Any], n_zeros: int) -> Iterator[str]:
+    """Yield what the model has not seen of the cells, as far as its engine's notes say so.
+
+    Parameters
+    ----------
+    n_zeros
+        Cells whose vector is all zeros.
+    """
+    if notes.get("n_genes_missing") is not None:
+        yield f"{notes['n_genes_missing']} of {notes['n_genes']} genes unknown to the model"
+    n_cut = notes.get("n_cells_truncated", notes.get("n_truncated"))
+    if n_cut:
+        yield f"{n_cut} cells cut at the model's {notes['max_length']} tokens"
+    n_without = notes.get("n_cells_without_gene")
+    if n_without:
+        yield f"{n_without} cells express no gene that the model knows" + (" (zeros)" if n_zeros == n_without else "")
 
 
 def digest(options: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import torch
 
 from stages.cli import progress_bar
 from stages.errors import InputError
+from stages.networks import job as jobs
 
 #: Tokens in a batch: enough to keep the processor busy, few enough for its cache. On two cores 2,048 was fastest.
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 131072}
@@ -54,7 +55,7 @@ def run(
     devices
         One worker runs on each; they take turns by what is next, which has no effect on the vectors.
     label
-        Stands before the progress bar.
+        Stands before the progress bar, or before the lines in a log (`stages.networks.job`).
     tokens_per_batch
         By default what `TOKENS_PER_BATCH` says of the kind of device.
 
@@ -87,7 +88,11 @@ def run(
                 vectors[batch] = rows
                 with lock:
                     bar.update(len(batch))
+                    log.add(len(batch), int(lengths[batch].sum()))
 
+    if job := jobs.current():
+        job.announce(len(lengths), devices)
+    log = jobs.Log(label, int(np.count_nonzero(lengths)), int(lengths.sum()))
     with progress_bar(label, int(np.count_nonzero(lengths)), "sequence") as bar:
         if len(devices) == 1:
             work(devices[0])
