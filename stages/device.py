@@ -53,5 +53,5 @@ def describe(devices: list[str]) -> str:
         return "cpu"
     import torch
 
-    names = [torch.cuda.get_device_name(device) for device in devices]
+    names = [torch.cuda.get_device_name(name) if torch.device(name).type == "cuda" else name for name in devices]
     return ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
+import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.errors import InputError, ParamsError
-from stages.networks import batching, precision
+from stages.networks import batching, job, precision
 
 LENGTHS = np.array([3, 0, 7, 7, 1, 5, 2, 9])
 
@@ -89,6 +93,123 @@ def test_any_other_error_is_passed_on() -> None:
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
         batching.run(forward, LENGTHS, 2, ["cpu", "cpu:1"], "test")
+
+
+MANY = np.ones(200, dtype=int)  # with a budget of 1 as many batches
+
+
+@pytest.mark.parametrize("failing", ["cpu:0", "cpu:1"])
+def test_an_error_of_one_worker_ends_the_others_after_the_batch_under_way(failing: str) -> None:
+    other_has_begun, about_to_fail = threading.Event(), threading.Event()
+    computed = []
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if device == failing:
+            assert other_has_begun.wait(timeout=10)
+            about_to_fail.set()
+            raise RuntimeError("shapes do not match")
+        other_has_begun.set()
+        assert about_to_fail.wait(timeout=10)
+        time.sleep(0.1)
+        computed.append(batch)
+        return vectors(batch)
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        batching.run(forward, MANY, 2, ["cpu:0", "cpu:1"], "test", tokens_per_batch=1)
+    assert len(computed) == 1
+
+
+def test_an_error_of_one_worker_ends_another_that_is_out_of_memory() -> None:
+    has_failed = threading.Event()
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if device == "cpu:0":
+            has_failed.set()
+            raise RuntimeError("shapes do not match")
+        assert has_failed.wait(timeout=10)
+        time.sleep(0.1)
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        batching.run(forward, MANY, 2, ["cpu:0", "cpu:1"], "test", tokens_per_batch=50)
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("number", "handler", "error"),
+    [
+        (signal.SIGINT, interrupted, KeyboardInterrupt),  # python's own, which a shell's background job has not
+        (signal.SIGTERM, lambda *_: sys.exit(143), SystemExit),  # as `stages.cli.stage`
+    ],
+)
+def test_ctrl_c_and_sigterm_end_the_workers_after_the_batch_under_way(
+    number: signal.Signals, handler: Any, error: type[BaseException]
+) -> None:
+    computed: list[np.ndarray] = []
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if not computed:
+            signal.raise_signal(number)  # python hands it to the main thread
+        computed.append(batch)
+        time.sleep(0.1)
+        return vectors(batch)
+
+    before = signal.signal(number, handler)
+    try:
+        with pytest.raises(error):
+            batching.run(forward, MANY, 2, ["cpu:0", "cpu:1"], "test", tokens_per_batch=1)
+    finally:
+        signal.signal(number, before)
+    assert 1 <= len(computed) <= 10  # of 200
+
+
+def test_the_log_of_a_short_job_is_one_line_and_of_work_without_a_job_none(capsys: pytest.CaptureFixture[str]) -> None:
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        return vectors(batch)
+
+    batching.run(forward, LENGTHS, 2, ["cpu"], "test")
+    assert capsys.readouterr() == ("", "")
+    with job.running(job.Job("blood x mine")):
+        batching.run(forward, LENGTHS, 2, ["cpu:0", "cpu:1"], "test")
+        batching.run(forward, LENGTHS[:2], 2, ["cpu"], "comparison")
+    assert job.current() is None
+    assert capsys.readouterr() == ("", "blood x mine: 8 cells on 1 x cpu:0, 1 x cpu:1\n")
+
+
+def test_a_long_job_says_every_tenth_or_every_ten_minutes_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    def lines(seconds_a_batch: float, n_batches: int) -> list[str]:
+        now = [0.0]
+        log = job.Log("cells", 5 * n_batches, 100 * n_batches, clock=lambda: now[0])
+        for _ in range(n_batches):
+            now[0] += seconds_a_batch
+            log.add(5, 100)
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err.splitlines()
+
+    assert lines(0.5, 100) == []
+    assert lines(1.5, 100) == [
+        "cells: 200 of 500 done, 40% of their tokens, after 1 min",
+        "cells: 400 of 500 done, 80% of their tokens, after 2 min",
+    ]
+    assert lines(18, 100) == [
+        f"cells: {n} of 500 done, {n // 5}% of their tokens, after {n * 6 // 100} min" for n in range(50, 501, 50)
+    ]
+    assert [line.rpartition(" after ")[2] for line in lines(30, 1000)][:3] == ["10 min", "20 min", "30 min"]
+
+
+def test_on_a_terminal_the_bar_speaks_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    seconds = iter(range(0, 10_000, 1000))
+    log = job.Log("cells", 2, 2, clock=lambda: next(seconds))
+    log.add(1, 1)
+    log.add(1, 1)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_precision_is_float32_unless_the_model_says_otherwise() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from stages import files
 from stages.errors import InputError
-from stages.networks import batching
+from stages.networks import batching, words
 from stages.networks import text_encoder as encoder
 from tests import helpers
 
@@ -113,6 +114,114 @@ def test_a_text_is_read_as_far_as_its_first_words() -> None:
     assert encoder.first_words("TP53 MYC", 2) == "TP53 MYC"
     assert encoder.first_words(" ", 1) == " "
     assert encoder.first_words("", 1) == ""
+
+
+PIECES = "abT7-,.()/+ \u00e9\u0301\u4e2d\x00\x1c\x85\t\n\u200b\u200d\u2028\u3000\ufeff\u0130\u03a3\U0001f9ec"
+SYMBOLS = st.one_of(
+    st.text(PIECES, max_size=6),
+    st.text(max_size=8),
+    st.sampled_from(["CD19", "HLA-DRB1", "IGHV3-23", "[SEP]", "a[CLS]b", "[PAD", "x" * 101, "", "\u0301", "a\u0301"]),
+)
+PROMPTS = st.one_of(st.sampled_from(["", "Genes: ", "Genes:", " ", "[CLS] "]), st.text(PIECES, max_size=9))
+TEXT_PARTS = st.tuples(
+    PROMPTS, st.lists(SYMBOLS, min_size=1, max_size=12), st.lists(st.lists(st.integers(0, 11), max_size=20), max_size=4)
+)
+
+
+def as_rows(words: list[str], rows: list[list[int]]) -> list[np.ndarray]:
+    return [np.array([i % len(words) for i in row], dtype=np.int32) for row in rows]
+
+
+@given(parts=TEXT_PARTS, max_length=st.integers(1, 40), lowercase=st.booleans(), strip=st.sampled_from([None, False]))
+@settings(deadline=None, max_examples=400)
+def test_words_tokenised_once_give_what_whole_texts_give(
+    folder: Path,
+    parts: tuple[str, list[str], list[list[int]]],
+    max_length: int,
+    lowercase: bool,
+    strip: bool | None,
+) -> None:
+    from tokenizers import normalizers
+
+    prompt, vocabulary, row_lists = parts
+    tokenizer = encoder.load_tokenizer(folder / "tokenizer.json", max(max_length, 2))
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=strip, lowercase=lowercase)
+    rows = as_rows(vocabulary, row_lists)
+    found = words.texts(tokenizer, prompt, vocabulary, rows, max_length)
+    if max_length <= 2 or (prompt and prompt[-1] != " "):
+        assert found is None
+        return
+    assert found is not None
+    wholes = [tokenizer.encode(prompt + " ".join(vocabulary[i] for i in row)) for row in rows]
+    for text, whole in zip(found, wholes, strict=True):
+        assert text.ids.tolist() == whole.ids
+        assert text.n_characters == max(end for _, end in whole.offsets)
+        assert text.truncated == bool(whole.overflowing)
+
+
+@given(parts=TEXT_PARTS)
+@settings(deadline=None, max_examples=50)
+def test_the_encoder_gives_the_same_for_words_and_for_their_texts(
+    folder: Path, parts: tuple[str, list[str], list[list[int]]]
+) -> None:
+    prompt, vocabulary, row_lists = parts
+    rows = as_rows(vocabulary, row_lists)
+    reader = encoder.TextEncoder(folder, "cpu", 12)
+    expected = reader.encode([prompt + " ".join(vocabulary[i] for i in row) for row in rows])
+    for found, wanted in zip(reader.encode_words(prompt, vocabulary, rows), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+        assert found.dtype == wanted.dtype
+
+
+def change_nothing(tokenizer: Any) -> None:
+    pass
+
+
+def normalise_as_a_whole(tokenizer: Any) -> None:
+    from tokenizers import normalizers
+
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace("a b", "c"), tokenizer.normalizer])
+
+
+def split_otherwise(tokenizer: Any) -> None:
+    from tokenizers import pre_tokenizers
+
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+
+
+def add_a_token_with_a_space(tokenizer: Any) -> None:
+    tokenizer.add_tokens(["a b"])
+
+
+def add_a_token_that_takes_spaces_along(tokenizer: Any) -> None:
+    from tokenizers import AddedToken
+
+    tokenizer.add_tokens([AddedToken("b", lstrip=True)])
+
+
+@pytest.mark.parametrize(
+    ("change", "once"),
+    [
+        (change_nothing, True),
+        (normalise_as_a_whole, False),
+        (split_otherwise, False),
+        (add_a_token_with_a_space, False),
+        (add_a_token_that_takes_spaces_along, False),
+    ],
+)
+def test_a_tokenizer_that_looks_beyond_spaces_reads_whole_texts(folder: Path, change: Any, once: bool) -> None:
+    tokenizer = encoder.load_tokenizer(folder / "tokenizer.json", 12)
+    change(tokenizer)
+    rows = [np.array([0, 1, 0], dtype=np.int32)]
+    assert (words.texts(tokenizer, "P: ", ["a", "b"], rows, 12) is not None) == once
+
+
+def test_words_are_joined_before_a_tokenizer_that_looks_beyond_spaces_reads_them(folder: Path) -> None:
+    reader = encoder.TextEncoder(folder, "cpu", 12)
+    normalise_as_a_whole(reader.tokenizer)
+    found = reader.encode_words("P: ", ["a", "b"], [np.array([0, 1, 0])])
+    np.testing.assert_array_equal(found.vectors, reader.encode(["P: a b a"]).vectors)
+    assert found.n_tokens.tolist() == [len(reader.tokenizer.encode("P: a b a").ids)]
 
 
 def test_truncation_and_padding_in_the_tokenizer_file_are_replaced(folder: Path, copy: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,26 +36,35 @@ def main(params: dict[str, Any], dataset: str, model: str) -> None:
     embed = load_engine(model, options)
 
     from stages import cells, embeddings
+    from stages.networks import job as jobs
+    from stages.networks import kept
 
     data = cells.read(dataset)
+    chosen = {key: value for key, value in options.items() if key not in ("title", "source", "paper")}
+    job = jobs.Job(
+        f"{dataset} x {model}",
+        kept.ROOT / dataset / model,
+        lambda: digest({"options": chosen, "cells": cells.ids_digest(data.obs_names), "files": sources(model)}),
+    )
     started = time.perf_counter()
     try:
-        matrix, notes = embed(data, MODELS / model, options, params.get("device", "auto"))
+        with jobs.running(job):
+            matrix, notes = embed(data, MODELS / model, options, params.get("device", "auto"))
     except InputError as error:
         raise type(error)(f"{model} on {dataset}: {error.message}") from None
     seconds = time.perf_counter() - started
     header = {
         "engine": options.get("engine", "own"),
-        "options": {key: value for key, value in options.items() if key not in ("title", "source", "paper")},
+        "options": chosen,
         "options_sha256": digest(options),
         "x": data.uns["x"],
     }
     embeddings.write(dataset, model, matrix, data.obs_names, {**header, **notes})
+    assert job.folder is not None
+    kept.remove(job.folder)
     where = f" on {notes['device']}" if notes.get("device") else ""
     line = f"{dataset} x {model}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s{where}"
-    if notes.get("n_genes_missing") is not None:
-        line += f"; {notes['n_genes_missing']} of {notes['n_genes']} genes unknown to the model"
-    click.echo(line)
+    click.echo("; ".join([line, *losses(notes, n_zeros=int((~matrix.any(axis=1)).sum()))]))
 
 
 def load_engine(model: str, options: dict[str, Any]) -> Callable[..., Any]:
@@ -89,12 +98,39 @@ def load_engine(model: str, options: dict[str, Any]) -> Callable[..., Any]:
     return module.embed
 
 
+def losses(notes: dict[str, Any], n_zeros: int) -> Iterator[str]:
+    """Yield what the model has not seen of the cells, as far as its engine's notes say so.
+
+    Parameters
+    ----------
+    n_zeros
+        Cells whose vector is all zeros.
+    """
+    if notes.get("n_genes_missing") is not None:
+        yield f"{notes['n_genes_missing']} of {notes['n_genes']} genes unknown to the model"
+    n_cut = notes.get("n_cells_truncated", notes.get("n_truncated"))
+    if n_cut:
+        yield f"{n_cut} cells cut at the model's {notes['max_length']} tokens"
+    n_without = notes.get("n_cells_without_gene")
+    if n_without:
+        yield f"{n_without} cells express no gene that the model knows" + (" (zeros)" if n_zeros == n_without else "")
+
+
 def digest(options: dict[str, Any]) -> str:
-    """Return a hash of a model's whole entry, the versions and hashes of its source included."""
+    """Return a hash of a mapping, such as a model's whole entry, the versions and hashes of its source included."""
     import hashlib
     import json
 
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
+
+
+def sources(model: str) -> dict[str, str]:
+    """Return the hash of every file that an embedding comes from beside the cells: the model's and this package's."""
+    from stages import files
+
+    code = Path(__file__).parents[1]
+    paths = [*(MODELS / model).rglob("*"), *code.rglob("*.py")]
+    return {str(path): files.sha256(path) for path in paths if path.is_file() and "__pycache__" not in path.parts}
 
 
 if __name__ == "__main__":

@@ -68,17 +68,18 @@ def by_local_encoder(
     """Encode the sentences with the text encoder in `folder`."""
     dtype = precision.read(options)
     encoder = TextEncoder(folder, device, dtype=dtype)
+    symbols = list(cells.var_names)
     # A symbol has at least one token, so the encoder cannot read more of them than it reads tokens.
-    texts = list(sentences(cells.X.tocsr(), list(cells.var_names), prompt, min(max_symbols, encoder.max_length)))
-    encoded = encoder.encode(texts, label="cell sentences")
+    rows = list(ranked(cells.X.tocsr(), symbols, min(max_symbols, encoder.max_length)))
+    encoded = encoder.encode_words(prompt, symbols, rows, label="cell sentences")
     n_read = [
-        symbols_read(text, len(prompt), n_characters)
-        for text, n_characters in zip(texts, encoded.n_characters, strict=True)
+        symbols_read(sentence(prompt, symbols, row), len(prompt), n_characters)
+        for row, n_characters in zip(rows, encoded.n_characters.tolist(), strict=True)
     ]
     notes = {}
     if dtype is not torch.float32:
-        some = precision.compared(len(texts))
-        exact = TextEncoder(folder, device).encode([texts[i] for i in some])
+        some = precision.compared(len(rows))
+        exact = TextEncoder(folder, device).encode_words(prompt, symbols, [rows[i] for i in some])
         notes["against_float32"] = precision.difference(encoded.vectors[some], exact.vectors)
     return encoded.vectors, {
         **notes,
@@ -120,7 +121,17 @@ def reading(cells: AnnData, max_length: int, n_truncated: int, n_read: Sequence[
 
 
 def sentences(x: csr_matrix, symbols: Sequence[str], prompt: str, max_symbols: int) -> Iterator[str]:
-    """Yield per cell the prompt and its expressed genes' symbols, highest first, joined by single spaces.
+    """Yield per cell its sentence: the prompt and the symbols that `ranked` names."""
+    return (sentence(prompt, symbols, row) for row in ranked(x, symbols, max_symbols))
+
+
+def sentence(prompt: str, symbols: Sequence[str], row: np.ndarray) -> str:
+    """Return the prompt and the symbols of the genes in `row`, joined by single spaces."""
+    return prompt + " ".join([symbols[gene] for gene in row.tolist()])
+
+
+def ranked(x: csr_matrix, symbols: Sequence[str], max_symbols: int) -> Iterator[np.ndarray]:
+    """Yield per cell the columns of its expressed genes, highest first.
 
     Normalising a cell does not change its order, so counts serve as well. Genes of equal expression come in
     alphabetical (code point) order, so that the order of the columns does not matter; the authors leave it to
@@ -133,15 +144,14 @@ def sentences(x: csr_matrix, symbols: Sequence[str], prompt: str, max_symbols: i
     symbols
         The genes' names, shape (n_genes,).
     """
-    alphabetical = sorted(range(len(symbols)), key=symbols.__getitem__)
-    names = np.array(symbols, dtype=object)[alphabetical]
+    alphabetical = np.array(sorted(range(len(symbols)), key=symbols.__getitem__), dtype=np.int32)
     x = x[:, alphabetical]
     x.sort_indices()
     for start, end in zip(x.indptr[:-1], x.indptr[1:], strict=True):
         values = x.data[start:end]
         order = np.argsort(-values, kind="stable")
         order = order[values[order] > 0][:max_symbols]
-        yield prompt + " ".join(names[x.indices[start:end][order]])
+        yield alphabetical[x.indices[start:end][order]]
 
 
 def symbols_read(text: str, n_prompt: int, n_characters: int) -> int:

@@ -6,10 +6,10 @@ numbers are those of the sentence-transformers package, which is not needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +18,13 @@ from stages import device as devices
 from stages import files
 from stages.errors import InputError
 from stages.networks import batching, bert, transformer
+from stages.networks import words as words_once
+from stages.networks.words import Text
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-CHUNK = 8192  # texts tokenised and sorted at a time; bounds the memory
+CHUNK = 8192  # texts tokenised at a time: a tokenizer's own notes on a text are many times its tokens
 
 
 class Encoded(NamedTuple):
@@ -67,6 +69,7 @@ class TextEncoder:
         workers = devices.workers(device)
         self.device = devices.describe(workers)
         self.max_length = max_length
+        self.dtype = dtype
         self.tokenizer = load_tokenizer(folder / "tokenizer.json", max_length)
         network = bert.read(folder)
         self.networks = {worker: network.to(worker, dtype) for worker in workers}
@@ -80,28 +83,52 @@ class TextEncoder:
 
         `label` stands before the progress bar.
         """
-        texts = iter(texts)
-        parts = [self._encode_chunk(chunk, label) for chunk in iter(lambda: list(islice(texts, CHUNK)), [])]
-        if not parts:
-            none = np.zeros(0, dtype=np.int64)
-            return Encoded(np.zeros((0, self.n_dimensions), dtype=np.float32), none, none, none.astype(bool))
-        return Encoded(*map(np.concatenate, zip(*parts, strict=True)))
+        return self._encode(read(self.tokenizer, texts, self.max_length), label)
 
-    def _encode_chunk(self, texts: list[str], label: str) -> Encoded:
-        encodings = tokenise(self.tokenizer, texts, self.max_length)
-        lengths = np.array([len(encoding.ids) for encoding in encodings])
+    def encode_words(
+        self, prompt: str, words: Sequence[str], rows: Sequence[np.ndarray], label: str = "encoding"
+    ) -> Encoded:
+        """Encode for each of `rows` the text of `prompt` and those of the `words`, joined by single spaces.
+
+        The same as `encode` of these texts. With a tokenizer that splits at spaces every word is tokenised once only,
+        see `stages.networks.words`.
+
+        Parameters
+        ----------
+        rows
+            Which words make up each text, in their order; arrays of indices.
+        """
+        joined = words_once.texts(self.tokenizer, prompt, words, rows, self.max_length)
+        if joined is None:
+            return self.encode((prompt + " ".join(words[i] for i in row) for row in rows), label)
+        return self._encode(joined, label)
+
+    def _encode(self, texts: Iterable[Text], label: str) -> Encoded:
+        ids, ends, truncated = [], [], []
+        for text in texts:
+            ids.append(text.ids)
+            ends.append(text.n_characters)
+            truncated.append(text.truncated)
+        lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
 
         def forward(device: str, batch: np.ndarray) -> torch.Tensor:
-            hidden = self.networks[device].hidden([encodings[i].ids for i in batch], lengths[batch])
+            hidden = self.networks[device].hidden([ids[i] for i in batch], lengths[batch])
             return torch.nn.functional.normalize(transformer.means(hidden, lengths[batch]), dim=1)
 
-        vectors = batching.run(forward, lengths, self.n_dimensions, list(self.networks), label)
-        return Encoded(
-            vectors,
-            lengths,
-            np.array([max(end for _, end in encoding.offsets) for encoding in encodings]),
-            np.array([len(encoding.overflowing) > 0 for encoding in encodings]),
-        )
+        def inputs() -> list[Any]:
+            return [str(self.dtype).encode(), *ids]
+
+        vectors = batching.run(forward, lengths, self.n_dimensions, list(self.networks), label, inputs=inputs)
+        return Encoded(vectors, lengths, np.array(ends, dtype=np.int64), np.array(truncated, dtype=bool))
+
+
+def read(tokenizer: Tokenizer, texts: Iterable[str], max_length: int) -> Iterator[Text]:
+    """Yield what an encoder reads of every text, tokenising `CHUNK` texts at a time."""
+    texts = iter(texts)
+    while chunk := list(islice(texts, CHUNK)):
+        for encoding in tokenise(tokenizer, chunk, max_length):
+            end = max((end for _, end in encoding.offsets), default=0)
+            yield Text(np.array(encoding.ids, dtype=np.int32), end, len(encoding.overflowing) > 0)
 
 
 def tokenise(tokenizer: Tokenizer, texts: list[str], max_length: int) -> list[Encoding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Tokens:
         """Return the number of cells."""
         return len(self.starts) - 1
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each cell, ``<cls>`` included; shape (n_cells,)."""
         return np.diff(self.starts)

@@ -71,6 +71,40 @@ def test_the_command_says_how_many_genes_a_model_does_not_know(project: Path) ->
     assert run("blood", "mine").output.endswith(" s on cpu; 2 of 5 genes unknown to the model\n")
 
 
+def test_the_command_says_how_many_cells_were_cut_and_how_many_the_model_cannot_see(project: Path) -> None:
+    notes = '"n_cells_truncated": 4, "max_length": 99, "n_cells_without_gene": 2'
+    text = OWN.replace('{"comparable": True,', f'{{"comparable": True, {notes},')
+    Path("models/mine/embed.py").write_text(text)
+    told = " s; 4 cells cut at the model's 99 tokens; 2 cells express no gene that the model knows"
+    assert run("blood", "mine").output.endswith(told + "\n")
+    zeros = "np.column_stack([totals, totals + 1]) * (np.arange(12) > 1)[:, None]"
+    Path("models/mine/embed.py").write_text(text.replace("np.column_stack([totals, totals + 1])", zeros))
+    assert run("blood", "mine").output.endswith(told + " (zeros)\n")
+    Path("models/mine/embed.py").write_text(text.replace('"n_cells_truncated": 4', '"n_truncated": 5'))
+    assert "; 5 cells cut at the model's 99 tokens; 2 cells" in run("blood", "mine").output
+    none = text.replace('"n_cells_truncated": 4', '"n_truncated": 0').replace('gene": 2', 'gene": 0')
+    Path("models/mine/embed.py").write_text(none)
+    assert run("blood", "mine").output.endswith(" s\n")
+
+
+NETWORK = """
+import numpy as np, torch
+from stages.networks import batching
+
+def embed(cells, folder, options, device):
+    def forward(device, batch):
+        return torch.ones(len(batch), 3)
+    return batching.run(forward, np.ones(len(cells), dtype=int), 3, ["cpu"], "cells"), {"comparable": True}
+"""
+
+
+def test_a_network_says_at_the_beginning_what_it_computes_and_where(project: Path) -> None:
+    Path("models/mine/embed.py").write_text(NETWORK)
+    result = run("blood", "mine")
+    assert result.stderr == "blood x mine: 12 cells on cpu\n"
+    assert result.stdout.startswith("blood x mine: 12 cells, 3 dimensions, ")
+
+
 def test_equal_runs_give_equal_bytes_and_other_options_another_digest(project: Path) -> None:
     paths = [embeddings.matrix_path("blood", "mine"), embeddings.notes_path("blood", "mine")]
     run("blood", "mine")
