@@ -53,12 +53,12 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     Raises
     ------
     ParamsError
-        If an option is missing or impossible.
+        If an option is missing, impossible or not known.
     InputError
         If the checkpoint is not whole, no gene is in its vocabulary, or ``scgpt`` is asked for and not installed.
     """
-    implementation, seed, max_length, binning = check(options)
     dtype = precision.read(options)
+    implementation, seed, max_length, binning = check(options)
     workers = devices.workers(device)
     model = checkpoint.read(folder)
     gene_ids, n_by_old_name = find_genes(list(cells.var_names), old_names(cells), model.vocab)
