@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 TOTAL = 10_000
+CELLS_AT_ONCE = 4_000  # where a copy of the whole matrix would be large
 
 
 def log_normalise(cells: AnnData) -> csr_matrix:
@@ -56,12 +57,26 @@ def coverage(cells: AnnData, known: np.ndarray) -> dict[str, Any]:
             f"the model knows none of the {len(names)} genes ({', '.join(names[:3])}, ...); "
             "it needs human genes, named as by HGNC"
         )
-    x = cells.X.tocsr()
-    sums = np.asarray(x.sum(axis=0, dtype=np.float64)).ravel()
-    n_known_expressed = (x != 0).astype(np.int64) @ known.astype(np.int64)
+    sums, n_without = totals(cells.X.tocsr(), known)
     return {
         "n_genes": len(names),
         "n_genes_missing": int((~known).sum()),
         "share_of_counts_missing": round(float(sums[~known].sum() / sums.sum()), 6) if sums.any() else 0.0,
-        "n_cells_without_gene": int((n_known_expressed == 0).sum()),
+        "n_cells_without_gene": n_without,
     }
+
+
+def totals(x: csr_matrix, known: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return each gene's sum over the cells, float64, and the number of cells that express no known gene.
+
+    Some cells at a time, so that beside the matrix there is never another of its size.
+    """
+    sums = np.zeros(x.shape[1])
+    n_with = 0
+    for start in range(0, x.shape[0], CELLS_AT_ONCE):
+        some = x[start : start + CELLS_AT_ONCE]
+        sums += np.asarray(some.astype(np.float64).sum(axis=0)).ravel()  # sum(dtype=...) would still add up in float32
+        starts = some.indptr[:-1][np.diff(some.indptr) > 0]  # reduceat would give an empty row its neighbour's value
+        if len(starts):
+            n_with += int(np.count_nonzero(np.logical_or.reduceat(known[some.indices] & (some.data != 0), starts)))
+    return sums, x.shape[0] - n_with

@@ -9,6 +9,7 @@ import numpy as np
 from anndata import AnnData
 
 from stages import gene_vectors
+from stages.embed import check_keys
 from stages.embed._weighted_sums import weighted_sums
 from stages.errors import ParamsError
 from stages.expression import coverage, log_normalise
@@ -30,8 +31,9 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     InputError
         If no gene of the dataset has a vector.
     ParamsError
-        If ``divide_by`` is neither.
+        If ``divide_by`` is neither, or there is an option that is not known.
     """
+    check_keys(options)
     divide_by = options.get("divide_by", "n_genes")
     if divide_by not in DIVISORS:
         raise ParamsError(f"params.yaml: divide_by must be {' or '.join(DIVISORS)}, got {divide_by!r}")

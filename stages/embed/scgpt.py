@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +26,17 @@ RANKS = "scGPT reads each cell's values as bins between their own quantiles, whi
 def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Embed cells as scGPT does: the encoder's output for ``<cls>``, with unit L2 norm.
 
-    Upstream: ``scgpt.tasks.embed_data`` with the symbols in ``var``'s index. The deviations: draws belong to the cell
-    (see `stages.scgpt.binning`); a checkpoint that is not whole is refused (see `stages.scgpt.checkpoint`); the number
-    of bins is the checkpoint's, where upstream always takes 51; float32 on a GPU too, where upstream takes float16; a
-    cell without any gene of the vocabulary, at which upstream fails, gets zeros.
+    Upstream: ``scgpt.tasks.embed_data`` with the symbols of the published file. The deviations: a gene is looked up by
+    its approved symbol first, then by its name in the file (see `find_genes`), where upstream knows the latter only;
+    draws belong to the cell (see `stages.scgpt.binning`); a checkpoint that is not whole is refused (see
+    `stages.scgpt.checkpoint`); the number of bins is the checkpoint's, where upstream always takes 51; float32 on a GPU
+    too, where upstream takes float16; a cell without any gene of the vocabulary, at which upstream fails, gets zeros.
 
     Parameters
     ----------
     cells
-        Expression with gene symbols as ``var``'s index. Counts and log-normalised values give the same bins, but for
+        Expression with gene symbols as ``var``'s index and, where there is a column ``original_symbol``, the names that
+        the genes had in the published file. Counts and log-normalised values give the same bins, but for
         rounding, so both are comparable.
     folder
         The model's folder: ``args.json``, ``vocab.json``, ``best_model.pt``.
@@ -49,18 +53,18 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     Raises
     ------
     ParamsError
-        If an option is missing or impossible.
+        If an option is missing, impossible or not known.
     InputError
         If the checkpoint is not whole, no gene is in its vocabulary, or ``scgpt`` is asked for and not installed.
     """
-    implementation, seed, max_length, binning = check(options)
     dtype = precision.read(options)
+    implementation, seed, max_length, binning = check(options)
     workers = devices.workers(device)
     model = checkpoint.read(folder)
-    gene_ids = np.array([model.vocab.get(symbol, -1) for symbol in cells.var_names], dtype=np.int32)
+    gene_ids, n_by_old_name = find_genes(list(cells.var_names), old_names(cells), model.vocab)
     notes = {"implementation": implementation, "device": devices.describe(workers), "seed": seed, "binning": binning}
     notes |= {"max_length": max_length, "n_bins": model.config.n_bins}
-    notes |= coverage(cells, gene_ids >= 0)
+    notes |= {**coverage(cells, gene_ids >= 0), "n_genes_by_old_name": n_by_old_name}
     sequences = tokens.tokenise(
         cells.X,
         list(cells.obs_names),
@@ -91,6 +95,38 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     if cells.uns["x"] == "lognorm":
         notes["reason"] = RANKS
     return matrix, notes
+
+
+def old_names(cells: AnnData) -> list[str]:
+    """Return the names that the genes had in the published file; the symbols where that is not recorded."""
+    return [str(name) for name in cells.var.get("original_symbol", cells.var_names)]
+
+
+def find_genes(symbols: Sequence[str], originals: Sequence[str], vocab: Mapping[str, int]) -> tuple[np.ndarray, int]:
+    """Look genes up in a vocabulary: by the approved symbol, else by the name in the published file.
+
+    A released vocabulary is older than HGNC's newest symbols, as the published files are. An old name counts only if
+    it is the name of one gene here: not if another gene's approved symbol is that word, nor if two genes that have no
+    other name in the vocabulary share it, in which case neither is found.
+
+    Parameters
+    ----------
+    symbols, originals
+        Approved symbols, all different, and names in the published file, one of each per gene.
+    vocab
+        The number of every token.
+
+    Returns
+    -------
+    Number of each gene's token, -1 for genes outside the vocabulary, shape (n_genes,), int32; and how many genes were
+    found by their old name.
+    """
+    approved = [vocab.get(symbol, -1) for symbol in symbols]
+    old = [vocab.get(name, -1) if found < 0 else -1 for name, found in zip(originals, approved, strict=True)]
+    uses = Counter([*approved, *old])
+    old = [found if uses[found] == 1 else -1 for found in old]
+    ids = np.maximum(np.array(approved, dtype=np.int32), np.array(old, dtype=np.int32))
+    return ids, sum(found >= 0 for found in old)
 
 
 def check(options: dict[str, Any]) -> tuple[str, int, int, str]:

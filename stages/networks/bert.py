@@ -6,7 +6,6 @@ over padding, is not needed.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,15 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from stages import files
 from stages.errors import InputError
-from stages.networks import transformer
+from stages.networks import state_dict, transformer
 from stages.networks.transformer import Layer, Transformer
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+PARTS = ("bert", "embeddings", "encoder", "pooler", "cls")  # of a network, before the first dot of a weight's name
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"gelu": torch.ops.aten.gelu_, "relu": torch.relu_}
 SIZES = (
     "vocab_size",
@@ -66,7 +64,7 @@ def read(folder: Path, n_layers_dropped: int = 0) -> Bert:
     """Read an encoder in float32, accepting nothing that does not fit together.
 
     transformers' own loader would fill a missing weight with random numbers. Weights that an encoder does not have
-    (the pooling layer, the head) are ignored.
+    (the pooling layer, the head) are ignored; for how a file may be wrapped see `stages.networks.state_dict`.
 
     Parameters
     ----------
@@ -76,15 +74,15 @@ def read(folder: Path, n_layers_dropped: int = 0) -> Bert:
     Raises
     ------
     InputError
-        If a file is missing or damaged, the network is not a BERT, or a weight is missing, misshapen or not finite.
+        If a file is missing or damaged, the network is not a BERT, or a weight is missing, misshapen, of an unusual
+        kind of number or not finite.
     """
     config = read_config(folder / "config.json")
     path = next((folder / name for name in WEIGHTS if (folder / name).exists()), None)
     if path is None:
         raise InputError(f"{folder}: no weights; expected {' or '.join(WEIGHTS)}")
-    weights = {name.removeprefix("bert."): tensor for name, tensor in read_weights(path).items()}
-    check(path, weights, shapes(config))
-    weights = {name: weights[name].float() for name in shapes(config)}
+    found = {name.removeprefix("bert."): weight for name, weight in state_dict.read(path, PARTS).items()}
+    weights = checked(path, found, shapes(config))
     n_layers = config["num_hidden_layers"] - n_layers_dropped
     return Bert(
         weights["embeddings.word_embeddings.weight"],
@@ -124,18 +122,6 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read all tensors of a weights file, of either format, without running anything in it."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise InputError(
-            f"{path}: damaged or not a weights file ({str(error).splitlines()[0]}); fetch it again"
-        ) from None
-
-
 def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every weight of the encoder, as transformers names them."""
     width, hidden = config["hidden_size"], config["intermediate_size"]
@@ -162,16 +148,17 @@ def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 PROJECTIONS = tuple(f"attention.self.{kind}" for kind in ("query", "key", "value"))
 
 
-def check(path: Path, weights: dict[str, torch.Tensor], expected: dict[str, tuple[int, ...]]) -> None:
-    """Check that every weight the network needs is there with its shape, and finite."""
+def checked(
+    path: Path, weights: dict[str, torch.Tensor], expected: dict[str, tuple[int, ...]]
+) -> dict[str, torch.Tensor]:
+    """Return the weights that the network needs in float32; all must be there with their shapes, and finite."""
     missing = [name for name in expected if name not in weights]
     if missing:
         raise InputError(f"{path}: {len(missing)} weights that config.json calls for are missing, e.g. {missing[0]}")
     for name, shape in expected.items():
         if weights[name].shape != shape:
             raise InputError(f"{path}: {name} has shape {tuple(weights[name].shape)}, config.json calls for {shape}")
-        if not all(torch.isfinite(end) for end in weights[name].aminmax()):  # far faster than looking at every weight
-            raise InputError(f"{path}: {name} holds NaN or infinite numbers")
+    return {name: state_dict.float32(path, name, weights[name]) for name in expected}
 
 
 def layer(weights: dict[str, torch.Tensor], name: str) -> Layer:

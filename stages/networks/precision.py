@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from stages.embed import check_keys
 from stages.errors import ParamsError
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -17,13 +18,14 @@ def read(options: dict[str, Any]) -> torch.dtype:
     """Return what ``precision`` in a model's entry says, ``float32`` by default.
 
     ``bfloat16`` is several times as fast on GPUs and on processors with AMX or AVX-512 BF16 instructions; elsewhere it
-    is slower.
+    is slower. A misspelt ``precision`` would run in float32 without a word, so the keys of the entry are checked, too.
 
     Raises
     ------
     ParamsError
-        If it is neither.
+        If it is neither, or the entry has a key that its engine does not know (see `stages.embed.check_keys`).
     """
+    check_keys(options)
     name = options.get("precision", "float32")
     if name not in PRECISIONS:
         raise ParamsError(f"params.yaml: precision must be {' or '.join(PRECISIONS)}, got {name!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from stages import files
 from stages.errors import InputError
+from stages.networks import state_dict
 
 PAD, CLS, EOC = "<pad>", "<cls>", "<eoc>"
 SPECIAL_TOKENS = (PAD, CLS, EOC)
@@ -27,6 +27,7 @@ UNUSED = (
     "flag_encoder.",  # known or asked for, in generative pretraining; the released checkpoints have it
     "pert_encoder.",  # perturbed or not
 )
+PARTS = ("encoder", "value_encoder", "transformer_encoder", *(name.removesuffix(".") for name in UNUSED))
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def read(folder: Path) -> Checkpoint:
     ------
     InputError
         If a file is damaged, a setting, token or weight is missing, a shape contradicts ``args.json`` or the
-        vocabulary, or there is a weight that is neither the encoder's nor one of `UNUSED`.
+        vocabulary, a weight is of an unusual kind of number or not finite, or there is a weight that is neither the
+        encoder's nor one of `UNUSED`.
     """
     config = read_config(folder / "args.json")
     vocab = read_vocab(folder / "vocab.json")
@@ -83,7 +85,7 @@ def read(folder: Path) -> Checkpoint:
         found = tuple(weights[name].shape)
         if found != shape:
             raise InputError(f"{path}: weight {name!r} has shape {found}, but args.json makes it {shape}")
-        encoder[name] = weights[name].to(torch.float32)
+        encoder[name] = state_dict.float32(path, name, weights[name])
     for name in weights:
         if name not in encoder and not name.startswith(UNUSED):
             raise InputError(
@@ -109,6 +111,8 @@ def read_config(path: Path) -> Config:
         if not isinstance(value, int) or isinstance(value, bool) or (name != "pad_value" and value < 1):
             raise InputError(f"{path}: setting {name!r} should be a whole number, found {value!r}")
         sizes[name] = value
+    if sizes["n_bins"] < 2:
+        raise InputError(f"{path}: n_bins should be at least 2, one for zero and one for values; found 1")
     if sizes["embsize"] % sizes["nheads"]:
         raise InputError(f"{path}: embsize {sizes['embsize']} cannot be divided into {sizes['nheads']} heads")
     style = args.get("input_emb_style", "continuous")
@@ -129,16 +133,8 @@ def read_vocab(path: Path) -> dict[str, int]:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a state dict without running code from it; anything else in the file raises `InputError`."""
-    with path.open("rb") as stream:
-        try:
-            weights = torch.load(stream, map_location="cpu", weights_only=True)
-        except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(f"{path}: not a readable torch checkpoint ({reason})") from None
-    if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise InputError(f"{path}: holds no plain state dict (a mapping from weight names to tensors)")
-    return dict(weights)
+    """Read all weights in a file, of the encoder or not (see `stages.networks.state_dict.read`)."""
+    return state_dict.read(path, PARTS)
 
 
 def write(folder: Path, args: dict[str, Any], vocab: dict[str, int], weights: Mapping[str, torch.Tensor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tracemalloc
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from stages import expression
 from stages.errors import InputError
@@ -55,6 +59,51 @@ def test_coverage_counts_what_a_model_does_not_see() -> None:
     }
     with pytest.raises(InputError, match=r"none of the 3 genes \(A, B, C, \.\.\.\)"):
         expression.coverage(cells, np.zeros(3, dtype=bool))
+
+
+@given(
+    dense=hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 3)),
+    data=st.data(),
+    index_type=st.sampled_from([np.int32, np.int64]),
+    cells_at_once=st.integers(1, 10),
+)
+def test_coverage_is_that_of_the_dense_matrix_however_it_is_stored(
+    dense: np.ndarray, data: st.DataObject, index_type: type, cells_at_once: int
+) -> None:
+    known = data.draw(hnp.arrays(bool, dense.shape[1]))
+    stored = data.draw(hnp.arrays(bool, dense.shape)) | (dense > 0)  # some of the zeros, too
+    x = sp.csr_matrix(stored.astype(np.float32))
+    x.data = dense[stored]
+    x.indices, x.indptr = x.indices.astype(index_type), x.indptr.astype(index_type)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expression, "CELLS_AT_ONCE", cells_at_once)
+        sums, n_without = expression.totals(x, known)
+    assert sums.tolist() == dense.sum(axis=0).tolist() and sums.dtype == np.float64
+    assert n_without == sum(not row.any() for row in dense[:, known])
+    assert x.indices.dtype == index_type
+
+
+def test_a_gene_with_more_counts_than_float32_can_count_is_summed_exactly() -> None:
+    n = 30_000
+    x = sp.csr_matrix(np.array([[2**24, 2**24], *([[1, 0]] * n)], dtype=np.float32))
+    cells = anndata.AnnData(x, var=pd.DataFrame(index=["A", "B"]))
+    notes = expression.coverage(cells, np.array([False, True]))
+    assert notes["share_of_counts_missing"] == round((2**24 + n) / (2**25 + n), 6)
+    assert notes["n_cells_without_gene"] == n
+
+
+def test_coverage_takes_less_memory_than_the_matrix_itself() -> None:
+    x = sp.random(60_000, 300, density=0.1, format="csr", dtype=np.float32, rng=np.random.default_rng(0))
+    cells = anndata.AnnData(x, var=pd.DataFrame(index=[f"G{i}" for i in range(300)]))
+    known = np.arange(300) % 3 > 0
+    size = x.data.nbytes + x.indices.nbytes + x.indptr.nbytes
+    tracemalloc.start()
+    try:
+        expression.coverage(cells, known)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < size / 2
 
 
 @pytest.mark.parametrize("x", ["counts", "lognorm"])

@@ -171,6 +171,7 @@ QUERY = "bert.encoder.layer.2.attention.self.query.weight"
         (lambda w: w.pop(QUERY), r"model\.safetensors: 1 weights .* missing, e\.g\. encoder\.layer\.2\.attention"),
         (lambda w: w.update({QUERY: w[QUERY][:3].clone()}), r"has shape \(3, 16\), config\.json calls for \(16, 16\)"),
         (lambda w: w[QUERY].fill_(float("nan")), "holds NaN"),
+        (lambda w: w.update({QUERY: w[QUERY].to(torch.float8_e4m3fn)}), "is float8_e4m3fn; only float16, bfloat16, "),
     ],
 )
 def test_a_missing_misshapen_or_broken_weight_is_an_error(tmp_path: Path, change: Any, message: str) -> None:
@@ -206,3 +207,43 @@ def test_other_broken_checkpoints_are_one_line(tmp_path: Path) -> None:
     config.write_text("{")
     with pytest.raises(InputError, match=r"config\.json: not readable as JSON"):
         checkpoint.load(tmp_path, 32)
+
+
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_checkpoint_as_a_training_loop_wraps_it_gives_the_same_network(
+    tmp_path: Path, prefix: str, wrapper: str | None
+) -> None:
+    entries = small(V1)
+    write_model(tmp_path, entries, bin_file=True)
+    path = tmp_path / "pytorch_model.bin"
+    expected = checkpoint.load(tmp_path, 32)
+    state = {prefix + name: weight for name, weight in torch.load(path, weights_only=True).items()}
+    torch.save({wrapper: state, "epoch": 3} if wrapper else state, path)
+    found = checkpoint.load(tmp_path, 32)
+    assert torch.equal(found.words, expected.words) and found.words.any()
+    for ours, theirs in zip(found.transformer.layers, expected.transformer.layers, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, 2], "holds no plain state dict"),
+        ({QUERY: 1}, "holds no plain state dict"),
+        (
+            {QUERY: torch.zeros(16, 16, dtype=torch.complex64)},
+            r"weight 'encoder\.layer\.2\..*' is complex64; only float16",
+        ),
+    ],
+    ids=["list", "number", "complex"],
+)
+def test_a_file_without_usable_tensors_is_one_line(tmp_path: Path, content: Any, message: str) -> None:
+    entries = small(V1)
+    write_model(tmp_path, entries, bin_file=True)
+    path = tmp_path / "pytorch_model.bin"
+    state = torch.load(path, weights_only=True)
+    torch.save(state | content if isinstance(content, dict) else content, path)
+    with pytest.raises(InputError, match=rf"pytorch_model\.bin: .*{message}") as error:
+        checkpoint.load(tmp_path, 32)
+    assert "\n" not in error.value.message

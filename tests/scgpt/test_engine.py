@@ -85,6 +85,48 @@ def test_expected_bins_embed_between_the_draws(saved: Path) -> None:
     assert np.abs(expected - middle).max() < np.abs(np.array(drawn) - middle).max()
 
 
+def test_a_renamed_gene_is_found_by_the_name_in_the_file() -> None:
+    """IL8 is CXCL8 now, which an older vocabulary does not have."""
+    vocab = {"IL8": 0, "CD4": 1, "<pad>": 2}
+    ids, n_by_old_name = engine.find_genes(["CD4", "CXCL8", "NEW1"], ["CD4", "IL8", "OLD1"], vocab)
+    assert ids.tolist() == [1, 0, -1] and ids.dtype == np.int32
+    assert n_by_old_name == 1
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0]])
+def test_an_old_name_that_is_another_genes_approved_symbol_is_not_taken(order: list[int]) -> None:
+    """A file may call a gene MARS, its Ensembl id say that it is MARS1, and another column be MARS by approval."""
+    symbols, originals, expected = ["MARS1", "MARS", "CD4"], ["MARS", "X", "CD4"], [-1, 0, 1]
+    found, n_by_old_name = engine.find_genes(
+        [symbols[i] for i in order], [originals[i] for i in order], {"MARS": 0, "CD4": 1}
+    )
+    assert found.tolist() == [expected[i] for i in order] and n_by_old_name == 0
+
+
+def test_of_two_genes_with_one_old_name_neither_is_found() -> None:
+    symbols, originals = ["MATR3X", "MATR3Y", "IL9"], ["MATR3", "MATR3", "MATR3"]
+    ids, n_by_old_name = engine.find_genes(symbols, originals, {"MATR3": 0, "IL9": 1})
+    assert ids.tolist() == [-1, -1, 1] and n_by_old_name == 0
+
+
+def test_a_gene_that_the_vocabulary_has_by_both_names_is_its_approved_one() -> None:
+    ids, n_by_old_name = engine.find_genes(["CXCL8"], ["IL8"], {"IL8": 0, "CXCL8": 1})
+    assert ids.tolist() == [1] and n_by_old_name == 0
+
+
+def test_genes_found_by_their_old_name_are_seen_and_noted(saved: Path) -> None:
+    data = counts(5)
+    expected, expected_notes = engine.embed(data, saved, OPTIONS, "cpu")
+    data.var["original_symbol"] = SYMBOLS
+    data.var_names = [*SYMBOLS[:50], *(f"RENAMED{i}" for i in range(10))]
+    found, notes = engine.embed(data, saved, OPTIONS, "cpu")
+    np.testing.assert_array_equal(found, expected)
+    assert (notes["n_genes_by_old_name"], notes["n_genes_missing"]) == (10, 0)
+    assert expected_notes["n_genes_by_old_name"] == 0 and notes["share_of_counts_missing"] == 0
+    del data.var["original_symbol"]
+    assert engine.embed(data, saved, OPTIONS, "cpu")[1]["n_genes_missing"] == 10
+
+
 def test_no_known_gene_is_an_error(saved: Path) -> None:
     data = counts(3)
     data.var_names = [f"Gene{i}" for i in range(60)]
