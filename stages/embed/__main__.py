@@ -37,22 +37,31 @@ def main(params: dict[str, Any], dataset: str, model: str) -> None:
 
     from stages import cells, embeddings
     from stages.networks import job as jobs
+    from stages.networks import kept
 
     data = cells.read(dataset)
+    chosen = {key: value for key, value in options.items() if key not in ("title", "source", "paper")}
+    job = jobs.Job(
+        f"{dataset} x {model}",
+        kept.ROOT / dataset / model,
+        lambda: digest({"options": chosen, "cells": cells.ids_digest(data.obs_names), "files": sources(model)}),
+    )
     started = time.perf_counter()
     try:
-        with jobs.running(jobs.Job(f"{dataset} x {model}")):
+        with jobs.running(job):
             matrix, notes = embed(data, MODELS / model, options, params.get("device", "auto"))
     except InputError as error:
         raise type(error)(f"{model} on {dataset}: {error.message}") from None
     seconds = time.perf_counter() - started
     header = {
         "engine": options.get("engine", "own"),
-        "options": {key: value for key, value in options.items() if key not in ("title", "source", "paper")},
+        "options": chosen,
         "options_sha256": digest(options),
         "x": data.uns["x"],
     }
     embeddings.write(dataset, model, matrix, data.obs_names, {**header, **notes})
+    assert job.folder is not None
+    kept.remove(job.folder)
     where = f" on {notes['device']}" if notes.get("device") else ""
     line = f"{dataset} x {model}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s{where}"
     click.echo("; ".join([line, *losses(notes, n_zeros=int((~matrix.any(axis=1)).sum()))]))
@@ -108,11 +117,20 @@ def losses(notes: dict[str, Any], n_zeros: int) -> Iterator[str]:
 
 
 def digest(options: dict[str, Any]) -> str:
-    """Return a hash of a model's whole entry, the versions and hashes of its source included."""
+    """Return a hash of a mapping, such as a model's whole entry, the versions and hashes of its source included."""
     import hashlib
     import json
 
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
+
+
+def sources(model: str) -> dict[str, str]:
+    """Return the hash of every file that an embedding comes from beside the cells: the model's and this package's."""
+    from stages import files
+
+    code = Path(__file__).parents[1]
+    paths = [*(MODELS / model).rglob("*"), *code.rglob("*.py")]
+    return {str(path): files.sha256(path) for path in paths if path.is_file() and "__pycache__" not in path.parts}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,4 +48,7 @@ def embed(
         hidden = models[device].hidden([sequences[row] for row in batch], lengths[batch])
         return transformer.means(hidden, lengths[batch], n_framing)
 
-    return batching.run(forward, lengths, model.words.shape[1], devices, "cells", tokens_per_batch)
+    def inputs() -> list[Any]:
+        return [f"{dtype}, {n_framing}".encode(), *sequences]
+
+    return batching.run(forward, lengths, model.words.shape[1], devices, "cells", tokens_per_batch, inputs)

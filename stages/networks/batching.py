@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import click
 import numpy as np
@@ -15,9 +19,13 @@ import torch
 from stages.cli import progress_bar
 from stages.errors import InputError
 from stages.networks import job as jobs
+from stages.networks import kept
+from stages.networks.job import Job
 
 #: Tokens in a batch: enough to keep the processor busy, few enough for its cache. On two cores 2,048 was fastest.
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 131072}
+
+Inputs = Callable[[], Iterable[Any]]  # bytes and arrays, as hashlib takes them
 
 
 def batches(lengths: np.ndarray, tokens_per_batch: int) -> Iterator[np.ndarray]:
@@ -43,6 +51,7 @@ def run(
     devices: Sequence[str],
     label: str,
     tokens_per_batch: int | None = None,
+    inputs: Inputs | None = None,
 ) -> np.ndarray:
     """Compute a vector for every sequence.
 
@@ -58,6 +67,9 @@ def run(
         Stands before the progress bar, or before the lines in a log (`stages.networks.job`).
     tokens_per_batch
         By default what `TOKENS_PER_BATCH` says of the kind of device.
+    inputs
+        Gives all that the vectors depend on beside the job's identity: precision, tokens. Without it, or without a
+        job that has a folder, nothing is kept of a run that is broken off.
 
     Returns
     -------
@@ -71,11 +83,25 @@ def run(
 
     Notes
     -----
-    An error in a worker, Ctrl-C and SIGTERM end all workers after the batch that each has under way.
+    An error in a worker, Ctrl-C and SIGTERM end all workers after the batch that each has under way. What long work has
+    finished by then is kept for the next run, see `stages.networks.kept`.
     """
-    left = Left(lengths, tokens_per_batch or TOKENS_PER_BATCH[torch.device(devices[0]).type])
+    budget = tokens_per_batch or TOKENS_PER_BATCH[torch.device(devices[0]).type]
     vectors = np.zeros((len(lengths), n_dimensions), dtype=np.float32)
     lock = threading.Lock()
+    job = jobs.current()
+    record = None
+    done = np.zeros(len(lengths), dtype=bool)
+    if job:
+        job.announce(len(lengths), devices)
+    if job and job.folder and inputs:
+        kinds = sorted({torch.device(device).type for device in devices})
+        record = kept.Record(job.folder, partial(digest, job, inputs, lengths, [n_dimensions, budget, kinds]), vectors)
+        done = record.restore()
+        if done.any():
+            click.echo(f"{job.name}: {done.sum():,} of them are there from a run that was broken off", err=True)
+    left = Left(lengths, budget, done)
+    log = jobs.Log(label, int(np.count_nonzero(lengths)), int(lengths.sum()))
 
     def work(device: str) -> None:
         with left.dropped_on_error():
@@ -87,19 +113,39 @@ def run(
                     continue
                 vectors[batch] = rows
                 with lock:
-                    bar.update(len(batch))
-                    log.add(len(batch), int(lengths[batch].sum()))
+                    count(batch)
+                    if record:
+                        record.add(batch)
 
-    if job := jobs.current():
-        job.announce(len(lengths), devices)
-    log = jobs.Log(label, int(np.count_nonzero(lengths)), int(lengths.sum()))
+    def count(rows: np.ndarray) -> None:
+        bar.update(len(rows))
+        log.add(len(rows), int(lengths[rows].sum()))
+
     with progress_bar(label, int(np.count_nonzero(lengths)), "sequence") as bar:
-        if len(devices) == 1:
-            work(devices[0])
-        else:
-            with ThreadPoolExecutor(len(devices)) as pool, left.dropped_on_error():
-                list(pool.map(work, devices))
+        count(np.flatnonzero(done))
+        try:
+            if len(devices) == 1:
+                work(devices[0])
+            else:
+                with ThreadPoolExecutor(len(devices)) as pool, left.dropped_on_error():
+                    list(pool.map(work, devices))
+        finally:
+            if record:
+                record.close()
     return vectors
+
+
+def digest(
+    job: Job,
+    inputs: Inputs,
+    lengths: np.ndarray,
+    others: list[Any],
+) -> str:
+    """Return a hash of all that the vectors of a run depend on, also by rounding."""
+    found = hashlib.sha256(json.dumps([job.identity(), torch.__version__, others, len(lengths)]).encode())
+    for part in (lengths, *inputs()):
+        found.update(part)
+    return found.hexdigest()
 
 
 class Left:
@@ -111,12 +157,16 @@ class Left:
         Tokens of every sequence, shape (n_sequences,).
     budget
         Tokens in a batch.
+    done
+        Sequences that are left out, shape (n_sequences,), bool. The others are in the same batches as without that, so
+        that their vectors are the same to the last bit.
     """
 
-    def __init__(self, lengths: np.ndarray, budget: int) -> None:
+    def __init__(self, lengths: np.ndarray, budget: int, done: np.ndarray) -> None:
         self.lengths = lengths
         self.budget = budget
-        self._batches = deque(batches(lengths, budget))
+        rests = (batch[~done[batch]] for batch in batches(lengths, budget))
+        self._batches = deque(batch for batch in rests if len(batch))
         self._dropped = False
         self._lock = threading.Lock()
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -26,11 +27,17 @@ class Job:
     ----------
     name
         What the log calls it.
+    folder
+        Where to keep what is finished of long work, see `stages.networks.kept`; None: nowhere.
+    identity
+        Gives a hash of all that the vectors depend on, beside what the network is given.
     announced
         Whether its beginning has been said.
     """
 
     name: str
+    folder: Path | None = None
+    identity: Callable[[], str] = str
     announced: bool = False
 
     def announce(self, n_cells: int, workers: Sequence[str]) -> None:

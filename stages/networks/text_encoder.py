@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -69,6 +69,7 @@ class TextEncoder:
         workers = devices.workers(device)
         self.device = devices.describe(workers)
         self.max_length = max_length
+        self.dtype = dtype
         self.tokenizer = load_tokenizer(folder / "tokenizer.json", max_length)
         network = bert.read(folder)
         self.networks = {worker: network.to(worker, dtype) for worker in workers}
@@ -114,7 +115,10 @@ class TextEncoder:
             hidden = self.networks[device].hidden([ids[i] for i in batch], lengths[batch])
             return torch.nn.functional.normalize(transformer.means(hidden, lengths[batch]), dim=1)
 
-        vectors = batching.run(forward, lengths, self.n_dimensions, list(self.networks), label)
+        def inputs() -> list[Any]:
+            return [str(self.dtype).encode(), *ids]
+
+        vectors = batching.run(forward, lengths, self.n_dimensions, list(self.networks), label, inputs=inputs)
         return Encoded(vectors, lengths, np.array(ends, dtype=np.int64), np.array(truncated, dtype=bool))
 
 

@@ -8,6 +8,7 @@ looked up in tables made once, and there is no padding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,10 @@ def embed(
     def forward(device: str, batch: np.ndarray) -> torch.Tensor:
         return networks[device].cells(*tokens.of(batch), tokens.lengths[batch])
 
-    return batching.run(forward, tokens.lengths, checkpoint.config.embsize, devices, "cells", tokens_per_batch)
+    def inputs() -> list[Any]:
+        return [str(dtype).encode(), tokens.ids, tokens.values]
+
+    return batching.run(forward, tokens.lengths, checkpoint.config.embsize, devices, "cells", tokens_per_batch, inputs)
 
 
 class Network:
