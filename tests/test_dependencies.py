@@ -27,6 +27,7 @@ LOADED = {
 NOT_USED = {
     "reanalyse_check": ("stages/expression.py", "stages/pca.py", "stages/figures"),
     "controls": ("stages/hgnc.py", "stages/label/genes.py", "stages/networks", "stages/pickles"),
+    "pretrain": ("stages/networks",),  # it writes checkpoints; networks read and run them
     "evaluate": ("stages/finetune",),
     "evaluate_ensemble": ("stages/finetune",),
     "umap": ("stages/figures",),
