@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stages.embed import scgpt as engine
 from stages.scgpt import checkpoint, network, upstream
+from stages.scgpt.tokens import Tokens
 from tests.scgpt.made import (
     FIXTURES,
     N_RELEASED_TOKENS,
@@ -62,13 +65,34 @@ def test_native_equals_embed_data_of_the_scgpt_package(saved: Path, monkeypatch:
     np.testing.assert_allclose(found, expected.obsm["X_scGPT"], atol=1e-5)
 
 
-@pytest.mark.parametrize("tokens_per_batch", [1, 100, 10_000])
-def test_embedding_does_not_depend_on_the_batches(saved: Path, tokens_per_batch: int) -> None:
-    loaded, sequences = checkpoint.read(saved), random_tokens(40)
-    expected = network.embed(loaded, sequences)
-    found = network.embed(loaded, sequences, tokens_per_batch=tokens_per_batch)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+@pytest.fixture(scope="module")
+def embedded(saved: Path) -> tuple[checkpoint.Checkpoint, Tokens, np.ndarray]:
+    """A small network, the tokens of some cells, and the cells embedded one by one."""
+    loaded, sequences = checkpoint.read(saved), random_tokens(25)
+    return loaded, sequences, network.embed(loaded, sequences, tokens_per_batch=1)
+
+
+@settings(deadline=None, max_examples=25)
+@given(tokens_per_batch=st.integers(1, 1000), order=st.permutations(range(25)))
+def test_embedding_depends_on_neither_the_batches_nor_the_order_of_the_cells(
+    embedded: tuple[checkpoint.Checkpoint, Tokens, np.ndarray], tokens_per_batch: int, order: list[int]
+) -> None:
+    loaded, sequences, expected = embedded
+    found = network.embed(loaded, sequences.take(np.array(order)), tokens_per_batch=tokens_per_batch)
+    np.testing.assert_allclose(found, expected[order], rtol=0, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-6)
+
+
+def test_embedding_does_not_depend_on_torchs_threads(saved: Path) -> None:
+    loaded, sequences = checkpoint.read(saved), random_tokens(200, longest=60)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = network.embed(loaded, sequences)
+        torch.set_num_threads(2)
+        np.testing.assert_allclose(network.embed(loaded, sequences), expected, rtol=0, atol=1e-6)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_checkpoint_in_the_layout_of_the_released_one_embeds_as_the_scgpt_packages_network(tmp_path: Path) -> None:
