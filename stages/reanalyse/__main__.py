@@ -58,7 +58,7 @@ def run(params: dict[str, Any], dataset: str) -> None:
         pictures = stack.enter_context(files.replacing_folder(PICTURES / dataset))
         if choices is None or has_table(dataset, entry):
             files.write_json(folder / "summary.json", {"label_source": "author"})
-            message = f"{dataset}: not re-analysed, the labels are the authors'"
+            message = f"{dataset}: not re-analysed, it has labels"
         else:
             message = reanalyse(dataset, entry, choices, folder, pictures)
     click.echo(message)

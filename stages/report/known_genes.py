@@ -10,10 +10,11 @@ from stages.report.tracked_text import grouped
 from stages.report.tracking import Run
 
 EXPLANATION = (
-    "Of each dataset and model of this run: genes of the dataset (under HGNC's approved symbols), those that the model "
-    "does not know, and their share of all counts. Elsewhere: genes that the model did not know as others counted, of "
-    "how many, under the names in their file. Under harmonised names more genes are found, so ours "
-    "should be fewer. To GenePT-s every name is a word. Where X holds logarithms, the share is of their sum."
+    "Of each dataset and model of this run: genes of the dataset (under HGNC's approved symbols; scGPT is asked for "
+    "the file's own, too), those that the model does not know, and their share of all counts. Elsewhere: genes that "
+    "the model did not know as others counted, of how many, under the names in their file. Under harmonised names "
+    "more genes are found, so ours should be fewer. To GenePT-s every name is a word. Where X holds logarithms, the "
+    "share is of their sum."
 )
 
 

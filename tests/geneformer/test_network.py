@@ -12,12 +12,15 @@ import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 
 from stages.embed.geneformer import embed
 from stages.errors import InputError
 from stages.geneformer import checkpoint, dictionaries, network, tokens
 from stages.geneformer.dictionaries import Dictionaries
+from stages.networks import bert
 from tests.geneformer.made import (
     FIXTURES,
     V1,
@@ -85,20 +88,41 @@ def test_the_embedding_is_the_mean_over_genes_of_the_second_to_last_layer(
     assert (notes["n_cells_without_gene"], notes["layer"]) == (n_empty, n_layers - 1)
 
 
-def test_the_batch_changes_nothing(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory: pytest.TempPathFactory) -> tuple[bert.Bert, list[np.ndarray], np.ndarray]:
+    """A small network, the tokens of 25 cells, of which some are empty, and the cells embedded one by one."""
+    folder = tmp_path_factory.mktemp("geneformer")
     entries = small(V2)
-    write_model(tmp_path, entries)
-    model = checkpoint.load(tmp_path, len(entries.tokens))
+    write_model(folder, entries)
     cells = random_cells(entries, n_cells=25)
     matched = tokens.match(cells.var["ensembl_id"].tolist(), entries)
     sequences, _ = tokens.rank(cells.X, matched, entries, 20)
-    one_by_one = network.embed(model, sequences, 1, tokens_per_batch=1)
-    for budget in (40, 100, 100_000):
-        np.testing.assert_allclose(
-            network.embed(model, sequences, 1, tokens_per_batch=budget), one_by_one, rtol=0, atol=1e-6
-        )
-    backwards = network.embed(model, sequences[::-1], 1)[::-1]
-    np.testing.assert_allclose(backwards, one_by_one, rtol=0, atol=1e-6)
+    assert 0 < sum(not len(sequence) for sequence in sequences) < 25
+    model = checkpoint.load(folder, len(entries.tokens))
+    return model, list(sequences), network.embed(model, sequences, 1, tokens_per_batch=1)
+
+
+@settings(deadline=None, max_examples=25)
+@given(tokens_per_batch=st.integers(1, 500), order=st.permutations(range(25)))
+def test_embedding_depends_on_neither_the_batches_nor_the_order_of_the_cells(
+    ranked: tuple[bert.Bert, list[np.ndarray], np.ndarray], tokens_per_batch: int, order: list[int]
+) -> None:
+    model, sequences, one_by_one = ranked
+    found = network.embed(model, [sequences[i] for i in order], 1, tokens_per_batch=tokens_per_batch)
+    np.testing.assert_allclose(found, one_by_one[order], rtol=0, atol=1e-6 * np.abs(one_by_one).max())
+
+
+def test_embedding_does_not_depend_on_torchs_threads(ranked: tuple[bert.Bert, list[np.ndarray], np.ndarray]) -> None:
+    model, sequences, one_by_one = ranked
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = network.embed(model, sequences * 8, 1)
+        torch.set_num_threads(2)
+        found = network.embed(model, sequences * 8, 1)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(one_by_one).max())
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_checkpoint_in_the_sizes_of_the_104m_model_embeds_a_cell(tmp_path: Path) -> None:
@@ -197,11 +221,11 @@ def test_other_broken_checkpoints_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"x": Malicious()}, protocol=2))
     with pytest.raises(InputError, match=r"pytorch_model\.bin: damaged"):
         checkpoint.load(tmp_path, 32)
-    settings = json.loads(config.read_text())
-    config.write_text(json.dumps({**settings, "num_attention_heads": 5}))
+    config_before = json.loads(config.read_text())
+    config.write_text(json.dumps({**config_before, "num_attention_heads": 5}))
     with pytest.raises(InputError, match=r"config\.json: hidden_size 16 cannot be divided into 5 heads"):
         checkpoint.load(tmp_path, 32)
-    config.write_text(json.dumps({**settings, "model_type": "gpt2"}))
+    config.write_text(json.dumps({**config_before, "model_type": "gpt2"}))
     with pytest.raises(InputError, match="model_type is 'gpt2'; only a 'bert' can be read"):
         checkpoint.load(tmp_path, 32)
     config.write_text("{")

@@ -24,8 +24,10 @@ def without_subsets(place: Workspace, params: dict[str, Any], grid: dict[str, An
     wrong = [] if names else ["no dataset of the grid has an `otherwise`"]
     for name in names:
         source = params["datasets"][name]["source"]
+        shared = world.folders[str(source["folder"])]
+        shared["readme.txt"] = "1" + "0" * 32  # an empty folder could as well be one that is not shared
         for item in source["files"].values():
-            world.folders[str(source["folder"])].pop(str(item["name"]))
+            del shared[str(item["name"])]
         relabelled(place, name)
         record = json.loads(checks.record(place.path, name).read_text(encoding="utf-8"))
         other = source["otherwise"]

@@ -33,6 +33,24 @@ ARGS = {
     "n_layers_cls": 3,
     "pad_value": -2,
 }
+#: What of the released whole-human model's args.json its network and cells depend on.
+RELEASED_ARGS = {
+    "pad_token": "<pad>",
+    "input_style": "binned",
+    "input_emb_style": "continuous",
+    "n_bins": 51,
+    "max_seq_len": 1200,
+    "fast_transformer": True,
+    "nlayers": 12,
+    "nheads": 8,
+    "embsize": 512,
+    "d_hid": 512,
+    "dropout": 0.2,
+    "n_layers_cls": 3,
+    "mask_value": -1,
+    "pad_value": -2,
+}
+N_RELEASED_TOKENS = 60_697
 SYMBOLS = [f"GENE{i}" for i in range(60)]
 
 
@@ -42,11 +60,13 @@ def as_tokens(ids: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> Token
     return Tokens(ids[real].astype(np.int32), values[real].astype(np.int16), starts, lengths - 1)
 
 
-def upstream_model(seed: int = 0) -> tuple[Any, dict[str, int]]:
+def upstream_model(
+    seed: int = 0, args: dict[str, Any] = ARGS, symbols: list[str] = SYMBOLS
+) -> tuple[Any, dict[str, int]]:
     """Upstream's network with random weights, of which none is trivial."""
-    vocab = {token: i for i, token in enumerate([*SYMBOLS, *checkpoint.SPECIAL_TOKENS])}
+    vocab = {token: i for i, token in enumerate([*symbols, *checkpoint.SPECIAL_TOKENS])}
     torch.manual_seed(seed)
-    model = upstream.network(ARGS, len(vocab), vocab["<pad>"])
+    model = upstream.network(args, len(vocab), vocab["<pad>"])
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
