@@ -87,7 +87,7 @@ def origins(source: dict[str, Any], targets: Iterable[str]) -> list[dict[str, An
     for target in targets:
         item = source["files"][target]
         kind, said = kind_in(source, item), {key: item[key] for key in OF_ENTRY if key in item}
-        other = kind != source.get("kind")
+        other = source.get("kind", kind) != kind
         shared = {key: value for key, value in source.items() if not (other and key in OF_ENTRY)}
         part = parts.setdefault((kind, repr(sorted(said.items()))), {**shared, **said, "kind": kind, "files": {}})
         part["files"][target] = item
