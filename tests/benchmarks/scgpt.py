@@ -19,24 +19,12 @@ from stages.scgpt import checkpoint, network, tokens, upstream
 from stages.scgpt.tokens import Tokens
 from tests.benchmarks import bounds
 from tests.benchmarks.case import FLOAT32, Case
+from tests.scgpt.made import RELEASED_ARGS as ARGS
 
 PUBLISHED = "embed_data as published"
 WITHOUT_FAST_PATH = "embed_data, torch's fast path off"
 COLLATOR = "Dataset and DataCollator"
 
-#: Sizes of the released whole-human checkpoint.
-ARGS: dict[str, Any] = {
-    "pad_token": "<pad>",
-    "input_emb_style": "continuous",
-    "n_bins": 51,
-    "nlayers": 12,
-    "nheads": 8,
-    "embsize": 512,
-    "d_hid": 512,
-    "dropout": 0.2,
-    "n_layers_cls": 3,
-    "pad_value": -2,
-}
 MAX_LENGTH = 1200  # as embed_data
 N_FEW = 2
 

@@ -34,7 +34,7 @@ ARGS = {
     "pad_value": -2,
 }
 #: What of the released whole-human model's args.json its network and cells depend on.
-RELEASED_ARGS = {
+RELEASED_ARGS: dict[str, Any] = {
     "pad_token": "<pad>",
     "input_style": "binned",
     "input_emb_style": "continuous",

@@ -10,28 +10,19 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anndata
 import numpy as np
 import pytest
-import torch
 import yaml
 from click.testing import CliRunner, Result
 
 from stages import embeddings
 from stages.embed.__main__ import main
-from stages.geneformer import checkpoint as geneformer_checkpoint
-from stages.geneformer import network as geneformer
-from stages.networks import batching, job, kept, transformer
-from stages.networks.text_encoder import TextEncoder
-from stages.scgpt import checkpoint
-from stages.scgpt import network as scgpt
+from stages.networks import kept
 from tests import helpers
 from tests.embed.made import make_cells
-from tests.geneformer.made import V2, small, write_model
-from tests.scgpt.made import FIXTURES, random_tokens
 
 # A network whose vectors say which batch they are from, and whose runs say what they have computed. It ends at the
 # batch that the file `stop` names, as by Ctrl-C.
@@ -62,6 +53,8 @@ def embed(cells, folder, options, device):
     vectors = batching.run(forward, lengths, 2, ["cpu"], "cells", 40, lambda: [cells.X.tocsr().data])
     return vectors, {"comparable": True}
 """
+
+
 CACHE = Path("data/cache")
 
 
@@ -221,16 +214,6 @@ def test_what_a_damaged_record_held_is_computed_again(project: Path, damage: Cal
     assert written() == expected and not CACHE.exists()
 
 
-def test_a_record_of_another_shape_counts_as_damaged(tmp_path: Path) -> None:
-    path = tmp_path / "a.npz"
-    rows, vectors = np.array([0, 2]), np.ones((2, 3), dtype=np.float32)
-    np.savez(path, rows=rows, vectors=vectors)
-    assert [part.tolist() for part in kept.read(path, (3, 3))] == [rows.tolist(), vectors.tolist()]
-    for shape in ((2, 3), (3, 2)):
-        with pytest.raises(ValueError):
-            kept.read(path, shape)
-
-
 def test_short_work_leaves_nothing_and_asks_for_no_hash(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("interval").unlink()
     assert kept.INTERVAL >= 30
@@ -240,113 +223,9 @@ def test_short_work_leaves_nothing_and_asks_for_no_hash(project: Path, monkeypat
     assert run().exit_code == 0 and not CACHE.exists()
 
 
-def test_records_are_written_every_interval_and_at_the_end_of_long_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(kept, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    vectors = np.arange(20, dtype=np.float32).reshape(10, 2)
-    record = kept.Record(tmp_path, lambda: "name", vectors)
-    n_files = []
-    for row in range(10):
-        now[0] += 25
-        record.add(np.array([row]))
-        n_files.append(len(list(tmp_path.glob("name/*"))))
-    assert n_files == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3]
-    record.close()
-    other = np.zeros_like(vectors)
-    assert kept.Record(tmp_path, lambda: "name", other).restore().all()
-    np.testing.assert_array_equal(other, vectors)
-    assert not kept.Record(tmp_path, lambda: "another", other).restore().any()
-
-
 def test_a_full_disk_ends_the_record_but_not_the_work(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, batches = whole()
     Path("data/cache").write_text("in the way")
     result = run()
     assert result.exit_code == 0 and written() == expected and calls() == batches
     assert result.stderr.count("\n") == 2 and "what is finished is no longer kept" in result.stderr
-
-
-Network = Callable[[torch.dtype], np.ndarray]
-
-
-def of_scgpt(folder: Path, seed: int) -> Network:
-    model, sequences = checkpoint.read(FIXTURES), random_tokens(30, seed)
-    return lambda dtype: scgpt.embed(model, sequences, dtype=dtype)
-
-
-def of_geneformer(folder: Path, seed: int) -> Network:
-    entries = small(V2)
-    write_model(folder, entries)
-    model = geneformer_checkpoint.load(folder, len(entries.tokens))
-    rng = np.random.default_rng(seed)
-    sequences = [rng.integers(4, 30, size=length).astype(np.int32) for length in rng.integers(3, 20, size=40)]
-    return lambda dtype: geneformer.embed(model, sequences, 1, dtype=dtype)
-
-
-def of_text_encoder(folder: Path, seed: int) -> Network:
-    symbols = [f"G{i}" for i in range(40)]
-    helpers.write_encoder(folder, ["genes: ", *symbols])
-    rng = np.random.default_rng(seed)
-    rows = [rng.integers(40, size=length) for length in rng.integers(0, 30, size=30)]
-    return lambda dtype: TextEncoder(folder, "cpu", dtype=dtype).encode_words("genes: ", symbols, rows).vectors
-
-
-@pytest.mark.parametrize("made", [of_scgpt, of_geneformer, of_text_encoder])
-def test_every_network_goes_on_with_the_same_tokens_and_precision_only(
-    made: Callable[[Path, int], Network], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batching, "TOKENS_PER_BATCH", {"cpu": 60})
-    monkeypatch.setattr(kept, "INTERVAL", 0)
-    encode, n_batches, last = transformer.encode, 0, 10**6
-
-    def counted(*arguments: Any, **options: Any) -> torch.Tensor:
-        nonlocal n_batches
-        n_batches += 1
-        if n_batches > last:
-            raise KeyboardInterrupt
-        return encode(*arguments, **options)
-
-    monkeypatch.setattr(transformer, "encode", counted)
-    network, other = made(tmp_path / "model", 0), made(tmp_path / "model", 1)
-    expected, n_whole = network(torch.float32), n_batches
-    of_other, in_bfloat16 = other(torch.float32), network(torch.bfloat16)
-    with job.running(job.Job("blood x mine", tmp_path / "kept", lambda: "identity")):
-        n_batches, last = 0, 4
-        with pytest.raises(KeyboardInterrupt):
-            network(torch.float32)
-        n_batches, last = 0, 10**6
-        np.testing.assert_array_equal(other(torch.float32), of_other)
-        np.testing.assert_array_equal(network(torch.bfloat16), in_bfloat16)
-        n_batches = 0
-        np.testing.assert_array_equal(network(torch.float32), expected)
-        assert n_batches == n_whole - 4 > 0
-        np.testing.assert_array_equal(network(torch.float32), expected)
-        assert n_batches == n_whole - 4
-
-
-def test_smaller_batches_of_a_run_without_memory_are_gone_on_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kept, "INTERVAL", 0)
-    lengths = np.array([3, 0, 7, 7, 1, 5, 2, 9])
-    rows: list[int] = []
-
-    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
-        if lengths[batch].sum() > 10:
-            raise torch.OutOfMemoryError
-        if len(rows) == 2:
-            raise KeyboardInterrupt
-        rows.extend(batch.tolist())
-        return torch.from_numpy(batch).float()[:, None] + 1
-
-    def compute() -> np.ndarray:
-        return batching.run(forward, lengths, 1, ["cpu"], "cells", 40, lambda: [b"tokens"])
-
-    with job.running(job.Job("blood x mine", tmp_path / "kept", lambda: "identity")):
-        with pytest.raises(KeyboardInterrupt):
-            compute()
-        rows.append(-1)  # so that it is not broken off again
-        np.testing.assert_array_equal(compute()[:, 0], (np.arange(8) + 1) * (lengths > 0))
-    assert sorted(rows) == [-1, *np.flatnonzero(lengths)]
