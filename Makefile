@@ -21,11 +21,11 @@ test: $(VENV)/dev.done
 	@python -m pytest
 
 bench: $(VENV)/runtime.done
-	@python -m tests.benchmarks
+	@python -m bench
 
-# Every file of the paper's datasets and models in miniature, every server on this machine: tests/rehearsal/README.md.
+# Every file of the paper's datasets and models in miniature, every server on this machine: rehearsal/README.md.
 rehearse: $(VENV)/dev.done
-	@python -m tests.rehearsal
+	@python -m rehearsal
 
 lint: $(VENV)/dev.done
 	@ruff check .

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from stages import params as parameters
-from stages.cli import stage
+from genept.core import params as parameters
+from genept.core.cli import stage
 
 SEEDS = range(5)
 HEADLINES = ("cell_type_knn_accuracy", "cell_type_knn_f1", "cell_type_ari", "cell_type_ami", "cell_type_asw")
@@ -39,9 +39,9 @@ def main(params: dict[str, Any], model: str) -> None:
     import numpy as np
     from tabulate import tabulate
 
-    from stages import cells
-    from stages.embed import scgpt
-    from stages.evaluate import choices, results, scores, tasks
+    from genept.data import cells
+    from genept.engines.scgpt import embed as scgpt
+    from genept.metrics import choices, results, scores, tasks
 
     options = parameters.entry(params, "models", model)
     chosen = choices.read(params)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stages import cells, embeddings, files
-from stages import params as parameters
-from stages.cli import stage
-from stages.errors import InputError, ParamsError
+from genept.core import files
+from genept.core import params as parameters
+from genept.core.cli import stage
+from genept.core.errors import InputError, ParamsError
+from genept.data import cells, embeddings
 
 if TYPE_CHECKING:
     import numpy as np

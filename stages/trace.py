@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from stages.errors import InputError
+from genept.core.errors import InputError
 
 LOCK = Path("dvc.lock")
 

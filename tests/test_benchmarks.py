@@ -20,17 +20,17 @@ from click.testing import CliRunner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages import cells as labelled
-from stages import cli
-from stages.errors import InputError
-from stages.networks import transformer
-from stages.networks.precision import PRECISIONS
+from bench import bounds, geneformer, genept_w, inputs, minilm, plot, results, scgpt
+from bench.__main__ import main
+from bench.case import FLOAT32, Case, Rates, Spec, Target, relative_difference
+from bench.cases import CASES, GPU_CASES
+from bench.timing import interleaved, quiet
+from genept.core import cli
+from genept.core.errors import InputError
+from genept.data import cells as labelled
+from genept.engines.network import transformer
+from genept.engines.network.precision import PRECISIONS
 from tests import helpers
-from tests.benchmarks import bounds, geneformer, genept_w, inputs, minilm, plot, results, scgpt
-from tests.benchmarks.__main__ import main
-from tests.benchmarks.case import FLOAT32, Case, Rates, Spec, Target, relative_difference
-from tests.benchmarks.cases import CASES, GPU_CASES
-from tests.benchmarks.timing import interleaved, quiet
 
 RATES = Rates(product=2e9, copy=1e9)
 TEXTS = ["CD19: CD19 molecule", "GAPDH", "lysozyme: LYZ " * 40, "HLA-DRB1: major histocompatibility complex", "B"]

@@ -12,7 +12,8 @@ import scipy.sparse as sp
 import yaml
 from click.testing import CliRunner, Result
 
-from stages import embeddings, files
+from genept.core import files
+from genept.data import embeddings
 from stages.export import main
 
 IDS = ["007", "08", "a-1", "b-1", "c-1", "d-1"]  # the first two would be numbers to a careless reader

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import requests
 
-from stages.fetch import scp
-from stages.hgnc import Gene
-from tests.fetch.loopback import Answer, Request, ranged, serving
-from tests.rehearsal import certificates, checks, datasets, services, simulate, troubles
-from tests.rehearsal.proxy import Proxy
-from tests.rehearsal.publish import publish
-from tests.rehearsal.services import World
-from tests.rehearsal.troubles import Troubles
+from genept.data.hgnc import Gene
+from genept.downloads.hosts import scp
+from rehearsal import certificates, checks, datasets, services, simulate, troubles
+from rehearsal.proxy import Proxy
+from rehearsal.publish import publish
+from rehearsal.services import World
+from rehearsal.troubles import Troubles
+from tests.downloads.loopback import Answer, Request, ranged, serving
 
 HGNC = [Gene(f"GENE{i}", "", (), (f"OLD{i}",), f"ENSG{i:011d}", simulate.CODING) for i in range(120)]
 PANEL = simulate.panel(HGNC, ["GENE1"], n_genes=80)
@@ -134,9 +134,9 @@ def test_the_portal_signs_anew_and_only_the_newest_signature_is_good() -> None:
 
 
 def test_all_sources_have_a_kind_that_can_be_published() -> None:
-    from tests.rehearsal.publish import KINDS
+    from rehearsal.publish import KINDS
 
-    kinds = {path.stem for path in Path("stages/fetch").glob("[!_]*.py")}
+    kinds = {path.stem for path in Path("genept/downloads/hosts").glob("[!_]*.py")}
     assert kinds - {"local"} == set(KINDS)
 
 

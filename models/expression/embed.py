@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from stages.expression import coverage, log_normalise
-from stages.pca import principal_components
+from genept.data.expression import coverage, log_normalise
+from genept.data.pca import principal_components
 
 
 def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from stages.report.__main__ import main
+from stages.report import main
 from tests.report.scored import write_pair
 
 PARAMS: dict[str, Any] = {

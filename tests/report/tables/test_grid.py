@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stages.report import results
+from genept.report import results
 from tests.report.scored import HEADER
 from tests.report.tables.made import PARAMS, read_csv, report
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from stages.figures import palette
+from genept.plots import palette
 from tests.helpers import ROOT
 from tests.report.tables.made import read_csv, report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stages.report import notes, results, tables
+from genept.report import notes, results, tables
 from tests.report.tables.made import printed_rows, read_csv, report
 
 
@@ -81,7 +81,7 @@ def test_letters_go_on_after_z():
 
 
 def test_a_rounded_zero_has_no_sign():
-    from stages.report import markdown, tidy
+    from genept.report import markdown, tidy
 
     score = results.Score(-0.00004, None, 10, 2)
     column = tables.Column("asw", "ASW", "silhouette", "asw")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from click.testing import CliRunner
 
-from stages.report.__main__ import main
+from stages.report import main
 from tests.helpers import ROOT
 
 CSV, PAGE = Path("metrics/paper_tracking.csv"), Path("metrics/paper_tracking.md")

@@ -9,7 +9,7 @@ import yaml
 
 from tests.helpers import ROOT
 
-SOURCE = yaml.safe_load((ROOT / "stages/report/paper.yaml").read_text(encoding="utf-8"))
+SOURCE = yaml.safe_load((ROOT / "genept/report/paper.yaml").read_text(encoding="utf-8"))
 
 
 def leaves(section: str) -> Iterator[tuple[tuple[str, ...], float]]:

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from stages.errors import InputError, ParamsError
-from stages.label import parse
-from stages.report import paper, results, tracking
-from stages.report.__main__ import main
-from stages.report.results import Pair, Score
+from genept.core.errors import InputError, ParamsError
+from genept.datasets import parse
+from genept.report import paper, results, tracking
+from genept.report.results import Pair, Score
+from stages.report import main
 from tests.helpers import ROOT
 from tests.report.scored import write_pair
 from tests.report.tracking.made import CSV, page, report, rows_of, save

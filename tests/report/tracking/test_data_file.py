@@ -7,8 +7,8 @@ import copy
 import pytest
 import yaml
 
-from stages.errors import InputError
-from stages.report import paper, tracking
+from genept.core.errors import InputError
+from genept.report import paper, tracking
 from tests.report.tracking.source import SOURCE
 
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from stages.report import tracking_page
+from genept.report import tracking_page
 from tests.report.scored import write_pair
 from tests.report.tracking.made import PAGE, page, record, report, rows_of, save
 from tests.report.tracking.source import SOURCE

@@ -1,0 +1,1 @@
+"""Speed of the embedding engines against the upstream way, measured in one run: ``python -m bench``."""

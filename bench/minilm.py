@@ -1,0 +1,92 @@
+"""MiniLM: texts to sentence vectors, against sentence-transformers' way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import bounds
+from bench.case import FLOAT32, Case
+from bench.inputs import ENCODER
+from genept.engines.encoder import bert
+from genept.engines.encoder.text_encoder import TextEncoder
+from genept.engines.network.precision import PRECISIONS
+
+SENTENCE_TRANSFORMERS = "sentence-transformers"
+ITS_STEPS = "transformers BertModel, padded batches"
+BATCH_SIZE = 32  # the default of `SentenceTransformer.encode`
+N_FEW = 4
+
+
+def encoding(texts: list[str], folder: Path, precisions: tuple[str, ...] = (FLOAT32,), encoder: Path = ENCODER) -> Case:
+    """Compare encoders that are already loaded. The weights are `encoder`'s; `folder` is not used."""
+    encoders = {name: TextEncoder(encoder, "cpu", dtype=PRECISIONS[name]) for name in precisions}
+    some = next(iter(encoders.values()))
+    lengths = np.array([len(encoding.ids) for encoding in some.tokenizer.encode_batch(texts)])
+    config = bert.read_config(encoder / "config.json")
+    flops = bounds.transformer_flops(
+        lengths, config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    )
+    return Case(
+        cells=texts,
+        few=texts[:N_FEW],
+        n_cells=len(texts),
+        ours={name: partial(encode, reader) for name, reader in encoders.items()},
+        upstream=sentence_transformers(encoder, some.max_length) or {ITS_STEPS: its_steps(encoder, some.max_length)},
+        flops=flops,
+        bound=lambda rates: flops / rates.product,
+    )
+
+
+def encode(encoder: TextEncoder, texts: list[str]) -> np.ndarray:
+    """Encode texts by our side."""
+    return encoder.encode(texts).vectors
+
+
+def sentence_transformers(encoder: Path, max_length: int) -> dict[str, Callable[[list[str]], np.ndarray]]:
+    """Return the package's encoder under its name; nothing if it is not installed."""
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        return {}
+    model = SentenceTransformer(str(encoder), device="cpu")  # a folder without modules.json: mean over tokens
+    model.max_seq_length = max_length
+    return {
+        SENTENCE_TRANSFORMERS: partial(
+            model.encode, batch_size=BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False
+        )
+    }
+
+
+def its_steps(encoder: Path, max_length: int) -> Callable[[list[str]], np.ndarray]:
+    """Return an encoder that does what `SentenceTransformer.encode` does, with transformers.
+
+    Longest texts (in characters) first, batches padded to their longest text, the mean over tokens by the attention
+    mask, unit length.
+    """
+    from transformers import BertModel, PreTrainedTokenizerFast
+
+    tokenizer: Any = PreTrainedTokenizerFast(
+        tokenizer_file=str(encoder / "tokenizer.json"), pad_token="[PAD]", model_max_length=max_length
+    )
+    model = BertModel.from_pretrained(encoder, add_pooling_layer=False, dtype=torch.float32).eval()
+
+    def run(texts: list[str]) -> np.ndarray:
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        vectors = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
+        for start in range(0, len(order), BATCH_SIZE):
+            batch = order[start : start + BATCH_SIZE]
+            tokens = tokenizer([texts[i] for i in batch], padding=True, truncation=True, return_tensors="pt")
+            mask = tokens["attention_mask"]
+            with torch.no_grad():
+                hidden = model(tokens["input_ids"], attention_mask=mask).last_hidden_state
+            mean = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+            vectors[batch] = torch.nn.functional.normalize(mean, dim=1).numpy()
+        return vectors
+
+    return run

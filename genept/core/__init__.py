@@ -1,0 +1,1 @@
+"""What every room stands on: settings, command lines, files, errors, devices and threads."""

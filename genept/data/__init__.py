@@ -1,0 +1,1 @@
+"""What stages hand each other: cells, genes, embeddings, splits."""

@@ -1,0 +1,66 @@
+"""The labelled cells of a dataset, as `label` writes them and every later stage reads them.
+
+``data/<dataset>/cells.h5ad`` holds the evaluated subset: ``X`` CSR (counts, or log-normalised values where declared),
+``obs`` the common schema, ``var`` indexed by gene symbol with a column ``ensembl_id`` (empty where unknown).
+``data/<dataset>/rest.h5ad`` holds the other cells in the same form, for pretraining.
+``data/<dataset>/obs.csv`` repeats ``obs`` of the evaluated subset, so that scoring needs no expression matrix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genept.core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+DATA = Path("data")
+ANNOTATIONS = ("cell_type", "patient", "phenotype", "disease", "cancer_type", "age", "age_bin", "batch")
+
+PART = "part"  # column of obs.csv where a data set has two files: which one a cell is from
+REFERENCE, QUERY = "reference", "query"  # and their names: scores are of the query; the reference may be learned from
+
+
+def read(dataset: str, part: str = "cells") -> AnnData:
+    """Read the evaluated cells (`part` ``cells``) or the remaining ones (``rest``) of a dataset.
+
+    ``uns['x']`` says what X holds: ``counts`` or ``lognorm``.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    import anndata
+
+    path = DATA / dataset / f"{part}.h5ad"
+    path.stat()
+    try:
+        return anndata.read_h5ad(path)
+    except (OSError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a readable h5ad file ({reason}); `dvc repro label@{dataset}` makes it") from None
+
+
+def read_obs(dataset: str) -> pd.DataFrame:
+    """Read the annotations of the evaluated cells: text columns named as in `ANNOTATIONS`, indexed by cell id.
+
+    Where a data set came as two files, ``part`` says which one each cell is from.
+    """
+    import pandas as pd
+
+    table = pd.read_csv(DATA / dataset / "obs.csv", dtype=str, keep_default_na=False)
+    return table.set_index("cell_id")  # index_col would turn ids such as 007 into numbers
+
+
+def ids_digest(cell_ids: Iterable[str]) -> str:
+    """Return a hash of cell ids in their order; an embedding carries it, to show which cells its rows are."""
+    digest = hashlib.sha256()
+    for cell_id in cell_ids:
+        digest.update(str(cell_id).encode() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,83 @@
+"""Embeddings on disk: ``data/<dataset>/embeddings/<model>.npy`` with a small JSON of provenance beside it.
+
+The matrix is float32, one row per cell of ``data/<dataset>/obs.csv`` in the same order, and can be memory-mapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genept.core import files
+from genept.core.errors import InputError
+from genept.data import cells
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def matrix_path(dataset: str, model: str) -> Path:
+    """Path of an embedding's matrix."""
+    return cells.DATA / dataset / "embeddings" / f"{model}.npy"
+
+
+def notes_path(dataset: str, model: str) -> Path:
+    """Path of an embedding's provenance."""
+    return matrix_path(dataset, model).with_suffix(".json")
+
+
+def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str], notes: dict[str, Any]) -> None:
+    """Write an embedding and its provenance.
+
+    Parameters
+    ----------
+    matrix
+        Shape (n_cells, n_dimensions); stored as float32.
+    cell_ids
+        The cells of the rows.
+    notes
+        What a reader needs to trust the numbers: engine, options, missing genes. Must not hold a date or a path, so
+        that equal runs give equal files.
+
+    Raises
+    ------
+    InputError
+        If a value is NaN or infinite, or rows and cells differ in number.
+    """
+    import numpy as np
+
+    matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+    if matrix.ndim != 2 or len(matrix) != len(cell_ids):
+        raise InputError(f"{model} on {dataset}: the engine gave {matrix.shape} for {len(cell_ids)} cells")
+    bad = int((~np.isfinite(matrix).all(axis=1)).sum())
+    if bad:
+        raise InputError(f"{model} on {dataset}: {bad} of {len(matrix)} cells have NaN or infinite coordinates")
+    with files.replacing(matrix_path(dataset, model)) as temporary:
+        np.save(temporary, matrix, allow_pickle=False)
+    header = {"dataset": dataset, "model": model, "n_cells": len(matrix), "n_dimensions": int(matrix.shape[1])}
+    files.write_json(notes_path(dataset, model), {**header, "cell_ids_sha256": cells.ids_digest(cell_ids), **notes})
+
+
+def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
+    """Memory-map an embedding after checking that its rows are the given cells.
+
+    Raises
+    ------
+    InputError
+        If the embedding was made for other cells, or in another order.
+    """
+    import numpy as np
+
+    notes = read_notes(dataset, model)
+    if notes.get("cell_ids_sha256") != cells.ids_digest(cell_ids):
+        raise InputError(
+            f"{matrix_path(dataset, model)}: made for other cells than data/{dataset}/obs.csv; "
+            f"`dvc repro embed@{dataset}-{model}` makes it anew"
+        )
+    return np.load(matrix_path(dataset, model), mmap_mode="r", allow_pickle=False)
+
+
+def read_notes(dataset: str, model: str) -> dict[str, Any]:
+    """Read an embedding's provenance."""
+    return files.read_json(notes_path(dataset, model))

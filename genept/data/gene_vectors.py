@@ -1,0 +1,69 @@
+"""One vector per gene, as a folder on disk: what GenePT-w multiplies expression with.
+
+``vectors.npy``
+    float32, shape (n_genes, n_dimensions); can be memory-mapped.
+``genes.tsv``
+    The gene of every row, same order, with the text that was embedded, for a person to read; see `VectorGene`.
+``card.json``
+    What the vectors are and how they were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genept.core import files
+from genept.core.errors import InputError
+
+
+class VectorGene(NamedTuple):
+    """The gene of a row."""
+
+    symbol: str
+    ensembl_id: str  # empty where unknown
+    n_tokens: int  # read of the text by the encoder; 0 if the vector comes from no text
+    truncated: bool  # the text was longer than the encoder reads
+    text: str
+
+
+def write(folder: Path, vectors: np.ndarray, genes: Sequence[VectorGene], card: dict[str, Any]) -> None:
+    """Write vectors of shape (n_genes, n_dimensions), their genes and the card; a folder that is there is replaced."""
+    header = {"n_genes": len(genes), "n_dimensions": int(vectors.shape[1])}
+    lines = ["\t".join(VectorGene._fields)]
+    for gene in genes:
+        fields = (gene.symbol, gene.ensembl_id, str(gene.n_tokens), str(gene.truncated).lower(), gene.text)
+        lines.append("\t".join(" ".join(field.split()) for field in fields))
+    with files.replacing_folder(folder) as temporary:
+        np.save(temporary / "vectors.npy", np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)
+        (temporary / "genes.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        files.write_json(temporary / "card.json", {**header, **card})
+
+
+def read(folder: Path) -> tuple[np.ndarray, list[VectorGene]]:
+    """Memory-map the vectors and read their genes.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged, the two disagree on the number of genes, or a gene is there twice.
+    """
+    path = folder / "vectors.npy"
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise InputError(f"{path}: not a readable matrix ({error}); run the stage that makes it again") from None
+    path = folder / "genes.tsv"
+    titles, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    rows = [line.split("\t") for line in lines]
+    if titles.split("\t") != list(VectorGene._fields) or any(len(row) != len(VectorGene._fields) for row in rows):
+        raise InputError(f"{path}: expected the columns {', '.join(VectorGene._fields)} in every line")
+    genes = [VectorGene(row[0], row[1], int(row[2]), row[3] == "true", row[4]) for row in rows]
+    if vectors.ndim != 2 or len(vectors) != len(genes):
+        raise InputError(f"{folder}: vectors.npy has shape {vectors.shape}, but genes.tsv lists {len(genes)} genes")
+    if len({gene.symbol for gene in genes}) < len(genes):
+        raise InputError(f"{path}: a gene is listed twice; every symbol can have one vector only")
+    return vectors, genes

@@ -1,0 +1,194 @@
+"""Gene symbols, harmonised through the HGNC table: every data set then calls a gene by the same name.
+
+Symbols change, and data sets keep those of their day (IL8 is now CXCL8). A name is looked up as an Ensembl gene id,
+then as an approved symbol, then as a previous one, then as an alias. It stays as it is
+
+- if HGNC does not know it (`unknown`);
+- if it is a previous symbol, or else an alias, of several genes (`ambiguous`): better no gene than the wrong one;
+- if the gene it means is there under a better name already (`taken`): Ensembl id or approved symbol before previous
+  symbol before alias, then the larger total, then the first.
+
+Columns are never added up here: two columns of one gene may be two measurements. A column that is `taken` keeps the
+Ensembl id that the data set gives it, by which Geneformer's engine adds it to the other, as upstream does. A column is
+dropped, and listed, if it repeats the name and meaning of one with a larger total (the first, if equal), or if it would
+have to stay under a name that is another column's, an approved symbol, or (where Ensembl ids contradict symbols) a name
+of another gene.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from genept.core.errors import InputError
+from genept.data.hgnc import Gene
+
+ENSEMBL_ID = re.compile(r"ENSG\d{11}")
+ENSEMBL_ID_WITH_VERSION = re.compile(r"(ENSG\d{11})(?:\.\d+)?(?:_PAR_Y)?")
+OTHER_SPECIES = re.compile(r"ENS[A-Z]{3,4}G\d{11}")  # ENSMUSG... is mouse, ENSRNOG... rat
+
+
+class Match(NamedTuple):
+    """What a name means: the gene, if it is one, and by what it was found."""
+
+    gene: Gene | None
+    how: str
+
+
+RANKS = {"ensembl": 0, "approved": 0, "previous": 1, "alias": 2, "ambiguous": 3, "unknown": 3}
+
+
+class Table:
+    """The HGNC table with its four ways to find a gene."""
+
+    def __init__(self, genes: Iterable[Gene]) -> None:
+        self.ensembl: dict[str, Gene] = {}
+        self.approved: dict[str, Gene] = {}
+        self.previous: dict[str, list[Gene]] = {}
+        self.alias: dict[str, list[Gene]] = {}
+        for gene in genes:
+            self.approved[gene.symbol] = gene
+            if gene.ensembl_id:
+                self.ensembl.setdefault(gene.ensembl_id, gene)
+            for symbol in set(gene.previous):
+                self.previous.setdefault(symbol, []).append(gene)
+            for symbol in set(gene.aliases):
+                self.alias.setdefault(symbol, []).append(gene)
+
+    def find(self, name: str, ensembl_id: str = "") -> Match:
+        """Look up a name, which may itself be an Ensembl id; an Ensembl id that HGNC knows decides."""
+        if gene := self.ensembl.get(ensembl_id) or self.ensembl.get(name):
+            return Match(gene, "ensembl")
+        if gene := self.approved.get(name):
+            return Match(gene, "approved")
+        for how, symbols in (("previous", self.previous), ("alias", self.alias)):
+            if genes := symbols.get(name):
+                return Match(genes[0], how) if len(genes) == 1 else Match(None, "ambiguous")
+        return Match(None, "unknown")
+
+
+@dataclass(frozen=True)
+class Harmonised:
+    """The genes of a data set under their approved symbols.
+
+    Attributes
+    ----------
+    keep
+        The columns that are kept, ascending; the next three are aligned to it.
+    symbols
+        Approved symbols, or the names as they were; no two equal.
+    ensembl_ids
+        Ensembl gene ids without version, empty where unknown; several columns may have one, see `taken`.
+    original
+        The names in the data set.
+    how
+        By what each name was found: ``ensembl``, ``approved``, ``previous``, ``alias``, or why it was not:
+        ``ambiguous``, ``unknown``, ``taken``.
+    dropped
+        The names of columns that repeat another, in the order of the data set.
+    """
+
+    keep: np.ndarray
+    symbols: list[str]
+    ensembl_ids: list[str]
+    original: list[str]
+    how: list[str]
+    dropped: list[str]
+
+
+def harmonise(
+    names: Sequence[str], totals: Sequence[float] | np.ndarray, table: Table, ensembl_ids: Sequence[str] | None = None
+) -> Harmonised:
+    """Give the columns of a data set approved symbols, by the rules at the top of this file.
+
+    Parameters
+    ----------
+    names
+        Gene symbols or Ensembl gene ids, with or without version, one per column.
+    totals
+        Each column's sum over the cells.
+    ensembl_ids
+        Each column's Ensembl gene id, where the data set has them beside the symbols.
+
+    Raises
+    ------
+    InputError
+        If the names are those of another species, or none is known.
+    """
+    names = [name.strip() for name in names]
+    ids = [unversioned(text) for text in (names if ensembl_ids is None else ensembl_ids)]
+    ids = [found or unversioned(name) for found, name in zip(ids, names, strict=True)]
+    labels = [unversioned(name) or name for name in names]
+    matches = [table.find(label, ensembl_id) for label, ensembl_id in zip(labels, ids, strict=True)]
+    check_species(names, matches, table)
+
+    order = sorted(range(len(names)), key=lambda column: (RANKS[matches[column].how], -totals[column], column))
+    winners: dict[str, int] = {}  # gene symbol -> column
+    stays: dict[str, int] = {}  # name that stays as it is -> column
+    seen: set[tuple[str, str | None]] = set()
+    dropped = []
+    for column in order:
+        gene = matches[column].gene
+        meaning = (labels[column], gene.symbol if gene else None)
+        if meaning in seen:
+            dropped.append(column)
+            continue
+        seen.add(meaning)
+        if gene and gene.symbol not in winners:
+            winners[gene.symbol] = column
+        elif labels[column] in stays or means_more(labels[column], gene, table):
+            dropped.append(column)
+        else:
+            stays[labels[column]] = column
+
+    by_column = {column: symbol for symbol, column in [*winners.items(), *stays.items()]}
+    keep = sorted(by_column)
+    for column in stays.values():
+        if matches[column].gene:
+            matches[column] = Match(None, "taken")
+    return Harmonised(
+        keep=np.array(keep, dtype=np.intp),
+        symbols=[by_column[column] for column in keep],
+        ensembl_ids=[gene.ensembl_id or ids[c] if (gene := matches[c].gene) else ids[c] for c in keep],
+        original=[names[column] for column in keep],
+        how=[matches[column].how for column in keep],
+        dropped=[names[column] for column in sorted(dropped)],
+    )
+
+
+def means_more(name: str, gene: Gene | None, table: Table) -> bool:
+    """Say whether a name is more than an old name of `gene`: an approved symbol, or a name of another gene."""
+    match = table.find(name)
+    return match.how == "approved" or match.gene not in (None, gene)
+
+
+def unversioned(text: str) -> str:
+    """Return a human Ensembl gene id without version and ``_PAR_Y``; empty if the text is none."""
+    match = ENSEMBL_ID_WITH_VERSION.fullmatch(text.strip())
+    return match[1] if match else ""
+
+
+def check_species(names: list[str], matches: list[Match], table: Table) -> None:
+    """Refuse genes of another species, and names that are no genes at all."""
+    others = [name for name in names if OTHER_SPECIES.match(name)]
+    if len(others) * 2 > len(names):
+        raise InputError(
+            f"the genes are not human, but have Ensembl ids such as {others[0]} (ENSMUSG is mouse); "
+            "replace them by their human orthologues first"
+        )
+    unknown = [name for name, match in zip(names, matches, strict=True) if match.how == "unknown"]
+    capitals = [name for name in unknown if table.find(name.upper()).how in ("approved", "previous")]
+    if len(capitals) > len(names) - len(unknown):
+        raise InputError(
+            f"the genes look like mouse genes: {len(capitals)} of {len(names)} are known only in capitals "
+            f"(such as {capitals[0]}, human {capitals[0].upper()}); replace them by their human orthologues first"
+        )
+    if len(unknown) == len(names):
+        raise InputError(
+            f"none of the {len(names)} gene names (such as {', '.join(map(repr, names[:3]))}) is known to HGNC; "
+            "if another column of var has symbols or Ensembl ids, name it as `symbol:` or `ensembl:` in params.yaml"
+        )

@@ -1,0 +1,76 @@
+"""The HGNC table: every approved human gene symbol with its name, former and alternative symbols, and Ensembl id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from genept.core.errors import InputError
+
+PATH = Path("data/reference/hgnc/hgnc.tsv")
+COLUMNS = (
+    "Status",
+    "Approved symbol",
+    "Approved name",
+    "Alias symbols",
+    "Previous symbols",
+    "Ensembl gene ID",
+    "Locus type",
+    "NCBI Gene ID(supplied by NCBI)",
+)
+
+
+class Gene(NamedTuple):
+    """One approved entry of the HGNC table."""
+
+    symbol: str
+    name: str
+    aliases: tuple[str, ...]
+    previous: tuple[str, ...]
+    ensembl_id: str  # without version; empty where HGNC gives none
+    locus_type: str
+    ncbi_id: str = ""  # NCBI Gene id, a number; empty where HGNC gives none
+
+
+def read(path: Path = PATH) -> list[Gene]:
+    """Read the approved genes in the order of the table; withdrawn entries are left out.
+
+    The table is HGNC's custom download as text: tab-separated, no quoting, several symbols in one cell separated by
+    commas. Only the columns in `COLUMNS` are used, found by their titles.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a row is cut short, or no row is approved.
+    """
+    with path.open(encoding="utf-8") as stream:
+        titles = stream.readline().rstrip("\n").split("\t")
+        missing = [title for title in COLUMNS if title not in titles]
+        if missing:
+            raise InputError(f"{path}: not an HGNC table, no column {', '.join(map(repr, missing))}")
+        status, symbol, name, aliases, previous, ensembl_id, locus_type, ncbi_id = map(titles.index, COLUMNS)
+        genes = []
+        for number, line in enumerate(stream, start=2):
+            cells = line.rstrip("\n").split("\t")
+            if len(cells) != len(titles):
+                raise InputError(f"{path}: line {number} has {len(cells)} columns, not {len(titles)}; fetch it again")
+            if cells[status] == "Approved":
+                genes.append(
+                    Gene(
+                        cells[symbol],
+                        cells[name],
+                        split(cells[aliases]),
+                        split(cells[previous]),
+                        cells[ensembl_id].partition(".")[0],
+                        cells[locus_type],
+                        cells[ncbi_id],
+                    )
+                )
+    if not genes:
+        raise InputError(f"{path}: no approved gene in it; fetch it again")
+    return genes
+
+
+def split(cell: str) -> tuple[str, ...]:
+    """Split a cell such as ``"BRCC1, FANCS"`` into its symbols, in the table's order."""
+    return tuple(stripped for symbol in cell.split(",") if (stripped := symbol.strip())) if cell else ()

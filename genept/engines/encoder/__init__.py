@@ -1,0 +1,1 @@
+"""Text encoders: a vector for a text."""

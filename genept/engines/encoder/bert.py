@@ -1,0 +1,179 @@
+"""BERT encoders in the layout that transformers writes: ``config.json`` beside the weights.
+
+The function is that of transformers' ``BertModel`` without pooling layer; the package itself, slow to import and to run
+over padding, is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from genept.core import files
+from genept.core.errors import InputError
+from genept.engines.network import state_dict, transformer
+from genept.engines.network.transformer import Layer, Transformer
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+PARTS = ("bert", "embeddings", "encoder", "pooler", "cls")  # of a network, before the first dot of a weight's name
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"gelu": torch.ops.aten.gelu_, "relu": torch.relu_}
+SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+)
+
+
+class Bert(NamedTuple):
+    """An encoder, ready to run."""
+
+    words: torch.Tensor  # (n_tokens, width)
+    positions: torch.Tensor  # (n_positions, width), with the embedding of the first token type, the only one used
+    norm_weight: torch.Tensor
+    norm_bias: torch.Tensor
+    transformer: Transformer
+
+    def to(self, device: str, dtype: torch.dtype = torch.float32) -> Bert:
+        """Return it with its weights on a device, and the layers in a precision; tokens are embedded in float32."""
+        return Bert(
+            self.words.to(device),
+            self.positions.to(device),
+            self.norm_weight.to(device),
+            self.norm_bias.to(device),
+            self.transformer.to(device, dtype),
+        )
+
+    def hidden(self, sequences: Sequence[Any], lengths: np.ndarray) -> torch.Tensor:
+        """Return the last layer's states of sequences of token ids, end to end: shape (sum of lengths, width)."""
+        ids = torch.from_numpy(np.concatenate(sequences).astype(np.int64)).to(self.words.device)
+        places = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        x = F.embedding(ids, self.words).add_(F.embedding(torch.from_numpy(places).to(ids.device), self.positions))
+        x = F.layer_norm(x, x.shape[1:], self.norm_weight, self.norm_bias, self.transformer.epsilon)
+        return transformer.encode(self.transformer, x.to(self.transformer.dtype), lengths)
+
+
+def read(folder: Path, n_layers_dropped: int = 0) -> Bert:
+    """Read an encoder in float32, accepting nothing that does not fit together.
+
+    transformers' own loader would fill a missing weight with random numbers. Weights that an encoder does not have
+    (the pooling layer, the head) are ignored; for how a file may be wrapped see `genept.engines.network.state_dict`.
+
+    Parameters
+    ----------
+    n_layers_dropped
+        Layers at the end that are checked, but not kept.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, the network is not a BERT, or a weight is missing, misshapen, of an unusual
+        kind of number or not finite.
+    """
+    config = read_config(folder / "config.json")
+    path = next((folder / name for name in WEIGHTS if (folder / name).exists()), None)
+    if path is None:
+        raise InputError(f"{folder}: no weights; expected {' or '.join(WEIGHTS)}")
+    found = {name.removeprefix("bert."): weight for name, weight in state_dict.read(path, PARTS).items()}
+    weights = checked(path, found, shapes(config))
+    n_layers = config["num_hidden_layers"] - n_layers_dropped
+    return Bert(
+        weights["embeddings.word_embeddings.weight"],
+        weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0],
+        weights["embeddings.LayerNorm.weight"],
+        weights["embeddings.LayerNorm.bias"],
+        Transformer(
+            tuple(layer(weights, f"encoder.layer.{i}") for i in range(n_layers)),
+            config["num_attention_heads"],
+            ACTIVATIONS[config["hidden_act"]],
+            config["layer_norm_eps"],
+        ),
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read and check a configuration; what transformers has a default for may be missing."""
+    try:
+        config = files.read_json(path)
+    except ValueError:  # not JSON, or not text
+        raise InputError(f"{path}: not readable as JSON; fetch it again") from None
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind != "bert":
+        raise InputError(f"{path}: model_type is {kind!r}; only a 'bert' can be read")
+    for name in SIZES:
+        if type(config.get(name)) is not int or config[name] < 1:
+            raise InputError(f"{path}: {name} should be a whole number of at least 1, found {config.get(name)!r}")
+    if config["hidden_size"] % config["num_attention_heads"]:
+        raise InputError(
+            f"{path}: hidden_size {config['hidden_size']} cannot be divided into {config['num_attention_heads']} heads"
+        )
+    config = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "type_vocab_size": 2} | config
+    if config["hidden_act"] not in ACTIVATIONS:
+        raise InputError(f"{path}: hidden_act {config['hidden_act']!r} is not supported, only {', '.join(ACTIVATIONS)}")
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise InputError(f"{path}: position_embedding_type {config['position_embedding_type']!r} is not supported")
+    return config
+
+
+def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of every weight of the encoder, as transformers names them."""
+    width, hidden = config["hidden_size"], config["intermediate_size"]
+    found = {
+        "embeddings.word_embeddings.weight": (config["vocab_size"], width),
+        "embeddings.position_embeddings.weight": (config["max_position_embeddings"], width),
+        "embeddings.token_type_embeddings.weight": (config["type_vocab_size"], width),
+        "embeddings.LayerNorm.weight": (width,),
+        "embeddings.LayerNorm.bias": (width,),
+    }
+    for i in range(config["num_hidden_layers"]):
+        for part, (n_out, n_in) in {
+            **dict.fromkeys(PROJECTIONS, (width, width)),
+            "attention.output.dense": (width, width),
+            "intermediate.dense": (hidden, width),
+            "output.dense": (width, hidden),
+        }.items():
+            found |= {f"encoder.layer.{i}.{part}.weight": (n_out, n_in), f"encoder.layer.{i}.{part}.bias": (n_out,)}
+        for part in ("attention.output.LayerNorm", "output.LayerNorm"):
+            found |= {f"encoder.layer.{i}.{part}.{kind}": (width,) for kind in ("weight", "bias")}
+    return found
+
+
+PROJECTIONS = tuple(f"attention.self.{kind}" for kind in ("query", "key", "value"))
+
+
+def checked(
+    path: Path, weights: dict[str, torch.Tensor], expected: dict[str, tuple[int, ...]]
+) -> dict[str, torch.Tensor]:
+    """Return the weights that the network needs in float32; all must be there with their shapes, and finite."""
+    missing = [name for name in expected if name not in weights]
+    if missing:
+        raise InputError(f"{path}: {len(missing)} weights that config.json calls for are missing, e.g. {missing[0]}")
+    for name, shape in expected.items():
+        if weights[name].shape != shape:
+            raise InputError(f"{path}: {name} has shape {tuple(weights[name].shape)}, config.json calls for {shape}")
+    return {name: state_dict.float32(path, name, weights[name]) for name in expected}
+
+
+def layer(weights: dict[str, torch.Tensor], name: str) -> Layer:
+    """Gather the weights of one layer."""
+
+    def pair(part: str) -> tuple[torch.Tensor, torch.Tensor]:
+        return weights[f"{name}.{part}.weight"], weights[f"{name}.{part}.bias"]
+
+    in_weights, in_biases = zip(*map(pair, PROJECTIONS), strict=True)
+    return Layer(
+        torch.cat(in_weights),
+        torch.cat(in_biases),
+        *pair("attention.output.dense"),
+        *pair("attention.output.LayerNorm"),
+        *pair("intermediate.dense"),
+        *pair("output.dense"),
+        *pair("output.LayerNorm"),
+    )

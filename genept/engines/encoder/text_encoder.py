@@ -1,0 +1,169 @@
+"""A sentence encoder in the layout of all-MiniLM: a BERT, the mean over its tokens, unit length.
+
+The folder holds ``config.json``, ``model.safetensors``, ``tokenizer.json`` and ``sentence_bert_config.json``. The
+numbers are those of the sentence-transformers package, which is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from genept.core import device as devices
+from genept.core import files
+from genept.core.errors import InputError
+from genept.engines.encoder import bert
+from genept.engines.encoder import words as words_once
+from genept.engines.encoder.words import Text
+from genept.engines.network import batching, transformer
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+CHUNK = 8192  # texts tokenised at a time: a tokenizer's own notes on a text are many times its tokens
+
+
+class Encoded(NamedTuple):
+    """What `TextEncoder.encode` returns, in the order of the texts."""
+
+    vectors: np.ndarray  # (n_texts, n_dimensions), float32, unit length
+    n_tokens: np.ndarray  # (n_texts,), int64: tokens read, the two special ones included
+    n_characters: np.ndarray  # (n_texts,), int64: the encoder read this much of the text's beginning
+    truncated: np.ndarray  # (n_texts,), bool: the text has more tokens than the encoder reads
+
+
+class TextEncoder:
+    """A sentence encoder on disk, ready to encode texts.
+
+    Parameters
+    ----------
+    folder
+        See the module's docstring.
+    device
+        As params.yaml has it: ``auto``, ``cpu`` or ``cuda``.
+    max_length
+        Tokens read of a text, the two special ones included; what comes after is cut off. By default what
+        ``sentence_bert_config.json`` says, which is what sentence-transformers does.
+    dtype
+        Precision of the layers.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, the network is not a BERT, or `max_length` is more than it has positions for.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device: str = "auto",
+        max_length: int | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if max_length is None:
+            max_length = files.read_json(folder / "sentence_bert_config.json")["max_seq_length"]
+        workers = devices.workers(device)
+        self.device = devices.describe(workers)
+        self.max_length = max_length
+        self.dtype = dtype
+        self.tokenizer = load_tokenizer(folder / "tokenizer.json", max_length)
+        network = bert.read(folder)
+        self.networks = {worker: network.to(worker, dtype) for worker in workers}
+        self.n_dimensions: int = network.words.shape[1]
+        positions = len(network.positions)
+        if max_length > positions:
+            raise InputError(f"{folder}: the encoder has {positions} positions, fewer than max_length {max_length}")
+
+    def encode(self, texts: Iterable[str], label: str = "encoding") -> Encoded:
+        """Encode texts; the result depends neither on their order nor on the batches, beyond float rounding.
+
+        `label` stands before the progress bar.
+        """
+        return self._encode(read(self.tokenizer, texts, self.max_length), label)
+
+    def encode_words(
+        self, prompt: str, words: Sequence[str], rows: Sequence[np.ndarray], label: str = "encoding"
+    ) -> Encoded:
+        """Encode for each of `rows` the text of `prompt` and those of the `words`, joined by single spaces.
+
+        The same as `encode` of these texts. With a tokenizer that splits at spaces every word is tokenised once only,
+        see `genept.engines.encoder.words`.
+
+        Parameters
+        ----------
+        rows
+            Which words make up each text, in their order; arrays of indices.
+        """
+        joined = words_once.texts(self.tokenizer, prompt, words, rows, self.max_length)
+        if joined is None:
+            return self.encode((prompt + " ".join(words[i] for i in row) for row in rows), label)
+        return self._encode(joined, label)
+
+    def _encode(self, texts: Iterable[Text], label: str) -> Encoded:
+        ids, ends, truncated = [], [], []
+        for text in texts:
+            ids.append(text.ids)
+            ends.append(text.n_characters)
+            truncated.append(text.truncated)
+        lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
+
+        def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+            hidden = self.networks[device].hidden([ids[i] for i in batch], lengths[batch])
+            return torch.nn.functional.normalize(transformer.means(hidden, lengths[batch]), dim=1)
+
+        def inputs() -> list[Any]:
+            return [str(self.dtype).encode(), *ids]
+
+        vectors = batching.run(forward, lengths, self.n_dimensions, list(self.networks), label, inputs=inputs)
+        return Encoded(vectors, lengths, np.array(ends, dtype=np.int64), np.array(truncated, dtype=bool))
+
+
+def read(tokenizer: Tokenizer, texts: Iterable[str], max_length: int) -> Iterator[Text]:
+    """Yield what an encoder reads of every text, tokenising `CHUNK` texts at a time."""
+    texts = iter(texts)
+    while chunk := list(islice(texts, CHUNK)):
+        for encoding in tokenise(tokenizer, chunk, max_length):
+            end = max((end for _, end in encoding.offsets), default=0)
+            yield Text(np.array(encoding.ids, dtype=np.int32), end, len(encoding.overflowing) > 0)
+
+
+def tokenise(tokenizer: Tokenizer, texts: list[str], max_length: int) -> list[Encoding]:
+    """Do as ``tokenizer.encode_batch``, without reading far beyond the `max_length` tokens that it keeps.
+
+    A tokenizer cuts a text off after it has read all of it, for a cell's sentence ten times too much. BERT's splits at
+    spaces first, so as many words give the same first tokens. If they give fewer than `max_length` (there may be
+    nothing between two spaces), the whole text is read after all.
+    """
+    beginnings = texts
+    if type(tokenizer.pre_tokenizer).__name__ == "BertPreTokenizer":
+        beginnings = [first_words(text, max_length) for text in texts]
+    encodings: list[Encoding] = tokenizer.encode_batch(beginnings)
+    for i, encoding in enumerate(encodings):
+        if len(beginnings[i]) < len(texts[i]) and not encoding.overflowing:
+            encodings[i] = tokenizer.encode(texts[i])
+    return encodings
+
+
+def first_words(text: str, n_words: int) -> str:
+    """Return the beginning of a text up to its `n_words`-th space, that space included."""
+    words = text.split(" ", n_words)
+    return text[: len(text) - len(words[-1])] if len(words) > n_words else text
+
+
+def load_tokenizer(path: Path, max_length: int) -> Tokenizer:
+    """Read ``tokenizer.json``; what it says of truncation and padding is replaced, as sentence-transformers does."""
+    from tokenizers import Tokenizer
+
+    path.stat()
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001  (the tokenizers package raises bare Exception)
+        raise InputError(f"{path}: not a readable tokenizer ({str(error).splitlines()[0]}); fetch it again") from None
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer

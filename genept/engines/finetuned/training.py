@@ -1,0 +1,106 @@
+"""Training a head, on one thread: the same cells, labels and seed give the same head, bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from genept.core.errors import InputError
+from genept.engines.finetuned.head import Head, HeadChoices
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained head, its classes in the order of its logits, and its accuracy on the cells it was trained on."""
+
+    head: Head
+    classes: np.ndarray
+    train_accuracy: float
+
+
+def fit(matrix: np.ndarray, labels: np.ndarray, choices: HeadChoices, seed: int) -> Fitted:
+    """Train a head to predict `labels`, from nothing but the cells given.
+
+    Cross-entropy, AdamW, cells reshuffled in every epoch. The CPU is used whatever `device` says: a head trains in
+    less than a second.
+
+    Parameters
+    ----------
+    matrix
+        The training cells' embedding, shape (n_train, n_dimensions), float32.
+    labels
+        Shape (n_train,).
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two classes, or training diverges.
+    """
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise InputError(
+            f"fine-tuning needs two classes in the training cells, found {len(classes)}; choose another label"
+        )
+    x, y = torch.from_numpy(np.asarray(matrix, dtype=np.float32)), torch.from_numpy(codes)
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = Head(x.mean(dim=0), x.std(dim=0, correction=0), len(classes), choices)
+        optimiser = AdamW(list(head.parameters()), choices.learning_rate, choices.weight_decay)
+        for _ in range(choices.epochs):
+            for batch in torch.randperm(len(x)).split(choices.batch_size):
+                loss = cross_entropy(head(x[batch]), y[batch])
+                optimiser.step(torch.autograd.grad(loss, optimiser.parameters))
+        with torch.no_grad():
+            logits = head(x)
+    if not torch.isfinite(logits).all():
+        raise InputError("fine-tuning diverged; lower learning_rate of the model in params.yaml")
+    return Fitted(head, classes, float((logits.argmax(dim=1) == y).double().mean()))
+
+
+def project(head: Head, matrix: np.ndarray) -> np.ndarray:
+    """Return the head's embedding of cells: (n_cells, n_dimensions) to (n_cells, width), float32."""
+    with one_thread(), torch.no_grad():
+        return head.project(torch.from_numpy(np.asarray(matrix, dtype=np.float32))).numpy()
+
+
+class AdamW:
+    """Adam with decoupled weight decay, the rule of ``torch.optim.AdamW`` with its default betas and epsilon.
+
+    Written out because the first use of ``torch.optim`` imports torch's compiler, which takes longer than the training.
+    """
+
+    BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, parameters: list[torch.Tensor], learning_rate: float, weight_decay: float) -> None:
+        self.parameters, self.learning_rate, self.weight_decay = parameters, learning_rate, weight_decay
+        self.first = [torch.zeros_like(parameter) for parameter in parameters]
+        self.second = [torch.zeros_like(parameter) for parameter in parameters]
+        self.n_steps = 0
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[torch.Tensor]) -> None:
+        """Change the parameters in place, given the loss's gradient for each of them."""
+        self.n_steps += 1
+        size = self.learning_rate / (1 - self.BETA1**self.n_steps)
+        correction = (1 - self.BETA2**self.n_steps) ** 0.5
+        for parameter, gradient, first, second in zip(self.parameters, gradients, self.first, self.second, strict=True):
+            first.lerp_(gradient, 1 - self.BETA1)
+            second.mul_(self.BETA2).addcmul_(gradient, gradient, value=1 - self.BETA2)
+            parameter.mul_(1 - self.learning_rate * self.weight_decay)
+            parameter.addcdiv_(first, second.sqrt().div_(correction).add_(self.EPSILON), value=-size)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: sums are then added in one order everywhere, and small matrices are not slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,75 @@
+"""Geneformer embeddings of cells, from a checkpoint in the released layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from genept.core import device as devices
+from genept.data.expression import coverage
+from genept.engines.geneformer import checkpoint, dictionaries, network, tokens
+from genept.engines.network import precision
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Embed cells as Geneformer does: mean over a cell's gene tokens of the second-to-last layer.
+
+    Upstream: ``EmbExtractor(emb_mode="cell", emb_layer=-1)``. The dictionary decides between V1 and V2 rules (V2: <cls>
+    and <eos> around the genes, left out of the mean), the checkpoint's ``max_position_embeddings`` the longest cell.
+
+    Parameters
+    ----------
+    cells
+        Raw counts with ``var['ensembl_id']``, empty where unknown. Log-normalised values run too and are marked as not
+        comparable, since the medians are of counts.
+    folder
+        The model's folder: ``config.json``, weights, token and median dictionaries.
+    options
+        The model's entry in ``params.yaml``; of it only ``precision`` matters (see `genept.engines.network.precision`).
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    Float32 matrix of shape (n_cells, hidden_size), zero for a cell without any gene that has a token, and notes.
+
+    Raises
+    ------
+    InputError
+        If the model's files do not fit together or no gene has a token.
+    """
+    dtype = precision.read(options)
+    workers = devices.workers(device)
+    entries = dictionaries.read(folder)
+    genes = tokens.match(cells.var["ensembl_id"].astype(str).tolist(), entries)
+    seen = coverage(cells, genes.has_token)
+    model = checkpoint.load(folder, vocabulary_size=len(entries.tokens))
+    counts = sparse.csr_matrix(cells.X)
+    max_length = len(model.positions)
+    sequences, n_truncated = tokens.rank(counts, genes, entries, max_length)
+    n_framing = int(entries.version == "V2")
+    matrix = network.embed(model, sequences, n_framing, workers, dtype)
+    notes = {
+        "version": entries.version,
+        "device": devices.describe(workers),
+        "max_length": max_length,
+        "layer": len(model.transformer.layers),
+        **seen,
+        "n_cells_truncated": n_truncated,
+        "mean_length": round(float(np.mean([len(sequence) for sequence in sequences])), 2),
+        "comparable": cells.uns.get("x") != "lognorm",
+    }
+    if dtype is not torch.float32:
+        some = precision.compared(len(sequences))
+        exact = network.embed(model, [sequences[i] for i in some], n_framing, workers)
+        notes["against_float32"] = precision.difference(matrix[some], exact)
+    if not notes["comparable"]:
+        notes["reason"] = "Geneformer ranks raw counts; this dataset holds log-normalised values"
+    return matrix, notes

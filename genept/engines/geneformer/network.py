@@ -1,0 +1,54 @@
+"""Running a Geneformer encoder over token sequences of unequal length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from genept.engines.encoder.bert import Bert
+from genept.engines.network import batching, transformer
+
+
+def embed(
+    model: Bert,
+    sequences: Sequence[np.ndarray],
+    n_framing: int,
+    devices: Sequence[str] = ("cpu",),
+    dtype: torch.dtype = torch.float32,
+    tokens_per_batch: int | None = None,
+) -> np.ndarray:
+    """Average every cell's last hidden states over its genes.
+
+    Parameters
+    ----------
+    model
+        An encoder whose last layer is the wanted one.
+    sequences
+        Tokens of every cell; a cell without any gets a row of zeros.
+    n_framing
+        Tokens at either end that are no genes and stay out of the mean: 0 for V1, 1 (<cls>, <eos>) for V2.
+    devices
+        One worker runs on each.
+    dtype
+        Precision of the layers.
+    tokens_per_batch
+        Tokens at a time (one cell always fits). It bounds the memory and changes the result by rounding only.
+
+    Returns
+    -------
+    Float32, shape (n_cells, width).
+    """
+    lengths = np.array([len(sequence) for sequence in sequences])
+    models = {device: model.to(device, dtype) for device in devices}
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        hidden = models[device].hidden([sequences[row] for row in batch], lengths[batch])
+        return transformer.means(hidden, lengths[batch], n_framing)
+
+    def inputs() -> list[Any]:
+        return [f"{dtype}, {n_framing}".encode(), *sequences]
+
+    return batching.run(forward, lengths, model.words.shape[1], devices, "cells", tokens_per_batch, inputs)

@@ -1,0 +1,1 @@
+"""GenePT-w: a cell is the expression-weighted sum of its genes' text vectors."""

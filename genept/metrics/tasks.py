@@ -1,0 +1,79 @@
+"""What there is to score: the annotations of a dataset, their labelled cells and the split of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genept.core.errors import InputError
+from genept.data import splits
+from genept.data.cells import ANNOTATIONS
+from genept.metrics.choices import Choices
+from genept.metrics.results import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REQUIRED = "cell_type"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One annotation, ready to score."""
+
+    annotation: str
+    labels: np.ndarray  # (n_cells,): of all cells, text
+    cells: np.ndarray  # rows with a label
+    split: splits.Split  # of those rows
+    from_reference: bool = False  # trained on the reference, tested on the query: nearest neighbours only
+
+
+def plan(obs: pd.DataFrame, choices: Choices, where: str) -> tuple[list[Task], list[Row]]:
+    """Find what can be scored in `obs`.
+
+    Parameters
+    ----------
+    obs
+        Annotations of all cells, text, empty where unknown.
+    where
+        The file they are from, for errors.
+
+    Returns
+    -------
+    Tasks
+        One for each of `genept.data.cells.ANNOTATIONS` that is present, has two classes and can be divided. Classes of any
+        size are kept. Where a dataset has a reference and a query, last the cell types of the query by the reference.
+    Left out
+        A row with a note for each of the others that is present.
+
+    Raises
+    ------
+    InputError
+        If ``cell_type`` is missing, has fewer than two classes or cannot be divided.
+    """
+    if REQUIRED not in obs:
+        raise InputError(f"{where}: no column {REQUIRED}; name one under datasets.<dataset>.obs in params.yaml")
+    tasks, left_out = [], []
+    for annotation in (name for name in ANNOTATIONS if name in obs):
+        labels = obs[annotation].to_numpy(dtype=str)
+        cells = splits.cells_with(obs, annotation, choices.unknown)
+        classes = np.unique(labels[cells])
+        try:
+            if len(classes) < 2:
+                found = f"one class, {str(classes[0])!r}" if len(classes) else "no label"
+                raise InputError(f"{annotation} has {found}, in {len(cells)} cells; scores need two classes")
+            split = splits.divide(obs, annotation, cells, choices.split, choices.seed)
+        except InputError as error:
+            if annotation == REQUIRED:
+                raise InputError(f"{where}: {error.message}") from None
+            note = f"not scored: {error.message}"
+            left_out.append(Row("labels", annotation, "n_classes", len(classes), len(cells), len(classes), note=note))
+            continue
+        tasks.append(Task(annotation, labels, cells, split))
+    by_reference = splits.from_reference(obs, REQUIRED, choices.unknown)
+    if by_reference:
+        labels = obs[REQUIRED].to_numpy(dtype=str)
+        tasks.append(Task(REQUIRED, labels, by_reference.test, by_reference, from_reference=True))
+    return tasks, left_out

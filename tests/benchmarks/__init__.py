@@ -1,1 +1,0 @@
-"""Speed of the embedding engines against the upstream way, measured in one run: ``python -m tests.benchmarks``."""

@@ -1,0 +1,77 @@
+"""Files are whole or not there, whatever happens on the way."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from genept.core import files
+from tests import helpers
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(b"abc" * files.CHUNK)
+    assert files.sha256(path) == hashlib.sha256(b"abc" * files.CHUNK).hexdigest()
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text("old")
+    with pytest.raises(OSError, match="disk full"), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "disk full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_folder_keeps_the_old_one_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_text("old")
+    with pytest.raises(KeyboardInterrupt), files.replacing_folder(folder) as temporary:
+        (temporary / "weights").write_text("half")
+        raise KeyboardInterrupt
+    assert (folder / "weights").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "stale").write_text("old")
+    with files.replacing_folder(folder) as temporary:
+        (temporary / "weights").write_text("new")
+    assert [path.name for path in folder.iterdir()] == ["weights"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "embedding.npy"
+    path.write_text("old")
+    code = (
+        "import sys, time; from pathlib import Path; from stages import files\n"
+        f"with files.replacing(Path({str(path)!r})) as temporary:\n"
+        "    temporary.write_text('half'); print('writing', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=helpers.ROOT)
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == b"writing"
+    process.kill()
+    process.wait()
+    time.sleep(0.01)
+    assert path.read_text() == "old"
+
+
+def test_json_refuses_nan_and_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    files.write_json(path, {"ari": 0.5})
+    with pytest.raises(ValueError, match="Out of range"):
+        files.write_json(path, {"ari": float("nan")})
+    assert files.read_json(path) == {"ari": 0.5}

@@ -1,0 +1,209 @@
+"""Gene symbols: what each name becomes, and that no two genes ever share one."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genept.core.errors import InputError
+from genept.data import hgnc
+from genept.data.genes import Harmonised, Table, harmonise, unversioned
+from genept.engines.geneformer import tokens
+from genept.engines.geneformer.dictionaries import Dictionaries
+from tests import helpers
+
+GENES = hgnc.read(helpers.HGNC)
+TABLE = Table(GENES)
+BY_SYMBOL = {gene.symbol: gene for gene in GENES}
+
+
+def run(names: list[str], totals: Sequence[float] | None = None, ensembl_ids: list[str] | None = None) -> Harmonised:
+    return harmonise(names, totals or [1.0] * len(names), TABLE, ensembl_ids)
+
+
+def as_pairs(result: Harmonised) -> list[tuple[str, str, str]]:
+    return list(zip(result.original, result.symbols, result.how, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "how"),
+    [
+        ("TP53", "TP53", "approved"),
+        ("IL8", "CXCL8", "previous"),
+        ("MARCH1", "MARCHF1", "previous"),
+        ("SELK", "SELENOK", "alias"),
+        ("MRP", "ABCC1", "previous"),  # also an alias of WLS: previous symbols come first
+        ("AK3", "AK3", "approved"),  # also a previous symbol of AK4: approved symbols come first
+        ("ACAT1", "ACAT1", "approved"),  # also an alias of SOAT1
+        ("AMY1", "AMY1", "ambiguous"),  # once the name of AMY1A, AMY1B and AMY1C
+        ("ARG", "ARG", "ambiguous"),  # an alias of ABL2 and of RERE
+        ("A2MR", "A2MR", "unknown"),  # withdrawn
+        ("RP11-685N3.1", "RP11-685N3.1", "unknown"),
+        ("ENSG00000141510", "TP53", "ensembl"),
+        ("ENSG00000141510.18", "TP53", "ensembl"),
+        ("ENSG00000002586.20_PAR_Y", "CD99", "ensembl"),
+        ("ENSG00000999999.1", "ENSG00000999999", "unknown"),
+        (" TP53 ", "TP53", "approved"),
+    ],
+)
+def test_a_name_becomes_its_approved_symbol_or_stays(name: str, symbol: str, how: str) -> None:
+    result = run([name, "GAPDH"])
+    assert as_pairs(result)[0] == (name.strip(), symbol, how)
+    assert result.keep.tolist() == [0, 1]
+
+
+def test_the_ensembl_id_is_attached_without_version() -> None:
+    result = run(["IL8", "TP53", "A2MR", "ENSG00000999999.7"])
+    assert result.ensembl_ids == ["ENSG00000169429", "ENSG00000141510", "", "ENSG00000999999"]
+
+
+def test_an_approved_symbol_wins_over_an_old_one_and_nothing_is_merged() -> None:
+    result = run(["IL8", "CXCL8", "AREGB", "AREG"], totals=[100, 1, 100, 1])
+    assert as_pairs(result) == [
+        ("IL8", "IL8", "taken"),
+        ("CXCL8", "CXCL8", "approved"),
+        ("AREGB", "AREGB", "taken"),
+        ("AREG", "AREG", "approved"),
+    ]
+    assert result.ensembl_ids[0] == "", "two columns with one Ensembl id would be one gene twice"
+    assert not result.dropped
+
+
+def test_a_previous_symbol_wins_over_an_alias_then_the_larger_total_then_the_first() -> None:
+    gene = hgnc.Gene("NEW1", "new", ("ALI1", "ALI2"), ("OLD1", "OLD2"), "ENSG00000000001", "gene with protein product")
+    table = Table([gene])
+    assert harmonise(["ALI1", "OLD1"], [9, 1], table).symbols == ["ALI1", "NEW1"]
+    assert harmonise(["OLD1", "OLD2"], [1, 9], table).symbols == ["OLD1", "NEW1"]
+    assert harmonise(["OLD1", "OLD2"], [9, 9], table).symbols == ["NEW1", "OLD2"]
+    assert harmonise(["ALI2", "ALI1"], [1, 2], table).symbols == ["ALI2", "NEW1"]
+
+
+@pytest.mark.parametrize("name", ["TP53", "IL8", "AMY1", "A2MR"])
+def test_of_columns_with_one_name_the_one_with_the_larger_total_is_kept(name: str) -> None:
+    assert run([name, name, "GAPDH"], totals=[1, 2, 3]).keep.tolist() == [1, 2]
+    assert run([name, "GAPDH", name], totals=[2, 3, 2]).keep.tolist() == [0, 1]
+    assert run([name, name, "GAPDH"], totals=[1, 2, 3]).dropped == [name]
+
+
+def test_two_versions_of_one_ensembl_id_are_one_gene() -> None:
+    result = run(["ENSG00000002586.20", "ENSG00000002586.20_PAR_Y", "TP53"], totals=[5, 1, 1])
+    assert result.symbols == ["CD99", "TP53"]
+    assert result.dropped == ["ENSG00000002586.20_PAR_Y"]
+
+
+def test_ensembl_ids_beside_symbols_decide() -> None:
+    tp53, gapdh = BY_SYMBOL["TP53"].ensembl_id, BY_SYMBOL["GAPDH"].ensembl_id
+    result = run(["AMY1", "clone-7", "MATR3"], ensembl_ids=[f"{tp53}.3", gapdh, ""])
+    assert as_pairs(result) == [
+        ("AMY1", "TP53", "ensembl"),
+        ("clone-7", "GAPDH", "ensembl"),
+        ("MATR3", "MATR3", "approved"),
+    ]
+
+
+def test_a_column_whose_id_says_otherwise_does_not_keep_another_genes_symbol() -> None:
+    tp53 = BY_SYMBOL["TP53"].ensembl_id
+    result = run(["TP53", "GAPDH"], totals=[9, 1], ensembl_ids=[tp53, tp53])
+    assert result.symbols == ["TP53"]
+    assert result.dropped == ["GAPDH"]
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (
+            ["Actb", "Gapdh", "Cd3e", "Ptprc", "TP53"],
+            "look like mouse genes: 3 of 5 are known only in capitals (such as Actb",
+        ),
+        (
+            ["ENSMUSG00000029580", "ENSMUSG00000057666.2", "X"],
+            "not human, but have Ensembl ids such as ENSMUSG00000029580",
+        ),
+        (["0", "1", "2", "3"], "none of the 4 gene names (such as '0', '1', '2') is known to HGNC"),
+    ],
+)
+def test_genes_of_another_species_and_names_that_are_no_genes_are_refused(names: list[str], text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        run(names)
+    assert text in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_mixed_case_human_symbols_are_not_taken_for_mouse() -> None:
+    names = ["C10orf54", "C9orf89", "C4orf48", "C20orf24", "Nr1"]
+    assert run(names).symbols[:2] == ["VSIR", "CARD19"]
+
+
+def test_lookup_agrees_with_a_plain_reading_of_the_table() -> None:
+    """Against the definition, row by row: approved, else the only gene with that previous symbol, else alias."""
+    with helpers.HGNC.open(encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream, delimiter="\t") if row["Status"] == "Approved"]
+
+    def owners(name: str, title: str) -> list[str]:
+        return [row["Approved symbol"] for row in rows if name in row[title].split(", ")]
+
+    names = {name for row in rows for title in ("Previous symbols", "Alias symbols") for name in row[title].split(", ")}
+    for name in sorted(names - {""}):
+        candidates = [name] if name in BY_SYMBOL else owners(name, "Previous symbols") or owners(name, "Alias symbols")
+        gene = TABLE.find(name).gene
+        assert (gene.symbol if gene else None) == (candidates[0] if len(candidates) == 1 else None), name
+
+
+# Names that collide in every way: approved symbols with their own old names and aliases, their ids, unknown ones.
+OFTEN = [BY_SYMBOL[symbol] for symbol in ("CXCL8", "AREG", "CD99", "AMY1A", "AMY1B", "AK3", "AK4")]
+NAMES = sorted(
+    {"AC000001.1", "ENSG00000999999.2"}
+    | {name for gene in GENES[::9] + OFTEN for name in (gene.symbol, *gene.previous, *gene.aliases)}
+    | {f"{gene.ensembl_id}{version}" for gene in GENES[::9] + OFTEN for version in ("", ".5") if gene.ensembl_id}
+)
+IDS = ["", *[gene.ensembl_id for gene in GENES[::20]]]
+COLUMNS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 3), st.sampled_from(IDS)), min_size=1, max_size=30)
+
+
+@settings(deadline=None, max_examples=300)
+@given(COLUMNS, st.booleans())
+def test_no_two_columns_share_a_symbol_and_harmonising_again_changes_nothing(
+    columns: list[tuple[str, int, str]], with_ids: bool
+) -> None:
+    names = ["GAPDH", *[name for name, _, _ in columns]]
+    totals = [1, *[total for _, total, _ in columns]]
+    once = run(names, totals, ["", *[text for _, _, text in columns]] if with_ids else None)
+    assert len(set(once.symbols)) == len(once.symbols)
+    assert len(once.keep) + len(once.dropped) == len(names)
+    assert [names[column] for column in once.keep] == once.original
+    known = [how in ("approved", "previous", "alias", "ensembl") for how in once.how]
+    assert all(symbol in BY_SYMBOL for symbol, is_known in zip(once.symbols, known, strict=True) if is_known)
+    ids = [
+        text
+        for text, how in zip(once.ensembl_ids, once.how, strict=True)
+        if how != "taken" and text not in ("", "ENSG00000999999")
+    ]
+    assert with_ids or len(set(ids)) == len(ids)
+
+    again = run(once.symbols, [totals[column] for column in once.keep])
+    assert again.symbols == once.symbols
+    assert not again.dropped
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30))
+def test_only_human_gene_ids_lose_their_version(text: str) -> None:
+    assert unversioned(text) == ""
+    assert unversioned(f"ENSG00000141510.{len(text)}") == "ENSG00000141510"
+    assert unversioned("ENST00000269305.9") == ""
+
+
+def test_a_taken_column_keeps_its_ensembl_id_for_models_that_add_columns_of_one_gene() -> None:
+    new, other = "ENSG00000145416", "ENSG00000141510"
+    found = run(["MARCHF1", "MARCH1", "TP53"], [5, 3, 4], [new, f"{new}.4", other])
+    assert as_pairs(found)[1] == ("MARCH1", "MARCH1", "taken")
+    assert found.ensembl_ids == [new, new, other]
+    entries = Dictionaries({new: 7, other: 9}, {new: 1.0, other: 1.0})
+    counts = sp.csr_matrix(np.array([[3.0, 2.0, 4.0]]))  # 3 + 2 against 4
+    assert tokens.rank(counts, tokens.match(found.ensembl_ids, entries), entries, 10)[0][0].tolist() == [7, 9]

@@ -1,0 +1,298 @@
+"""Archives from elsewhere: the members that were asked for, and nothing else anywhere."""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import gzip
+import io
+import lzma
+import os
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genept.core.errors import InputError
+from genept.downloads import archive as _archive
+from genept.downloads.archive import Damaged, take
+from tests.downloads.archives import tar
+
+COUNTS = b"gene\tcell1\tcell2\nTP53\t0\t3\n" * 500
+CONTENT = {"counts/a.txt": COUNTS, "counts/b.txt": b"second\n", "c.txt": b"", "d/b.txt": b"another b\n"}
+ARCHIVE, TARGET = Path("archive"), Path("target.txt")
+
+
+def zipped(content: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in content.items():
+            archive.writestr(name, value)
+    return stream.getvalue()
+
+
+FORMATS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
+    "tar": tar,
+    "tar.gz": functools.partial(tar, mode="w:gz"),
+    "tar.bz2": functools.partial(tar, mode="w:bz2"),
+    "tar.xz": functools.partial(tar, mode="w:xz"),
+    "zip": zipped,
+}
+
+
+def special(kind: bytes, link: str = "", size: int = 0) -> tarfile.TarInfo:
+    info = tarfile.TarInfo()
+    info.type, info.linkname, info.size = kind, link, size
+    return info
+
+
+def refused(content: bytes, member: str, text: str, name: str = "archive.tar") -> None:
+    """Assert one clear line, and that nothing but the archive was written anywhere around."""
+    ARCHIVE.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        take(ARCHIVE, name, {TARGET: member})
+    assert text in caught.value.message
+    assert caught.value.message.startswith(f"{name}: ")
+    assert "\n" not in caught.value.message
+    assert sorted(path.name for path in Path().resolve().parent.rglob("*") if path.is_file()) in (
+        ["archive"],
+        ["archive", "target.txt"],  # begun in a folder that is thrown away
+    )
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_members_come_out_and_nothing_else(form: str) -> None:
+    ARCHIVE.write_bytes(FORMATS[form](CONTENT))
+    members = {"counts/b.txt": "one", "counts/a.txt": "two", "c.txt": "three", "./counts//b.txt": "four"}
+    take(ARCHIVE, f"archive.{form}", {Path(target): member for member, target in members.items()})
+    assert {target: Path(target).read_bytes() for target in members.values()} == {
+        "one": b"second\n",
+        "two": COUNTS,
+        "three": b"",
+        "four": b"second\n",
+    }
+    assert len(list(Path().iterdir())) == 5
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz"])
+def test_names_with_a_leading_dot_are_the_same(form: str) -> None:
+    ARCHIVE.write_bytes(FORMATS[form]({"./GSM1_a.txt.gz": COUNTS}))
+    take(ARCHIVE, "GSE1_RAW.tar", {TARGET: "GSM1_a.txt.gz"})
+    assert TARGET.read_bytes() == COUNTS
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_a_name_without_a_folder_is_found_in_any_if_it_is_the_only_one(form: str) -> None:
+    ARCHIVE.write_bytes(FORMATS[form](CONTENT))
+    take(ARCHIVE, "archive", {TARGET: "a.txt"})
+    assert TARGET.read_bytes() == COUNTS
+    TARGET.unlink()
+    refused(FORMATS[form](CONTENT), "b.txt", "has no member 'b.txt'; the nearest: 'counts/b.txt', 'd/b.txt'")
+    refused(FORMATS[form](CONTENT), "e/a.txt", "has no member 'e/a.txt'; the nearest: 'counts/a.txt'")
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_a_path_is_found_in_any_folder_if_it_is_the_only_one_that_ends_so(form: str) -> None:
+    content = {"run/outs/matrix/a.txt": COUNTS, "run/raw/a.txt": b"raw", "x/raw/a.txt": b"other", "y/outs_a.txt": b""}
+    ARCHIVE.write_bytes(FORMATS[form](content))
+    take(ARCHIVE, "archive", {TARGET: "outs/matrix/a.txt"})
+    assert TARGET.read_bytes() == COUNTS
+    TARGET.unlink()
+    nearest = "; the nearest: 'run/raw/a.txt', 'x/raw/a.txt'"
+    refused(FORMATS[form](content), "raw/a.txt", f"has no member 'raw/a.txt'{nearest}")
+    refused(FORMATS[form](content), "a_txt/a.txt", "has no member 'a_txt/a.txt'; the nearest: 'run/outs/matrix/a.txt'")
+    refused(FORMATS[form](content), "uts/matrix/a.txt", "has no member 'uts/matrix/a.txt'")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_empty_archive_has_no_member(form: str) -> None:
+    refused(FORMATS[form]({}), "a.txt", "neither" if form == "tar" else "has no member 'a.txt'")
+
+
+def test_of_two_members_with_one_name_the_later_counts() -> None:
+    first, second = tar({"a": b"first"}), tar({"a": b"second"})
+    ARCHIVE.write_bytes(first[:1024] + second)
+    take(ARCHIVE, "archive.tar", {TARGET: "a"})
+    assert TARGET.read_bytes() == b"second"
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_file_that_is_compressed_alone_is_its_own_member(compress: Callable[[bytes], bytes]) -> None:
+    ARCHIVE.write_bytes(compress(COUNTS))
+    take(ARCHIVE, "counts.txt.gz", {TARGET: "counts.txt", Path("again"): "counts.txt"})
+    assert TARGET.read_bytes() == Path("again").read_bytes() == COUNTS
+    TARGET.unlink()
+    Path("again").unlink()
+    refused(compress(COUNTS), "a.txt", "has no member 'a.txt'; the nearest: 'counts.txt'", "counts.txt.gz")
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "C:\\evil"])
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_names_that_lead_elsewhere_lead_nowhere(form: str, name: str) -> None:
+    """No name in an archive is a path: even a member asked for by such a name goes where the caller says."""
+    ARCHIVE.write_bytes(FORMATS[form]({name: b"evil", "good": b"good"}))
+    take(ARCHIVE, "archive", {TARGET: "good"})
+    assert TARGET.read_bytes() == b"good"
+    take(ARCHIVE, "archive", {TARGET: name})
+    assert TARGET.read_bytes() == b"evil"
+    assert {path.name for path in Path().resolve().parent.rglob("*")} == {"project", "archive", "target.txt"}
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE]
+)
+def test_links_devices_and_folders_are_no_files(kind: bytes) -> None:
+    content = tar({"x": special(kind, "/etc/passwd"), "good": b"good"})
+    refused(content, "x", "its member 'x' is a link, a folder or a device, not a file")
+    take(ARCHIVE, "archive.tar", {TARGET: "good"})
+    assert TARGET.read_bytes() == b"good"
+
+
+def test_a_link_to_a_folder_does_not_move_what_comes_after_it() -> None:
+    elsewhere = Path("../elsewhere").absolute()
+    elsewhere.mkdir()
+    ARCHIVE.write_bytes(tar({"d": special(tarfile.SYMTYPE, str(elsewhere)), "d/x": b"content"}))
+    take(ARCHIVE, "archive.tar", {TARGET: "d/x"})
+    assert TARGET.read_bytes() == b"content"
+    assert not list(elsewhere.iterdir())
+
+
+def test_links_and_folders_in_a_zip_are_no_files() -> None:
+    link, folder = zipfile.ZipInfo("x"), zipfile.ZipInfo("y/")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr(folder, "")
+    for member in ("x", "y"):
+        refused(stream.getvalue(), member, "is a link, a folder or a device, not a file")
+
+
+def test_a_member_with_a_password_is_said() -> None:
+    content = bytearray(zipped({"a": b"a"}))
+    for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(magic) + at] |= 1
+    refused(bytes(content), "a", "its member a has a password")
+
+
+def test_an_unknown_compression_is_said() -> None:
+    content = bytearray(zipped({"a": b"a"}))
+    for magic, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(magic) + at] = 97
+    refused(bytes(content), "a", "its compression is not known here")
+
+
+@pytest.mark.parametrize("form", ["tar.gz", "tar.bz2", "tar.xz", "zip", "gz"])
+def test_a_bomb_is_not_set_off(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_archive, "SLACK", 1 << 16)
+    monkeypatch.setattr(_archive, "MAX_RATIO", 50)
+    zeros = bytes(8 << 20)
+    content = gzip.compress(zeros) if form == "gz" else FORMATS[form]({"zeros": zeros})
+    refused(content, "zeros", "unpacks to more than", "zeros.gz")
+    assert not TARGET.exists() or TARGET.stat().st_size < 4 << 20
+
+
+def test_a_bomb_beside_the_member_is_not_set_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_archive, "SLACK", 1 << 16)
+    refused(FORMATS["tar.gz"]({"zeros": bytes(8 << 20), "good": b"good"}), "good", "unpacks to more than")
+
+
+def test_what_a_tar_announces_is_not_believed() -> None:
+    """Headers of a terabyte: of a file, of a file with holes, of an extended header."""
+    huge = 1 << 40
+    for kind in (tarfile.REGTYPE, tarfile.GNUTYPE_SPARSE):
+        refused(tar({"x": special(kind, size=huge)}), "x", "unpacks to more than")
+    for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
+        info = special(kind, size=huge)
+        header = info.create_gnu_header(info.get_info(), "utf-8", "surrogateescape")
+        refused(header + bytes(10240), "x", "damaged (a header of 1099511627776 bytes)")
+
+
+def test_a_zip_that_announces_less_than_it_holds_is_damaged() -> None:
+    content = bytearray(zipped({"a": bytes(1 << 20)}))
+    at = content.index(b"PK\x01\x02") + 24
+    content[at : at + 4] = (10).to_bytes(4, "little")
+    refused(bytes(content), "a", "damaged (Bad CRC-32")
+
+
+def test_a_tar_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A negative size sends the reader back to the same header for ever (CVE-2025-8194); so do many empty members."""
+    monkeypatch.setattr(_archive, "MAX_MEMBERS", 50)
+    info = tarfile.TarInfo("x")
+    header = bytearray(info.create_gnu_header(info.get_info(), "utf-8", "surrogateescape"))
+    header[124:136] = b"\xff" * 10 + (65536 - 512).to_bytes(2, "big")  # a size of -512
+    header[148:156] = b"%06o\0 " % sum(header[:148] + b" " * 8 + header[156:])
+    ARCHIVE.write_bytes(bytes(header) + bytes(1024))
+    with pytest.raises(InputError):
+        take(ARCHIVE, "archive.tar", {TARGET: "y"})
+    many = tar({f"{number:03}": b"" for number in range(51)})
+    refused(many, "000", "has more than 50 members")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_half_an_archive_is_damaged_or_lacks_the_member(form: str) -> None:
+    content = FORMATS[form]({"a.txt": os.urandom(100_000), "b.txt": os.urandom(100_000)})
+    refused(content[: len(content) * 3 // 4], "b.txt", "damaged (")
+
+
+def test_half_a_compressed_file_is_damaged() -> None:
+    refused(gzip.compress(os.urandom(100_000))[:50_000], "a.txt", "a.txt.gz: damaged (", "a.txt.gz")
+
+
+@pytest.mark.parametrize("form", ["tar.gz", "tar.bz2", "tar.xz", "zip"])
+def test_a_flipped_byte_is_found(form: str) -> None:
+    content = bytearray(FORMATS[form]({"a.txt": os.urandom(100_000)}))
+    content[len(content) // 2] ^= 1
+    ARCHIVE.write_bytes(content)
+    with pytest.raises(Damaged, match="run again: it is downloaded anew"):
+        take(ARCHIVE, f"archive.{form}", {TARGET: "a.txt"})
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>" * 200, COUNTS, b"7z\xbc\xaf\x27\x1c" + bytes(1000), bytes(100)])
+def test_what_is_no_archive_is_said(content: bytes) -> None:
+    refused(content, "a.txt", "neither a tar, nor a zip, nor a gz file")
+
+
+SMALL = {form: write({"a": b"first " * 40, "b/c": b"second"}) for form, write in FORMATS.items()}
+SMALL["gz"] = gzip.compress(b"alone " * 40)
+
+
+def test_a_member_before_the_beginning_of_a_zip_is_damage() -> None:
+    """The directory's place says how much stands before the archive, and with that where its members begin."""
+    content = bytearray(SMALL["zip"])
+    place = content.rindex(b"PK\x05\x06") + 16
+    content[place : place + 4] = (int.from_bytes(content[place : place + 4], "little") + 1).to_bytes(4, "little")
+    refused(bytes(content), "a", "damaged (")
+
+
+def test_compressed_data_in_a_zip_that_does_not_unpack_is_damage() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a", os.urandom(1000))
+    content = bytearray(stream.getvalue())
+    content[content.index(b"BZh") + 20] ^= 1
+    refused(bytes(content), "a", "damaged (")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(SMALL)), st.data())
+def test_any_damage_is_one_line_or_does_no_harm(form: str, data: st.DataObject) -> None:
+    content = bytearray(SMALL[form])
+    spots = st.integers(0, min(len(content), 2048) - 1)
+    for spot, value in data.draw(st.lists(st.tuples(spots, st.integers(0, 255)), max_size=4)):
+        content[spot] = value
+    del content[data.draw(st.integers(0, len(content))) :]
+    with tempfile.TemporaryDirectory() as folder:
+        archive, target = Path(folder) / "archive", Path(folder) / "target"
+        archive.write_bytes(content)
+        try:
+            take(archive, "a.gz", {target: "a"})
+        except InputError as error:
+            assert "\n" not in error.message
+        assert {path.name for path in Path(folder).iterdir()} <= {"archive", "target"}

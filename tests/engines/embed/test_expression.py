@@ -1,0 +1,144 @@
+"""Log-normalised expression, how much of it a model sees, and its PCA, the baseline."""
+
+from __future__ import annotations
+
+import importlib.util
+import tracemalloc
+from pathlib import Path
+from types import ModuleType
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from genept.core.errors import InputError
+from genept.data import expression
+from tests import helpers
+from tests.engines.embed.made import make_cells
+
+
+def log_normalised(cells: anndata.AnnData) -> np.ndarray:
+    dense = cells.X.toarray().astype(float)
+    if cells.uns["x"] == "lognorm":
+        return dense
+    totals = dense.sum(axis=1, keepdims=True)
+    return np.log1p(np.divide(dense * 10_000, totals, out=np.zeros_like(dense), where=totals > 0))
+
+
+@pytest.fixture(scope="module")
+def baseline() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("baseline", helpers.ROOT / "models/expression/embed.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("x", ["counts", "lognorm"])
+def test_expression_is_log_normalised_only_if_it_is_counts(x: str) -> None:
+    cells = make_cells(30, 20, x)
+    cells.X = sp.csr_matrix(cells.X.toarray() * (np.arange(30) != 4)[:, np.newaxis])  # an empty cell stays empty
+    found = expression.log_normalise(cells)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.toarray(), log_normalised(cells), rtol=1e-6)
+
+
+def test_coverage_counts_what_a_model_does_not_see() -> None:
+    x = sp.csr_matrix(np.array([[1, 0, 3], [0, 0, 6], [0, 0, 0]], dtype=np.float32))
+    cells = anndata.AnnData(x, var=pd.DataFrame(index=["A", "B", "C"]))
+    assert expression.coverage(cells, np.array([True, True, False])) == {
+        "n_genes": 3,
+        "n_genes_missing": 1,
+        "share_of_counts_missing": 0.9,
+        "n_cells_without_gene": 2,
+    }
+    with pytest.raises(InputError, match=r"none of the 3 genes \(A, B, C, \.\.\.\)"):
+        expression.coverage(cells, np.zeros(3, dtype=bool))
+
+
+@given(
+    dense=hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 3)),
+    data=st.data(),
+    index_type=st.sampled_from([np.int32, np.int64]),
+    cells_at_once=st.integers(1, 10),
+)
+def test_coverage_is_that_of_the_dense_matrix_however_it_is_stored(
+    dense: np.ndarray, data: st.DataObject, index_type: type, cells_at_once: int
+) -> None:
+    known = data.draw(hnp.arrays(bool, dense.shape[1]))
+    stored = data.draw(hnp.arrays(bool, dense.shape)) | (dense > 0)  # some of the zeros, too
+    x = sp.csr_matrix(stored.astype(np.float32))
+    x.data = dense[stored]
+    x.indices, x.indptr = x.indices.astype(index_type), x.indptr.astype(index_type)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expression, "CELLS_AT_ONCE", cells_at_once)
+        sums, n_without = expression.totals(x, known)
+    assert sums.tolist() == dense.sum(axis=0).tolist() and sums.dtype == np.float64
+    assert n_without == sum(not row.any() for row in dense[:, known])
+    assert x.indices.dtype == index_type
+
+
+def test_a_gene_with_more_counts_than_float32_can_count_is_summed_exactly() -> None:
+    n = 30_000
+    x = sp.csr_matrix(np.array([[2**24, 2**24], *([[1, 0]] * n)], dtype=np.float32))
+    cells = anndata.AnnData(x, var=pd.DataFrame(index=["A", "B"]))
+    notes = expression.coverage(cells, np.array([False, True]))
+    assert notes["share_of_counts_missing"] == round((2**24 + n) / (2**25 + n), 6)
+    assert notes["n_cells_without_gene"] == n
+
+
+def test_coverage_takes_less_memory_than_the_matrix_itself() -> None:
+    x = sp.random(60_000, 300, density=0.1, format="csr", dtype=np.float32, rng=np.random.default_rng(0))
+    cells = anndata.AnnData(x, var=pd.DataFrame(index=[f"G{i}" for i in range(300)]))
+    known = np.arange(300) % 3 > 0
+    size = x.data.nbytes + x.indices.nbytes + x.indptr.nbytes
+    tracemalloc.start()
+    try:
+        expression.coverage(cells, known)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < size / 2
+
+
+@pytest.mark.parametrize("x", ["counts", "lognorm"])
+@pytest.mark.parametrize("shape", [(80, 40), (40, 80)])
+def test_the_baseline_is_an_exact_pca_with_fixed_signs(baseline: ModuleType, x: str, shape: tuple[int, int]) -> None:
+    cells = make_cells(*shape, x)
+    matrix, notes = baseline.embed(cells, Path(), {"n_components": 10}, "cpu")
+    centred = log_normalised(cells) - log_normalised(cells).mean(axis=0)
+    _, _, loadings = np.linalg.svd(centred, full_matrices=False)
+    loadings = loadings[:10]
+    signs = [1 if max(row, key=abs) > 0 else -1 for row in loadings.tolist()]
+    np.testing.assert_allclose(matrix, centred @ loadings.T * signs, atol=1e-4 * np.abs(centred).max())
+    assert matrix.dtype == np.float32 and matrix.shape == (shape[0], 10)
+    assert notes["comparable"] is True and notes["n_genes"] == shape[1]
+
+
+def test_the_baseline_agrees_with_scikit_learn_signs_included(baseline: ModuleType) -> None:
+    from sklearn.decomposition import PCA
+
+    cells = make_cells(50, 30)
+    matrix, _ = baseline.embed(cells, Path(), {"n_components": 5}, "cpu")
+    expected = PCA(5, svd_solver="full").fit_transform(expression.log_normalise(cells).toarray().astype(float))
+    np.testing.assert_allclose(matrix, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_baseline_does_not_depend_on_the_number_of_threads(baseline: ModuleType) -> None:
+    from threadpoolctl import threadpool_limits
+
+    x = expression.log_normalise(make_cells(300, 200))
+    with threadpool_limits(1):
+        one = baseline.principal_components(x, 20)
+    with threadpool_limits(2):
+        np.testing.assert_array_equal(baseline.principal_components(x, 20), one)
+
+
+def test_few_cells_have_few_components(baseline: ModuleType) -> None:
+    matrix, _ = baseline.embed(make_cells(6, 40), Path(), {"n_components": 50}, "cpu")
+    assert matrix.shape == (6, 5)

@@ -1,0 +1,79 @@
+"""Every network goes on with what an earlier run has kept, if tokens and precision are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genept.engines.encoder.text_encoder import TextEncoder
+from genept.engines.geneformer import checkpoint as geneformer_checkpoint
+from genept.engines.geneformer import network as geneformer
+from genept.engines.network import batching, job, transformer
+from genept.engines.network import checkpoints as kept
+from genept.engines.scgpt import checkpoint
+from genept.engines.scgpt import network as scgpt
+from tests import helpers
+from tests.engines.geneformer.made import V2, small, write_model
+from tests.engines.scgpt.made import FIXTURES, random_tokens
+
+Network = Callable[[torch.dtype], np.ndarray]
+
+
+def of_scgpt(folder: Path, seed: int) -> Network:
+    model, sequences = checkpoint.read(FIXTURES), random_tokens(30, seed)
+    return lambda dtype: scgpt.embed(model, sequences, dtype=dtype)
+
+
+def of_geneformer(folder: Path, seed: int) -> Network:
+    entries = small(V2)
+    write_model(folder, entries)
+    model = geneformer_checkpoint.load(folder, len(entries.tokens))
+    rng = np.random.default_rng(seed)
+    sequences = [rng.integers(4, 30, size=length).astype(np.int32) for length in rng.integers(3, 20, size=40)]
+    return lambda dtype: geneformer.embed(model, sequences, 1, dtype=dtype)
+
+
+def of_text_encoder(folder: Path, seed: int) -> Network:
+    symbols = [f"G{i}" for i in range(40)]
+    helpers.write_encoder(folder, ["genes: ", *symbols])
+    rng = np.random.default_rng(seed)
+    rows = [rng.integers(40, size=length) for length in rng.integers(0, 30, size=30)]
+    return lambda dtype: TextEncoder(folder, "cpu", dtype=dtype).encode_words("genes: ", symbols, rows).vectors
+
+
+@pytest.mark.parametrize("made", [of_scgpt, of_geneformer, of_text_encoder])
+def test_every_network_goes_on_with_the_same_tokens_and_precision_only(
+    made: Callable[[Path, int], Network], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "TOKENS_PER_BATCH", {"cpu": 60})
+    monkeypatch.setattr(kept, "INTERVAL", 0)
+    encode, n_batches, last = transformer.encode, 0, 10**6
+
+    def counted(*arguments: Any, **options: Any) -> torch.Tensor:
+        nonlocal n_batches
+        n_batches += 1
+        if n_batches > last:
+            raise KeyboardInterrupt
+        return encode(*arguments, **options)
+
+    monkeypatch.setattr(transformer, "encode", counted)
+    network, other = made(tmp_path / "model", 0), made(tmp_path / "model", 1)
+    expected, n_whole = network(torch.float32), n_batches
+    of_other, in_bfloat16 = other(torch.float32), network(torch.bfloat16)
+    with job.running(job.Job("blood x mine", tmp_path / "kept", lambda: "identity")):
+        n_batches, last = 0, 4
+        with pytest.raises(KeyboardInterrupt):
+            network(torch.float32)
+        n_batches, last = 0, 10**6
+        np.testing.assert_array_equal(other(torch.float32), of_other)
+        np.testing.assert_array_equal(network(torch.bfloat16), in_bfloat16)
+        n_batches = 0
+        np.testing.assert_array_equal(network(torch.float32), expected)
+        assert n_batches == n_whole - 4 > 0
+        np.testing.assert_array_equal(network(torch.float32), expected)
+        assert n_batches == n_whole - 4

@@ -1,0 +1,143 @@
+"""Geneformer's dictionaries: pickles that may not run anything, and entries that fit each other."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genept.core.errors import InputError
+from genept.engines.geneformer import dictionaries
+from tests.engines.geneformer.made import V1, V2, Malicious, small
+
+
+def test_a_pickle_that_runs_a_program_is_refused_and_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "token_dictionary.pkl"
+    path.write_bytes(pickle.dumps({"ENSG00000000001": Malicious()}))
+    with pytest.raises(InputError, match=r"token_dictionary\.pkl: refused.*(posix|nt)\.system"):
+        dictionaries.read_pickle(path, int)
+    assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"cbuiltins\neval\n.", b"\x80\x04cnumpy\nload\n.", b"cnumpy.core.multiarray\n_reconstruct\n."]
+)
+def test_any_other_import_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.pkl").write_bytes(content)
+    with pytest.raises(InputError, match="refused, the pickle asks to import"):
+        dictionaries.read_pickle(tmp_path / "x.pkl", int)
+
+
+@pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
+def test_numpy_numbers_are_read_under_old_and_new_module_names(tmp_path: Path, module: bytes) -> None:
+    numbers = {
+        "a": np.float64(1.5),
+        "b": np.float32(0.25),
+        "c": np.int16(-7),
+        "d": np.uint8(200),
+        "e": np.dtype(">f8").type(2),
+    }
+    content = pickle.dumps(numbers, protocol=4)
+    here = b"numpy._core.multiarray"
+    assert here in content
+    content = content.replace(bytes([len(here)]) + here, bytes([len(module)]) + module)
+    (tmp_path / "x.pkl").write_bytes(unframed(content))
+    found = dictionaries.read_pickle(tmp_path / "x.pkl", float)
+    assert found == {"a": 1.5, "b": 0.25, "c": -7, "d": 200, "e": 2.0}
+    assert {type(value) for value in found.values()} == {int, float}
+
+
+def unframed(content: bytes) -> bytes:
+    """Drop the frame of a small protocol 4 pickle, whose length an edit made wrong."""
+    return content[:2] + content[11:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello",
+        b"\x80\x04\x8d" + b"\xff" * 8,
+        b"\x80\x04\x8d\0\0\0\0\0\0\0\x01",
+        pickle.dumps({"a": 1})[:-3],
+        pickle.dumps([1]),
+        pickle.dumps({1: 1}),
+    ],
+)
+def test_a_damaged_or_wrong_pickle_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.pkl").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        dictionaries.read_pickle(tmp_path / "x.pkl", int)
+    assert "x.pkl: " in error.value.message
+    assert "\n" not in error.value.message
+
+
+WHOLE = pickle.dumps({"ENSG00000000001": np.float64(1.5), "ENSG00000000002": np.int16(3)}, protocol=4)
+
+
+@given(length=st.integers(0, len(WHOLE) - 1))
+@settings(deadline=None)
+def test_a_dictionary_cut_short_anywhere_is_an_input_error(
+    tmp_path_factory: pytest.TempPathFactory, length: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "cut.pkl"
+    path.write_bytes(WHOLE[:length])
+    with pytest.raises(InputError, match=r"cut\.pkl: not a readable pickle"):
+        dictionaries.read_pickle(path, float)
+
+
+@pytest.mark.parametrize("suffix", ["", "_gc30M", "_gc95M", "_gc104M"])
+def test_dictionaries_are_found_under_every_name_upstream_gave_them(tmp_path: Path, suffix: str) -> None:
+    entries = small(V2, 4)
+    dictionaries.write(tmp_path, entries.tokens, entries.medians)
+    for kind in ("token_dictionary", "gene_median_dictionary"):
+        (tmp_path / f"{kind}.pkl").rename(tmp_path / f"{kind}{suffix}.pkl")
+    (tmp_path / f"ensembl_mapping_dict{suffix}.pkl").write_bytes(pickle.dumps({"OLD": "ENSG00000000002"}))
+    found = dictionaries.read(tmp_path)
+    assert (found.tokens, found.medians, found.version) == (entries.tokens, entries.medians, "V2")
+    assert (found.gene("old"), found.gene("ENSG00000000001")) == ("ENSG00000000002", "ENSG00000000001")
+
+
+def test_written_dictionaries_hold_plain_numbers_and_are_equal_bytes(tmp_path: Path) -> None:
+    plain = {"<pad>": 0, "<mask>": 1, "A": 2}
+    from_numpy: dict[str, Any] = {entry: np.int64(token) for entry, token in plain.items()}
+    dictionaries.write(tmp_path / "one", plain, {"A": 0.5})
+    dictionaries.write(tmp_path / "two", from_numpy, {"A": np.float64(0.5)})
+    for name in ("token_dictionary.pkl", "gene_median_dictionary.pkl"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert b"numpy" not in (tmp_path / "one" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("token", "median", "message"),
+    [
+        ({"<mask>": 0, "A": 1}, {"A": 1.0}, "must have <pad>"),
+        ({**V1, "<cls>": 2, "A": 3}, {"A": 1.0}, "both or none of <cls> and <eos>"),
+        ({**V1, "A": 7}, {"A": 1.0}, "without gaps"),
+        ({**V1, "A": 2, "B": 3}, {"A": 1.0}, r"1 genes .* no positive median \(B"),
+        ({**V1, "A": 2}, {"A": 0.0}, "no positive median"),
+        ({**V1, "A": 2}, {"A": float("nan")}, "no positive median"),
+    ],
+)
+def test_dictionaries_that_do_not_fit_are_refused(tmp_path: Path, token: Any, median: Any, message: str) -> None:
+    dictionaries.write(tmp_path, token, median)
+    with pytest.raises(InputError, match=message):
+        dictionaries.read(tmp_path)
+
+
+def test_a_missing_and_a_second_dictionary_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected one token_dictionary\*\.pkl, found none"):
+        dictionaries.read(tmp_path)
+    dictionaries.write(tmp_path, V1, {})
+    shutil.copy(tmp_path / "token_dictionary.pkl", tmp_path / "token_dictionary_gc30M.pkl")
+    with pytest.raises(InputError, match=r"found token_dictionary\.pkl, token_dictionary_gc30M\.pkl"):
+        dictionaries.read(tmp_path)

@@ -1,0 +1,233 @@
+"""Batches, workers and want of memory: every sequence gets its vector, whatever happens on the way."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genept.core.errors import InputError, ParamsError
+from genept.engines.network import batching, job, precision
+
+LENGTHS = np.array([3, 0, 7, 7, 1, 5, 2, 9])
+
+
+def vectors(batch: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.column_stack([batch, 10 * batch]).astype(np.float32))
+
+
+EXPECTED = np.column_stack([np.arange(8), 10 * np.arange(8)]) * (LENGTHS > 0)[:, np.newaxis]
+
+
+@given(
+    lengths=st.lists(st.integers(0, 50), max_size=60).map(lambda x: np.array(x, dtype=int)), budget=st.integers(1, 300)
+)
+def test_batches_hold_every_sequence_once_longest_first_and_are_as_full_as_the_budget_allows(
+    lengths: np.ndarray, budget: int
+) -> None:
+    found = list(batching.batches(lengths, budget))
+    rows = [int(i) for batch in found for i in batch]
+    assert sorted(rows) == np.flatnonzero(lengths).tolist()
+    assert rows == sorted(rows, key=lambda i: (-lengths[i], i))
+    sizes = [int(lengths[batch].sum()) for batch in found]
+    assert all(len(batch) == 1 or size <= budget for batch, size in zip(found, sizes, strict=True))
+    firsts = [lengths[batch[0]] for batch in found[1:]]
+    assert all(size + first > budget for size, first in zip(sizes, firsts, strict=False))
+
+
+@pytest.mark.parametrize("devices", [["cpu"], ["cpu:0", "cpu:1", "cpu:2"]])
+def test_rows_come_in_the_order_of_the_sequences_from_any_number_of_workers(devices: list[str]) -> None:
+    seen = set()
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if device not in seen:
+            seen.add(device)
+            barrier.wait(timeout=10)  # so all workers have a batch at once
+        return vectors(batch)
+
+    barrier = threading.Barrier(len(devices))
+    found = batching.run(forward, LENGTHS, 2, devices, "test", tokens_per_batch=9)
+    np.testing.assert_array_equal(found, EXPECTED)
+    assert found.dtype == np.float32 and seen == set(devices)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")])
+def test_without_memory_the_token_budget_is_halved_and_the_work_goes_on(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = []
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        sizes.append(int(LENGTHS[batch].sum()))
+        if sizes[-1] > 10:
+            raise error
+        return vectors(batch)
+
+    np.testing.assert_array_equal(batching.run(forward, LENGTHS, 2, ["cpu"], "test", tokens_per_batch=40), EXPECTED)
+    assert sizes[:3] == [34, 16, 9]
+    assert capsys.readouterr().err.splitlines() == [
+        "cpu: out of memory at 40 tokens, going on with 20",
+        "cpu: out of memory at 20 tokens, going on with 10",
+    ]
+
+
+def test_one_sequence_that_does_not_fit_is_an_error_of_one_line() -> None:
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(InputError, match=r"^cpu: no memory for one sequence of 9 tokens; .* params\.yaml"):
+        batching.run(forward, LENGTHS, 2, ["cpu"], "test", tokens_per_batch=20)
+
+
+def test_any_other_error_is_passed_on() -> None:
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        batching.run(forward, LENGTHS, 2, ["cpu", "cpu:1"], "test")
+
+
+MANY = np.ones(200, dtype=int)  # with a budget of 1 as many batches
+
+
+@pytest.mark.parametrize("failing", ["cpu:0", "cpu:1"])
+def test_an_error_of_one_worker_ends_the_others_after_the_batch_under_way(failing: str) -> None:
+    other_has_begun, about_to_fail = threading.Event(), threading.Event()
+    computed = []
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if device == failing:
+            assert other_has_begun.wait(timeout=10)
+            about_to_fail.set()
+            raise RuntimeError("shapes do not match")
+        other_has_begun.set()
+        assert about_to_fail.wait(timeout=10)
+        time.sleep(0.1)
+        computed.append(batch)
+        return vectors(batch)
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        batching.run(forward, MANY, 2, ["cpu:0", "cpu:1"], "test", tokens_per_batch=1)
+    assert len(computed) == 1
+
+
+def test_an_error_of_one_worker_ends_another_that_is_out_of_memory() -> None:
+    has_failed = threading.Event()
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if device == "cpu:0":
+            has_failed.set()
+            raise RuntimeError("shapes do not match")
+        assert has_failed.wait(timeout=10)
+        time.sleep(0.1)
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        batching.run(forward, MANY, 2, ["cpu:0", "cpu:1"], "test", tokens_per_batch=50)
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("number", "handler", "error"),
+    [
+        (signal.SIGINT, interrupted, KeyboardInterrupt),  # python's own, which a shell's background job has not
+        (signal.SIGTERM, lambda *_: sys.exit(143), SystemExit),  # as `genept.core.cli.stage`
+    ],
+)
+def test_ctrl_c_and_sigterm_end_the_workers_after_the_batch_under_way(
+    number: signal.Signals, handler: Any, error: type[BaseException]
+) -> None:
+    computed: list[np.ndarray] = []
+
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        if not computed:
+            signal.raise_signal(number)  # python hands it to the main thread
+        computed.append(batch)
+        time.sleep(0.1)
+        return vectors(batch)
+
+    before = signal.signal(number, handler)
+    try:
+        with pytest.raises(error):
+            batching.run(forward, MANY, 2, ["cpu:0", "cpu:1"], "test", tokens_per_batch=1)
+    finally:
+        signal.signal(number, before)
+    assert 1 <= len(computed) <= 10  # of 200
+
+
+def test_the_log_of_a_short_job_is_one_line_and_of_work_without_a_job_none(capsys: pytest.CaptureFixture[str]) -> None:
+    def forward(device: str, batch: np.ndarray) -> torch.Tensor:
+        return vectors(batch)
+
+    batching.run(forward, LENGTHS, 2, ["cpu"], "test")
+    assert capsys.readouterr() == ("", "")
+    with job.running(job.Job("blood x mine")):
+        batching.run(forward, LENGTHS, 2, ["cpu:0", "cpu:1"], "test")
+        batching.run(forward, LENGTHS[:2], 2, ["cpu"], "comparison")
+    assert job.current() is None
+    assert capsys.readouterr() == ("", "blood x mine: 8 cells on 1 x cpu:0, 1 x cpu:1\n")
+
+
+def test_a_long_job_says_every_tenth_or_every_ten_minutes_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    def lines(seconds_a_batch: float, n_batches: int) -> list[str]:
+        now = [0.0]
+        log = job.Log("cells", 5 * n_batches, 100 * n_batches, clock=lambda: now[0])
+        for _ in range(n_batches):
+            now[0] += seconds_a_batch
+            log.add(5, 100)
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err.splitlines()
+
+    assert lines(0.5, 100) == []
+    assert lines(1.5, 100) == [
+        "cells: 200 of 500 done, 40% of their tokens, after 1 min",
+        "cells: 400 of 500 done, 80% of their tokens, after 2 min",
+    ]
+    assert lines(18, 100) == [
+        f"cells: {n} of 500 done, {n // 5}% of their tokens, after {n * 6 // 100} min" for n in range(50, 501, 50)
+    ]
+    assert [line.rpartition(" after ")[2] for line in lines(30, 1000)][:3] == ["10 min", "20 min", "30 min"]
+
+
+def test_on_a_terminal_the_bar_speaks_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    seconds = iter(range(0, 10_000, 1000))
+    log = job.Log("cells", 2, 2, clock=lambda: next(seconds))
+    log.add(1, 1)
+    log.add(1, 1)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_precision_is_float32_unless_the_model_says_otherwise() -> None:
+    assert precision.read({}) is torch.float32
+    assert precision.read({"precision": "bfloat16"}) is torch.bfloat16
+    with pytest.raises(ParamsError, match="precision must be float32 or bfloat16, got 'half'"):
+        precision.read({"precision": "half"})
+
+
+@given(st.integers(1, 1000))
+def test_compared_rows_are_distinct_and_spread_from_first_to_last(n_rows: int) -> None:
+    rows = precision.compared(n_rows).tolist()
+    assert rows == sorted(set(rows)) and len(rows) == min(n_rows, 16)
+    assert rows[0] == 0 and rows[-1] == n_rows - 1
+
+
+def test_the_difference_is_told_by_cosine_and_coordinate_and_leaves_zeros_out() -> None:
+    exact = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 2.0]], dtype=np.float32)
+    rough = np.array([[4.0, 3.0], [0.0, 0.0], [0.0, 2.5]], dtype=np.float32)
+    assert precision.difference(rough, exact) == {"n_compared": 2, "cosine_min": 0.96, "difference_max": 0.25}
+    assert precision.difference(rough[1:2], exact[1:2]) == {"n_compared": 0}

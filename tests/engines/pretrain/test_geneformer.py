@@ -1,0 +1,206 @@
+"""Pretraining the small Geneformer: dictionaries, objective, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from anndata import AnnData
+from scipy import sparse
+
+from genept.core.errors import InputError, ParamsError
+from genept.engines.geneformer import dictionaries
+from genept.engines.geneformer import pretrain as geneformer
+from genept.engines.geneformer.embed import embed
+
+OPTIONS: dict[str, Any] = {
+    **{"seed": 3, "steps": 5, "batch_size": 8, "max_length": 12, "learning_rate": 0.003, "mask_ratio": 0.15},
+    **{"width": 8, "n_layers": 2, "n_heads": 2},
+}
+FILES = ["config.json", "gene_median_dictionary.pkl", "model.safetensors", "token_dictionary.pkl"]
+
+
+def corpus(ids: list[str], n_cells: int = 30, seed: int = 0) -> AnnData:
+    """Cells of two kinds, each with genes of its own."""
+    rng = np.random.default_rng(seed)
+    rate = np.where(np.arange(n_cells)[:, None] % 2 == np.arange(len(ids)) % 2, 3.0, 0.2)
+    counts = sparse.csr_matrix(rng.poisson(rate).astype(np.float32))
+    cells = AnnData(counts, var=pd.DataFrame({"ensembl_id": ids}, index=[f"g{i}" for i in range(len(ids))]))
+    cells.uns["x"] = "counts"
+    return cells
+
+
+def ids(first: int, last: int) -> list[str]:
+    return [f"ENSG{i:011d}" for i in range(first, last)]
+
+
+def corpora() -> list[AnnData]:
+    return [corpus(ids(1, 21)), corpus([*ids(15, 41), ""], n_cells=9, seed=1)]
+
+
+def test_the_folder_is_a_checkpoint_that_transformers_loads_whole(tmp_path: Path) -> None:
+    from transformers import BertForMaskedLM
+
+    losses = geneformer.pretrain(corpora(), OPTIONS, tmp_path, "cpu")
+    assert [step for step, _ in losses] == [1, 2, 3, 4, 5]
+    assert all(0 < loss < 2 * np.log(42) for _, loss in losses)
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+    loaded: Any = BertForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+    model, report = loaded
+    assert not any(report.values())
+    assert model.config.vocab_size == 42
+    assert model.config.max_position_embeddings == 12
+    entries = dictionaries.read(tmp_path)
+    assert entries.version == "V1"
+    assert list(entries.tokens) == ["<pad>", "<mask>", *ids(1, 41)]
+
+
+def test_the_engine_embeds_with_the_trained_model(tmp_path: Path) -> None:
+    geneformer.pretrain(corpora(), OPTIONS, tmp_path, "cpu")
+    matrix, notes = embed(corpora()[1], tmp_path, {}, "cpu")
+    assert matrix.shape == (9, 8)
+    assert np.isfinite(matrix).all()
+    assert (notes["version"], notes["layer"], notes["n_genes_missing"]) == ("V1", 1, 1)
+
+
+def test_equal_runs_give_equal_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
+    first = geneformer.pretrain(corpora(), OPTIONS, tmp_path / "a", "cpu")
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    second = geneformer.pretrain(corpora(), OPTIONS, tmp_path / "b", "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first == second
+    for name in FILES:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    geneformer.pretrain(corpora(), {**OPTIONS, "seed": 4}, tmp_path / "c", "cpu")
+    assert (tmp_path / "a" / FILES[2]).read_bytes() != (tmp_path / "c" / FILES[2]).read_bytes()
+
+
+def test_training_learns_which_genes_go_together(tmp_path: Path) -> None:
+    options = {**OPTIONS, "steps": 150, "batch_size": 16, "learning_rate": 0.01, "width": 16}
+    losses = geneformer.pretrain([corpus(ids(1, 21), n_cells=60)], options, tmp_path, "cpu")
+    # Knowing the frequencies only costs log(20) nats; knowing the kind of cell, about log(10).
+    assert np.mean([loss for _, loss in losses[:5]]) > 2.8
+    assert np.mean([loss for _, loss in losses[-30:]]) < 2.6
+
+
+def test_medians_are_over_the_non_zero_counts_of_all_cells() -> None:
+    one, two = corpora()
+    duplicated = two.var["ensembl_id"].tolist()
+    duplicated[3] = duplicated[2]  # two columns of one gene are one gene
+    two.var["ensembl_id"] = duplicated
+    entries = geneformer.make_dictionaries([one, two])
+    values: dict[str, list[float]] = {}
+    for cells in (one, two):
+        counts = cells.X.toarray().astype(float)
+        for row in counts:
+            by_gene: dict[str, float] = {}
+            for gene, count in zip(cells.var["ensembl_id"], row, strict=True):
+                by_gene[gene] = by_gene.get(gene, 0.0) + count
+            for gene, count in by_gene.items():
+                if gene and count:
+                    values.setdefault(gene, []).append(count / row.sum() * 10_000)
+    assert entries.medians == pytest.approx({gene: float(np.median(v)) for gene, v in values.items()})
+    assert duplicated[2] in entries.medians
+    assert ids(18, 19)[0] in entries.medians  # still a gene of the first corpus
+
+
+def test_a_gene_that_no_cell_has_gets_no_token() -> None:
+    cells = corpus(ids(1, 6))
+    cells.X = sparse.csr_matrix(cells.X.toarray() * [1, 0, 1, 1, 1])
+    assert list(geneformer.make_dictionaries([cells]).tokens) == ["<pad>", "<mask>", *ids(1, 2), *ids(3, 6)]
+
+
+def test_the_loss_is_that_of_the_whole_head_over_padded_cells() -> None:
+    model = geneformer.new_model(OPTIONS, n_tokens=42).eval()
+    rng = np.random.default_rng(0)
+    parts = [[rng.integers(2, 42, length) for length in lengths] for lengths in ((3, 5, 4), (12, 9))]
+    loss = geneformer.batch_loss(model, parts, 0.4, torch.Generator().manual_seed(7), "cpu")
+
+    generator = torch.Generator().manual_seed(7)
+    masked, mask, labels = (torch.zeros((5, 12), dtype=torch.long) for _ in range(3))
+    labels -= 100  # what transformers leaves out of the loss
+    for part, rows in zip(parts, ([0, 1, 2], [3, 4]), strict=True):
+        original, real = geneformer.pad(part)
+        changed, chosen = geneformer.mask_genes(original, real, 0.4, 42, generator)
+        length = original.shape[1]
+        masked[rows, :length], mask[rows, :length] = changed, real
+        labels[rows, :length] = torch.where(chosen, original, -100)
+    whole = model(input_ids=masked, attention_mask=mask, labels=labels).loss
+    torch.testing.assert_close(loss, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_masking_is_that_of_bert() -> None:
+    original = torch.randint(2, 1000, (200, 300), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(original)
+    mask[:, 250:] = 0
+    changed, chosen = geneformer.mask_genes(original, mask, 0.15, 1000, torch.Generator().manual_seed(1))
+    n_chosen = int(chosen.sum())
+    assert not chosen[:, 250:].any()
+    assert n_chosen / 50_000 == pytest.approx(0.15, abs=0.01)
+    assert torch.equal(changed[~chosen], original[~chosen])
+    assert int((changed[chosen] == 1).sum()) / n_chosen == pytest.approx(0.8, abs=0.02)
+    assert int((changed[chosen] == original[chosen]).sum()) / n_chosen == pytest.approx(0.1, abs=0.02)
+    assert int(changed[chosen & (changed != 1)].min()) >= 2  # a random gene, never <pad>
+
+
+def test_every_corpus_gives_its_share_to_every_step_and_every_cell_its_turn() -> None:
+    one, two = corpora()
+    entries = geneformer.make_dictionaries([one, two])
+    for cells in (one, two):
+        steps = geneformer.draw(cells, entries, OPTIONS, 2, np.random.default_rng(0))
+        assert [len(batch) for batch in steps] == [4] * 5
+    drawn = [tuple(cell) for batch in steps for cell in batch]  # 20 draws of the 9 cells of the second corpus
+    assert {drawn.count(cell) for cell in set(drawn)} <= {2, 3}
+
+
+def test_an_unlucky_batch_without_a_masked_gene_does_not_break_the_run(tmp_path: Path) -> None:
+    options = {**OPTIONS, "mask_ratio": 1e-9}
+    losses = geneformer.pretrain(corpora(), options, tmp_path, "cpu")
+    assert [loss for _, loss in losses] == [0.0] * 5
+    matrix, _ = embed(corpora()[0], tmp_path, {}, "cpu")
+    assert np.isfinite(matrix).all()
+
+
+def test_a_log_normalised_corpus_is_refused(tmp_path: Path) -> None:
+    one, two = corpora()
+    two.uns["x"] = "lognorm"
+    with pytest.raises(InputError, match="pretraining corpus 2: Geneformer learns from raw counts"):
+        geneformer.pretrain([one, two], OPTIONS, tmp_path, "cpu")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_corpus_without_a_known_gene_is_refused(tmp_path: Path) -> None:
+    for nothing in ([corpus(["", ""])], [corpora()[0], corpus(["", ""])]):
+        with pytest.raises(InputError, match="a corpus has no gene with both an Ensembl id and a count"):
+            geneformer.pretrain(nothing, OPTIONS, tmp_path, "cpu")
+
+
+def test_cells_without_a_known_gene_are_not_drawn(tmp_path: Path) -> None:
+    cells = corpus([*ids(1, 6), ""])
+    counts = cells.X.toarray()
+    counts[:27, :5], counts[27:, 0] = 0, 1
+    cells.X = sparse.csr_matrix(counts)
+    steps = geneformer.draw(cells, geneformer.make_dictionaries([cells]), OPTIONS, 1, np.random.default_rng(0))
+    assert all(len(cell) for batch in steps for cell in batch)
+    assert [len(batch) for batch in steps] == [8] * 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"width": None}, "width must be a whole number"),
+        ({"seed": -1}, "seed must be"),
+        ({"mask_ratio": 1.5}, "mask_ratio must be a number between 0 and 1, got 1.5"),
+        ({"n_heads": 3}, "width 8 is not a multiple of n_heads 3"),
+        ({"batch_size": 7}, "batch_size 7 is not a multiple of the 2 corpora"),
+    ],
+)
+def test_impossible_options_are_named_before_any_work(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        geneformer.pretrain(corpora(), {**OPTIONS, **change}, tmp_path, "cpu")

@@ -1,0 +1,114 @@
+"""Pretraining a small scGPT: what the network is shown and asked, and how it is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genept.engines.scgpt import checkpoint, tokens, upstream
+from genept.engines.scgpt import pretrain as pretraining
+from tests.engines.pretrain.made import PRETRAIN, cells
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.manual_seed(0)
+    return upstream.network(pretraining.settings(PRETRAIN), 63, 60)
+
+
+def whole(dataset: str = "one", n_cells: int = 6, first_gene: int = 0) -> tokens.Tokens:
+    data = cells(dataset, n_cells)
+    ids = np.arange(data.n_vars) + first_gene
+    return tokens.tokenise(data.X, list(data.obs_names), ids, cls_id=61, pad_value=-2, n_bins=51, max_length=99, seed=0)
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    corpora = [cells("one", 200), cells("two", 200)]
+    losses = pretraining.pretrain(corpora, PRETRAIN | {"steps": 60, "max_length": 30}, tmp_path, "cpu")
+    assert [step for step, _ in losses] == list(range(1, 61))
+    values = np.array([loss for _, loss in losses])
+    assert values[-10:].mean() < 0.6 * values[:5].mean()
+    assert checkpoint.read(tmp_path).config.embsize == 8
+
+
+def test_only_expressed_genes_are_masked_and_cls_and_padding_never(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+    encode = model._encode
+
+    def recorded(*inputs: torch.Tensor) -> torch.Tensor:
+        seen.extend(inputs)
+        return encode(*inputs)
+
+    monkeypatch.setattr(model, "_encode", recorded)
+    batch = whole(n_cells=60)
+    options = PRETRAIN | {"max_length": 20}
+    pretraining.batch_loss(model, batch, [np.arange(30)], 60, options, np.random.default_rng(0), "cpu")
+    ids, values, padding = (tensor.numpy() for tensor in seen)
+    truth = pretraining.dense(batch, 63)[np.arange(60)[:, None], ids]
+    masked = values == -1
+    assert (ids[:, 0] == 61).all()
+    assert (values[:, 0] == -2).all()
+    assert (ids[padding] == 60).all()
+    assert (values[padding] == -2).all()
+    genes = ~padding & (ids != 61)
+    assert masked[~genes].sum() == 0
+    assert (truth[genes] > 0).all()
+    np.testing.assert_array_equal(values[genes & ~masked], truth[genes & ~masked])
+    assert masked.sum() / genes.sum() == pytest.approx(0.4, abs=0.06)  # standard deviation 0.015
+
+
+def test_cls_is_asked_for_expressed_genes_and_for_any_gene_of_the_cells_own_corpus() -> None:
+    first, second = whole(n_cells=3), whole("two", n_cells=3, first_gene=20)
+    both = tokens.Tokens(
+        np.concatenate([first.ids, second.ids]),
+        np.concatenate([first.values, second.values]),
+        np.concatenate([first.starts, first.starts[-1] + second.starts[1:]]),
+        np.concatenate([first.n_expressed, second.n_expressed]),
+    )
+    measured = [np.arange(30), np.arange(20, 60)]
+    asked = pretraining.questions(both, measured, 1000, np.random.default_rng(0))
+    assert asked.shape == (6, 1000)
+    bins = np.take_along_axis(pretraining.dense(both, 63), asked, axis=1)
+    assert (bins[:, :500] > 0).all()
+    for cell in range(6):
+        genes = measured[cell // 3]
+        assert set(asked[cell, 500:]) == set(genes)
+        assert set(asked[cell, :500]) == set(genes[pretraining.dense(both, 63)[cell, genes] > 0])
+
+
+def test_a_cell_without_genes_is_asked_for_any_gene() -> None:
+    empty = tokens.Tokens(np.array([61]), np.array([-2]), np.array([0, 1]), np.array([0]))
+    asked = pretraining.questions(empty, [np.arange(5)], 10, np.random.default_rng(0))
+    assert set(asked.ravel()) <= set(range(5))
+
+
+def test_a_sample_is_cls_and_a_random_subset() -> None:
+    batch = whole(n_cells=200)
+    shown = pretraining.sample(batch, 7, np.random.default_rng(0))
+    assert shown.lengths.tolist() == np.minimum(batch.lengths, 7).tolist()
+    assert (shown.ids[shown.starts[:-1]] == 61).all()
+    full, part = pretraining.dense(batch, 63), pretraining.dense(shown, 63)
+    assert (part[part != 0] == full[part != 0]).all()
+    shares = (part != 0).sum(axis=0)[:30] / (full != 0).sum(axis=0)[:30]
+    assert np.ptp(shares) < 0.25  # every gene has the same chance
+
+
+def test_the_heads_are_left_predicting_in_bins() -> None:
+    torch.manual_seed(0)
+    model = upstream.network(pretraining.settings(PRETRAIN), 63, 60).eval()
+    hidden, genes = torch.randn(4, 8), torch.randn(4, 5, 8)
+    with torch.no_grad():
+        own, asked = model.decoder(hidden)["pred"], model.mvc_decoder(hidden, genes)["pred"]
+        pretraining.predict_bins(model, 14.0)
+        torch.testing.assert_close(model.decoder(hidden)["pred"], 14 * own)
+        torch.testing.assert_close(model.mvc_decoder(hidden, genes)["pred"], 14 * asked)
+
+
+def test_the_unit_of_the_loss_is_the_deviation_of_the_bins() -> None:
+    assert pretraining.scale(PRETRAIN) == pytest.approx(np.std(np.arange(1, 51)))

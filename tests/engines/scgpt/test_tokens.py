@@ -1,0 +1,204 @@
+"""Bins and tokens of scGPT: against numpy, upstream's recorded draws and the distribution of its draws."""
+
+from __future__ import annotations
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from genept.engines.scgpt import binning, tokens
+from genept.engines.scgpt.tokens import Tokens
+from tests.engines.scgpt.made import counts
+
+
+def reference_bins(values: np.ndarray, uniforms: np.ndarray, n_bins: int) -> np.ndarray:
+    edges = np.quantile(values, np.linspace(0, 1, n_bins - 1))
+    left, right = np.digitize(values, edges), np.digitize(values, edges, right=True)
+    return np.ceil(uniforms * (right - left) + left)
+
+
+def cut(values: np.ndarray, uniforms: np.ndarray, n_bins: int, drawn: bool = True) -> np.ndarray:
+    bins = np.empty(len(values), dtype=np.float32)
+    binning.cut(values.astype(np.float32), uniforms, np.linspace(0, 1, n_bins - 1), drawn, bins)
+    return bins
+
+
+@settings(deadline=None)
+@given(data=st.data(), n_bins=st.sampled_from([3, 5, 51, 100]), n=st.integers(1, 300))
+def test_bins_equal_quantile_and_digitize_to_the_bit(data: st.DataObject, n_bins: int, n: int) -> None:
+    numbers = data.draw(st.sampled_from([st.integers(1, 4), st.integers(1, 10_000), st.floats(2**-10, 12, width=32)]))
+    values = data.draw(hnp.arrays(np.float32, n, elements=numbers))
+    uniforms = np.random.default_rng(data.draw(st.integers(0, 99))).random(n)
+    found = cut(values, uniforms, n_bins)
+    np.testing.assert_array_equal(found, reference_bins(values, uniforms, n_bins))
+    assert found.min() >= 1 and found.max() <= n_bins - 1
+
+
+@settings(deadline=None)
+@given(
+    values=hnp.arrays(np.float32, st.integers(1, 200), elements=st.floats(2**-10, 1e4, width=32)), n=st.integers(2, 60)
+)
+def test_quantiles_of_sorted_values_equal_numpys_to_the_bit(values: np.ndarray, n: int) -> None:
+    expected = np.quantile(values, np.linspace(0, 1, n))
+    np.testing.assert_array_equal(binning.quantiles(np.sort(values), np.linspace(0, 1, n)), expected)
+
+
+def test_bins_replay_upstreams_draws_for_real_cells(golden: dict[str, np.ndarray]) -> None:
+    generator = np.random.RandomState(0)
+    for cell, n_cells_between in ((0, 0), (1, 1124)):  # upstream drew once per gene, cell after cell
+        generator.random_sample(n_cells_between)
+        expressed = golden["counts"][cell] > 0
+        values = golden["counts"][cell][expressed].astype(np.float32)
+        bins = cut(values, generator.random_sample(len(values)), 51)
+        by_gene = dict(zip(golden["gene_ids"][expressed], bins, strict=True))
+        length = golden["drawn_lengths"][cell]
+        recorded = golden["drawn_values"][cell, 1:length]
+        assert [by_gene[gene] for gene in golden["drawn_ids"][cell, 1:length]] == recorded.tolist()
+
+
+def tokenise(
+    data: anndata.AnnData, gene_ids: np.ndarray, max_length: int = 1200, seed: int = 0, drawn: bool = True
+) -> Tokens:
+    special = {"cls_id": 99, "pad_value": -2, "n_bins": 51}
+    cells = list(data.obs_names)
+    return tokens.tokenise(data.X, cells, gene_ids, max_length=max_length, seed=seed, drawn=drawn, **special)
+
+
+def cell_tokens(sequences: Tokens, cell: int) -> dict[int, int]:
+    part = slice(sequences.starts[cell], sequences.starts[cell + 1])
+    return dict(zip(sequences.ids[part].tolist(), sequences.values[part].tolist(), strict=True))
+
+
+def test_a_cell_is_cls_and_its_expressed_vocabulary_genes_in_the_order_of_var() -> None:
+    data = counts()
+    gene_ids = np.arange(60)[::-1].copy()
+    gene_ids[::7] = -1
+    sequences = tokenise(data, gene_ids)
+    for cell, row in enumerate(data.X.toarray()):
+        expected = [99, *(gene for gene, value in zip(gene_ids, row, strict=True) if value and gene >= 0)]
+        start, stop = sequences.starts[cell : cell + 2]
+        assert sequences.ids[start:stop].tolist() == expected
+        assert sequences.values[start] == -2
+        assert (sequences.values[start + 1 : stop] >= 1).all() and (sequences.values[start + 1 : stop] <= 50).all()
+
+
+def test_explicit_zeros_and_unsorted_indices_change_nothing() -> None:
+    data = counts()
+    shuffled = data.copy()
+    x = shuffled.X
+    x.data[0] = 0
+    data.X[0, x.indices[0]] = 0
+    for row in range(x.shape[0]):
+        part = slice(x.indptr[row], x.indptr[row + 1])
+        x.indices[part], x.data[part] = x.indices[part][::-1].copy(), x.data[part][::-1].copy()
+    x.has_sorted_indices = False
+    expected, found = tokenise(data, np.arange(60)), tokenise(shuffled, np.arange(60))
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+def test_draws_belong_to_the_cell_not_to_its_neighbours_or_place() -> None:
+    data = counts()
+    order = np.random.default_rng(1).permutation(12)[:7]
+    everyone, some = tokenise(data, np.arange(60), 15), tokenise(data[order].copy(), np.arange(60), 15)
+    for place, cell in enumerate(order):
+        assert cell_tokens(some, place) == cell_tokens(everyone, int(cell))
+
+
+def test_another_seed_gives_other_draws() -> None:
+    data = counts()
+    assert tokenise(data, np.arange(60), seed=1).values.tolist() != tokenise(data, np.arange(60)).values.tolist()
+
+
+def test_a_long_cell_keeps_cls_and_a_subset_binned_over_all_its_genes() -> None:
+    data = counts()
+    whole, cut = tokenise(data, np.arange(60)), tokenise(data, np.arange(60), max_length=15)
+    assert cut.lengths.tolist() == np.minimum(whole.lengths, 15).tolist()
+    assert cut.n_expressed.tolist() == whole.n_expressed.tolist()
+    for cell in range(len(cut)):
+        kept = cell_tokens(cut, cell)
+        assert next(iter(kept)) == 99
+        assert kept.items() <= cell_tokens(whole, cell).items()
+
+
+def test_the_lengths_of_all_cells_are_computed_once_however_many_batches_ask_for_them() -> None:
+    whole = tokenise(counts(40), np.arange(60), 25)
+    first = whole.lengths
+    batch = np.array([3, 7])
+    ids, values = whole.of(batch)
+    assert whole.lengths is first
+    assert first.tolist() == [len(cell_tokens(whole, cell)) for cell in range(40)]
+    assert len(ids) == len(values) == first[batch].sum()
+
+
+def cells_of_ones(n_cells: int, n_genes: int) -> anndata.AnnData:
+    x = sp.csr_matrix(np.ones((n_cells, n_genes), dtype=np.float32))
+    return anndata.AnnData(x, pd.DataFrame(index=[f"cell{i}" for i in range(n_cells)]))
+
+
+def test_every_gene_of_a_long_cell_is_equally_likely_to_be_kept() -> None:
+    sequences = tokenise(cells_of_ones(2000, 30), np.arange(30), max_length=11)
+    kept = np.bincount(sequences.ids[sequences.ids != 99], minlength=30)
+    assert kept.sum() == 2000 * 10
+    assert np.abs(kept / 2000 - 1 / 3).max() < 0.05  # standard deviation 0.0105
+
+
+def test_draws_are_uniform_over_the_bins_as_upstreams_and_independent_between_genes() -> None:
+    """Values that are all equal can be in any bin; upstream draws each from 1 to 50 alike."""
+    sequences = tokenise(cells_of_ones(2000, 20), np.arange(20))
+    bins = sequences.values.reshape(2000, 21)[:, 1:]
+    for gene in range(20):
+        assert scipy.stats.chisquare(np.bincount(bins[:, gene].astype(int), minlength=51)[1:]).pvalue > 1e-4
+    correlations = np.corrcoef(bins.T)[np.triu_indices(20, 1)]
+    assert np.abs(correlations).max() < 0.1  # standard deviation 0.022
+    assert abs(np.corrcoef(bins[:-1].ravel(), bins[1:].ravel())[0, 1]) < 0.02  # of neighbouring cells; 0.005
+
+
+def test_draws_belong_to_the_gene_not_to_its_column() -> None:
+    data = counts()
+    order = np.random.default_rng(1).permutation(60)
+    expected, found = tokenise(data, np.arange(60), 15), tokenise(data[:, order].copy(), order, 15)
+    for cell in range(len(expected)):
+        assert cell_tokens(found, cell) == cell_tokens(expected, cell)
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_threads_and_their_portions_change_nothing(monkeypatch: pytest.MonkeyPatch, threads: str) -> None:
+    expected = tokenise(counts(40), np.arange(60), 25)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    monkeypatch.setattr(tokens, "CELLS_AT_ONCE", 3)
+    found = tokenise(counts(40), np.arange(60), 25)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+COUNTS = hnp.arrays(np.float32, st.integers(1, 80), elements=st.integers(1, 6))
+
+
+@settings(deadline=None)
+@given(values=COUNTS, n_bins=st.sampled_from([3, 5, 51]))
+def test_the_expected_bin_is_the_middle_of_those_that_can_be_drawn(values: np.ndarray, n_bins: int) -> None:
+    found = cut(values, np.zeros(len(values)), n_bins, drawn=False)
+    highest, lowest = (cut(values, np.full(len(values), share), n_bins) for share in (0.0, 1 - 1e-9))
+    np.testing.assert_array_equal(found, (highest + lowest) / 2)
+
+
+def test_expected_bins_need_no_seed_where_no_cell_is_too_long() -> None:
+    data = counts()
+    first, second = (tokenise(data, np.arange(60), seed=seed, drawn=False) for seed in (0, 1))
+    np.testing.assert_array_equal(first.values, second.values)
+    assert (first.values % 1 == 0.5).any()
+
+
+def test_log_normalised_values_give_the_bins_of_the_counts() -> None:
+    data = counts(50)
+    normalised = data.copy()
+    normalised.X = (data.X.multiply(10_000 / data.X.sum(axis=1))).tocsr().astype(np.float32).log1p()
+    same = tokenise(data, np.arange(60)).values == tokenise(normalised, np.arange(60)).values
+    assert same.mean() > 0.999  # a value on an edge may fall either way by rounding

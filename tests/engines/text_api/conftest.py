@@ -1,0 +1,36 @@
+"""A service for every test that asks for one, and an environment without anybody's keys and proxies."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from genept.engines.encoder.api import pace
+from tests.engines.text_api.service import Service
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project; tiktoken's table is not here; waiting takes hundredths of seconds."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "TIKTOKEN_", "DATA_GYM_")) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "no-table"))
+    monkeypatch.setattr(pace, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(pace, "PATIENCE", 20.0)
+    return tmp_path
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with Service() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()

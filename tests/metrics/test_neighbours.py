@@ -1,0 +1,85 @@
+"""Nearest neighbours and votes against exact arithmetic and counting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from genept.metrics import neighbours
+
+small = st.integers(-2, 2)
+
+
+def cosine_order(a: np.ndarray, b: np.ndarray) -> Fraction:
+    """Minus the sign times the square of the cosine, exactly: ordered as cosine distances are."""
+    dot, lengths = int(a @ b), int(a @ a) * int(b @ b)
+    return -Fraction(dot * abs(dot), lengths) if lengths else Fraction(0)
+
+
+def euclidean_order(a: np.ndarray, b: np.ndarray) -> int:
+    return int((a - b) @ (a - b))
+
+
+@settings(deadline=None)
+@given(
+    train=hnp.arrays(int, st.tuples(st.integers(1, 25), st.just(3)), elements=small),
+    test=hnp.arrays(int, st.tuples(st.integers(1, 6), st.just(3)), elements=small),
+    k=st.integers(1, 12),
+    metric=st.sampled_from(["cosine", "euclidean"]),
+)
+def test_neighbours_are_the_exact_ones_with_ties_to_the_lower_row(
+    train: np.ndarray, test: np.ndarray, k: int, metric: str
+) -> None:
+    order = cosine_order if metric == "cosine" else euclidean_order
+    expected = [
+        sorted(row for _, row in sorted((order(cell, other), row) for row, other in enumerate(train))[:k])
+        for cell in test
+    ]
+    found = neighbours.nearest(train.astype(float), test.astype(float), k, metric)
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_neighbours_do_not_depend_on_the_block(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    train = np.repeat(rng.normal(size=(60, 384)), 3, axis=0)  # every cell three times: ties everywhere
+    test = rng.normal(size=(50, 384))
+    whole = neighbours.nearest(train, test, 10, metric)
+    monkeypatch.setattr(neighbours, "BLOCK", 7 * len(train))
+    np.testing.assert_array_equal(neighbours.nearest(train, test, 10, metric), whole)
+
+
+@settings(deadline=None)
+@given(
+    labels=st.lists(st.sampled_from(["T cell", "B cell", "10", "9", "mono"]), min_size=10, max_size=10),
+    rows=st.lists(st.permutations(range(10)).map(lambda order: order[:4]), min_size=1, max_size=5),
+)
+def test_votes_are_counted_and_ties_go_to_the_smallest_label(labels: list[str], rows: list[list[int]]) -> None:
+    found = neighbours.vote(np.array(labels), np.array(rows))
+    for row, label in zip(rows, found, strict=True):
+        counts = Counter(labels[index] for index in row)
+        assert label == min(name for name, count in counts.items() if count == max(counts.values()))
+
+
+def test_two_of_three_members_win_and_a_tie_is_settled_as_named() -> None:
+    members = np.array([["c", "c", "a", "b"], ["a", "b", "b", "c"], ["b", "b", "b", "a"]])
+    assert neighbours.majority(members, "first").tolist() == ["c", "b", "b", "b"]
+    assert neighbours.majority(members, "smallest").tolist() == ["a", "b", "b", "a"]
+
+
+@given(
+    votes=hnp.arrays("U1", st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=st.sampled_from("abcd")),
+    tie=st.sampled_from(["first", "smallest"]),
+)
+def test_the_ensemble_gives_a_label_with_the_most_votes(votes: np.ndarray, tie: str) -> None:
+    for cell, label in enumerate(neighbours.majority(votes, tie)):
+        column = votes[:, cell].tolist()
+        top = max(map(column.count, column))
+        tied = [name for name in column if column.count(name) == top]
+        assert label == (tied[0] if tie == "first" else min(tied))
