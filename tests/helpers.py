@@ -95,12 +95,25 @@ def write_encoder(folder: Path, texts: list[str], seed: int = 0) -> None:
     BertModel(config).save_pretrained(folder)
 
 
-def write_params(path: Path, change: dict[str, Any]) -> None:
-    """Merge `change` into the parameters at `path` (else the repository's) and write them in block style."""
-    base = path if path.exists() else ROOT / "params.yaml"
-    params = yaml.safe_load(base.read_text(encoding="utf-8"))
-    merge(params, change)
-    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+def write_settings(
+    folder: Path,
+    params: dict[str, Any] | None = None,
+    datasets: dict[str, dict[str, Any]] | None = None,
+    models: dict[str, dict[str, Any]] | None = None,
+) -> None:
+    """Write ``params.yaml``, ``data/<dataset>.yaml`` and ``models/<model>.yaml`` into a folder.
+
+    `params` is merged into the ``params.yaml`` that is there, else the repository's; the other files are as given.
+    """
+    path = folder / "params.yaml"
+    content = yaml.safe_load((path if path.exists() else ROOT / "params.yaml").read_text(encoding="utf-8"))
+    merge(content, params or {})
+    written = {path: content}
+    written |= {folder / "data" / f"{name}.yaml": entry for name, entry in (datasets or {}).items()}
+    written |= {folder / "models" / f"{name}.yaml": entry for name, entry in (models or {}).items()}
+    for file, content in written.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def merge(base: dict[str, Any], change: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from genept.core import params as parameters
+from genept.core.params import Params
 from genept.core.errors import InputError
 
 NUMBA = "NUMBA_NUM_THREADS"  # which numba, once it runs, refuses to change: then it compiles nothing more
@@ -57,13 +58,10 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def prepare(params: dict[str, Any]) -> None:
-    """Pin the thread count to ``params['threads']`` and keep model hubs offline, for this process and its children."""
-    threads = params.get("threads", 1)
-    if not isinstance(threads, int) or threads < 1:
-        raise InputError(f"params.yaml: threads must be a whole number of at least 1, got {threads!r}")
+def prepare(params: Params) -> None:
+    """Pin the thread count to ``threads`` and keep model hubs offline, for this process and its children."""
     variables = [name for name in THREAD_VARIABLES if name != NUMBA or "numba" not in sys.modules]
-    os.environ.update(dict.fromkeys(variables, str(threads)))
+    os.environ.update(dict.fromkeys(variables, str(params.threads)))
     os.environ.update(OFFLINE)
 
 

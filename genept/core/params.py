@@ -1,64 +1,209 @@
-"""Reading ``params.yaml``: the one place that says what runs and with which choices."""
+"""``params.yaml``: the protocol, what runs (the grid) and on what it runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from genept.core.errors import ParamsError, nearest
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from genept.core.config import Config, Name
+from genept.core.errors import nearest
 
 PATH = Path("params.yaml")
-CAPTIONS = {"datasets": ("title", "note"), "models": ("title",)}
+Annotation = Literal["cell_type", "patient", "phenotype", "disease", "cancer_type", "age", "age_bin", "batch"]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what numpy's RandomState, and so scikit-learn, takes
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-def load(path: Path = PATH) -> dict[str, Any]:
-    """Read the parameters.
+class Models(Config):
+    """The models of a grid by how they are made; each list has its stages in ``dvc.yaml``."""
+
+    custom: list[Name] = []  # models/<model>.py
+    controls: list[Name] = []  # gene vectors that mean nothing, made from those of the first of `genept_w`
+    genept_w: list[Name] = []
+    genept_s: list[Name] = []
+    scgpt: list[Name] = []  # released checkpoints
+    geneformer: list[Name] = []
+    scgpt_trained: list[Name] = []  # trained here
+    geneformer_trained: list[Name] = []
+    finetuned: list[Name] = []  # heads on the first of `genept_w`
+
+    @property
+    def names(self) -> list[str]:
+        """Every model, in the order of tables and pictures."""
+        return [name for key in type(self).model_fields for name in getattr(self, key)]
+
+
+class Grid(Config):
+    """What runs."""
+
+    datasets: list[Name]
+    models: Models
+    pretrain: list[Name] = []  # the datasets whose cells outside the evaluated subset train models here
+    ensemble: list[Name] = []  # the models whose nearest neighbours vote; any number, none for no ensemble
+
+    @model_validator(mode="after")
+    def check_names(self) -> Grid:
+        """Check that names can be names, stand once and exist where others refer to them."""
+        lists = {"datasets": self.datasets, "pretrain": self.pretrain, "ensemble": self.ensemble}
+        lists["models"] = self.models.names
+        for key, names in lists.items():
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{key}: {name!r} stands twice")
+        for key, names, known in (
+            ("pretrain", self.pretrain, self.datasets),
+            ("ensemble", self.ensemble, [name for name in self.models.names if name not in self.models.finetuned]),
+        ):
+            for name in names:
+                if name not in known:
+                    hint = nearest(name, known) or "."
+                    raise ValueError(f"{key}: {name!r} is not in the grid{hint} It has {', '.join(known) or 'none'}")
+        if (self.models.controls or self.models.finetuned) and not self.models.genept_w:
+            raise ValueError("models: controls and finetuned are made from the first of genept_w, which is empty")
+        if (self.models.scgpt_trained or self.models.geneformer_trained) and not self.pretrain:
+            raise ValueError("pretrain: names no dataset to train scgpt_trained and geneformer_trained on")
+        return self
+
+
+class KMeans(Config):
+    """How cells are clustered (Table 2)."""
+
+    algorithm: Literal["minibatch", "full"]
+    batch_size: PositiveInt
+    n_init: PositiveInt
+    repeats: PositiveInt
+    pca_for_patient: PositiveInt | None
+
+
+class Split(Config):
+    """How cells are divided into training and test cells (Table C4, Section 4.4)."""
+
+    test_size: Share
+    stratified: bool
+    groups: Annotation | None
+
+    @model_validator(mode="after")
+    def check(self) -> Split:
+        """Refuse two rules at once."""
+        if self.stratified and self.groups:
+            raise ValueError("choose stratified or groups, not both")
+        return self
+
+
+class KNN(Config):
+    """The nearest-neighbour classifier (Table C4)."""
+
+    k: PositiveInt
+    metric: Literal["cosine", "euclidean"]
+
+
+class Logreg(Config):
+    """The logistic regression (Section 4.4)."""
+
+    max_iter: PositiveInt
+    C: PositiveFloat
+    standardise: bool
+    labels: list[Annotation]
+
+
+class Evaluate(Config):
+    """How embeddings are scored."""
+
+    kmeans: KMeans
+    split: Split
+    knn: KNN
+    logreg: Logreg
+    ensemble_tie: Literal["first", "smallest"]
+    unknown: list[str]
+
+
+class QC(Config):
+    """Which cells an annotation keeps; None is no limit."""
+
+    min_genes: PositiveInt
+    max_genes: PositiveInt | None
+    max_mitochondrial: Annotated[float, Field(ge=0, le=1)] | None
+    min_cells_per_gene: PositiveInt
+
+    @model_validator(mode="after")
+    def check(self) -> QC:
+        """Refuse limits that no cell can meet."""
+        if self.max_genes is not None and self.max_genes < self.min_genes:
+            raise ValueError(f"max_genes must be at least min_genes, {self.min_genes}")
+        return self
+
+
+class Annotate(Config):
+    """How cell types are given to a dataset whose authors published none."""
+
+    qc: QC
+    n_hvgs: Annotated[int, Field(ge=2)]
+    n_components: PositiveInt
+    n_neighbors: Annotated[int, Field(ge=3)]
+    resolution: PositiveFloat
+    min_margin: Annotated[float, Field(ge=0)]
+    seed: Seed
+    umap_epochs: PositiveInt
+
+
+class Label(Config):
+    """How labels are recorded."""
+
+    min_class_size: PositiveInt
+
+
+class Plot(Config):
+    """How embeddings are laid out and drawn (Figures 3 and D8)."""
+
+    above: str  # the model of every picture's upper row
+    n_components_pca: PositiveInt
+    n_neighbors: Annotated[int, Field(ge=2)]
+    min_dist: Annotated[float, Field(ge=0)]
+    spread: PositiveFloat
+    n_epochs: PositiveInt | None
+    seed: Seed
+
+
+class Report(Config):
+    """How scores are compared with the paper's."""
+
+    tolerance: Annotated[float, Field(ge=0)]
+
+
+class Params(Config):
+    """The content of ``params.yaml``."""
+
+    seed: Seed
+    threads: PositiveInt
+    device: Literal["auto", "cpu", "cuda"]
+    annotate: Annotate
+    label: Label
+    evaluate: Evaluate
+    plot: Plot
+    report: Report
+    grid: Grid
+    grids: dict[str, Grid]
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield every dataset and model of the grid, the ensemble last of each dataset's."""
+        for dataset in self.grid.datasets:
+            yield from ((dataset, model) for model in self.grid.models.names)
+            if self.grid.ensemble:
+                yield dataset, ENSEMBLE
+
+
+ENSEMBLE = "ensemble"
+
+
+def load(path: Path = PATH) -> Params:
+    """Read ``params.yaml``.
 
     Raises
     ------
     ParamsError
-        If the file is missing or is not a YAML mapping.
+        If it is missing, or a setting is missing, unknown or not what it should be.
     """
-    from ruamel.yaml import YAML  # DVC's own reader: YAML 1.2, where `on` is a text and 1e-3 a number
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        params = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: no such file; run from the top folder of the repository") from None
-    except YAMLError as error:
-        raise ParamsError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(params, dict):
-        raise ParamsError(f"{path}: expected a mapping of parameters")
-    return params
-
-
-def entry(params: dict[str, Any], section: str, name: str) -> dict[str, Any]:
-    """Return the entry `name` of a section such as ``datasets`` or ``models``.
-
-    Raises
-    ------
-    ParamsError
-        If there is no such entry; the message names the nearest ones.
-    """
-    known = params.get(section) or {}
-    if name not in known:
-        hint = nearest(name, known) or "."
-        raise ParamsError(f"{PATH}: no entry {name!r} under {section}{hint} Known: {', '.join(known) or 'none'}")
-    if not isinstance(known[name] or {}, dict):
-        raise ParamsError(f"{PATH}: {section}.{name} must be a mapping, not {known[name]!r}")
-    return known[name] or {}
-
-
-def captioned_entry(params: dict[str, Any], section: str, name: str) -> dict[str, Any]:
-    """Return an entry that has all that tables and pictures print: at the start of a pipeline, not at its end.
-
-    Raises
-    ------
-    ParamsError
-        As `entry`, and if the entry has no title, or that of a dataset no note.
-    """
-    found = entry(params, section, name)
-    if lacking := [key for key in CAPTIONS[section] if key not in found]:
-        raise ParamsError(f"{PATH}: {section}.{name} has no {lacking[0]}; tables and pictures print it")
-    return found
+    return Params.read(path)

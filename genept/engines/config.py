@@ -1,0 +1,71 @@
+"""A model's file, ``models/<model>.yaml``: what all models have, and where to find what an engine adds."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from genept.core.config import Config, check_name, read_yaml
+from genept.core.errors import ParamsError, nearest
+
+MODELS = Path("models")
+ENGINES = Path(__file__).parent
+
+
+class ModelConfig(Config):
+    """What every model's file may have. An engine's ``config.py`` has a `ModelConfig` of its own, named `Model`.
+
+    Settings stand under the stage that uses them (``vectors``, ``pretrain``, ``embed``, ``finetune``), so that DVC runs
+    again what depends on them and nothing else.
+    """
+
+    title: str
+    note: str = ""
+    paper: str | None = None  # the paper's model that it is
+    engine: str | None = None  # None: the model is the code in models/<model>.py
+    source: Any = None
+
+
+def path(name: str) -> Path:
+    """Path of a model's file."""
+    return MODELS / f"{name}.yaml"
+
+
+def read(name: str) -> Any:
+    """Read and check a model's file.
+
+    Returns
+    -------
+    ModelConfig
+        An instance of ``genept.engines.<engine>.config.Model``, or of ``models/<name>.py``'s `Model` if the file names no
+        engine.
+
+    Raises
+    ------
+    ParamsError
+        If the file, its engine or one of its settings is not what it should be.
+    """
+    check_name(name, "models")
+    content = read_yaml(path(name))
+    engine = content.get("engine")
+    if engine is None:
+        return custom(name).Model.parse(content, path(name).as_posix())
+    known = sorted(folder.parent.name for folder in ENGINES.glob("*/config.py"))
+    if engine not in known:
+        hint = nearest(str(engine), known) or "."
+        raise ParamsError(f"{path(name)}: no engine {engine!r}{hint} Known: {', '.join(known)}")
+    module = importlib.import_module(f"genept.engines.{engine}.config")
+    return module.Model.parse(content, path(name).as_posix())
+
+
+def custom(name: str) -> Any:
+    """Import ``models/<name>.py``."""
+    file = MODELS / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"models_{name}", file)
+    if not file.is_file() or spec is None or spec.loader is None:
+        raise ParamsError(f"{file}: no such file; a model whose yaml names no engine needs it")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
