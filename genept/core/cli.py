@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from genept.core import params as parameters
-from genept.core.params import Params
 from genept.core.errors import InputError
+from genept.core.params import Params
 
 NUMBA = "NUMBA_NUM_THREADS"  # which numba, once it runs, refuses to change: then it compiles nothing more
 THREAD_VARIABLES = (

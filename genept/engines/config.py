@@ -39,8 +39,7 @@ def read(name: str) -> Any:
     Returns
     -------
     ModelConfig
-        An instance of ``genept.engines.<engine>.config.Model``, or of ``models/<name>.py``'s `Model` if the file names no
-        engine.
+        A `Model` of ``genept.engines.<engine>.config``, or of ``models/<name>.py`` if the file names no engine.
 
     Raises
     ------
