@@ -6,11 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rehearsal import forks
+from tests import forks
 from tests.helpers import ROOT
 
 OWN_ADDRESSES = (
@@ -87,17 +86,14 @@ class Workspace:
 
         address = self.folder / "stages.sock"
         environment = {**self.environment, **OFFLINE, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+        command = [sys.executable, forks.__file__, str(address)]
         self.server = subprocess.Popen(
-            [sys.executable, forks.__file__, str(address)], env=environment, cwd=self.folder, stdin=subprocess.PIPE
+            command, env=environment, cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        assert self.server.stdout is not None
+        if self.server.stdout.readline() != b"ready\n":
+            raise Failed("the process that stages are forked from did not start")
         forks.write_shim(self.folder / "bin" / "python", sys.executable, address, self.seconds)
-        for _ in range(600):
-            if address.exists():
-                return
-            if self.server.poll() is not None:
-                raise Failed("the process that stages are forked from did not start")
-            time.sleep(0.1)
-        raise Failed("the process that stages are forked from did not start within a minute")
 
     def stop(self) -> None:
         if self.server is not None:

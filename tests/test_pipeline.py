@@ -1,252 +1,355 @@
-"""The pipeline end to end, as a user drives it with DVC: a tiny grid over small local files in a clone of its own."""
+"""The pipeline end to end, as a user drives it with DVC: a tiny grid in a clone of its own, files from a server here.
+
+Stages run in forks of one process that has their imports (`tests.forks`); all else is as for a user.
+"""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests import helpers
+from tests import forks, helpers
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
-LOCAL_NCBI = "GENEID2NT = {\n}\n"
+ENCODER_FILES = ("config.json", "tokenizer.json", "sentence_bert_config.json", "model.safetensors")
+MODELS = ("expression", "random_w", "genept_w_tiny", "scgpt_tiny", "genept_w_ft_tiny", "ensemble")
 OWN_MODEL = '''"""Library size and number of genes: two numbers that every embedding should beat."""
 
 import numpy as np
 
+from genept.core.config import Config
+from genept.engines.config import ModelConfig
 
-def embed(cells, folder, options, device):
+
+class Embed(Config):
+    scale: float
+
+
+class Model(ModelConfig):
+    embed: Embed
+
+
+def embed(cells, folder, config, device):
     total = np.asarray(cells.X.sum(axis=1)).ravel()
     detected = np.diff(cells.X.indptr)
-    return np.column_stack([total, detected]) / options["scale"], {"comparable": True}
+    return np.column_stack([total, detected]) / config.embed.scale, {"comparable": True}
 '''
 
 
+class Site:
+    """A server of the files of a folder, which counts what it is asked for before it sends anything."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: Counter[str] = Counter()
+        asked = self.asked
+
+        class Handler(SimpleHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked[self.path] += 1
+                super().do_GET()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=os.fspath(folder)))
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def source(self, *names: str, **targets: str) -> dict[str, Any]:
+        """Return the source of files of the folder, under their own names or others, with their sha256."""
+        base = f"http://127.0.0.1:{self.server.server_port}"
+        files = {}
+        for target, name in [*((Path(name).name, name) for name in names), *targets.items()]:
+            digest = hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+            files[target.replace("_h5ad", ".h5ad")] = {"url": f"{base}/{name}", "sha256": digest}
+        return {"kind": "http", "files": files}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("site") / "files")
+    genes = symbols()
+    for seed, name in enumerate(("alpha", "beta", "mine"), start=1):
+        helpers.write_counts(site.folder / f"{name}.h5ad", genes, 160, seed=seed)
+    helpers.write_encoder(site.folder / "encoder", [f"{gene}: protein" for gene in genes])
+    (site.folder / "genes_ncbi.py").write_text("GENEID2NT = {\n}\n", encoding="utf-8")
+    shutil.copy(helpers.HGNC, site.folder / "hgnc.tsv")
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Return the environment of commands whose `python -m stages.x` is a fork of a server's process."""
+    folder = tmp_path_factory.mktemp("forks")
+    address = folder / "socket"
+    paths = [os.fspath(folder), os.fspath(Path(sys.executable).parent), os.environ["PATH"]]
+    variables = {**os.environ, "PATH": os.pathsep.join(paths), "DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    for name in ("PYTHONPATH", "GENEPT_DOWNLOADS"):
+        variables.pop(name, None)
+    command = [sys.executable, forks.__file__, os.fspath(address)]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, cwd=folder)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    forks.write_shim(folder / "python", sys.executable, address, folder / "seconds.tsv")
+    yield variables
+    server.terminate()
+    server.wait()
+
+
 def symbols() -> list[str]:
-    with (helpers.ROOT / "tests/fixtures/hgnc_small.tsv").open(encoding="utf-8") as stream:
+    with helpers.HGNC.open(encoding="utf-8") as stream:
         rows = [row for row in csv.DictReader(stream, delimiter="\t") if row["Status"] == "Approved"]
     return [row["Approved symbol"] for row in rows if row["Locus type"] == "gene with protein product"][:90]
 
 
-def dataset(name: str) -> dict:
+def dataset(name: str, source: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
-        "title": name,
+        "title": f"The cells of {name}",
         "note": "made up",
-        "source": {"kind": "local", "files": {"raw.h5ad": {"path": f"inputs/{name}.h5ad"}}},
+        "source": source,
         "obs": {"cell_type": "kind", "patient": "donor", "phenotype": "condition"},
-        "subset": {"n_cells": 120, "by": "patient", "seed": 0},
-        "finetune": "phenotype",
+        **more,
     }
 
 
-def tiny_params() -> dict:
-    encoder = {name: {"path": f"inputs/encoder/{name}"} for name in ENCODER_FILES}
-    return {
-        "grid": {
-            "datasets": ["alpha", "beta"],
-            "reanalysis_check": [],
-            "models": ["expression", "random_w", "genept_w_tiny", "scgpt_tiny"],
-            "fetched": [],
-            "vectors": ["genept_w_tiny"],
-            "controls": {"of": "genept_w_tiny", "models": ["random_w"]},
-            "pretrain": {"models": ["scgpt_tiny"], "datasets": ["alpha", "beta"]},
-            "finetune": {"datasets": ["alpha"], "from": "genept_w_tiny", "model": "genept_w_ft_tiny"},
-            "ensemble": {"datasets": ["beta"], "members": ["scgpt_tiny", "genept_w_tiny", "random_w"]},
-            "figures": {"datasets": ["alpha"], "baseline": "expression", "models": ["genept_w_ft_tiny"]},
-        },
-        "references": {
-            "hgnc": {"source": {"kind": "local", "files": {"hgnc.tsv": {"path": "tests/fixtures/hgnc_small.tsv"}}}},
-            "ncbi": {"source": {"kind": "local", "files": {"genes_ncbi.py": {"path": "inputs/genes_ncbi.py"}}}},
-        },
-        "datasets": {"alpha": dataset("alpha"), "beta": dataset("beta")},
+def tiny(site: Site) -> dict[str, dict[str, Any]]:
+    """Return the settings of the tiny grid: `params`, `datasets` and `models`."""
+    mini = yaml.safe_load((helpers.ROOT / "models/scgpt_mini.yaml").read_text(encoding="utf-8"))
+    head = yaml.safe_load((helpers.ROOT / "models/genept_w_ft_minilm.yaml").read_text(encoding="utf-8"))
+    grid = {
+        "datasets": ["alpha", "beta"],
         "models": {
-            "expression": {"title": "Expression", "n_components": 10},
+            "custom": ["expression"],
+            "controls": ["random_w"],
+            "genept_w": ["genept_w_tiny"],
+            "genept_s": [],
+            "scgpt": [],
+            "geneformer": [],
+            "scgpt_trained": ["scgpt_tiny"],
+            "geneformer_trained": [],
+            "finetuned": ["genept_w_ft_tiny"],
+        },
+        "pretrain": ["alpha"],
+        "ensemble": ["scgpt_tiny", "genept_w_tiny", "random_w", "expression"],
+    }
+    small = {**grid, "models": {**grid["models"], "controls": [], "scgpt_trained": []}, "pretrain": [], "ensemble": []}
+    return {
+        "params": {"grid": grid, "grids": {"tiny": grid, "small": small}, "plot": {"n_epochs": 20}},
+        "datasets": {
+            "reference": {"source": [site.source("hgnc.tsv", "genes_ncbi.py")]},
+            "alpha": dataset(
+                "alpha",
+                site.source(raw_h5ad="alpha.h5ad"),
+                subset={"n_cells": 80, "by": "patient", "seed": 0},
+                finetune="phenotype",
+            ),
+            "beta": dataset("beta", {"kind": "local", "files": {"raw.h5ad": {"path": "data/manual/beta.h5ad"}}}),
+        },
+        "models": {
+            "expression": {"title": "Expression", "embed": {"n_components": 10}},
             "genept_w_tiny": {
                 "title": "GenePT-w, tiny",
                 "engine": "genept_w",
-                "source": {"kind": "local", "files": encoder},
+                "source": site.source(*(f"encoder/{name}" for name in ENCODER_FILES)),
                 "vectors": {"text": "name", "locus_types": ["gene with protein product"]},
-                "divide_by": "n_genes",
-                "unit_norm": True,
+                "embed": {"divide_by": "n_genes", "unit_norm": True},
             },
             "scgpt_tiny": {
+                **mini,
                 "title": "scGPT, tiny",
-                "engine": "scgpt",
-                "implementation": "native",
-                "seed": 0,
-                "max_length": 40,
-                "pretrain": {
-                    **yaml.safe_load((helpers.ROOT / "params.yaml").read_text())["models"]["scgpt_mini"]["pretrain"],
-                    "steps": 5,
-                    "batch_size": 8,
-                    "max_length": 24,
-                    "width": 16,
-                    "n_layers": 1,
-                    "n_heads": 2,
-                },
+                "pretrain": {**mini["pretrain"], "steps": 5, "max_length": 24, "width": 16, "n_layers": 1},
+                "embed": {**mini["embed"], "max_length": 40},
             },
-            "genept_w_ft_tiny": {
-                **yaml.safe_load((helpers.ROOT / "params.yaml").read_text())["models"]["genept_w_ft_minilm"],
-                "epochs": 2,
-            },
+            "genept_w_ft_tiny": {**head, "finetune": {**head["finetune"], "epochs": 2}},
         },
     }
 
 
-ENCODER_FILES = ("config.json", "tokenizer.json", "sentence_bert_config.json", "model.safetensors")
+class Project:
+    """A clone and the commands in it."""
+
+    def __init__(self, path: Path, environment: dict[str, str]) -> None:
+        self.path, self.environment = path, environment
+
+    def run(self, *command: str, code: int = 0) -> str:
+        result = subprocess.run(
+            command, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == code, f"{' '.join(command)}\n{result.stdout}\n{result.stderr}"
+        return result.stdout + result.stderr
+
+    def change(self, name: str, change: dict[str, Any]) -> None:
+        path = self.path / name
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        helpers.merge(content, change)
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def tables(self) -> dict[str, str]:
+        return {path.name: path.read_text(encoding="utf-8") for path in sorted((self.path / "metrics").glob("*.*"))}
+
+    def rows(self, table: str) -> set[tuple[str, str]]:
+        with (self.path / "metrics" / f"{table}.csv").open(encoding="utf-8") as stream:
+            return {(row["dataset"], row["model"]) for row in csv.DictReader(stream)}
+
+    def scores(self) -> dict[str, dict[str, float]]:
+        folder = self.path / "metrics/scores"
+        return {str(path.relative_to(folder)): json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))}
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, site: Site, environment: dict[str, str]) -> Project:
     """A clone after `dvc repro` of the tiny grid, everything committed."""
-    folder = helpers.clone(tmp_path_factory.mktemp("pipeline") / "project")
-    genes = symbols()
-    helpers.write_counts(folder / "inputs/alpha.h5ad", genes, 260, seed=1)
-    helpers.write_counts(folder / "inputs/beta.h5ad", genes, 260, seed=2)
-    helpers.write_encoder(folder / "inputs/encoder", [f"{gene}: protein" for gene in genes])
-    (folder / "inputs/genes_ncbi.py").write_text(LOCAL_NCBI, encoding="utf-8")
-    helpers.write_params(folder / "params.yaml", tiny_params())
-    for leftover in (folder / "metrics", folder / "plots", folder / "dvc.lock"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink(missing_ok=True)
-    helpers.run("dvc", "repro", "--quiet", cwd=folder)
-    helpers.run("git", "add", "-A", cwd=folder)
-    helpers.run("git", "commit", "-qm", "tiny grid", cwd=folder)
-    return folder
+    project = Project(helpers.clone(tmp_path_factory.mktemp("pipeline") / "project"), environment)
+    for leftover in ("metrics", "plots", "dvc.lock"):
+        project.run("rm", "-rf", leftover)
+    helpers.write_settings(project.path, **tiny(site))
+    shutil.copy(site.folder / "beta.h5ad", project.path / "data/manual/beta.h5ad")
+    project.run("dvc", "repro", "--quiet")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "tiny grid")
+    return project
 
 
 @pytest.fixture
-def project(finished: Path, tmp_path: Path) -> Path:
+def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished clone, cache included, that a test may change."""
-    return shutil.copytree(finished, tmp_path / "project", symlinks=True)
+    copied = shutil.copytree(finished.path, tmp_path / "project", symlinks=True)
+    return Project(copied, finished.environment)
 
 
-def tables(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted((folder / "metrics").glob("*.*"))}
+def test_every_pair_of_the_grid_has_scores_rows_and_a_picture(finished: Project) -> None:
+    assert set(finished.scores()) == {f"{name}/{model}.json" for name in ("alpha", "beta") for model in MODELS}
+    assert ("beta", "ensemble") in finished.rows("table_c4")
+    assert ("alpha", "genept_w_ft_tiny") in finished.rows("table2")
+    assert (finished.path / "plots/umap/alpha/genept_w_ft_tiny.png").read_bytes().startswith(b"\x89PNG")
 
 
-def rows(folder: Path, table: str) -> set[tuple[str, str]]:
-    with (folder / "metrics" / f"{table}.csv").open(encoding="utf-8") as stream:
-        return {(row["dataset"], row["model"]) for row in csv.DictReader(stream)}
-
-
-def scores(folder: Path) -> dict[str, dict[str, float]]:
-    paths = sorted((folder / "metrics/scores").rglob("*.json"))
-    return {str(path.relative_to(folder / "metrics/scores")): json.loads(path.read_text()) for path in paths}
-
-
-def test_every_pair_of_the_grid_has_scores_and_rows(finished: Path) -> None:
-    found = set(scores(finished))
-    expected = {
-        f"{d}/{m}.json" for d in ("alpha", "beta") for m in ("expression", "random_w", "genept_w_tiny", "scgpt_tiny")
-    }
-    assert found == expected | {"alpha/genept_w_ft_tiny.json", "beta/ensemble.json"}
-    assert ("beta", "ensemble") in rows(finished, "table_c4")
-    assert ("alpha", "genept_w_ft_tiny") in rows(finished, "table2")
-    assert (finished / "plots/umap/alpha/genept_w_ft_tiny.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_headline_metrics_are_at_most_eight_finite_and_rounded(finished: Path) -> None:
-    for path, values in scores(finished).items():
+def test_headline_metrics_are_few_and_rounded(finished: Project) -> None:
+    for path, values in finished.scores().items():
         assert 1 <= len(values) <= 8, path
         assert all(value == round(value, 4) for value in values.values()), path
-    shown = helpers.run("dvc", "metrics", "show", "--md", cwd=finished).stdout
-    assert shown.count("\n| ") - 1 >= len(scores(finished)) - 1
+    assert "alpha/ensemble.json" in finished.run("dvc", "metrics", "show", "--md")
 
 
-def test_nothing_changed_means_nothing_to_do_and_a_clean_tree(finished: Path) -> None:
-    assert "up to date" in helpers.run("dvc", "status", cwd=finished).stdout
-    assert helpers.run("git", "status", "--porcelain", cwd=finished).stdout == ""
+def test_nothing_changed_means_nothing_to_do_and_a_clean_tree(finished: Project) -> None:
+    assert "up to date" in finished.run("dvc", "status")
+    assert finished.run("git", "status", "--porcelain") == ""
 
 
-def test_another_seed_changes_scores_and_both_diffs_show_it(project: Path) -> None:
-    before = scores(project)
-    pretrained = (project / "models/scgpt_tiny/best_model.pt").read_bytes()
-    helpers.run("dvc", "exp", "run", "-S", "seed=1", "--name", "seed-1", cwd=project)
-    after = scores(project)
+def test_another_seed_changes_scores_and_both_diffs_show_it(project: Project) -> None:
+    before = project.scores()
+    pretrained = (project.path / "models/scgpt_tiny/best_model.pt").read_bytes()
+    project.run("dvc", "exp", "run", "-S", "seed=1", "--name", "seed-1")
+    after = project.scores()
     assert before.keys() == after.keys()
     assert any(before[path] != after[path] for path in before)
-    assert (project / "models/scgpt_tiny/best_model.pt").read_bytes() == pretrained
-    diff = json.loads(helpers.run("dvc", "metrics", "diff", "--json", "HEAD", cwd=project).stdout)
-    assert "metrics/scores/alpha/random_w.json" in diff
-    helpers.run("dvc", "plots", "diff", "HEAD", "seed-1", cwd=project)
-    page = (project / "dvc_plots/index.html").read_text()
+    assert (project.path / "models/scgpt_tiny/best_model.pt").read_bytes() == pretrained
+    assert "metrics/scores/alpha/random_w.json" in project.run("dvc", "metrics", "diff", "--json", "HEAD")
+    project.run("dvc", "plots", "diff", "HEAD", "seed-1")
+    page = (project.path / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert "confusion" in page
     assert "genept_w_ft_tiny.png" in page
     assert 'src="http' not in page
-    assert "seed-1" in helpers.run("dvc", "exp", "show", "--csv", cwd=project).stdout
 
 
-def test_leaving_a_model_out_leaves_no_row_and_switching_back_restores_the_tables(project: Path) -> None:
-    whole = tables(project)
-    helpers.write_params(
-        project / "params.yaml", {"grids": {"whole": yaml.safe_load((project / "params.yaml").read_text())["grid"]}}
-    )
-    small = yaml.safe_load((project / "params.yaml").read_text())["grid"]
-    small["models"] = ["expression", "genept_w_tiny"]
-    small["controls"]["models"] = []
-    small["ensemble"] = {"datasets": [], "members": []}
-    helpers.write_params(project / "params.yaml", {"grids": {"small": small}})
-    helpers.run("git", "commit", "-qam", "two named grids", cwd=project)
+def test_a_setting_of_a_dataset_and_one_of_the_protocol_can_be_set_for_a_run(project: Project) -> None:
+    project.run("dvc", "exp", "run", "-S", "data/alpha.yaml:subset.n_cells=60", "-S", "evaluate.knn.k=5")
+    record = json.loads((project.path / "metrics/verification/alpha.json").read_text(encoding="utf-8"))
+    assert record["cells"]["n_evaluated"] == 60
+    assert "5-NN" in (project.path / "metrics/table_c4.md").read_text(encoding="utf-8")
+    assert all("10-NN" not in text for text in project.tables().values())
 
-    helpers.run("dvc", "exp", "run", "-S", "grid=${grids.small}", cwd=project)
-    kept = {"expression", "genept_w_tiny", "genept_w_ft_tiny"}
-    for table in ("table2", "table_c4"):
-        assert {model for _, model in rows(project, table)} == kept
-    for name, text in tables(project).items():
+
+def test_leaving_models_out_leaves_no_row_and_switching_back_restores_the_tables(project: Project) -> None:
+    before = project.tables()
+    project.run("dvc", "exp", "run", "-S", "grid=${grids.small}")
+    assert {model for _, model in project.rows("table2")} == {"expression", "genept_w_tiny", "genept_w_ft_tiny"}
+    for name, text in project.tables().items():
         assert "random_w" not in text, name
         assert "scgpt_tiny" not in text, name
-
-    helpers.run("dvc", "exp", "run", "-S", "grid=${grids.whole}", cwd=project)
-    assert tables(project) == whole
-
-
-def test_a_fresh_clone_computes_the_same_tables(finished: Path, tmp_path: Path) -> None:
-    helpers.run("git", "clone", "-q", str(finished), str(tmp_path / "fresh"), cwd=tmp_path)
-    fresh = tmp_path / "fresh"
-    helpers.run("dvc", "repro", "--quiet", cwd=fresh)
-    assert tables(fresh) == tables(finished)
-    assert helpers.run("git", "status", "--porcelain", cwd=fresh).stdout == ""
+    project.run("dvc", "exp", "run", "-S", "grid=${grids.tiny}")
+    assert project.tables() == before
 
 
-def test_own_dataset_is_one_entry_and_own_model_one_entry_and_one_file(project: Path) -> None:
-    helpers.write_counts(project / "inputs/mine.h5ad", symbols(), 100, seed=3)
-    entry = dataset("mine")
-    del entry["subset"], entry["finetune"]
-    (project / "models/size").mkdir()
-    (project / "models/size/embed.py").write_text(OWN_MODEL, encoding="utf-8")
-    grid = yaml.safe_load((project / "params.yaml").read_text())["grid"]
-    grid["datasets"].append("mine")
-    grid["models"].append("size")
-    grid["ensemble"]["datasets"].append("mine")
-    helpers.write_params(
-        project / "params.yaml",
-        {"grid": grid, "datasets": {"mine": entry}, "models": {"size": {"title": "Size", "scale": 100.0}}},
+def test_a_fresh_clone_computes_the_same_tables(finished: Project, tmp_path: Path) -> None:
+    finished.run("git", "clone", "-q", ".", os.fspath(tmp_path / "fresh"))
+    fresh = Project(tmp_path / "fresh", finished.environment)
+    shutil.copy(finished.path / "data/manual/beta.h5ad", fresh.path / "data/manual/beta.h5ad")
+    fresh.run("dvc", "repro", "--quiet")
+    assert fresh.tables() == finished.tables()
+    assert fresh.run("git", "status", "--porcelain") == ""
+
+
+def test_what_is_there_is_never_downloaded_again(project: Project, site: Site) -> None:
+    before = dict(site.asked)
+    project.run("dvc", "repro", "--quiet", "--force", "--single-item", "fetch@alpha", "fetch_genept_w@genept_w_tiny")
+    shutil.rmtree(project.path / "data/alpha/raw")
+    project.run("dvc", "repro", "--quiet", "--force", "--single-item", "fetch@alpha")
+    assert (project.path / "data/alpha/raw/raw.h5ad").is_file()
+    assert dict(site.asked) == before
+
+
+def test_a_failed_fetch_leaves_the_earlier_files(project: Project) -> None:
+    raw = project.path / "data/alpha/raw/raw.h5ad"
+    before = raw.read_bytes()
+    project.change("data/alpha.yaml", {"source": {"files": {"raw.h5ad": {"sha256": "0" * 64}}}})
+    assert "sha256" in project.run("dvc", "repro", "fetch@alpha", code=255)
+    assert raw.read_bytes() == before
+
+
+def test_another_workspace_has_ones_own_files_or_says_so(project: Project) -> None:
+    """`dvc exp run --temp` runs in a new checkout, where files that git does not know are not."""
+    before = project.scores()
+    project.run("dvc", "exp", "run", "--temp", "-S", "evaluate.knn.k=9", "--name", "elsewhere")
+    shown = json.loads(project.run("dvc", "metrics", "show", "--json", "-r", "elsewhere").partition("\n")[0] or "{}")
+    assert shown or "beta" in project.run("dvc", "exp", "show", "--csv")
+    assert "up to date" in project.run("dvc", "status")
+    assert project.scores() == before
+
+
+def test_own_dataset_is_one_file_and_own_model_one_more(project: Project, site: Site) -> None:
+    helpers.write_settings(
+        project.path,
+        datasets={"mine": dataset("mine", site.source(raw_h5ad="mine.h5ad"))},
+        models={"size": {"title": "Size", "embed": {"scale": 100.0}}},
     )
-    helpers.run("dvc", "repro", "--quiet", cwd=project)
-    mine = {model for name, model in rows(project, "table_c4") if name == "mine"}
-    assert mine == {"expression", "genept_w_tiny", "scgpt_tiny", "random_w", "size", "ensemble"}
-    status = helpers.run("git", "status", "--porcelain", "--untracked-files=all", cwd=project).stdout
-    assert "models/size/embed.py" in status
+    (project.path / "models/size.py").write_text(OWN_MODEL, encoding="utf-8")
+    grid = yaml.safe_load((project.path / "params.yaml").read_text(encoding="utf-8"))["grid"]
+    grid["datasets"].append("mine")
+    grid["models"]["custom"].append("size")
+    project.change("params.yaml", {"grid": grid})
+    project.run("dvc", "repro", "--quiet")
+    assert {model for name, model in project.rows("table_c4") if name == "mine"} == {*MODELS, "size"}
+    status = project.run("git", "status", "--porcelain", "--untracked-files=all")
+    assert all(f"?? {name}" in status for name in ("models/size.py", "models/size.yaml", "data/mine.yaml"))
 
 
-def test_one_pair_can_be_run_alone_and_a_number_traced_to_its_inputs(project: Path) -> None:
-    (project / "metrics/scores/beta/scgpt_tiny.json").unlink()
-    helpers.run("dvc", "repro", "--quiet", "evaluate@beta-scgpt_tiny", cwd=project)
-    assert (project / "metrics/scores/beta/scgpt_tiny.json").exists()
-    trace = helpers.run("python", "-m", "stages.trace", "metrics/scores/beta/scgpt_tiny.json", cwd=project).stdout
-    for part in ("evaluate@beta-scgpt_tiny", "pretrain@scgpt_tiny", "label@beta", "inputs/beta.h5ad", "seed: 0"):
+def test_a_number_is_traced_to_its_inputs(finished: Project) -> None:
+    trace = finished.run("python", "-m", "stages.trace", "metrics/scores/alpha/scgpt_tiny.json")
+    for part in ("evaluate@alpha", "pretrain_scgpt@scgpt_tiny", "label@alpha", "fetch@alpha", "seed: 0"):
         assert part in trace
 
 
 def test_default_grid_is_the_committed_grid() -> None:
-    params = yaml.safe_load((helpers.ROOT / "params.yaml").read_text())
+    params = yaml.safe_load((helpers.ROOT / "params.yaml").read_text(encoding="utf-8"))
     assert params["grid"] == params["grids"]["default"]
     assert params["seed"] == 0

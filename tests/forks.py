@@ -67,6 +67,7 @@ def serve(address: str) -> NoReturn:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen(8)
+        print("ready", flush=True)
         while sys.stdin.fileno() not in select.select([server, sys.stdin], [], [])[0]:  # it ends when its parent does
             asker, _ = server.accept()
             with asker:
