@@ -53,6 +53,10 @@ class Grid(Config):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{key}: {name!r} stands twice")
+        if (self.models.controls or self.models.finetuned) and not self.models.genept_w:
+            raise ValueError("models: controls and finetuned are made from the first of genept_w, which is empty")
+        if (self.models.scgpt_trained or self.models.geneformer_trained) and not self.pretrain:
+            raise ValueError("pretrain: names no dataset to train scgpt_trained and geneformer_trained on")
         for key, names, known in (
             ("pretrain", self.pretrain, self.datasets),
             ("ensemble", self.ensemble, [name for name in self.models.names if name not in self.models.finetuned]),
@@ -61,10 +65,6 @@ class Grid(Config):
                 if name not in known:
                     hint = nearest(name, known) or "."
                     raise ValueError(f"{key}: {name!r} is not in the grid{hint} It has {', '.join(known) or 'none'}")
-        if (self.models.controls or self.models.finetuned) and not self.models.genept_w:
-            raise ValueError("models: controls and finetuned are made from the first of genept_w, which is empty")
-        if (self.models.scgpt_trained or self.models.geneformer_trained) and not self.pretrain:
-            raise ValueError("pretrain: names no dataset to train scgpt_trained and geneformer_trained on")
         return self
 
 

@@ -1,0 +1,158 @@
+"""Settings files: what is misspelt, mistyped or badly named ends in one line that says where and what was meant."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from genept.core import params
+from genept.core.config import Config
+from genept.core.errors import ParamsError
+from genept.datasets import config as datasets
+from genept.engines import config as models
+from tests.helpers import ROOT
+
+
+def readers() -> dict[str, Callable[[], Any]]:
+    """Return every settings file of the repository with what reads it."""
+    found: dict[str, Callable[[], Any]] = {"params.yaml": params.load}
+    for path in sorted((ROOT / "data").glob("*.yaml")):
+        if path.stem not in ("reference", "hashes.lock"):
+            found[f"data/{path.name}"] = lambda name=path.stem: datasets.read(name)
+    for path in sorted((ROOT / "models").glob("*.yaml")):
+        found[f"models/{path.name}"] = lambda name=path.stem: models.read(name)
+    return found
+
+
+READERS = readers()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the repository's settings files, in which commands are run."""
+    for pattern in ("params.yaml", "data/*.yaml", "data/markers/*", "models/*.yaml", "models/*.py", "models/sources/*"):
+        for path in ROOT.glob(pattern):
+            target = tmp_path / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def typed(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the place of every mapping whose keys are known."""
+    if isinstance(value, BaseModel):
+        yield place
+        for key in type(value).model_fields:
+            yield from typed(getattr(value, key), (*place, key))
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            yield from typed(entry, (*place, key))
+    elif isinstance(value, list | tuple):
+        for index, entry in enumerate(value):
+            yield from typed(entry, (*place, index))
+
+
+def at(content: Any, place: tuple[Any, ...]) -> Any:
+    """Return what stands at a place of a file's content; None if the setting is not written there."""
+    for key in place:
+        if not isinstance(content, dict | list) or (isinstance(content, dict) and key not in content):
+            return None
+        content = content[key]
+    return content
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_misspelt_key_is_refused_and_the_nearest_named(name: str, settings: Path) -> None:
+    read, content = READERS[name], yaml.safe_load((settings / name).read_text(encoding="utf-8"))
+    tried = 0
+    for place in typed(read()):
+        mapping = at(content, place)
+        for key in list(mapping) if isinstance(mapping, dict) else ():
+            changed = copy.deepcopy(content)
+            at(changed, place)[f"{key}{key[-1]}"] = mapping[key]
+            (settings / name).write_text(yaml.safe_dump(changed), encoding="utf-8")
+            with pytest.raises(ParamsError) as error:
+                read()
+            assert error.value.message.startswith(name)
+            assert f"'{key}{key[-1]}'" in error.value.message
+            assert f"did you mean '{key}'" in error.value.message
+            assert "\n" not in error.value.message
+            tried += 1
+    assert tried >= 3
+
+
+@pytest.mark.parametrize("name", ["pbmc.3k", 1234, "pbmc 3k", "../x", "", "3k", "a-b", None, "x;rm"])
+def test_what_cannot_be_a_name_is_refused_by_a_rule_that_is_true(name: Any, settings: Path) -> None:
+    content = yaml.safe_load((settings / "params.yaml").read_text(encoding="utf-8"))
+    content["grid"]["datasets"] = [name]
+    content["grid"]["pretrain"] = []
+    (settings / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ParamsError, match=r"params.yaml: grid.datasets.0: .* cannot be a name; begin with a letter") as e:
+        params.load()
+    assert e.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("seed", -1, "params.yaml: seed: should be greater than or equal to 0, got -1"),
+        ("seed", "1", "params.yaml: seed: should be a valid integer, got '1'"),
+        ("seed", True, "params.yaml: seed: should be a valid integer, got True"),
+        ("threads", 0, "params.yaml: threads: should be greater than 0, got 0"),
+        ("device", "gpu", "params.yaml: device: should be 'auto', 'cpu' or 'cuda', got 'gpu'"),
+        ("evaluate.knn.k", 1.5, "params.yaml: evaluate.knn.k: should be a valid integer, got 1.5"),
+        ("evaluate.split.test_size", 1.0, "params.yaml: evaluate.split.test_size: should be less than 1, got 1.0"),
+        ("evaluate.logreg.labels", ["phenotyp"], "params.yaml: evaluate.logreg.labels.0: should be 'cell_type', "),
+        ("grid.ensemble", ["expresion"], "'expresion' is not in the grid; did you mean 'expression'?"),
+        ("grid.pretrain", [], "pretrain: names no dataset to train scgpt_trained and geneformer_trained on"),
+        ("grid.models.controls", ["expression"], "models: 'expression' stands twice"),
+        ("grid.models.genept_w", [], "controls and finetuned are made from the first of genept_w, which is empty"),
+        ("grid.datasets", None, "params.yaml: grid.datasets: should be a valid list, got None"),
+    ],
+)
+def test_what_a_setting_cannot_be_is_said_in_one_line(key: str, value: Any, message: str, settings: Path) -> None:
+    content = yaml.safe_load((settings / "params.yaml").read_text(encoding="utf-8"))
+    *place, last = key.split(".")
+    at(content, tuple(place))[last] = value
+    (settings / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ParamsError) as error:
+        params.load()
+    assert message in error.value.message
+    assert "\n" not in error.value.message
+
+
+def test_a_version_that_yaml_reads_as_a_number_needs_quotes() -> None:
+    class Entry(Config):
+        version: str
+
+    with pytest.raises(ParamsError, match=r"x: version: put quotes around 1.1: YAML reads it as a number"):
+        Entry.parse(yaml.safe_load("version: 1.10"), "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", "params.yaml: expected a mapping of settings"),
+        ("a: [", "params.yaml: not readable as YAML: "),
+        ("a: 1\na: 2", "params.yaml: not readable as YAML: "),
+        ("\x00", "params.yaml: not readable as YAML: "),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(text: str, message: str, settings: Path) -> None:
+    (settings / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ParamsError) as error:
+        params.load()
+    assert error.value.message.startswith(message)
+
+
+def test_a_name_without_a_file_is_refused_and_the_nearest_named(settings: Path) -> None:
+    with pytest.raises(ParamsError, match=r"data/covd.yaml: no such file; did you mean 'covid'"):
+        datasets.read("covd")
