@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-import yaml
 from click.testing import CliRunner, Result
 
 from genept.core import files
 from genept.data import embeddings
 from stages.export import main
+from tests.helpers import write_settings
 
 IDS = ["007", "08", "a-1", "b-1", "c-1", "d-1"]  # the first two would be numbers to a careless reader
 VECTORS = np.arange(18, dtype=np.float32).reshape(6, 3)
@@ -23,9 +23,9 @@ VECTORS = np.arange(18, dtype=np.float32).reshape(6, 3)
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    models: dict[str, dict[str, str]] = {"one": {}, "two": {}, "unmade": {}}
-    Path("params.yaml").write_text(yaml.safe_dump({"threads": 1, "datasets": {"blood": {}}, "models": models}))
-    Path("data/blood").mkdir(parents=True)
+    titles = {name: {"title": name} for name in ("one", "two", "unmade")}
+    write_settings(tmp_path, {"threads": 1}, datasets={"blood": {"title": "Blood"}}, models=titles)
+    Path("data/blood").mkdir()
     make(IDS).write_h5ad("data/blood/cells.h5ad")
     pd.DataFrame({"cell_type": "B"}, index=pd.Index(IDS, name="cell_id")).to_csv("data/blood/obs.csv")
     embeddings.write("blood", "one", VECTORS, IDS, {})

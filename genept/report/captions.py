@@ -85,7 +85,7 @@ def split(config: Split) -> str:
     """Say how test cells are chosen."""
     share = f"{100 * config.test_size:g} %"
     if config.groups:
-        held_out = HELD_OUT.get(config.groups, f"groups of one {config.groups}")
+        held_out = HELD_OUT.get(config.groups, f"{config.groups} groups")
         return f"Whole {held_out} are held out: {share} of the {held_out}, with all their cells, are the test cells."
     how = "with each label in the same proportion" if config.stratified else "at random"
     return f"{share} of the cells, drawn {how}, are test cells."

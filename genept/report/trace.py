@@ -23,6 +23,7 @@ def chain(path: Path) -> Iterator[str]:
     InputError
         If nothing has run yet, or no stage writes the file.
     """
+    state.cache_clear()
     if not LOCK.exists():
         raise InputError(f"{LOCK}: no such file; run `dvc repro` first, from the top folder of the repository")
     lock = read_yaml(LOCK)["stages"]
@@ -94,11 +95,6 @@ def digest(path: Path) -> str:
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "md5").hexdigest()
-    inside = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if is_tracked(file))
-    listing = [{"md5": digest(file), "relpath": name} for name, file in inside]
+    inside = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    listing = [{"md5": digest(file), "relpath": name} for name, file in inside if "__pycache__" not in file.parts]
     return hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
-
-
-def is_tracked(path: Path) -> bool:
-    """Say whether DVC looks at a file: ``.dvcignore`` leaves out caches and what git ignores."""
-    return path.is_file() and path.name != ".gitignore" and "__pycache__" not in path.parts
