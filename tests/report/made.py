@@ -15,7 +15,7 @@ from stages.report import main
 from tests.helpers import write_settings
 
 HEADER = "dataset,model,task,annotation,metric,class,value,sd,n_cells,n_classes,note".split(",")
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "expression": {"title": "Expression"},
     "random_w": {"title": "Control: random"},
     "text_w": {"title": "GenePT-w, MiniLM on names", "engine": "genept_w", "vectors": {"text": "name"}},

@@ -34,8 +34,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (dep, outs) in STAGES.items():
         files = [f"{out}/one.csv" if "/a" in out[-2:] else out for out in outs]
         command = "; ".join(f"mkdir -p $(dirname {file}) && echo '{name}' > {file}" for file in files)
-        stages[name.replace("@", "-at-")] = {"cmd": command, "deps": [dep], "outs": outs, "params": ["seed"]}
-    stages["embed-at-a-one"]["params"] = [{"one.yaml": ["embed"]}]
+        params = [{"one.yaml": ["embed"]}] if name == "embed@a-one" else ["seed"]
+        stages[name.replace("@", "-at-")] = {"cmd": command, "deps": [dep], "outs": outs, "params": params}
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
     run("dvc", "repro", "-q", cwd=folder)
     return folder
