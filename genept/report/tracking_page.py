@@ -21,13 +21,6 @@ HEADINGS = {
     "ari": "ARI",
     "ami": "AMI",
     "asw": "ASW",
-    "accuracy": "Accuracy",
-    "f1_macro": "F1, macro",
-    "f1_weighted": "F1, weighted",
-    "precision_macro": "Precision, macro",
-    "precision_weighted": "Precision, weighted",
-    "recall_macro": "Recall, macro",
-    "recall_weighted": "Recall, weighted",
     "n_cells": "Cells evaluated",
     "n_cells_full": "Cells of the study",
     "n_genes": "Genes",
@@ -118,8 +111,13 @@ def section_tables(rows: Sequence[Tracked]) -> Iterator[str]:
         cells = [*(name or NONE for name in names), *map(both, group.values()), *basis(list(group.values()))]
         by_metrics.setdefault(tuple(group), []).append(cells)
     for metrics, lines in by_metrics.items():
-        headings = ["Dataset", "Annotation", "Model", *(HEADINGS[metric] for metric in metrics)]
+        headings = ["Dataset", "Annotation", "Model", *(heading(metric) for metric in metrics)]
         yield markdown_table(lines, [*headings, "Labels by", "Cells", "Genes missing", "Notes"], n_left=3, n_right=4)
+
+
+def heading(metric: str) -> str:
+    """Return the heading of a metric's column: ``f1_macro`` is "F1, macro"."""
+    return HEADINGS.get(metric) or metric.replace("_", ", ").capitalize()
 
 
 def basis(rows: Sequence[Tracked]) -> list[str]:
@@ -127,7 +125,7 @@ def basis(rows: Sequence[Tracked]) -> list[str]:
     row = rows[0]
     rate = NONE if row.missing_gene_rate is None else f"{row.missing_gene_rate:.1%}"
     by_reference = [
-        f"{HEADINGS[row.published.metric]} {decimals(row.by_reference)}" for row in rows if row.by_reference
+        f"{heading(row.published.metric)} {decimals(row.by_reference)}" for row in rows if row.by_reference
     ]
     notes = dict.fromkeys(row.reason for row in rows if row.reason)
     notes |= {f"from reference to query {', '.join(by_reference)}": None} if by_reference else {}

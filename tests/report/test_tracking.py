@@ -14,8 +14,8 @@ from genept.report import paper, tracking, tracking_page
 from genept.report.pairs import Pair, Score
 from tests.helpers import ROOT, write_settings
 from tests.report.made import GRID, NO_MODELS, read_csv, report, write_pair, write_record
-from tests.report.source import SOURCE, leaves
 
+PAPER = paper.load()
 CSV, PAGE = Path("metrics/paper_tracking.csv"), Path("metrics/paper_tracking.md")
 KEY = ("section", "dataset", "annotation", "model", "metric")
 MODELS = {
@@ -121,11 +121,10 @@ def test_what_was_not_run_says_why_and_has_no_value_of_ours() -> None:
 
 def test_every_number_of_the_paper_is_one_line_whose_status_follows_from_it() -> None:
     rows = tracked()
-    expected = [leaf for section in SOURCE["sections"] for leaf in leaves(section)]
-    assert Counter(key for key, _ in expected) == Counter(rows.keys())
-    for key, value in expected:
-        row = rows[key]
-        assert float(row["paper"]) == value, key
+    expected = {(*number[:4], number.metric): number.value for number in PAPER.numbers}
+    assert expected.keys() == rows.keys()
+    for key, row in rows.items():
+        assert float(row["paper"]) == expected[key], key
         assert (row["ours"] == "") == (row["difference"] == "") == (row["status"] == "not run"), key
         if row["status"] == "not run":
             assert row["reason"], key
@@ -152,15 +151,15 @@ def test_the_page_shows_what_ran_and_counts_what_did_not() -> None:
     assert sum(cells[1:3] == ["cell_type", "genept_w"] for cells in printed) == 3  # Table 2, Table C4, the notebook
     c4 = ["0.88 / **0.9001** (+0.0201)", "0.91 / 0.9100", "0.68 / 0.6600", "0.72 / **0.5000** (-0.2200)"]
     assert ["aorta", "cell_type", "genept_w", *c4, "author", "9,625 / 9,625", "24.3%", ""] in printed
-    for name, section in SOURCE["sections"].items():
+    for name, section in PAPER.sections.items():
         counts = Counter(row["status"] for key, row in rows.items() if key[0] == name)
-        cells = next(cells for cells in printed if cells[0] == section["title"])
+        cells = next(cells for cells in printed if cells[0] == section.title)
         assert cells[1:] == [str(n) for n in (counts.total(), *map(counts.__getitem__, tracking_page.STATUSES))]
-        block = PAGE.read_text(encoding="utf-8").split(f"## {section['title']}\n")[1].split("\n## ")[0]
+        block = PAGE.read_text(encoding="utf-8").split(f"## {section.title}\n")[1].split("\n## ")[0]
         assert f"Not run: {counts['not run']} of {counts.total()} numbers (" in " ".join(block.split())
         assert "/ \u2013 |" not in block
     assert "released is not comparable: no counts (4)" in text  # of Table C4
-    assert all(" ".join(oddity["evidence"].split()) in text for oddity in SOURCE["oddities"])
+    assert all(" ".join(oddity.evidence.split()) in text for oddity in PAPER.oddities)
     assert len(lines) < 170
 
 
@@ -209,13 +208,6 @@ def test_the_ensemble_is_the_papers_only_with_the_papers_members() -> None:
     assert (row["status"], row["ours"], row["difference"]) == ("differs", "0.9100", "-0.0400")
 
 
-def test_two_models_of_one_grid_cannot_be_the_same_of_the_paper() -> None:
-    write_settings(Path(), models={"pca": {"title": "Expression", "paper": "scgpt"}})
-    result = report()
-    assert result.exit_code == 2 and "is 'scgpt' already; only one can be" in result.output
-    assert not CSV.exists()
-
-
 def test_without_a_dataset_that_declares_the_paper_nothing_is_compared() -> None:
     write_record("vessel")
     rows = tracked()
@@ -225,8 +217,7 @@ def test_without_a_dataset_that_declares_the_paper_nothing_is_compared() -> None
 
 
 def test_every_declaration_in_this_repository_names_the_papers_and_no_default_dataset_has_one() -> None:
-    published = paper.load()
-    for folder, known in (("data", published.datasets), ("models", published.models)):
+    for folder, known in (("data", PAPER.datasets), ("models", PAPER.models)):
         for path in (ROOT / folder).glob("*.yaml"):
             claim = yaml.safe_load(path.read_text(encoding="utf-8")).get("paper")
             assert claim is None or (claim in known and path.stem not in ("covid", "ovarian")), path
