@@ -30,8 +30,8 @@ def scores(run: pairs.Run) -> str:
         line = [f"`{model}`", run.model_title(model)]
         for dataset in run.records:
             pair = run.pair(dataset, model)
-            found = [pair.score(task, "cell_type", metric) if pair else None for task, metric in SCORES]
-            line += [printing.printed(score and score._replace(sd=None)) for score in found]
+            values = [pair.score(task, "cell_type", metric) if pair else None for task, metric in SCORES]
+            line += [printing.printed(score and score._replace(sd=None)) for score in values]
         lines.append(line)
     headings = [f"{dataset}, {name}" for dataset in run.records for name in ("accuracy", "ARI")]
     evaluate = run.params.evaluate

@@ -140,8 +140,8 @@ def roles(run: Run, models: Iterable[str]) -> list[str]:
 
 def terms(text: str) -> list[str]:
     """Explain the abbreviations that occur in a text."""
-    found = [f"{term}: {meaning}" for term, meaning in TERMS.items() if term in text]
-    return [f"{'; '.join(found)}."] if found else []
+    explained = [f"{term}: {meaning}" for term, meaning in TERMS.items() if term in text]
+    return [f"{'; '.join(explained)}."] if explained else []
 
 
 def filled(text: str, width: int = WIDTH, bullet: str = "") -> str:

@@ -147,15 +147,15 @@ def score(row: Tracked, pair: Pair) -> Tracked:
     annotation = next((name for name in candidates if name in scored), None)
     if annotation is None:
         return row._replace(reason=f"no annotation {number.annotation} in {pair.dataset}")
-    found = pair.score(number.task, annotation, number.metric)
-    if found is None:
+    own = pair.score(number.task, annotation, number.metric)
+    if own is None:
         return row._replace(reason=f"no {number.task} of {annotation} in this run")
-    notes = [*found.notes, *([f"ours is of {annotation}"] if annotation != number.annotation else [])]
+    notes = [*own.notes, *([f"ours is of {annotation}"] if annotation != number.annotation else [])]
     against = [note for note in notes if NOT_COMPARABLE in note]
-    if against or found.value is None or not math.isfinite(found.value):
+    if against or own.value is None or not math.isfinite(own.value):
         return row._replace(reason="; ".join(against or notes) or f"{annotation} could not be scored")
     other = pair.scores.get((f"{number.task}_reference", annotation, number.metric))
-    return row._replace(ours=found.value, by_reference=other and other.value, reason="; ".join(notes))
+    return row._replace(ours=own.value, by_reference=other and other.value, reason="; ".join(notes))
 
 
 def count(row: Tracked, record: dict[str, Any]) -> Tracked:
@@ -168,7 +168,7 @@ def count(row: Tracked, record: dict[str, Any]) -> Tracked:
         return row._replace(ours=labels["n_labels_scored"])
     if number.metric == "n_cells_full":
         if not record.get("subset") and not record.get("n_samples"):
-            return row._replace(reason="the file may hold the evaluated cells only, or all")
+            return row._replace(reason="the file may be the evaluated cells only, or all")
         return row._replace(ours=record["cells"]["n_file"])
     return row._replace(
         ours=record["cells"]["n_scored"] if number.metric == "n_cells" else record["checked"]["n_genes"]["found"]

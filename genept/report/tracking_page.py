@@ -60,7 +60,8 @@ def page(rows: Sequence[Tracked], paper: Paper, run: Run, named: Counterparts) -
         filled(captions.unlike_paper(run.params, paper)),
         filled(
             f"`{REPRODUCED}`: a score differs by at most {run.params.report.tolerance:g}, a count not at all; "
-            f"`{DIFFERS}`: by more; `{NOT_RUN}`: nothing of this run is comparable. Every number: paper_tracking.csv."
+            f"`{DIFFERS}`: by more; `{NOT_RUN}`: nothing of this run is comparable. Tables show the paper's number / "
+            "ours, in bold and with the difference where it differs. All numbers: paper_tracking.csv."
         ),
         summary(rows, paper),
         filled(next_step(rows, run)),
@@ -124,9 +125,7 @@ def basis(rows: Sequence[Tracked]) -> list[str]:
     """Say what the numbers of one line rest on: labels, cells (the paper's / ours), unknown genes, notes."""
     row = rows[0]
     rate = NONE if row.missing_gene_rate is None else f"{row.missing_gene_rate:.1%}"
-    by_reference = [
-        f"{heading(row.published.metric)} {decimals(row.by_reference)}" for row in rows if row.by_reference
-    ]
+    by_reference = [f"{heading(row.published.metric)} {decimals(row.by_reference)}" for row in rows if row.by_reference]
     notes = dict.fromkeys(row.reason for row in rows if row.reason)
     notes |= {f"from reference to query {', '.join(by_reference)}": None} if by_reference else {}
     return [row.label_source, f"{grouped(row.n_cells_paper)} / {grouped(row.n_cells)}", rate, "; ".join(notes)]

@@ -40,7 +40,7 @@ CASES: list[tuple[str, Any, str, str, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "old", "new", "names"), CASES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("key", "value", "old", "new", "names"), CASES, ids=[f"{case[0]}={case[1]}" for case in CASES])
 def test_every_text_follows_a_parameter(
     project: Path, key: str, value: Any, old: str, new: str, names: set[str]
 ) -> None:

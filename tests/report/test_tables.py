@@ -168,6 +168,11 @@ def test_a_dataset_with_cell_types_only_is_reported(project: Path) -> None:
 Change = Callable[[], Any]
 
 
+def claim_twice() -> None:
+    for dataset in ("blood", "tumour"):
+        write_record(dataset, paper="aorta")
+
+
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
@@ -182,7 +187,7 @@ Change = Callable[[], Any]
         (lambda: Path("models/text_w.yaml").unlink(), 2, "models/text_w.yaml: no such file"),
         (lambda: write_settings(Path(), models={"text_w": {"note": ""}}), 2, "models/text_w.yaml: title is missing"),
         (lambda: write_record("blood", paper="aorte"), 2, "data/blood.yaml: paper: the paper has no 'aorte'; did"),
-        (lambda: (write_record("blood", paper="aorta"), write_record("tumour", paper="aorta")), 2, "blood, in the"),
+        (claim_twice, 2, "data/tumour.yaml: paper: blood, in the same grid, is 'aorta' already; only one can be"),
         (lambda: write_settings(Path(), models={"unused": {"title": "", "paper": "gpt"}}), 2, "models/unused.yaml: pa"),
         (lambda: write_settings(Path(), {"report": {"tolerance": -0.1}}), 2, "report.tolerance"),
     ],

@@ -121,7 +121,7 @@ def test_what_was_not_run_says_why_and_has_no_value_of_ours() -> None:
 
 def test_every_number_of_the_paper_is_one_line_whose_status_follows_from_it() -> None:
     rows = tracked()
-    expected = {(*number[:4], number.metric): number.value for number in PAPER.numbers}
+    expected: dict[tuple[str, ...], float] = {(*n[:4], n.metric): n.value for n in PAPER.numbers}
     assert expected.keys() == rows.keys()
     for key, row in rows.items():
         assert float(row["paper"]) == expected[key], key
