@@ -38,10 +38,11 @@ def clustering(params: Params) -> str:
 
 def table_2(params: Params) -> str:
     """Explain Table 2."""
-    return (
+    sentences = [
         "ARI (adjusted Rand index) and AMI (adjusted mutual information) compare the labels with as many clusters, "
         f"by {clustering(params)}. ASW is the average silhouette width of the labels. Higher is better."
-    )
+    ]
+    return " ".join([*sentences, *unknown(params)])
 
 
 def table_c4(params: Params, with_reference: str = "") -> str:
@@ -94,7 +95,7 @@ def split(config: Split) -> str:
 def unknown(params: Params) -> Iterator[str]:
     """Say which labels are no cell type."""
     if params.evaluate.unknown:
-        yield f"Cells labelled {' or '.join(params.evaluate.unknown)} are left out."
+        yield f"Cells labelled {' or '.join(params.evaluate.unknown)} are left out of the cell types."
 
 
 def protocol(params: Params) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -72,16 +73,14 @@ def best_scores(table: Table, finetuned: Sequence[str]) -> set[tuple[int, int]]:
     A fine-tuned model, which has learned from the labels, does not compete, nor do scores that are not comparable.
     """
     best = set()
-    for j, column in enumerate(table.columns):
-        groups: dict[tuple[str, str], list[tuple[float, int]]] = {}
-        for i, row in enumerate(table.rows):
-            score = row.scores[j]
-            competes = column.best and row.model not in finetuned and row.is_comparable
-            if competes and score and score.value is not None:
-                groups.setdefault((row.dataset, row.annotation), []).append((round(score.value, 3), i))
-        for scores in groups.values():
-            if len(scores) > 1:
-                best |= {(i, j) for value, i in scores if value == max(scores)[0]}
+    for _, group in itertools.groupby(enumerate(table.rows), key=lambda item: item[1][:2]):
+        competing = [(i, row.scores) for i, row in group if row.model not in finetuned and row.is_comparable]
+        for j in (j for j, column in enumerate(table.columns) if column.best):
+            values = {
+                i: round(score.value, 3) for i, scores in competing if (score := scores[j]) and score.value is not None
+            }
+            if len(values) > 1:
+                best |= {(i, j) for i, value in values.items() if value == max(values.values())}
     return best
 
 
