@@ -24,9 +24,8 @@ STAGES = {
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pipeline that DVC itself has run, so that the lock file and its hashes are DVC's."""
     folder = tmp_path_factory.mktemp("trace")
-    run("git", "init", "-q", cwd=folder)
     (folder / ".dvc").mkdir()
-    (folder / ".dvc/config").touch()
+    (folder / ".dvc/config").write_text("[core]\n    no_scm = true\n")
     (folder / "raw.txt").write_text("cells")
     (folder / "params.yaml").write_text("seed: 3\n")
     (folder / "one.yaml").write_text("embed: {width: 64}\n")
