@@ -36,9 +36,9 @@ lint: $(VENV)/dev.done
 verify-scores: $(VENV)/runtime.done
 	@python tests/compare_scores.py
 
-# Put the tables and the picture of the last run into the README.
+# Put the scores and the picture of the last run into the README.
 readme: $(VENV)/runtime.done
-	@python docs/refresh.py
+	@python -m docs.refresh
 
 # How much scGPT's random bins move its scores.
 draws: $(VENV)/runtime.done

@@ -6,68 +6,49 @@ Usage: ``python -m stages.report``, ``python -m stages.report --show``
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from genept.core import files
 from genept.core.cli import stage
+from genept.core.params import Params
 
 METRICS = Path("metrics")
 TABLES = ("table2", "table_c4", "section_4_4")
-TRACKING = "paper_tracking"
 BARS = Path("plots/scores.csv")
 
 
 @click.command()
-@click.option("--show", is_flag=True, help="Only print the tables that are there.")
+@click.option("--show", is_flag=True, help="Only print the tables of the last run, within 80 columns.")
 @stage
-def main(params: dict[str, Any], show: bool) -> None:
+def main(params: Params, show: bool) -> None:
     """Write the tables of all datasets and models that the grid in params.yaml names.
 
-    Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4 (patients and phenotypes), each as
-    Markdown and as CSV, to metrics/; every number that the paper prints against ours, or the reason why there is none,
-    to metrics/paper_tracking.md and .csv; and the headline numbers to plots/scores.csv, for the bar charts of
-    `dvc plots`.
+    Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4 (patients and phenotypes) go to
+    metrics/ as Markdown and CSV; every number that the paper prints, against ours, to metrics/paper_tracking.md and
+    .csv; the headline scores to plots/scores.csv, for the bar charts of `dvc plots`.
     """
+    from genept.report import pairs, paper, paper_tables, printing, tracking, tracking_page
+
     if show:
-        for name in TABLES:
-            click.echo(table_path(name, "md").read_text(encoding="utf-8"))
+        shown = [printing.terminal((METRICS / f"{name}.md").read_text(encoding="utf-8")) for name in TABLES]
+        click.echo("\n".join(shown) + f"\nMore: {', '.join(str(METRICS / f'{name}.md') for name in TABLES)}")
         return
 
-    from genept.metrics import choices
-    from genept.report import markdown, paper, results, tables, tidy, tracking, tracking_page
-
-    chosen = choices.read(params)
-    tolerance = tracking.read_tolerance(params)
-    pairs = [results.read(pair) for pair in results.named(params)]
-    baseline = (params["grid"].get("figures") or {}).get("baseline", "")
-    written = [
-        tables.table_2(pairs),
-        tables.table_c4(pairs, chosen.k),
-        tables.section_4_4(pairs, baseline),
-    ]
-    records = {dataset: results.read_record(dataset) for dataset in dict.fromkeys(pair.dataset for pair in pairs)}
-    labelled_by = {dataset: results.labelled_by(record) for dataset, record in records.items()}
-    label_sources = {dataset: str(record["label_source"]) for dataset, record in records.items()}
-    texts = {BARS: tidy.scores(pairs)}
-    for table in written:
-        texts[table_path(table.name, "md")] = markdown.markdown(table, params, labelled_by)
-        texts[table_path(table.name, "csv")] = tidy.table(table, label_sources)
+    run = pairs.read(params)
+    texts = {BARS: printing.headline_csv(run.pairs)}
+    for table in paper_tables.tables(run):
+        texts[METRICS / f"{table.name}.md"] = printing.markdown(table, run)
+        texts[METRICS / f"{table.name}.csv"] = printing.as_csv(table, run)
     published = paper.load()
-    run = tracking.read_run(published, pairs, params)
-    rows = tracking.track(published, run, tolerance)
-    texts[table_path(TRACKING, "md")] = tracking_page.page(rows, published, run, params, chosen, tolerance)
-    texts[table_path(TRACKING, "csv")] = tracking_page.table(rows)
+    named = tracking.counterparts(published, run)
+    rows = tracking.track(published, run, named)
+    texts[METRICS / "paper_tracking.md"] = tracking_page.page(rows, published, run, named)
+    texts[METRICS / "paper_tracking.csv"] = tracking_page.as_csv(rows)
     for path, text in texts.items():
         with files.replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    click.echo(f"{len(pairs)} pairs of dataset and model: " + ", ".join(map(str, texts)))
-
-
-def table_path(name: str, suffix: str) -> Path:
-    """Path of a table's file."""
-    return METRICS / f"{name}.{suffix}"
+    click.echo(f"{len(run.pairs)} pairs of dataset and model: {', '.join(map(str, texts))}")
 
 
 if __name__ == "__main__":

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from genept.core import params as parameters
-from genept.core.errors import InputError
+from pydantic import model_validator
+
+from genept.core.config import Config
 
 PATH = Path(__file__).with_name("paper.yaml")
 
 
 class Published(NamedTuple):
-    """One printed number and what it is of; `annotation` and `model` are empty where it is of none.
+    """One printed number and what it is of; `annotation` and `model` are empty where it has none.
 
-    `task` and `metric` are as in ``metrics/full``; besides these, task ``counts`` is of a dataset, and task
-    ``embedding`` of the notes beside an embedding. `table` numbers the tables of a section. `not_comparable` says why
-    nothing can be held against the number, and is empty if something can.
+    `task` and `metric` are as in ``metrics/full``. Two more tasks hold counts: ``counts`` of a dataset, and
+    ``embedding`` of the notes beside an embedding. `not_comparable` says why no score can be compared with the number.
     """
 
     section: str
-    table: int
     dataset: str
     annotation: str
     model: str
@@ -31,8 +28,47 @@ class Published(NamedTuple):
     value: float
     not_comparable: str = ""
 
+    @property
+    def is_count(self) -> bool:
+        """Whether it is a whole number of cells, genes or labels, which must be equal."""
+        return self.task in ("counts", "embedding")
 
-class Mapping(NamedTuple):
+
+class Block(Config):
+    """Values by dataset, annotation and model, one for each column ``task.metric``."""
+
+    columns: list[str]
+    values: dict[str, dict[str, dict[str, list[float]]]]
+    not_comparable: str = ""
+
+    def numbers(self, section: str) -> list[Published]:
+        """Return the numbers one by one; raise `ValueError` for a row that has not one for each column."""
+        return [
+            Published(section, dataset, annotation, model, *column.split(".", 1), value, self.not_comparable)  # type: ignore[call-arg, arg-type]
+            for dataset, by_annotation in self.values.items()
+            for annotation, by_model in by_annotation.items()
+            for model, values in by_model.items()
+            for column, value in zip(self.columns, values, strict=True)
+        ]
+
+    @model_validator(mode="after")
+    def check_rows(self) -> Block:
+        """Refuse rows that are too short or too long."""
+        self.numbers("")
+        return self
+
+
+class Section(Config):
+    """A table or section of the paper, and where and when its numbers were read."""
+
+    title: str
+    read_from: str
+    transcription: str
+    date: str
+    tables: list[Block]
+
+
+class GeneCount(Config):
     """How many of a dataset's genes a model does not know, as somebody else counted."""
 
     dataset: str
@@ -42,7 +78,7 @@ class Mapping(NamedTuple):
     by: str
 
 
-class Oddity(NamedTuple):
+class Oddity(Config):
     """Something in the paper that does not fit, and what shows it."""
 
     name: str
@@ -50,82 +86,34 @@ class Oddity(NamedTuple):
     evidence: str
 
 
-@dataclass(frozen=True)
-class Paper:
-    """What ``paper.yaml`` holds.
+class Paper(Config):
+    """The content of ``paper.yaml``.
 
-    Attributes
-    ----------
-    titles, read_from
-        Of each section, in the order of the file.
-    models
-        The models that an entry of ``params.yaml`` may name by ``paper:``.
-    ensemble
-        The models whose votes the paper's ensemble is.
-    numbers
-        Every printed number once, in the order of the file.
+    `models` are the names that ``paper:`` in a model's file may have; `ensemble` are the models that vote in the
+    paper's; `protocol` has the paper's settings by their place under ``evaluate`` in ``params.yaml``.
     """
 
     citation: str
     transcription: str
     date: str
-    titles: dict[str, str]
-    read_from: dict[str, str]
-    models: tuple[str, ...]
-    ensemble: tuple[str, ...]
-    numbers: list[Published]
+    models: list[str]
+    ensemble: list[str]
+    protocol: dict[str, str | int | float | bool | None]
+    sections: dict[str, Section]
+    gene_counts: list[GeneCount]
     oddities: list[Oddity]
-    gene_mapping: list[Mapping]
+
+    @property
+    def numbers(self) -> list[Published]:
+        """Every printed number once, in the order of the file."""
+        return [n for name, section in self.sections.items() for block in section.tables for n in block.numbers(name)]
 
     @property
     def datasets(self) -> list[str]:
         """The paper's datasets, in the order in which the file first names them."""
         return list(dict.fromkeys(number.dataset for number in self.numbers))
 
-    @property
-    def compared_models(self) -> list[str]:
-        """The models that the numbers are of, in the same order."""
-        return list(dict.fromkeys(number.model for number in self.numbers if number.model))
-
-    def n_cells(self, dataset: str) -> int | None:
-        """Return how many cells the paper says it evaluated; None where it does not say."""
-        counts = [n for n in self.numbers if (n.task, n.metric, n.dataset) == ("counts", "n_cells", dataset)]
-        return int(counts[0].value) if counts else None
-
 
 def load(path: Path = PATH) -> Paper:
-    """Read the paper's numbers.
-
-    Raises
-    ------
-    InputError
-        If a key is missing, or a row does not have one number per column.
-    """
-    content = parameters.load(path)
-    try:
-        sections = content["sections"]
-        return Paper(
-            citation=content["citation"],
-            transcription=content["transcription"],
-            date=str(content["date"]),
-            titles={name: section["title"] for name, section in sections.items()},
-            read_from={name: section["read_from"] for name, section in sections.items()},
-            models=tuple(content["models"]),
-            ensemble=tuple(content["ensemble"]),
-            numbers=[number for name, section in sections.items() for number in _numbers(name, section)],
-            oddities=[Oddity(**oddity) for oddity in content["oddities"]],
-            gene_mapping=[Mapping(**found) for found in content["evidence"]["gene_mapping"]["counts"]],
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not the paper's numbers in the form that its head describes ({error})") from None
-
-
-def _numbers(name: str, section: dict[str, Any]) -> Iterator[Published]:
-    for index, table in enumerate(section["tables"]):
-        columns = [column.split(".") for column in table["columns"]]
-        for dataset, by_annotation in table["values"].items():
-            for annotation, models in by_annotation.items():
-                for model, values in models.items():
-                    for (task, metric), value in zip(columns, values, strict=True):
-                        reason = table.get("not_comparable", "")
-                        yield Published(name, index, dataset, annotation, model, task, metric, value, reason)
+    """Read the paper's numbers; `ParamsError` if a key or a number is missing or too much."""
+    return Paper.read(path)

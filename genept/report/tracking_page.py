@@ -1,206 +1,210 @@
-"""The page and the CSV file of `genept.report.tracking`."""
+"""``metrics/paper_tracking.md``, which shows what ran, and ``.csv``, which has every number of the paper."""
 
 from __future__ import annotations
 
-import csv
-import io
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from tabulate import tabulate
+from genept.report import captions
+from genept.report.captions import filled
+from genept.report.pairs import Run
+from genept.report.paper import Paper, Published
+from genept.report.printing import NONE, csv_text, decimals, markdown_table
+from genept.report.tracking import DIFFERS, NOT_RUN, REPRODUCED, Counterparts, Tracked
 
-from genept.metrics.choices import Choices
-from genept.report import known_genes, next_steps
-from genept.report.markdown import NONE, WIDTH
-from genept.report.paper import Paper
-from genept.report.tracked_text import both, decimals, difference, grouped, ours, printed
-from genept.report.tracking import DIFFERS, NOT_RUN, REPRODUCED, Run, Tracked
-
-NOTHING = f"{NONE} / {NONE}"
+STATUSES = (REPRODUCED, DIFFERS, NOT_RUN)
 COLUMNS = (
-    "dataset",
-    "section",
-    "annotation",
-    "model",
-    "metric",
-    "paper",
-    "ours",
-    "difference",
-    "ours_reference_to_query",
-    "label_source",
-    "n_cells",
-    "n_cells_paper",
-    "missing_gene_rate",
-    "status",
-    "reason",
+    *("dataset", "section", "annotation", "model", "metric", "paper", "ours", "difference", "ours_reference_to_query"),
+    *("label_source", "n_cells", "n_cells_paper", "missing_gene_rate", "status", "reason"),
 )
 HEADINGS = {
     "ari": "ARI",
     "ami": "AMI",
     "asw": "ASW",
-    "accuracy": "Accuracy",
-    "f1_macro": "F1, macro",
-    "f1_weighted": "F1, weighted",
-    "precision_macro": "Precision, macro",
-    "precision_weighted": "Precision, weighted",
-    "recall_macro": "Recall, macro",
-    "recall_weighted": "Recall, weighted",
     "n_cells": "Cells evaluated",
     "n_cells_full": "Cells of the study",
     "n_genes": "Genes",
     "n_labels": "Labels",
     "n_genes_missing": "Genes without vector",
 }
+GENES = (
+    "Genes of each dataset that a model does not know, and their share of all counts (of the sum where X holds "
+    "logarithms). Elsewhere: what others counted under the names in their file; ours are harmonised, so more are known."
+)
 
 
-def table(rows: Sequence[Tracked]) -> str:
+def as_csv(rows: Sequence[Tracked]) -> str:
     """Write every number of the paper as one line of CSV; empty where there is nothing."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = []
     for row in rows:
         number = row.published
-        rate = "" if row.missing_gene_rate is None else f"{row.missing_gene_rate:.4f}"
-        writer.writerow(
+        lines.append(
             [
                 *(number.dataset, number.section, number.annotation, number.model, number.metric, printed(number)),
-                *(ours(row), difference(row), decimals(row.by_reference)),
-                *(row.label_source, row.n_cells, row.n_cells_paper, rate),
-                *(row.status, row.reason),
+                *(ours(row), difference(row), decimals(row.by_reference), row.label_source, row.n_cells),
+                *(row.n_cells_paper, decimals(row.missing_gene_rate), row.status, row.reason),
             ]
         )
-    return stream.getvalue()
+    return csv_text(COLUMNS, lines)
 
 
-def page(
-    rows: Sequence[Tracked], paper: Paper, run: Run, params: dict[str, Any], choices: Choices, limit: float
-) -> str:
-    """Write the page: what ran, a table per printed table, the oddities, the gaps and next steps.
-
-    Parameters
-    ----------
-    limit
-        The largest difference of a score that counts as reproduced.
-    """
+def page(rows: Sequence[Tracked], paper: Paper, run: Run, named: Counterparts) -> str:
+    """Write the page: what ran, each table of the paper as far as it ran, gene counts, oddities."""
     blocks = [
         "# The paper's numbers against ours",
-        _filled(paper.citation),
-        _filled(f"The paper's numbers are {paper.transcription} Taken over {paper.date}; `genept/report/paper.yaml`."),
+        filled(paper.citation),
+        filled(f"The paper's numbers are {paper.transcription} Transcribed {paper.date}; genept/report/paper.yaml."),
         "## What was run",
-        *map(_filled, what_ran(paper, run, params)),
-        _filled(protocol(choices, limit)),
+        *map(filled, what_ran(paper, run, named)),
+        filled(captions.protocol(run.params)),
+        filled(captions.unlike_paper(run.params, paper)),
+        filled(
+            f"`{REPRODUCED}`: a score differs by at most {run.params.report.tolerance:g}, a count not at all; "
+            f"`{DIFFERS}`: by more; `{NOT_RUN}`: nothing of this run is comparable. Tables show the paper's number / "
+            "ours, in bold and with the difference where it differs. All numbers: paper_tracking.csv."
+        ),
         summary(rows, paper),
+        filled(next_step(rows, run)),
     ]
-    for section, title in paper.titles.items():
-        of_section = [row for row in rows if row.published.section == section]
-        blocks += [f"## {title}", _filled(f"Paper: {paper.read_from[section]}.")]
-        for index in dict.fromkeys(row.published.table for row in of_section):
-            blocks.append(section_table([row for row in of_section if row.published.table == index]))
-    blocks += ["## Genes that the models know", _filled(known_genes.EXPLANATION), known_genes.table(paper, run)]
+    for name, section in paper.sections.items():
+        of_section = [row for row in rows if row.published.section == name]
+        blocks += [f"## {section.title}", filled(f"Paper: {section.read_from}.")]
+        blocks += [*section_tables(of_section), *not_run(of_section)]
+    blocks += ["## Genes that the models know", filled(GENES), gene_table(paper, run, named)]
     blocks += ["## Oddities in the paper"]
-    blocks += [_item(f"**{oddity.title}.** {oddity.evidence}") for oddity in paper.oddities]
-    blocks += ["## Gaps and next steps", "\n".join(_item(text) for text in next_steps.gaps(rows, run, params))]
+    blocks += [filled(f"**{oddity.title}.** {oddity.evidence}", bullet="- ") for oddity in paper.oddities]
     return "\n\n".join(blocks) + "\n"
 
 
-def what_ran(paper: Paper, run: Run, params: dict[str, Any]) -> Iterator[str]:
-    """Say which of the paper's datasets and models are in this run, and what ran besides or instead."""
-    datasets = list(dict.fromkeys(dataset for dataset, _ in run.pairs))
-    models = list(dict.fromkeys(model for _, model in run.pairs))
-    for section, names, found, known in (
-        ("datasets", datasets, run.datasets, paper.datasets),
-        ("models", models, run.models, paper.compared_models),
+def what_ran(paper: Paper, run: Run, named: Counterparts) -> Iterator[str]:
+    """Say which of the paper's datasets and models are in this run, and what else ran."""
+    models = list(dict.fromkeys(number.model for number in paper.numbers if number.model))
+    for what, names, ours, known in (
+        ("datasets", list(run.records), named.datasets, paper.datasets),
+        ("models", list(dict.fromkeys(pair.model for pair in run.pairs)), named.models, models),
     ):
-        claims = {name: claim for claim, name in found.items()}
-        here = ", ".join(f"{claims[name]} (`{name}`)" for name in names if name in claims)
-        others = "; ".join(f"`{name}`{_described(params, section, name)}" for name in names if name not in claims)
-        said = f"in this run: {here}." if here else "none is in this run."
-        also = f" {'Besides' if here else 'Instead'} it ran {others}." if others else ""
-        yield f"Of the paper's {len(known)} {section}, {said}{also}"
-    if not run.datasets:
-        yield "So no number of the paper can be held against this run: its own tables are of other cells."
-
-
-def protocol(choices: Choices, limit: float) -> str:
-    """Say how our numbers were computed and what the statuses mean."""
-    kmeans, split = choices.kmeans, choices.split
-    kind = f"by whole groups of {split.groups}" if split.groups else "stratified" if split.stratified else "random"
-    return (
-        f"Ours: seed {choices.seed}; k-means ({kmeans.algorithm}), mean over {kmeans.repeats} seeds; split {kind}, "
-        f"{split.test_size:.0%} test cells; {choices.k} nearest neighbours. `{REPRODUCED}`: a score differs by at most "
-        f"{limit:g}, a count not at all; `{DIFFERS}`: by more; `{NOT_RUN}`: nothing of ours may be held against it. A "
-        "cell of the tables below is the paper's number / ours, and where they differ ours is bold with the difference."
-    )
+        claims = {name: claim for claim, name in ours.items()}
+        present = ", ".join(f"{claims[name]} (`{name}`)" for name in names if name in claims)
+        others = ", ".join(f"`{name}`" for name in names if name not in claims)
+        also = f" {'Also' if present else 'Instead'} run: {others}." if others else ""
+        yield f"Of the paper's {len(known)} {what}, in this run: {present or 'none'}.{also}"
+    yield from captions.dataset_notes(run, run.records)
 
 
 def summary(rows: Sequence[Tracked], paper: Paper) -> str:
     """Count the statuses of each section."""
-    statuses = (REPRODUCED, DIFFERS, NOT_RUN)
-    lines: list[list[Any]] = []
-    for section, title in paper.titles.items():
-        counts = Counter(row.status for row in rows if row.published.section == section)
-        lines.append([title, counts.total(), *(counts[status] for status in statuses)])
-    lines.append(["All", *(sum(line[i] for line in lines) for i in range(1, 5))])
-    return tabulate(lines, ["Section", "Numbers", *map(str.capitalize, statuses)], tablefmt="github")
+    lines = []
+    for name, title in [*((name, section.title) for name, section in paper.sections.items()), ("", "All")]:
+        counts = Counter(row.status for row in rows if name in ("", row.published.section))
+        lines.append([title, *map(str, (counts.total(), *(counts[status] for status in STATUSES)))])
+    return markdown_table(lines, ["Section", "Numbers", *map(str.capitalize, STATUSES)], n_left=1)
 
 
-def section_table(rows: Sequence[Tracked]) -> str:
-    """Print one table of the paper: a line per dataset, annotation and model, the paper's numbers / ours.
-
-    Columns that say nothing in any line are left out.
-    """
-    metrics = list(dict.fromkeys(row.published.metric for row in rows))
+def section_tables(rows: Sequence[Tracked]) -> Iterator[str]:
+    """Print what ran of a section: a line per dataset, annotation and model, the paper's numbers / ours."""
     groups: dict[tuple[str, str, str], dict[str, Tracked]] = {}
     for row in rows:
-        number = row.published
-        groups.setdefault((number.dataset, number.annotation, number.model), {})[number.metric] = row
-    headings = ["Dataset", "Annotation", "Model", *(HEADINGS[metric] for metric in metrics)]
-    headings += ["Labels by", "Cells", "Genes missing", "Status"]
-    lines = [
-        [*(name or NONE for name in names), *(both(group[metric]) for metric in metrics), *about(list(group.values()))]
-        for names, group in groups.items()
-    ]
-    kept = [j for j in range(len(headings)) if any(line[j] not in (NONE, NOTHING) for line in lines)]
-    return tabulate(
-        [[line[j] for j in kept] for line in lines],
-        [headings[j] for j in kept],
-        tablefmt="github",
-        disable_numparse=True,
-        colalign=["right" if 3 <= j < 3 + len(metrics) else "left" for j in kept],
-    )
+        if row.ours is not None:
+            number = row.published
+            groups.setdefault((number.dataset, number.annotation, number.model), {})[number.metric] = row
+    by_metrics: dict[tuple[str, ...], list[list[str]]] = {}
+    for names, group in groups.items():
+        cells = [*(name or NONE for name in names), *map(both, group.values()), *basis(list(group.values()))]
+        by_metrics.setdefault(tuple(group), []).append(cells)
+    for metrics, lines in by_metrics.items():
+        headings = ["Dataset", "Annotation", "Model", *(heading(metric) for metric in metrics)]
+        yield markdown_table(lines, [*headings, "Labels by", "Cells", "Genes missing", "Notes"], n_left=3, n_right=4)
 
 
-def about(rows: Sequence[Tracked]) -> list[str]:
-    """Say what the numbers of one line rest on, and their status."""
+def heading(metric: str) -> str:
+    """Return the heading of a metric's column: ``f1_macro`` is "F1, macro"."""
+    return HEADINGS.get(metric) or metric.replace("_", ", ").capitalize()
+
+
+def basis(rows: Sequence[Tracked]) -> list[str]:
+    """Say what the numbers of one line rest on: labels, cells (the paper's / ours), unknown genes, notes."""
     row = rows[0]
-    cells = NOTHING if row.published.task == "counts" else f"{grouped(row.n_cells_paper)} / {grouped(row.n_cells)}"
     rate = NONE if row.missing_gene_rate is None else f"{row.missing_gene_rate:.1%}"
-    return [row.label_source or NONE, cells, rate, outcome(rows)]
+    by_reference = [f"{heading(row.published.metric)} {decimals(row.by_reference)}" for row in rows if row.by_reference]
+    notes = dict.fromkeys(row.reason for row in rows if row.reason)
+    notes |= {f"from reference to query {', '.join(by_reference)}": None} if by_reference else {}
+    return [row.label_source, f"{grouped(row.n_cells_paper)} / {grouped(row.n_cells)}", rate, "; ".join(notes)]
 
 
-def outcome(rows: Sequence[Tracked]) -> str:
-    """Say the status of the numbers of one line, with their reasons."""
-    counts = Counter(row.status for row in rows)
-    said = next(iter(counts)) if len(counts) == 1 else ", ".join(f"{n} {status}" for status, n in counts.items())
-    others = ", ".join(
-        f"{HEADINGS[row.published.metric]} {decimals(row.by_reference)}" for row in rows if row.by_reference is not None
+def not_run(rows: Sequence[Tracked]) -> Iterator[str]:
+    """Say how many numbers of a section were not run, and why, the most frequent reason first."""
+    missing = [row for row in rows if row.status == NOT_RUN]
+    absent = Counter(row.absent for row in missing if row.absent)
+    reasons = Counter(row.reason for row in missing if not row.absent)
+    why = [f"not in the grid: {listed(absent)}"] if absent else []
+    why += [listed(reasons)] if reasons else []
+    if missing:
+        yield filled(f"Not run: {len(missing)} of {len(rows)} numbers ({'; '.join(why)}).")
+
+
+def gene_table(paper: Paper, run: Run, named: Counterparts) -> str:
+    """Print how many genes each model of the run does not know, beside what others counted."""
+    elsewhere = {
+        (named.datasets.get(count.dataset), named.models.get(count.model)): count for count in paper.gene_counts
+    }
+    lines = []
+    for pair in run.pairs:
+        noted = {metric: score.value for (task, _, metric), score in pair.scores.items() if task == "embedding"}
+        n_genes, n_missing, share = map(noted.get, ("n_genes", "n_genes_missing", "share_of_counts_missing"))
+        if n_genes and n_missing is not None:
+            count = elsewhere.get((pair.dataset, pair.model))
+            line = [pair.dataset, pair.model, f"{n_genes:,.0f}", f"{n_missing:,.0f} ({n_missing / n_genes:.1%})"]
+            line += [NONE if share is None else f"{share:.1%}"]
+            line += [f"{count.n_genes_missing:,} of {count.n_genes:,} ({count.by})" if count else NONE]
+            lines.append(line)
+    headings = ["Dataset", "Model", "Genes", "Unknown to the model", "Share of counts", "Elsewhere"]
+    return markdown_table(lines, headings, n_left=2, n_right=1)
+
+
+def next_step(rows: Sequence[Tracked], run: Run) -> str:
+    """Say how to run what is not in the grid."""
+    absent = Counter(row.absent for row in rows if row.absent)
+    if not absent:
+        return "Every dataset and model of the paper is in the grid."
+    files = [f"models/{name}.yaml is {model.paper}" for name, model in run.models.items() if model.paper in absent]
+    hint = f" ({', '.join(files)})" if files else ""
+    return (
+        f"Not in the grid: {listed(absent)}. To run them, name files that declare them as `paper:` in the grid"
+        f"{hint}, or run `dvc exp run -S 'grid=${{grids.paper}}'`."
     )
-    by_reference = [f"from reference to query {others}"] if others else []
-    reasons = "; ".join(dict.fromkeys([*by_reference, *(row.reason for row in rows if row.reason)]))
-    return f"{said}: {reasons}" if reasons else said
 
 
-def _described(params: dict[str, Any], section: str, name: str) -> str:
-    entry = (params.get(section) or {}).get(name) or {}
-    said = "; ".join(str(entry[key]) for key in ("title", "note") if entry.get(key))
-    return f" ({said})" if said else ""
+def both(row: Tracked) -> str:
+    """Print the paper's number and ours, ours bold with the difference if it differs."""
+    own = f"**{ours(row)}** ({difference(row)})" if row.status == DIFFERS else ours(row) or NONE
+    return f"{printed(row.published)} / {own}"
 
 
-def _filled(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+def printed(number: Published) -> str:
+    """Print the paper's number with the decimals that it needs, at least two; counts whole."""
+    if number.is_count:
+        return str(int(number.value))
+    text = f"{number.value:.4f}"
+    return text[:-2] + text[-2:].rstrip("0")
 
 
-def _item(text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=False)
+def ours(row: Tracked) -> str:
+    """Print our number with four decimals, a count whole; empty where there is none."""
+    return str(int(row.ours)) if row.ours is not None and row.published.is_count else decimals(row.ours)
+
+
+def difference(row: Tracked) -> str:
+    """Print ours less the paper's with its sign; empty where there is none of ours."""
+    if row.difference is None:
+        return ""
+    return f"{int(row.difference):+d}" if row.published.is_count else f"{round(row.difference, 4) + 0.0:+.4f}"
+
+
+def grouped(value: int | None) -> str:
+    """Print a count with commas between thousands; a dash where there is none."""
+    return NONE if value is None else f"{value:,}"
+
+
+def listed(counts: Counter[str]) -> str:
+    """Print names with their counts, the most frequent first."""
+    return ", ".join(f"{name} ({n})" for name, n in counts.most_common())

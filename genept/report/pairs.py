@@ -1,0 +1,160 @@
+"""What the report reads: the scores of each pair of dataset and model, and what datasets and models are."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genept.core import files
+from genept.core.config import read_yaml
+from genept.core.errors import InputError, ParamsError
+from genept.core.params import ENSEMBLE, PATH, Params
+from genept.engines.config import MODELS, ModelConfig
+
+METRICS = Path("metrics")
+NOT_COMPARABLE = "not comparable"
+NOTE_SEPARATOR = "; "
+
+
+class Score(NamedTuple):
+    """One number and what is known of it; `value` is None where it could not be computed, and `notes` say why."""
+
+    value: float | None
+    sd: float | None = None  # over k-means seeds
+    n_cells: int | None = None
+    n_classes: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The scores of a model on a dataset: `headlines` by name, `scores` by (task, annotation, metric)."""
+
+    dataset: str
+    model: str
+    headlines: dict[str, float]
+    scores: dict[tuple[str, str, str], Score]
+
+    def score(self, task: str, annotation: str, metric: str) -> Score | None:
+        """Return a score; one without value where the annotation could not be scored; None where there is none."""
+        unscored = self.scores.get(("labels", annotation, "n_classes"))
+        return self.scores.get((task, annotation, metric)) or (unscored and unscored._replace(value=None))
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run to report.
+
+    Attributes
+    ----------
+    pairs
+        In the order of `Params.pairs`.
+    records
+        By dataset, its verification record, ``metrics/verification/<dataset>.json``: among others ``title``, ``note``,
+        ``paper``, ``label_source``, ``labels_from``, ``annotation`` and ``fallback``.
+    models
+        By name, what every file models/<model>.yaml says of its model; those outside the grid included.
+    """
+
+    params: Params
+    pairs: list[Pair]
+    records: dict[str, dict[str, Any]]
+    models: dict[str, ModelConfig]
+
+    def pair(self, dataset: str, model: str | None) -> Pair | None:
+        """Return the pair of a dataset and model, None where the grid has none."""
+        return next((pair for pair in self.pairs if (pair.dataset, pair.model) == (dataset, model)), None)
+
+    def model_title(self, name: str) -> str:
+        """Say what a model is; for the ensemble, whose votes it counts."""
+        if name == ENSEMBLE:
+            return "Majority vote of " + ", ".join(f"`{member}`" for member in self.params.grid.ensemble)
+        return self.models[name].title
+
+
+def read(params: Params) -> Run:
+    """Read the scores and descriptions of what the grid names.
+
+    Raises
+    ------
+    ParamsError
+        If the grid has no pair of dataset and model, or a model has no file.
+    InputError
+        If a file of scores or a verification record is missing or damaged.
+    """
+    names = list(params.pairs())
+    if not names:
+        raise ParamsError(f"{PATH}: grid has no pair of dataset and model to report")
+    in_grid = [MODELS / f"{model}.yaml" for model in params.grid.models.names]
+    return Run(
+        params,
+        [read_pair(dataset, model) for dataset, model in names],
+        {dataset: read_record(dataset) for dataset in params.grid.datasets},
+        {path.stem: read_model(path) for path in dict.fromkeys([*in_grid, *sorted(MODELS.glob("*.yaml"))])},
+    )
+
+
+def read_model(path: Path) -> ModelConfig:
+    """Read what all models have; what an engine adds is checked by the stages that use it."""
+    known = {key: value for key, value in read_yaml(path).items() if key in ModelConfig.model_fields}
+    return ModelConfig.parse(known, path.as_posix())
+
+
+def read_pair(dataset: str, model: str) -> Pair:
+    """Read the headline scores and all scores of a pair."""
+    headlines = METRICS / "scores" / dataset / f"{model}.json"
+    full = METRICS / "full" / dataset / f"{model}.csv"
+    for path in (headlines, full):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; `dvc repro evaluate@{dataset}` makes it")
+    try:
+        return Pair(dataset, model, files.read_json(headlines), read_scores(full))
+    except (KeyError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"{full} or {headlines}: not the scores that evaluate writes ({' '.join(str(error).split())}); "
+            f"`dvc repro --force --single-item evaluate@{dataset}` makes both again"
+        ) from None
+
+
+def read_scores(path: Path) -> dict[tuple[str, str, str], Score]:
+    """Read all scores of a file but those of single classes."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return {
+            (row["task"], row["annotation"], row["metric"]): Score(
+                float(row["value"]),
+                float(row["sd"]) if row["sd"] else None,
+                int(row["n_cells"]),
+                int(row["n_classes"]),
+                tuple(filter(None, row["note"].split(NOTE_SEPARATOR))),
+            )
+            for row in csv.DictReader(stream)
+            if not row["class"]
+        }
+
+
+def read_record(dataset: str) -> dict[str, Any]:
+    """Read the verification record of a dataset."""
+    path = METRICS / "verification" / f"{dataset}.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; `dvc repro label@{dataset}` makes it")
+    record = files.read_json(path)
+    lacking = [key for key in ("title", "note", "label_source") if key not in record]
+    if lacking:
+        raise InputError(f"{path}: has no {lacking[0]}; `dvc repro --force --single-item label@{dataset}` adds it")
+    return record
+
+
+def labels_from(record: dict[str, Any]) -> str:
+    """Say who labelled the cells of a dataset, and whether they come from its fallback."""
+    source, table, fallback = record["label_source"], record.get("labels_from"), record.get("fallback")
+    if source == "annotation":
+        version = (record.get("annotation") or {}).get("method_version")
+        who = f"cell types by clusters and markers{f', version {version}' if version else ''}, not by the authors"
+    else:
+        who = "labels by the user" if source == "user" else "labels by the authors"
+        if table:
+            place = f"from {table['path']}, put there by hand (sha256 {table['sha256'][:12]})"
+            who = f"labels {place}" if source == "user" else f"{who}, {place}"
+    return f"{who}; fallback: {fallback['title']}, {fallback['note']} ({fallback['because']})" if fallback else who

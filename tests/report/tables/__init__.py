@@ -1,1 +1,0 @@
-"""The report's tables, and how `dvc plots` draws its bar charts."""

@@ -1,0 +1,85 @@
+"""Titles and captions follow the parameters: after a change no text has the old value, and some text has the new."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.helpers import ROOT, write_settings
+from tests.report.made import texts
+
+C4, S44, PAGE = {"table_c4"}, {"section_4_4"}, {"paper_tracking"}
+CLUSTERED = {"table2", "section_4_4", "paper_tracking"}
+CASES: list[tuple[str, Any, str, str, set[str]]] = [
+    ("seed", 3, r"seed 7", "seed 3", CLUSTERED | C4),
+    ("evaluate.kmeans.algorithm", "full", r"mini-?batch k|batches", "full k-means (n_init 3)", CLUSTERED),
+    ("evaluate.kmeans.batch_size", 50, r"batches of 20", "batches of 50", CLUSTERED),
+    ("evaluate.kmeans.n_init", 1, r"n_init 3", "n_init 1", CLUSTERED),
+    ("evaluate.kmeans.repeats", 1, r"5 seeds|standard deviation", "one seed", CLUSTERED),
+    ("evaluate.kmeans.pca_for_patient", None, r"at most 50", "the whole embedding", S44),
+    ("evaluate.split.test_size", 0.25, r"20 %", "25 % of the cells", C4 | S44 | PAGE),
+    ("evaluate.split.stratified", True, r"at random", "each label in the same proportion", C4 | S44 | PAGE),
+    ("evaluate.split.groups", "patient", r"at random|of the cells", "Whole donors are held out", C4 | S44 | PAGE),
+    ("evaluate.split.groups", "batch", r"at random|of the cells", "Whole batch groups are held out", C4 | S44 | PAGE),
+    ("evaluate.knn.k", 15, r"\b10[- ]?(NN|nearest)", "15 nearest neighbours", C4 | PAGE),
+    ("evaluate.knn.metric", "euclidean", r"cosine distance", "euclidean distance", C4 | PAGE),
+    ("evaluate.logreg.max_iter", 500, r"100 iterations", "at most 500 iterations", S44),
+    ("evaluate.logreg.C", 0.1, r"C = 1\b", "C = 0.1", S44),
+    ("evaluate.logreg.standardise", True, r"coordinates as they are", "standardised coordinates", S44),
+    ("evaluate.logreg.labels", ["cancer_type"], r"phenotype or disease", "patient, and cancer_type", S44),
+    ("evaluate.logreg.labels", [], r"logistic|Section 4.4: patient, and", "# Section 4.4: patient Computed", S44),
+    ("evaluate.ensemble_tie", "smallest", r"first member's", "the alphabetically first cell type is chosen", C4),
+    (
+        "evaluate.unknown",
+        ["NA", "none"],
+        r"labelled Unknown",
+        "Cells labelled NA or none are left out",
+        C4 | {"table2"},
+    ),
+    ("plot.above", "text_w", r"Baseline: `expression`", "Baseline: `text_w`", S44),
+    ("report.tolerance", 0.05, r"at most 0\.02", "a score differs by at most 0.05", PAGE),
+    ("grid.ensemble", [], r"[Ee]nsemble", "Higher is better. Cells labelled", C4),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "old", "new", "names"), CASES, ids=[f"{case[0]}={case[1]}" for case in CASES])
+def test_every_text_follows_a_parameter(
+    project: Path, key: str, value: Any, old: str, new: str, names: set[str]
+) -> None:
+    assert all(re.search(old, text) for name, text in of_this_run().items() if name in names)
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    write_settings(Path(), value)
+    for name, text in of_this_run().items():
+        assert name not in names or new in text, name
+        assert not re.search(old, text), name
+
+
+def of_this_run() -> dict[str, str]:
+    """What the stage writes, without what it quotes of the paper: its sections' origins and its oddities."""
+    written = texts()
+    page = written["paper_tracking"].split("## Oddities in the paper")[0]
+    return {**written, "paper_tracking": re.sub(r"## [^|]*? Paper: .*? (?=Not run|\|)", "", page)}
+
+
+def test_settings_unlike_the_papers_are_named(project: Path) -> None:
+    def named() -> str:
+        return texts()["paper_tracking"].split("in brackets: ")[1].split(". `reproduced`")[0]
+
+    assert named() == "kmeans.repeats 5 (1)"
+    write_settings(Path(), {"evaluate": {"kmeans": {"repeats": 1}}})
+    assert named() == "none"
+    write_settings(Path(), {"evaluate": {"knn": {"k": 15}, "split": {"groups": "patient"}}})
+    assert named() == "split.groups patient (none), knn.k 15 (10)"
+
+
+def test_titles_of_dvc_plots_follow_parameters() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    plots = [plot for stage in stages.values() for plot in stage.get("plots", []) if isinstance(plot, dict)]
+    titles = [options["title"] for plot in plots for options in plot.values() if "title" in options]
+    assert any("${evaluate.knn.k}-NN" in title for title in titles)
+    assert not [title for title in titles if re.search(r"\d", title)]
