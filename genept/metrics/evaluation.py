@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,16 @@ LIBRARIES = ("numpy", "scikit-learn", "scipy", "torch")
 COVERAGE = ("n_genes", "n_genes_missing", "n_cells_without_gene", "share_of_counts_missing")
 
 
+@dataclass(frozen=True)
+class Head:
+    """What a fine-tuned model's head learns, and how."""
+
+    annotation: str
+    labels: np.ndarray  # of all cells, (n_cells,)
+    labelled: np.ndarray  # rows of cells with a label
+    config: Finetune
+
+
 def score_models(dataset: str, params: Params, cache: Path | None = CACHE) -> dict[str, Results]:
     """Score every model of the grid on a dataset, and their ensemble.
 
@@ -49,16 +61,16 @@ def score_models(dataset: str, params: Params, cache: Path | None = CACHE) -> di
     obs = cells.read_obs(dataset)
     planned, left_out = targets.plan(obs, params.evaluate, params.seed, str(cells.DATA / dataset / "obs.csv"))
     memory = Memory(cache, verbose=0)
+    logging.getLogger("joblib").setLevel(logging.ERROR)  # it warns at length of a broken entry, then computes it anew
     code = code_digest()
     scores, results = {}, {}
     for model in progress(params.grid.models.names, dataset, unit="model"):
-        notes = embeddings.read_notes(dataset, model)
-        head: dict[str, Any] = {}
+        notes, head = embeddings.read_notes(dataset, model), None
         if model in params.grid.models.finetuned:
             head = read_head(notes, obs, params.evaluate)
             notes = embeddings.read_notes(dataset, notes["base"])
         matrix = np.array(embeddings.read(dataset, notes["model"], list(obs.index)))
-        scores[model] = memory.cache(score)(code, planned, matrix, params.evaluate, params.seed, **head)
+        scores[model] = memory.cache(score)(code, planned, matrix, head, params.evaluate, params.seed)
         results[model] = scores[model].and_rows(left_out).with_note(caveat(notes)).and_rows(coverage_rows(notes))
     if members := params.grid.ensemble:
         votes = benchmark.score_ensemble(planned, [scores[member] for member in members], params.evaluate)
@@ -71,47 +83,30 @@ def score_models(dataset: str, params: Params, cache: Path | None = CACHE) -> di
 
 
 def score(
-    code: str,
-    planned: Sequence[Target],
-    matrix: np.ndarray,
-    evaluate: Evaluate,
-    seed: int,
-    annotation: str = "",
-    labels: np.ndarray | None = None,
-    labelled: np.ndarray | None = None,
-    config: Finetune | None = None,
+    code: str, planned: Sequence[Target], matrix: np.ndarray, head: Head | None, evaluate: Evaluate, seed: int
 ) -> Results:
-    """Score one embedding, or a head on it that is fitted anew to the training cells of each split.
+    """Score an embedding, or a head on it that is fitted anew to the training cells of each split.
 
-    All that it depends on is an argument, as `joblib.Memory` needs, and `code` stands for the code itself.
-
-    Parameters
-    ----------
-    annotation, labels, labelled, config
-        What the head learned, for all cells; the rows of cells that have a label; and how it is trained.
+    `joblib.Memory` caches by the arguments, so everything that scores depend on is one; `code` stands for this package.
     """
-    if config is None:
+    if head is None:
         return benchmark.score(planned, benchmark.fixed(matrix.astype(np.float64)), evaluate, seed)
     from genept.engines.finetuned.training import Refitted  # imports torch
 
-    assert labels is not None and labelled is not None
-    represent = Refitted(matrix, labels, labelled, config, seed)
+    represent = Refitted(matrix, head.labels, head.labelled, head.config, seed)
     results = benchmark.score(planned, represent, evaluate, seed, unseen_only=True)
-    return results.with_note("unseen cells only").with_note(f"supervised by {annotation}", annotation)
+    return results.with_note("unseen cells only").with_note(f"supervised by {head.annotation}", head.annotation)
 
 
-def read_head(notes: dict[str, Any], obs: pd.DataFrame, evaluate: Evaluate) -> dict[str, Any]:
-    """Return what the head of a fine-tuned embedding learned, and how, from the notes beside the embedding."""
-    if "finetune" not in notes:
-        path = embeddings.notes_path(notes["dataset"], notes["model"])
-        raise InputError(f"{path}: no fine-tuned embedding; `python -m stages.finetune` writes one")
-    annotation = notes["annotation"]
-    return {
-        "annotation": annotation,
-        "labels": obs[annotation].to_numpy(dtype=str),
-        "labelled": splits.labelled_cells(obs, annotation, evaluate.unknown),
-        "config": Finetune.parse(notes["finetune"], f"{notes['model']}.json: finetune"),
-    }
+def read_head(notes: dict[str, Any], obs: pd.DataFrame, evaluate: Evaluate) -> Head:
+    """Return what a fine-tuned model's head learned, from the notes beside its embedding."""
+    path = embeddings.notes_path(notes["dataset"], notes["model"])
+    annotation = str(notes.get("annotation"))
+    if annotation not in obs:
+        raise InputError(f"{path}: not of a fine-tuned embedding; `python -m stages.finetune` writes one")
+    labelled = splits.labelled_cells(obs, annotation, evaluate.unknown)
+    config = Finetune.parse(notes["finetune"], f"{path}: finetune")
+    return Head(annotation, obs[annotation].to_numpy(dtype=str), labelled, config)
 
 
 def coverage_rows(notes: dict[str, Any]) -> list[Row]:
