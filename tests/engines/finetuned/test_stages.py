@@ -48,7 +48,9 @@ def test_the_stored_head_gives_the_stored_embedding_its_activations_or_logits(pr
 
 
 def test_notes_name_base_settings_and_the_cells_that_the_head_has_not_seen(project: Path) -> None:
-    change("data/blood.yaml", "finetune", None)  # cell types, unless a dataset names another annotation
+    dataset = blood.settings("data/covid.yaml")
+    del dataset["finetune"]  # then cell types are learned
+    helpers.write_settings(project, datasets={"blood": dataset})
     assert blood.finetune().exit_code == 0
     known = np.flatnonzero(blood.columns()["cell_type"] != "Unknown")
     train = train_test_split(known, test_size=0.2, random_state=0)[0]
