@@ -55,8 +55,8 @@ def main(params: Params, model: str) -> None:
             bins = {"binning": "expected"} if seed is None else {"binning": "drawn", "seed": seed}
             matrix, _ = scgpt.embed(data, Path("models") / model, options | bins, params.device)
             first = matrix if first is None else first
-            represent = benchmark.fixed(matrix.astype(np.float64))
-            scores = benchmark.score(planned, represent, params.evaluate, params.seed).headlines
+            matrices = [matrix.astype(np.float64)] * len(planned)
+            scores = benchmark.score(planned, matrices, params.evaluate, params.seed).headlines
             numbers = [scores[name] for name in HEADLINES]
             name = "expected" if seed is None else f"drawn, seed {seed}"
             rows.append([dataset, name, *numbers, float((first * matrix).sum(axis=1).min())])

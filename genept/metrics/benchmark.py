@@ -19,7 +19,6 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from genept.core.params import Evaluate
-from genept.data.splits import Split
 from genept.metrics import clustering, ensemble, knn, logreg, silhouette
 from genept.metrics.results import Results, Row
 from genept.metrics.targets import Target
@@ -60,18 +59,13 @@ METRICS = [
 ]
 OF_PREDICTIONS = ("knn", "logreg")
 
-Represent = Callable[[Split], np.ndarray]
-"""Gives the coordinates of all cells, shape (n_cells, n_dimensions), that a split is scored with; the same object for
-equal splits. An embedding ignores the split (`fixed`); a fine-tuned one is fitted on the split's training cells."""
-
-
-def fixed(matrix: np.ndarray) -> Represent:
-    """Represent cells by the same coordinates in every split."""
-    return lambda split: matrix
-
 
 def score(
-    targets: Sequence[Target], represent: Represent, evaluate: Evaluate, seed: int, unseen_only: bool = False
+    targets: Sequence[Target],
+    matrices: Sequence[np.ndarray],
+    evaluate: Evaluate,
+    seed: int,
+    unseen_only: bool = False,
 ) -> Results:
     """Score an embedding on every annotation: k-means, silhouette, nearest neighbours, logistic regression.
 
@@ -80,11 +74,12 @@ def score(
 
     Parameters
     ----------
+    matrices
+        For each target the coordinates of all cells, shape (n_cells, n_dimensions), float64: the same array for all,
+        or one for each split if a model is fitted to training cells.
     unseen_only
-        Cluster only each split's test cells, as an embedding fitted on the training cells needs; else all cells that
-        have a label.
+        Cluster only each split's test cells, as such a model needs; else all cells that have a label.
     """
-    matrices = [represent(target.split) for target in targets]  # before the limit, which torch lifts
     clustered = [target.split.test if unseen_only else target.cells for target in targets]
     with threadpool_limits(limits=1):
         embedding_values = compare_with_labels(targets, matrices, clustered)

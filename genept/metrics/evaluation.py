@@ -90,11 +90,12 @@ def score(
     `joblib.Memory` caches by the arguments, so everything that scores depend on is one; `code` stands for this package.
     """
     if head is None:
-        return benchmark.score(planned, benchmark.fixed(matrix.astype(np.float64)), evaluate, seed)
-    from genept.engines.finetuned.training import Refitted  # imports torch
+        return benchmark.score(planned, [matrix.astype(np.float64)] * len(planned), evaluate, seed)
+    from genept.engines.finetuned import training  # imports torch
 
-    represent = Refitted(matrix, head.labels, head.labelled, head.config, seed)
-    results = benchmark.score(planned, represent, evaluate, seed, unseen_only=True)
+    divided = [target.split for target in planned]
+    matrices = training.refit(matrix, head.labels, head.labelled, divided, head.config, seed)
+    results = benchmark.score(planned, matrices, evaluate, seed, unseen_only=True)
     return results.with_note("unseen cells only").with_note(f"supervised by {head.annotation}", head.annotation)
 
 

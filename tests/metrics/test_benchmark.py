@@ -78,9 +78,7 @@ def test_a_metric_is_one_function_and_one_line(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(benchmark, "METRICS", [*benchmark.METRICS, benchmark.Metric("mine", "share", share_of_first)])
     target = target_of(list("aabbab"), list("aaabbb"))
-    scored = benchmark.score(
-        [target], benchmark.fixed(np.random.default_rng(0).normal(size=(12, 4))), blood.EVALUATE, 0
-    )
+    scored = benchmark.score([target], [np.random.default_rng(0).normal(size=(12, 4))], blood.EVALUATE, 0)
     (row,) = [row for row in scored.rows if row.task == "mine"]
     assert (row.annotation, row.metric, row.value, row.n_cells) == ("cell_type", "share", 2.0, 12)
 

@@ -7,7 +7,7 @@ less than one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +74,10 @@ def project(head: Head, matrix: np.ndarray) -> np.ndarray:
         return head.project(torch.from_numpy(np.asarray(matrix, dtype=np.float32))).numpy()
 
 
-class Refitted:
-    """Project all cells by a head that has seen only a split's training cells.
+def refit(
+    matrix: np.ndarray, labels: np.ndarray, labelled: np.ndarray, splits: Iterable[Split], config: Finetune, seed: int
+) -> list[np.ndarray]:
+    """Project all cells, for each split, by a head that has seen only the split's training cells.
 
     Each annotation is divided on its own (other cells may have its label; a stratified split balances it), so a head
     fitted once would have seen some test cells of another annotation. Splits with the same training cells share a fit.
@@ -88,23 +90,18 @@ class Refitted:
         What the head learns to predict, shape (n_cells,).
     labelled
         Rows of the cells that have a label.
+
+    Returns
+    -------
+    Of each split, shape (n_cells, width), float64; the same array where the fit is shared.
     """
-
-    def __init__(
-        self, matrix: np.ndarray, labels: np.ndarray, labelled: np.ndarray, config: Finetune, seed: int
-    ) -> None:
-        self.matrix, self.labels, self.labelled = matrix, labels, labelled
-        self.config, self.seed = config, seed
-        self.projections: dict[bytes, np.ndarray] = {}
-
-    def __call__(self, split: Split) -> np.ndarray:
-        """Return the projection of all cells, shape (n_cells, width), float64."""
-        train = np.intersect1d(split.train, self.labelled)
-        key = train.tobytes()
-        if key not in self.projections:
-            fitted = fit(self.matrix[train], self.labels[train], self.config, self.seed)
-            self.projections[key] = project(fitted.head, self.matrix).astype(np.float64)
-        return self.projections[key]
+    projections: dict[bytes, np.ndarray] = {}
+    training_cells = [np.intersect1d(split.train, labelled) for split in splits]
+    for train in training_cells:
+        if train.tobytes() not in projections:
+            fitted = fit(matrix[train], labels[train], config, seed)
+            projections[train.tobytes()] = project(fitted.head, matrix).astype(np.float64)
+    return [projections[train.tobytes()] for train in training_cells]
 
 
 class AdamW:
