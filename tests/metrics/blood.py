@@ -32,8 +32,8 @@ def write_settings(evaluate: dict[str, Any] | None = None, **params: Any) -> Non
 
 
 def write_grid(models: dict[str, list[str]], ensemble: list[str] | None = None) -> None:
-    every = {key: models.get(key, []) for key in parameters.Models.model_fields}
-    write_settings(grid={"datasets": ["blood"], "models": every, "pretrain": [], "ensemble": ensemble or []})
+    complete = {key: models.get(key, []) for key in parameters.Models.model_fields}
+    write_settings(grid={"datasets": ["blood"], "models": complete, "pretrain": [], "ensemble": ensemble or []})
 
 
 def write_obs(**columns: Any) -> None:

@@ -59,8 +59,8 @@ def test_silhouettes_equal_scikit_learns(tile: int, monkeypatch: pytest.MonkeyPa
 
 def test_a_silhouette_by_hand() -> None:
     # cells at 0 and 1, and at 4: the first two have widths 1 - 1/4 and 1 - 1/3, a cell alone in its class 0
-    found = silhouette.average_widths(np.array([[0.0], [1.0], [4.0]]), np.array([[0, 0, 1]]))
-    assert found == pytest.approx([(3 / 4 + 2 / 3) / 3])
+    widths = silhouette.average_widths(np.array([[0.0], [1.0], [4.0]]), np.array([[0, 0, 1]]))
+    assert widths == pytest.approx([(3 / 4 + 2 / 3) / 3])
     assert silhouette.average_widths(np.ones((4, 2)), np.array([[0, 1, 0, 1]])) == [0.0]
 
 
