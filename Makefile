@@ -34,7 +34,7 @@ lint: $(VENV)/dev.done
 
 # Score everything again, although nothing changed, and compare with the committed scores.
 verify-scores: $(VENV)/runtime.done
-	@python tests/compare_scores.py
+	@python -m stages.evaluate --check
 
 # Put the scores and the picture of the last run into the README.
 readme: $(VENV)/runtime.done

@@ -5,15 +5,17 @@ Usage: ``python -m stages.finetune covid genept_w_ft_minilm --from genept_w_mini
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import click
 
 from genept.core import files
-from genept.core import params as parameters
 from genept.core.cli import stage
+from genept.core.errors import ParamsError
+from genept.core.params import Params
 from genept.data import cells, embeddings
+from genept.datasets import config as datasets
+from genept.engines import config as engines
+
+DEFAULT = "cell_type"
 
 
 @click.command()
@@ -21,54 +23,57 @@ from genept.data import cells, embeddings
 @click.argument("model")
 @click.option("--from", "base", required=True, help="The model whose embedding the head is fitted on.")
 @stage
-def main(params: dict[str, Any], dataset: str, model: str, base: str) -> None:
+def main(params: Params, dataset: str, model: str, base: str) -> None:
     """Train MODEL, a small head on the embedding of DATASET by another model, and write the embedding it makes.
 
-    The head learns the annotation that `datasets.DATASET.finetune` names in params.yaml, from training cells only: the
-    ones that `python -m stages.evaluate` trains on for that annotation. The embedding covers all cells; its notes list
-    the cells the head has not seen. Written: models/MODEL/DATASET/ and data/DATASET/embeddings/MODEL.npy.
+    The head learns the annotation that `finetune` in data/DATASET.yaml names (cell_type if it names none), from
+    training cells only: those that `python -m stages.evaluate` trains on for that annotation. The embedding covers
+    all cells; its notes list the cells the head has not seen. Written: models/MODEL/DATASET/ and
+    data/DATASET/embeddings/MODEL.npy.
     """
+    annotation = datasets.read(dataset).finetune or DEFAULT
+    config = engines.read(model)
+    obs = cells.read_obs(dataset)
+    if config.engine != "finetuned":
+        raise ParamsError(f"{engines.path(model)}: fine-tuning needs `engine: finetuned`, got {config.engine!r}")
+    if annotation not in obs:
+        raise ParamsError(
+            f"{datasets.path(dataset)}: finetune: the dataset has no annotation {annotation!r}; "
+            f"it has {', '.join(obs.columns)}"
+        )
+
     import numpy as np
     from safetensors.torch import save_file
 
     from genept.data import splits
-    from genept.engines.finetuned import head, task, training
-    from genept.metrics import choices
+    from genept.engines.finetuned import training
 
-    options = head.read_choices(parameters.captioned_entry(params, "models", model), model)
-    for section, name in (("datasets", dataset), ("models", base)):
-        parameters.entry(params, section, name)
-    seed, splitting, unknown = choices.read_seed(params), choices.read_split(params), choices.read_unknown(params)
-    obs = cells.read_obs(dataset)
-    label = task.label_of(params, dataset, obs)
-    matrix = embeddings.read(dataset, base, list(obs.index)).astype(np.float32)
-    labels = obs[label].to_numpy(dtype=str)
-    split = splits.divide(obs, label, splits.cells_with(obs, label, unknown), splitting, seed)
-    fitted = training.fit(matrix[split.train], labels[split.train], options, seed)
+    matrix = np.array(embeddings.read(dataset, base, list(obs.index)), dtype=np.float32)
+    labels = obs[annotation].to_numpy(dtype=str)
+    scored = splits.scored_cells(obs, annotation, params.evaluate.unknown)
+    split = splits.divide(obs, annotation, scored, params.evaluate.split, params.seed)
+    fitted = training.fit(matrix[split.train], labels[split.train], config.finetune, params.seed)
 
     unseen = np.setdiff1d(np.arange(len(obs)), split.train)
-    card = {
-        "dataset": dataset,
-        "model": model,
-        "from": base,
-        "label": label,
+    notes = {
+        "base": base,
+        "annotation": annotation,
         "classes": fitted.classes.tolist(),
-        "head": options.kind,
+        "finetune": config.finetune.model_dump(),
         "n_train": len(split.train),
         "n_unseen": len(unseen),
         "train_accuracy": round(fitted.train_accuracy, 4),
-        "seed": seed,
+        "seed": params.seed,
     }
-    with files.replacing_folder(Path("models") / model / dataset) as folder:
+    with files.replacing_folder(engines.MODELS / model / dataset) as folder:
         save_file(fitted.head.state_dict(), folder / "head.safetensors")
-        files.write_json(folder / "card.json", card)
-    notes = {key: value for key, value in card.items() if key not in ("dataset", "model")}
+        files.write_json(folder / "card.json", {"dataset": dataset, "model": model, **notes})
     base_notes = embeddings.read_notes(dataset, base)
     notes |= {key: base_notes[key] for key in ("comparable", "reason") if key in base_notes}
     projection = training.project(fitted.head, matrix)
     embeddings.write(dataset, model, projection, list(obs.index), {**notes, "unseen_cells": unseen.tolist()})
     click.echo(
-        f"{dataset}, {model}: {label}, {len(split.train)} training cells, {len(fitted.classes)} classes, "
+        f"{dataset}, {model}: {annotation}, {len(split.train)} training cells, {len(fitted.classes)} classes, "
         f"training accuracy {fitted.train_accuracy:.3f}, {projection.shape[1]} dimensions"
     )
 

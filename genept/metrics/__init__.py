@@ -1,5 +1,5 @@
 """Scoring embeddings as the GenePT paper does: Table 2, Table C4 and Section 4.4.
 
-Every choice of the authors' protocol is a named entry under ``evaluate`` in ``params.yaml``; every deviation is stated
-in the docstring of the function that makes it.
+`benchmark.METRICS` lists every score; `evaluation` scores all models of a dataset. Each choice of the authors' protocol
+is a setting under ``evaluate`` in ``params.yaml``; a deviation stands in the docstring of the function that makes it.
 """

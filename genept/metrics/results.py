@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from genept.core import files
 
 DECIMALS = 4
-COLUMNS = (
-    "dataset",
-    "model",
-    "task",
-    "annotation",
-    "metric",
-    "class",
-    "value",
-    "sd",
-    "n_cells",
-    "n_classes",
-    "note",
-)
+SCORES, FULL, CONFUSION = Path("metrics/scores"), Path("metrics/full"), Path("plots/confusion")
+COLUMNS = ["dataset", "model", "task", "annotation", "metric", "class", "value", "sd", "n_cells", "n_classes", "note"]
 HEADLINES = {  # name: (task, annotation, metric)
     "cell_type_ari": ("kmeans", "cell_type", "ari"),
     "cell_type_ami": ("kmeans", "cell_type", "ami"),
@@ -59,11 +49,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """All rows, and the 10-NN cell-type predictions with the true labels, each of shape (n_test,)."""
+    """All rows, and the labels of the test cells as annotated and as the nearest neighbours predict them.
+
+    Both have one array per target, ``cell_type`` first.
+    """
 
     rows: list[Row]
-    actual: np.ndarray
-    predicted: np.ndarray
+    actual: list[np.ndarray]
+    predicted: list[np.ndarray]
 
     def and_rows(self, rows: Iterable[Row]) -> Results:
         """Add rows at the end."""
@@ -71,58 +64,46 @@ class Results:
 
     def with_note(self, note: str, annotation: str | None = None) -> Results:
         """Add a note to every row, or to those of one annotation; an empty note changes nothing."""
-        chosen = [note and annotation in (None, row.annotation) for row in self.rows]
         rows = [
-            row._replace(note="; ".join(filter(None, [row.note, note]))) if add else row
-            for row, add in zip(self.rows, chosen, strict=True)
+            row._replace(note="; ".join(filter(None, [row.note, note])))
+            if annotation in (None, row.annotation)
+            else row
+            for row in self.rows
         ]
         return dataclasses.replace(self, rows=rows)
 
+    @property
+    def headlines(self) -> dict[str, float]:
+        """The headline numbers that exist, in the order of `HEADLINES`."""
+        values = {(row.task, row.annotation, row.metric): row.value for row in self.rows if not row.label}
+        return {name: rounded(values[key]) for name, key in HEADLINES.items() if key in values}
+
+    def table(self, dataset: str, model: str) -> pd.DataFrame:
+        """Return the full table, one line per row."""
+        rows = [
+            row._replace(value=rounded(row.value), sd=None if row.sd is None else rounded(row.sd)) for row in self.rows
+        ]
+        table = pd.DataFrame(rows, dtype=object).rename(columns={"label": "class"})
+        return table.assign(dataset=dataset, model=model)[COLUMNS]
+
 
 def rounded(value: float) -> float:
-    """Round a score as every file holds it; a rounded zero has no sign."""
-    return round(float(value), DECIMALS) + 0.0
+    """Round a score as every file holds it; a count stays whole and a rounded zero has no sign."""
+    return int(value) if isinstance(value, int | np.integer) else round(float(value), DECIMALS) + 0.0
 
 
-def headlines(rows: Iterable[Row]) -> dict[str, float]:
-    """Return the headline numbers that exist, in the order of `HEADLINES`."""
-    values = {(row.task, row.annotation, row.metric): row.value for row in rows if not row.label}
-    return {name: rounded(values[key]) for name, key in HEADLINES.items() if key in values}
-
-
-def write(dataset: str, model: str, results: Results) -> dict[str, float]:
-    """Write the three files of a (dataset, model) pair and return the headline numbers.
+def write(dataset: str, results: Mapping[str, Results]) -> None:
+    """Write the files of all models on a dataset; files of other models are removed.
 
     ``metrics/full/<dataset>/<model>.csv`` has all rows, ``plots/confusion/<dataset>/<model>.csv`` the actual and the
     predicted cell type of each test cell, ``metrics/scores/<dataset>/<model>.json`` the headline numbers.
     """
-    rows = [
-        (
-            dataset,
-            model,
-            row.task,
-            row.annotation,
-            row.metric,
-            row.label,
-            row.value if isinstance(row.value, int | np.integer) else rounded(row.value),
-            "" if row.sd is None else rounded(row.sd),
-            row.n_cells,
-            row.n_classes,
-            row.note,
+    with contextlib.ExitStack() as stack:
+        scores, full, confusion = (
+            stack.enter_context(files.replacing_folder(folder / dataset)) for folder in (SCORES, FULL, CONFUSION)
         )
-        for row in results.rows
-    ]
-    write_csv(Path("metrics/full") / dataset / f"{model}.csv", COLUMNS, rows)
-    pairs = zip(results.actual, results.predicted, strict=True)
-    write_csv(Path("plots/confusion") / dataset / f"{model}.csv", ("actual", "predicted"), pairs)
-    scores = headlines(results.rows)
-    files.write_json(Path("metrics/scores") / dataset / f"{model}.json", scores)
-    return scores
-
-
-def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a table as UTF-8 CSV with the same line ends everywhere."""
-    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        for model, result in results.items():
+            files.write_json(scores / f"{model}.json", result.headlines)
+            pairs = pd.DataFrame({"actual": result.actual[0], "predicted": result.predicted[0]})
+            for folder, table in ((full, result.table(dataset, model)), (confusion, pairs)):
+                table.to_csv(folder / f"{model}.csv", index=False, lineterminator="\n")

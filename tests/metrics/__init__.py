@@ -1,1 +1,1 @@
-"""The evaluate stage: from embeddings to scores."""
+"""Splits, scores and the evaluate stage."""

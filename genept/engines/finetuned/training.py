@@ -1,9 +1,13 @@
-"""Training a head, on one thread: the same cells, labels and seed give the same head, bit for bit."""
+"""Training a head, on one thread: the same cells, labels and seed give the same head, bit for bit.
+
+AdamW is written out because the first use of ``torch.optim`` imports torch's compiler: 8.5 s for a head that trains in
+less than one.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +15,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from genept.core.errors import InputError
-from genept.engines.finetuned.head import Head, HeadChoices
+from genept.data.splits import Split
+from genept.engines.finetuned.config import Finetune
+from genept.engines.finetuned.head import Head
 
 
 @dataclass(frozen=True)
@@ -23,11 +29,10 @@ class Fitted:
     train_accuracy: float
 
 
-def fit(matrix: np.ndarray, labels: np.ndarray, choices: HeadChoices, seed: int) -> Fitted:
+def fit(matrix: np.ndarray, labels: np.ndarray, config: Finetune, seed: int) -> Fitted:
     """Train a head to predict `labels`, from nothing but the cells given.
 
-    Cross-entropy, AdamW, cells reshuffled in every epoch. The CPU is used whatever `device` says: a head trains in
-    less than a second.
+    Cross-entropy, AdamW, cells reshuffled in each epoch, on the CPU whatever `device` says.
 
     Parameters
     ----------
@@ -44,21 +49,22 @@ def fit(matrix: np.ndarray, labels: np.ndarray, choices: HeadChoices, seed: int)
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise InputError(
-            f"fine-tuning needs two classes in the training cells, found {len(classes)}; choose another label"
+            f"fine-tuning needs two classes in the training cells, found {len(classes)}; "
+            "name another annotation under `finetune` in the dataset's file"
         )
     x, y = torch.from_numpy(np.asarray(matrix, dtype=np.float32)), torch.from_numpy(codes)
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = Head(x.mean(dim=0), x.std(dim=0, correction=0), len(classes), choices)
-        optimiser = AdamW(list(head.parameters()), choices.learning_rate, choices.weight_decay)
-        for _ in range(choices.epochs):
-            for batch in torch.randperm(len(x)).split(choices.batch_size):
+        head = Head(x.mean(dim=0), x.std(dim=0, correction=0), len(classes), config)
+        optimiser = AdamW(list(head.parameters()), config.learning_rate, config.weight_decay)
+        for _ in range(config.epochs):
+            for batch in torch.randperm(len(x)).split(config.batch_size):
                 loss = cross_entropy(head(x[batch]), y[batch])
                 optimiser.step(torch.autograd.grad(loss, optimiser.parameters))
         with torch.no_grad():
             logits = head(x)
     if not torch.isfinite(logits).all():
-        raise InputError("fine-tuning diverged; lower learning_rate of the model in params.yaml")
+        raise InputError("fine-tuning diverged; lower finetune.learning_rate in the model's file")
     return Fitted(head, classes, float((logits.argmax(dim=1) == y).double().mean()))
 
 
@@ -68,11 +74,38 @@ def project(head: Head, matrix: np.ndarray) -> np.ndarray:
         return head.project(torch.from_numpy(np.asarray(matrix, dtype=np.float32))).numpy()
 
 
-class AdamW:
-    """Adam with decoupled weight decay, the rule of ``torch.optim.AdamW`` with its default betas and epsilon.
+def refit(
+    matrix: np.ndarray, labels: np.ndarray, labelled: np.ndarray, splits: Iterable[Split], config: Finetune, seed: int
+) -> list[np.ndarray]:
+    """Project all cells, for each split, by a head that has seen only the split's training cells.
 
-    Written out because the first use of ``torch.optim`` imports torch's compiler, which takes longer than the training.
+    Each annotation is divided on its own (other cells may have its label; a stratified split balances it), so a head
+    fitted once would have seen some test cells of another annotation. Splits with the same training cells share a fit.
+
+    Parameters
+    ----------
+    matrix
+        The embedding under the head, shape (n_cells, n_dimensions), float32.
+    labels
+        What the head learns to predict, shape (n_cells,).
+    labelled
+        Rows of the cells that have a label.
+
+    Returns
+    -------
+    Of each split, shape (n_cells, width), float64; the same array where the fit is shared.
     """
+    projections: dict[bytes, np.ndarray] = {}
+    training_cells = [np.intersect1d(split.train, labelled) for split in splits]
+    for train in training_cells:
+        if train.tobytes() not in projections:
+            fitted = fit(matrix[train], labels[train], config, seed)
+            projections[train.tobytes()] = project(fitted.head, matrix).astype(np.float64)
+    return [projections[train.tobytes()] for train in training_cells]
+
+
+class AdamW:
+    """Adam with decoupled weight decay, the rule of ``torch.optim.AdamW`` with its default betas and epsilon."""
 
     BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 

@@ -1,1 +1,1 @@
-"""Heads on embeddings, scored on cells they have not seen."""
+"""Fine-tuned heads: training, the finetune stage, and their scores."""

@@ -1,4 +1,4 @@
-"""A project with one embedding and entries for heads on it."""
+"""A project with one embedding whose small differences tell two phenotypes apart, and two heads on it."""
 
 from __future__ import annotations
 
@@ -7,31 +7,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genept.engines.finetuned.config import Finetune
 from tests import helpers
-from tests.engines.finetuned.made import N_CELLS, cells, write
+from tests.metrics import blood
+
+MLP = Finetune(head="mlp", width=8, epochs=5, batch_size=16, learning_rate=0.01, weight_decay=0.1)
+LINEAR = MLP.model_copy(update={"head": "linear"})
+
+
+def cells() -> tuple[np.ndarray, np.ndarray]:
+    """Nearly parallel unit vectors, as GenePT-w gives, whose small differences tell two labels apart."""
+    rng = np.random.default_rng(0)
+    labels = rng.choice(["sick", "well"], size=blood.N_CELLS)
+    matrix = 1 + 0.02 * rng.normal(size=(blood.N_CELLS, 12))
+    matrix[:, 0] += 0.05 * (labels == "sick")
+    return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32), labels
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one dataset, `blood`, an embedding of it, and entries for heads on it."""
     monkeypatch.chdir(tmp_path)
-    entry = {
-        "title": "A head",
-        "head": "mlp",
-        "width": 8,
-        "epochs": 5,
-        "batch_size": 16,
-        "learning_rate": 0.01,
-        "weight_decay": 0.1,
+    models = {
+        name: {**blood.settings("models/genept_w_ft_minilm.yaml"), "finetune": head.model_dump()}
+        for name, head in (("tuned", MLP), ("logits", LINEAR))
     }
-    change = {
-        "datasets": {"blood": {"finetune": "phenotype"}},
-        "models": {"base": {"title": "base"}, "tuned": entry, "logits": {**entry, "head": "linear"}},
-        "evaluate": {"kmeans": {"repeats": 2}},
-    }
-    helpers.write_params(tmp_path / "params.yaml", change)
+    models["base"] = blood.settings("models/genept_w_minilm.yaml")
+    helpers.write_settings(tmp_path, datasets={"blood": blood.settings("data/covid.yaml")}, models=models)
+    blood.write_settings({"kmeans": {"repeats": 2}}, threads=1)
+    blood.write_grid({"genept_w": ["base"], "finetuned": ["tuned"]})
     matrix, labels = cells()
     rng = np.random.default_rng(1)
-    kinds = rng.choice(["T cell", "B cell", "Unknown"], size=N_CELLS, p=[0.5, 0.4, 0.1])
-    write(matrix, cell_type=kinds, patient=rng.choice(["D1", "D2", "D3"], size=N_CELLS), phenotype=labels)
+    kinds = rng.choice(["T cell", "B cell", "Unknown"], size=blood.N_CELLS, p=[0.5, 0.4, 0.1])
+    blood.write_obs(cell_type=kinds, patient=rng.choice(["D1", "D2", "D3"], size=blood.N_CELLS), phenotype=labels)
+    blood.write_embedding("base", matrix, comparable=False, reason="no counts")
     return tmp_path

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import train_test_split
 
 from genept.core.errors import InputError
-from genept.engines.finetuned import head, training
-from tests.engines.finetuned.made import MLP, N_CELLS, cells
+from genept.data.splits import Split
+from genept.engines.finetuned import training
+from genept.engines.finetuned.config import Finetune
+from tests.engines.finetuned.conftest import LINEAR, MLP, cells
+from tests.metrics.blood import N_CELLS
 
-LINEAR = head.HeadChoices("linear", width=8, epochs=5, batch_size=16, learning_rate=0.01, weight_decay=0.1)
 
-
-def weights(fitted: training.Fitted) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in fitted.head.state_dict().items()}
+def weights(fitted: training.Fitted) -> dict[str, list[float]]:
+    return {name: tensor.tolist() for name, tensor in fitted.head.state_dict().items()}
 
 
 def test_the_optimiser_takes_torchs_own_adamw_steps() -> None:
@@ -33,15 +35,18 @@ def test_the_optimiser_takes_torchs_own_adamw_steps() -> None:
         torch.testing.assert_close(a, b.detach(), rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("options", [MLP, LINEAR])
-def test_a_head_learns_labels_that_lie_in_small_differences(options: head.HeadChoices) -> None:
+@pytest.mark.parametrize("config", [MLP, LINEAR])
+def test_a_head_learns_labels_that_lie_in_small_differences(config: Finetune) -> None:
     matrix, labels = cells()
-    assert training.fit(matrix, labels, options, 0).train_accuracy > 0.85
+    matrix[:, 3] = 0.25  # a constant coordinate does no harm
+    fitted = training.fit(matrix, labels, config, 0)
+    assert fitted.train_accuracy > 0.85
+    assert np.isfinite(training.project(fitted.head, matrix)).all()
 
 
-def test_equal_input_gives_equal_heads_on_any_number_of_threads_and_another_seed_another() -> None:
+def test_heads_depend_on_the_seed_but_not_on_threads_and_leave_torchs_state_alone() -> None:
     matrix, labels = cells()
-    before = torch.get_num_threads()
+    before, state = torch.get_num_threads(), torch.get_rng_state()
     try:
         heads = []
         for threads in (1, 2):
@@ -50,27 +55,23 @@ def test_equal_input_gives_equal_heads_on_any_number_of_threads_and_another_seed
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert all((heads[0][name] == heads[1][name]).all() for name in heads[0])
-    other = weights(training.fit(matrix, labels, MLP, 1))
-    assert (other["output.weight"] != heads[0]["output.weight"]).any()
-
-
-def test_training_leaves_torchs_global_generator_alone() -> None:
-    matrix, labels = cells()
-    state = torch.get_rng_state()
-    training.fit(matrix, labels, MLP, 0)
+    assert heads[0] == heads[1] != weights(training.fit(matrix, labels, MLP, 1))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_constant_coordinate_does_no_harm() -> None:
+def test_each_split_has_a_head_that_has_seen_only_its_training_cells() -> None:
     matrix, labels = cells()
-    matrix[:, 3] = 0.25
-    assert np.isfinite(training.project(training.fit(matrix, labels, MLP, 0).head, matrix)).all()
+    labelled = np.arange(10, N_CELLS)
+    parts = [train_test_split(np.arange(N_CELLS), test_size=0.3, random_state=seed) for seed in (0, 1)]
+    splits = [Split(np.sort(train), np.sort(test)) for train, test in parts]
+    projections = training.refit(matrix, labels, labelled, [*splits, Split(splits[0].train, np.arange(5))], MLP, 0)
+    assert projections[2] is projections[0]
+    for split, projection in zip(splits, projections, strict=False):
+        seen = np.intersect1d(split.train, labelled)
+        fitted = training.fit(matrix[seen], labels[seen], MLP, 0)
+        np.testing.assert_array_equal(projection, training.project(fitted.head, matrix))
 
 
-def test_one_class_and_divergence_are_errors_in_one_line() -> None:
-    matrix, labels = cells()
-    with pytest.raises(InputError, match="needs two classes in the training cells, found 1"):
-        training.fit(matrix, np.full(N_CELLS, "sick"), MLP, 0)
-    with pytest.raises(InputError, match="lower learning_rate"):
-        training.fit(matrix, labels, head.HeadChoices("mlp", 8, 5, 16, 1e30, 0.1), 0)
+def test_divergence_is_an_error_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"lower finetune\.learning_rate in the model's file"):
+        training.fit(*cells(), MLP.model_copy(update={"learning_rate": 1e30}), 0)

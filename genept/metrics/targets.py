@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genept.core.errors import InputError
+from genept.core.params import Evaluate
 from genept.data import splits
 from genept.data.cells import ANNOTATIONS
-from genept.metrics.choices import Choices
 from genept.metrics.results import Row
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ REQUIRED = "cell_type"
 
 
 @dataclass(frozen=True)
-class Task:
+class Target:
     """One annotation, ready to score."""
 
     annotation: str
@@ -29,8 +29,13 @@ class Task:
     split: splits.Split  # of those rows
     from_reference: bool = False  # trained on the reference, tested on the query: nearest neighbours only
 
+    @property
+    def actual(self) -> np.ndarray:
+        """Labels of the test cells."""
+        return self.labels[self.split.test]
 
-def plan(obs: pd.DataFrame, choices: Choices, where: str) -> tuple[list[Task], list[Row]]:
+
+def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[list[Target], list[Row]]:
     """Find what can be scored in `obs`.
 
     Parameters
@@ -42,9 +47,10 @@ def plan(obs: pd.DataFrame, choices: Choices, where: str) -> tuple[list[Task], l
 
     Returns
     -------
-    Tasks
-        One for each of `genept.data.cells.ANNOTATIONS` that is present, has two classes and can be divided. Classes of any
-        size are kept. Where a dataset has a reference and a query, last the cell types of the query by the reference.
+    Targets
+        Each of `genept.data.cells.ANNOTATIONS` that is present, has two classes and can be divided; ``cell_type``
+        first. Classes of any size are kept. Where a dataset has a reference and a query, last the cell types of the
+        query, predicted from the reference.
     Left out
         A row with a note for each of the others that is present.
 
@@ -54,26 +60,26 @@ def plan(obs: pd.DataFrame, choices: Choices, where: str) -> tuple[list[Task], l
         If ``cell_type`` is missing, has fewer than two classes or cannot be divided.
     """
     if REQUIRED not in obs:
-        raise InputError(f"{where}: no column {REQUIRED}; name one under datasets.<dataset>.obs in params.yaml")
-    tasks, left_out = [], []
+        raise InputError(f"{where}: no column {REQUIRED}; name one under `obs` in the dataset's file")
+    targets, left_out = [], []
     for annotation in (name for name in ANNOTATIONS if name in obs):
         labels = obs[annotation].to_numpy(dtype=str)
-        cells = splits.cells_with(obs, annotation, choices.unknown)
+        cells = splits.scored_cells(obs, annotation, evaluate.unknown)
         classes = np.unique(labels[cells])
         try:
             if len(classes) < 2:
-                found = f"one class, {str(classes[0])!r}" if len(classes) else "no label"
-                raise InputError(f"{annotation} has {found}, in {len(cells)} cells; scores need two classes")
-            split = splits.divide(obs, annotation, cells, choices.split, choices.seed)
+                content = f"one class, {str(classes[0])!r}" if len(classes) else "no label"
+                raise InputError(f"{annotation} has {content}, in {len(cells)} cells; scores need two classes")
+            split = splits.divide(obs, annotation, cells, evaluate.split, seed)
         except InputError as error:
             if annotation == REQUIRED:
                 raise InputError(f"{where}: {error.message}") from None
             note = f"not scored: {error.message}"
             left_out.append(Row("labels", annotation, "n_classes", len(classes), len(cells), len(classes), note=note))
             continue
-        tasks.append(Task(annotation, labels, cells, split))
-    by_reference = splits.from_reference(obs, REQUIRED, choices.unknown)
-    if by_reference:
+        targets.append(Target(annotation, labels, cells, split))
+    split_by_part = splits.reference_to_query(obs, REQUIRED, evaluate.unknown)
+    if split_by_part:
         labels = obs[REQUIRED].to_numpy(dtype=str)
-        tasks.append(Task(REQUIRED, labels, by_reference.test, by_reference, from_reference=True))
-    return tasks, left_out
+        targets.append(Target(REQUIRED, labels, split_by_part.test, split_by_part, from_reference=True))
+    return targets, left_out

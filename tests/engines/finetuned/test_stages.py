@@ -1,0 +1,164 @@
+"""The finetune stage, and how the evaluate stage scores a head: on cells it has not seen, fitted for each split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file
+from sklearn.model_selection import train_test_split
+
+from genept.data import embeddings
+from genept.engines.finetuned import training
+from tests import helpers
+from tests.metrics import blood
+
+FILES = ["models/tuned/blood/head.safetensors", "models/tuned/blood/card.json", "data/blood/embeddings/tuned.json"]
+
+
+def base() -> np.ndarray:
+    return np.load("data/blood/embeddings/base.npy")
+
+
+def change(file: str, key: str, value: Any) -> None:
+    content = yaml.safe_load(Path(file).read_text())
+    helpers.merge(content, {key: value})
+    Path(file).write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize("model", ["tuned", "logits"])
+def test_the_stored_head_gives_the_stored_embedding_its_activations_or_logits(project: Path, model: str) -> None:
+    assert blood.finetune(model).exit_code == 0
+    head = load_file(f"models/{model}/blood/head.safetensors")
+    activations = (base() - head["mean"]) / head["sd"]
+    if model == "tuned":
+        activations = np.maximum(activations @ head["hidden.weight"].T + head["hidden.bias"], 0)
+    logits = activations @ head["output.weight"].T + head["output.bias"]
+    stored = np.load(f"data/blood/embeddings/{model}.npy")
+    np.testing.assert_allclose(stored, activations if model == "tuned" else logits, rtol=1e-4, atol=1e-5)
+    card = json.loads(Path(f"models/{model}/blood/card.json").read_text())
+    train = np.setdiff1d(np.arange(blood.N_CELLS), embeddings.read_notes("blood", model)["unseen_cells"])
+    right = np.array(card["classes"])[logits.argmax(axis=1)][train] == blood.columns()["phenotype"][train]
+    assert card["train_accuracy"] == round(float(right.mean()), 4)
+
+
+def test_notes_name_base_settings_and_the_cells_that_the_head_has_not_seen(project: Path) -> None:
+    dataset = blood.settings("data/covid.yaml")
+    del dataset["finetune"]  # then cell types are learned
+    helpers.write_settings(project, datasets={"blood": dataset})
+    assert blood.finetune().exit_code == 0
+    known = np.flatnonzero(blood.columns()["cell_type"] != "Unknown")
+    train = train_test_split(known, test_size=0.2, random_state=0)[0]
+    notes = embeddings.read_notes("blood", "tuned")
+    assert notes["unseen_cells"] == sorted(set(range(blood.N_CELLS)) - set(train))
+    assert (notes["annotation"], notes["base"], notes["n_train"]) == ("cell_type", "base", len(train))
+    assert notes["finetune"] == yaml.safe_load(Path("models/tuned.yaml").read_text())["finetune"]
+    assert (notes["comparable"], notes["reason"]) == (False, "no counts")
+
+
+def test_equal_runs_write_equal_files_and_unseen_cells_can_hold_anything(project: Path) -> None:
+    blood.finetune()
+    first = [Path(name).read_bytes() for name in FILES]
+    unseen = embeddings.read_notes("blood", "tuned")["unseen_cells"]
+    other, labels = base(), blood.columns()
+    other[unseen], labels["phenotype"][unseen] = 1e6, "sick"
+    blood.write_embedding("base", other, comparable=False, reason="no counts")
+    blood.write_obs(**labels)
+    blood.finetune()
+    assert [Path(name).read_bytes() for name in FILES] == first
+    labels["phenotype"][np.setdiff1d(np.arange(blood.N_CELLS), unseen)[0]] = "other"
+    blood.write_obs(**labels)
+    blood.finetune()
+    assert [Path(name).read_bytes() for name in FILES] != first
+
+
+def test_scores_are_of_unseen_cells_by_a_fit_for_each_split(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blood.finetune()
+    fit = Mock(wraps=training.fit)
+    monkeypatch.setattr(training, "fit", fit)
+    blood.evaluate()
+    n_known = int((blood.columns()["cell_type"] != "Unknown").sum())
+    sizes = [len(call.args[0]) for call in fit.call_args_list]
+    assert sizes == [n_known - int(np.ceil(0.2 * n_known)), 120]  # cell_type without Unknown; patient and phenotype
+    rows = blood.full("tuned")
+    assert {row["n_cells"] for row in rows if row["annotation"] != "cell_type"} == {"30"}
+    assert {row["task"] for row in blood.full("tuned", annotation="phenotype")} == {
+        "kmeans",
+        "silhouette",
+        "knn",
+        "logreg",
+    }
+    for row in rows:
+        supervised = "; supervised by phenotype" if row["annotation"] == "phenotype" else ""
+        assert row["note"].endswith(f"unseen cells only{supervised}; base is not comparable: no counts")
+    assert len(blood.headlines("tuned")) == 8
+    assert blood.headlines("tuned")["phenotype_logreg_accuracy"] > 0.7
+
+
+def test_the_score_of_the_supervised_annotation_is_that_of_the_stored_embedding(project: Path) -> None:
+    labels = blood.columns()["phenotype"]
+    test = train_test_split(np.arange(blood.N_CELLS), test_size=0.2, random_state=0)[1]
+    labels[test[0]] = "only in test"
+    labels[np.setdiff1d(np.arange(blood.N_CELLS), test)[0]] = "only in training"
+    blood.write_obs(**{**blood.columns(), "phenotype": labels})
+    blood.finetune()
+    blood.evaluate()
+    unseen = np.array(embeddings.read_notes("blood", "tuned")["unseen_cells"])
+    train = np.setdiff1d(np.arange(blood.N_CELLS), unseen)
+    embedding = np.load("data/blood/embeddings/tuned.npy").astype(float)
+    unit = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
+    nearest = np.argsort(-unit[unseen] @ unit[train].T, axis=1, kind="stable")[:, :10]
+    n_sick, n_well = ((labels[train][nearest] == name).sum(axis=1) for name in ("sick", "well"))
+    accuracy = (np.where(n_sick >= n_well, "sick", "well") == labels[unseen]).mean()  # a tie: the smaller label
+    (row,) = blood.full("tuned", task="knn", annotation="phenotype", metric="accuracy")
+    assert float(row["value"]) == round(accuracy, 4)
+    notes = {row["class"]: row["note"].split(";")[0] for row in blood.full("tuned") if row["class"].startswith("only")}
+    assert notes == {"only in test": "no training cell", "only in training": "no test cell"}
+
+
+def test_a_head_that_is_fitted_on_the_reference_is_scored_on_the_query(project: Path) -> None:
+    blood.write_obs(**blood.columns(), part=np.where(np.arange(blood.N_CELLS) % 3 == 0, "query", "reference"))
+    blood.finetune()
+    blood.evaluate()
+    assert len(blood.full("tuned", task="knn_reference", metric="accuracy")) == 1
+
+
+def another_engine() -> None:
+    Path("models/tuned.yaml").write_text("title: another model")
+    Path("models/tuned.py").write_text("from genept.engines.config import ModelConfig as Model")
+
+
+def one_class() -> None:
+    blood.write_obs(**{**blood.columns(), "phenotype": np.full(blood.N_CELLS, "sick")})
+
+
+@pytest.mark.parametrize(
+    ("cause", "exit_code", "message"),
+    [
+        (
+            ("data/blood.yaml", "finetune", "disease"),
+            2,
+            "no annotation 'disease'; it has cell_type, patient",
+        ),
+        (("models/tuned.yaml", "finetune", {"head": "transformer"}), 2, "models/tuned.yaml: finetune.head"),
+        (("models/tuned.yaml", "finetune", {"weight_decay": -1}), 2, "models/tuned.yaml: finetune.weight_decay"),
+        (("models/tuned.yaml", "finetune", {"dropout": 0.1}), 2, "no setting 'dropout'"),
+        (("params.yaml", "evaluate", {"split": {"groups": "disease"}}), 2, "groups names 'disease', which obs.csv"),
+        (another_engine, 2, "models/tuned.yaml: fine-tuning needs `engine: finetuned`, got None"),
+        (one_class, 1, "fine-tuning needs two classes in the training cells, found 1"),
+        (Path("data/blood/embeddings/base.json").unlink, 1, "data/blood/embeddings/base.json: no such file"),
+    ],
+)
+def test_what_cannot_be_fitted_is_one_line_and_nothing_is_written(
+    project: Path, cause: Any, exit_code: int, message: str
+) -> None:
+    change(*cause) if isinstance(cause, tuple) else cause()
+    result = blood.finetune()
+    assert (result.exit_code, result.output.count("\n")) == (exit_code, 1), result.output
+    assert message in result.output
+    assert not Path("models/tuned").exists()

@@ -1,0 +1,135 @@
+"""The rows of a benchmark: by hand and against scikit-learn, headlines, notes, and a metric that is added."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, classification_report
+
+from genept.core.params import Logreg
+from genept.data.splits import Split
+from genept.metrics import benchmark, clustering, logreg, results, targets
+from tests.metrics import blood
+
+AUTHORS = Logreg(max_iter=100, C=1.0, standardise=False, labels=["phenotype"])
+
+
+def target_of(actual: list[str], train: list[str]) -> targets.Target:
+    rows = np.arange(len(actual) + len(train))
+    split = Split(rows[len(actual) :], rows[: len(actual)])
+    return targets.Target("cell_type", np.array([*actual, *train]), rows, split)
+
+
+def values_of(rows: list[results.Row]) -> dict[tuple[str, str], float]:
+    return {(row.label, row.metric): row.value for row in rows}
+
+
+def test_predictions_by_hand() -> None:
+    rows = benchmark.neighbour_rows(target_of(list("aaab"), list("abd")), np.array(list("aabc")))
+    # a: 2 of 2 calls right, 2 of 3 cells found; b: 0 of 1, 0 of 1; c: called once, no cell; d: neither
+    expected = {"accuracy": 1 / 2, "precision_macro": 1 / 3, "recall_macro": 2 / 9, "f1_macro": 4 / 15}
+    by_class = {"a": (1, 2 / 3, 4 / 5, 3), "b": (0, 0, 0, 1), "c": (0, 0, 0, 0)}
+    values = values_of(rows)
+    assert {name: value for (label, name), value in values.items() if not label} == pytest.approx(expected)
+    for label, scores in by_class.items():
+        assert [values[label, name] for name in ("precision", "recall", "f1", "support")] == pytest.approx(scores)
+    notes = {row.label: row.note for row in rows}
+    assert notes == {"": "", "a": "", "b": "", "c": "no test cell", "d": "no test cell; not in the macro average"}
+
+
+@settings(deadline=None, max_examples=25)
+@given(pairs=st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("abcde")), min_size=1, max_size=40))
+def test_predictions_equal_scikit_learns_report(pairs: list[tuple[str, str]]) -> None:
+    actual, predicted = map(list, zip(*pairs, strict=True))
+    target = target_of(actual, list("abcde"))
+    theirs = classification_report(actual, predicted, output_dict=True, zero_division=0)
+    names = {"precision": "precision", "recall": "recall", "f1": "f1-score"}
+    values = values_of(benchmark.prediction_rows(target, np.array(predicted), "logreg"))
+    for average in ("macro", "weighted"):
+        for name, their_name in names.items():
+            assert values["", f"{name}_{average}"] == pytest.approx(theirs[f"{average} avg"][their_name])
+    values = values_of(benchmark.class_rows(target, np.array(predicted)))
+    for label in {*actual, *predicted}:
+        for name, their_name in {**names, "support": "support"}.items():
+            assert values[label, name] == pytest.approx(theirs[label][their_name])
+
+
+def test_clusters_are_compared_by_scikit_learn_over_all_seeds() -> None:
+    rng = np.random.default_rng(0)
+    matrix, labels = rng.normal(size=(60, 3)), rng.choice(list("abc"), size=60)
+    target = targets.Target("cell_type", labels, np.arange(60), Split(np.arange(40), np.arange(40, 60)))
+    rows = benchmark.cluster_rows(target, matrix, np.arange(60), {}, blood.EVALUATE, 5)
+    runs = clustering.kmeans(matrix, 3, blood.EVALUATE.kmeans, 5)
+    assert len(runs) == blood.EVALUATE.kmeans.repeats
+    for row, compare in zip(rows, (adjusted_rand_score, adjusted_mutual_info_score), strict=True):
+        scores = [compare(labels, clusters) for clusters in runs]
+        assert (row.value, row.sd) == pytest.approx((np.mean(scores), np.std(scores)))
+
+
+def test_a_metric_is_one_function_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def share_of_first(matrix: np.ndarray, labels: np.ndarray) -> float:
+        return float((labels == 0).mean() * matrix.shape[1])
+
+    monkeypatch.setattr(benchmark, "METRICS", [*benchmark.METRICS, benchmark.Metric("mine", "share", share_of_first)])
+    target = target_of(list("aabbab"), list("aaabbb"))
+    scored = benchmark.score([target], [np.random.default_rng(0).normal(size=(12, 4))], blood.EVALUATE, 0)
+    (row,) = [row for row in scored.rows if row.task == "mine"]
+    assert (row.annotation, row.metric, row.value, row.n_cells) == ("cell_type", "share", 2.0, 12)
+
+
+def cells(n: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    labels = rng.choice(["well", "mild", "severe"], size=n)
+    return rng.normal(size=(n, 6)) + (labels == "severe")[:, None], labels
+
+
+def test_logistic_regression_is_the_authors_call() -> None:
+    matrix, labels = cells()
+    predicted, converged = logreg.predict(matrix[:90], labels[:90], matrix[90:], AUTHORS)
+    theirs = LogisticRegression(max_iter=100).fit(matrix[:90], labels[:90]).predict(matrix[90:])
+    assert (predicted.tolist(), converged) == (theirs.tolist(), True)
+
+
+def test_a_regression_that_did_not_converge_is_reported_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    matrix, labels = cells()
+    assert logreg.predict(matrix, labels, matrix, AUTHORS.model_copy(update={"max_iter": 1}))[1] is False
+    assert not recwarn.list
+
+
+def test_standardising_makes_the_regression_independent_of_scale_and_shift() -> None:
+    matrix, labels = cells()
+    config = AUTHORS.model_copy(update={"max_iter": 500, "standardise": True})
+    other = matrix * np.array([1, 10, 100, 1, 0.1, 0.01]) + 3
+    ours, theirs = (logreg.predict(x[:90], labels[:90], x[90:], config)[0].tolist() for x in (matrix, other))
+    assert ours == theirs
+
+
+def test_headlines_are_rounded_in_their_own_order_and_only_those_that_exist() -> None:
+    rows = [
+        results.Row("knn", "cell_type", "f1_macro", 0.123456, 10, 2),
+        results.Row("knn", "cell_type", "accuracy", 0.9, 10, 2),
+        results.Row("knn", "cell_type", "accuracy", 0.1, 10, 2, label="T cell"),
+        results.Row("kmeans", "patient", "ari", -0.00001, 10, 2),
+    ]
+    headlines = results.Results(rows, [], []).headlines
+    assert json.dumps(headlines) == '{"cell_type_knn_accuracy": 0.9, "cell_type_knn_f1": 0.1235, "patient_ari": 0.0}'
+
+
+def test_the_full_table_keeps_counts_whole_and_notes_go_to_all_rows_or_one_annotation() -> None:
+    rows = [
+        results.Row("knn", "cell_type", "support", 3, 5, 2, label="T cell, CD4", note="a"),
+        results.Row("kmeans", "phenotype", "ari", 0.123456, 5, 2, sd=0.00004, note="a"),
+    ]
+    noted = results.Results(rows, [], []).with_note("").with_note("b").with_note("c", "phenotype")
+    table: pd.DataFrame = noted.table("blood", "one")
+    assert table.to_csv(index=False, lineterminator="\n").splitlines() == [
+        "dataset,model,task,annotation,metric,class,value,sd,n_cells,n_classes,note",
+        'blood,one,knn,cell_type,support,"T cell, CD4",3,,5,2,a; b',
+        "blood,one,kmeans,phenotype,ari,,0.1235,0.0,5,2,a; b; c",
+    ]

@@ -1,0 +1,236 @@
+"""The stage: which cells and models it scores, what it writes, its cache and its refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+
+from genept.data import embeddings
+from genept.metrics import benchmark, evaluation, results
+from stages import evaluate as evaluate_stage
+from tests import helpers
+from tests.metrics import blood
+
+
+def test_headlines_and_confusion_are_those_of_the_full_table(project: Path) -> None:
+    assert "blood, one: cell_type_ari 0." in blood.evaluate()
+    scores = blood.headlines("one")
+    assert list(scores) == list(results.HEADLINES)
+    for key, where in {
+        "cell_type_asw": {"task": "silhouette", "annotation": "cell_type", "metric": "asw"},
+        "patient_ari": {"task": "kmeans", "annotation": "patient", "metric": "ari"},
+        "cell_type_knn_f1": {"task": "knn", "annotation": "cell_type", "metric": "f1_macro", "class": ""},
+    }.items():
+        assert [float(row["value"]) for row in blood.full("one", **where)] == [scores[key]]
+    everywhere = {(name, task) for name in blood.columns() for task in ("kmeans", "silhouette", "knn")}
+    assert {(row["annotation"], row["task"]) for row in blood.full("one")} == everywhere | {("phenotype", "logreg")}
+    known = np.flatnonzero(blood.columns()["cell_type"] != "Unknown")
+    test = np.sort(train_test_split(known, test_size=0.2, random_state=0)[1])
+    assert blood.confusion("one")["actual"].tolist() == blood.columns()["cell_type"][test].tolist()
+    accuracy = (blood.confusion("one")["actual"] == blood.confusion("one")["predicted"]).mean()
+    assert scores["cell_type_knn_accuracy"] == round(float(accuracy), 4)
+
+
+def test_cells_without_a_label_are_left_out_of_that_annotation_and_unknown_ones_of_cell_types(project: Path) -> None:
+    blood.write_obs(**blood.columns(), batch=["b1"] * blood.N_CELLS)
+    blood.evaluate()
+    (kmeans,) = blood.full("one", task="kmeans", annotation="cell_type", metric="ari")
+    assert (kmeans["n_cells"], kmeans["n_classes"]) == (str((blood.columns()["cell_type"] != "Unknown").sum()), "3")
+    assert {row["n_cells"] for row in blood.full("one", task="kmeans", annotation="patient")} == {str(blood.N_CELLS)}
+    assert [row["n_cells"] for row in blood.full("one", task="silhouette", annotation="age_bin")] == [
+        str(blood.N_CELLS - 20)
+    ]
+    (row,) = blood.full("one", annotation="batch")
+    assert (row["task"], row["value"]) == ("labels", "1")
+    assert row["note"] == "not scored: batch has one class, 'b1', in 150 cells; scores need two classes"
+
+
+def test_the_query_is_scored_and_also_predicted_from_the_reference(project: Path) -> None:
+    part = np.where(np.arange(blood.N_CELLS) % 3 == 0, "query", "reference")
+    blood.write_obs(**blood.columns(), part=part)
+    blood.evaluate()
+    assert {row["n_cells"] for row in blood.full("one", task="kmeans", annotation="patient")} == {"50"}
+    labels = blood.columns()["cell_type"]
+    train, test = ((labels != "Unknown") & (part == name) for name in ("reference", "query"))
+    (accuracy,) = blood.full("one", task="knn_reference", metric="accuracy")
+    assert accuracy["n_cells"] == str(test.sum())
+    matrix = embeddings.read("blood", "one", blood.IDS)
+    knn = KNeighborsClassifier(10, metric="cosine").fit(matrix[train], labels[train])
+    assert float(accuracy["value"]) == pytest.approx(knn.score(matrix[test], labels[test]), abs=0.03)  # ties
+    (within,) = blood.full("one", task="knn", annotation="cell_type", metric="accuracy")
+    assert int(within["n_cells"]) == np.ceil(0.2 * test.sum())
+    assert blood.headlines("one")["cell_type_knn_accuracy"] == float(within["value"])
+
+
+def test_what_a_split_cannot_tell_is_noted(project: Path) -> None:
+    blood.write_settings({"split": {"groups": "patient"}})
+    blood.evaluate()
+    (row,) = blood.full("one", task="knn", annotation="patient", metric="accuracy")
+    assert (row["value"], row["note"]) == ("0.0", "no class of the test cells is among the training cells")
+    blood.write_settings({"split": {"groups": None}})
+    test = train_test_split(np.arange(blood.N_CELLS), test_size=0.2, random_state=0)[1]
+    blood.write_obs(**{**blood.columns(), "phenotype": np.where(np.arange(blood.N_CELLS) == test[0], "sick", "well")})
+    blood.evaluate()
+    (row,) = blood.full("one", task="labels", annotation="phenotype")
+    assert row["note"] == "no logistic regression: one class among the training cells"
+    assert "phenotype_logreg_accuracy" not in blood.headlines("one")
+
+
+def test_notes_beside_an_embedding_give_coverage_and_the_reason_why_it_is_not_comparable(project: Path) -> None:
+    matrix = np.random.default_rng(5).normal(size=(blood.N_CELLS, 8))
+    coverage = {"n_genes": 900, "n_genes_missing": 41, "share_of_counts_missing": 0.01234}
+    blood.write_embedding("one", matrix, **coverage, comparable=False, reason="no counts")
+    blood.write_grid({"custom": ["one", "two"]}, ["one", "two"])
+    blood.evaluate()
+    rows = blood.full("one", task="embedding", annotation="")
+    assert [row["value"] for row in rows] == ["900", "41", "0.0123"]
+    assert {row["n_cells"] for row in rows} == {str(blood.N_CELLS)}
+    scored = [row for row in [*blood.full("one"), *blood.full("ensemble")] if row["task"] != "embedding"]
+    assert all(row["note"].endswith("one is not comparable: no counts") for row in scored)
+    assert not blood.full("ensemble", task="embedding")
+
+
+@pytest.mark.parametrize(("tie", "n_members"), [("first", 3), ("smallest", 2), ("first", 1)])
+def test_the_ensemble_is_the_vote_of_its_members_own_predictions(project: Path, tie: str, n_members: int) -> None:
+    members = ["three", "two", "one"][:n_members]
+    blood.write_settings({"ensemble_tie": tie})
+    blood.write_grid({"custom": ["one", "two", "three"]}, members)
+    blood.evaluate()
+    votes = np.array([blood.confusion(model)["predicted"] for model in members])
+    expected = []
+    for votes_of_cell in votes.T.tolist():
+        most = max(map(votes_of_cell.count, votes_of_cell))
+        winners = [label for label in votes_of_cell if votes_of_cell.count(label) == most]
+        expected.append(winners[0] if tie == "first" else min(winners))
+    assert blood.confusion("ensemble")["predicted"].tolist() == expected
+    assert list(blood.headlines("ensemble")) == ["cell_type_knn_accuracy", "cell_type_knn_f1"]
+    assert {row["annotation"] for row in blood.full("ensemble", task="knn")} == set(blood.columns())
+    assert {row["note"] for row in blood.full("ensemble", **{"class": ""})} == {
+        f"majority vote of {' + '.join(members)}"
+    }
+
+
+def test_a_model_that_leaves_the_grid_leaves_no_file_behind(project: Path) -> None:
+    blood.write_grid({"custom": ["one", "two"]}, ["one"])
+    blood.evaluate()
+    blood.write_grid({"custom": ["two"]})
+    blood.evaluate()
+    for folder in ("metrics/scores/blood", "metrics/full/blood", "plots/confusion/blood"):
+        assert [path.stem for path in Path(folder).iterdir()] == ["two"]
+
+
+def test_only_what_changed_is_scored_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = Mock(wraps=benchmark.score)
+    monkeypatch.setattr(benchmark, "score", score)
+
+    def runs() -> int:
+        score.reset_mock()
+        blood.evaluate()
+        return score.call_count
+
+    blood.write_grid({"custom": ["one", "two"]})
+    blood.write_obs(**{name: blood.columns()[name] for name in ("cell_type", "patient")})  # fewer, for speed
+    assert (runs(), runs()) == (2, 0)
+    before = [path.read_bytes() for path in blood.outputs("one")]
+    blood.write_embedding("two", np.random.default_rng(7).normal(size=(blood.N_CELLS, 8)))
+    assert (runs(), runs()) == (1, 0)
+    blood.write_settings({"knn": {"k": 3}})
+    assert runs() == 2
+    blood.write_obs(**{**blood.columns(), "patient": ["D1"] * 75 + ["D2"] * 75})
+    assert runs() == 2
+    monkeypatch.setattr(evaluation, "code_digest", lambda: "another version")
+    assert (runs(), runs()) == (2, 0)
+    for entry in Path(evaluation.CACHE).rglob("output.pkl"):
+        entry.write_bytes(entry.read_bytes()[:20])
+    evaluated = [path.read_bytes() for path in blood.outputs("one")]
+    assert runs() == 2
+    assert [path.read_bytes() for path in blood.outputs("one")] == evaluated != before
+
+
+def test_zero_and_identical_cells_are_scored(project: Path) -> None:
+    blood.write_embedding("one", np.zeros((blood.N_CELLS, 3)))
+    blood.evaluate()
+    assert blood.headlines("one")["cell_type_asw"] == 0
+    notes = {row["note"] for row in blood.full("one", task="kmeans", annotation="phenotype")}
+    assert notes == {"k-means found fewer clusters than classes"}
+
+
+def test_files_do_not_depend_on_threads_and_scoring_an_embedding_does_not_load_torch(project: Path) -> None:
+    rng = np.random.default_rng(0)
+    blood.write_embedding("one", rng.normal(size=(blood.N_CELLS, 700)) + 5)  # wide enough for the library to share out
+    blood.evaluate()
+    written = [path.read_bytes() for path in blood.outputs("one")]
+    shutil.rmtree(evaluation.CACHE)
+    blood.write_settings(threads=2)
+    command = (
+        f"import sys; sys.path.insert(0, {str(helpers.ROOT)!r}); from stages.evaluate import main; "
+        "main(['blood'], standalone_mode=False); assert 'torch' not in sys.modules"
+    )
+    helpers.run(sys.executable, "-c", command, cwd=project)
+    assert [path.read_bytes() for path in blood.outputs("one")] == written
+
+
+def test_check_compares_with_the_last_commit_and_writes_nothing(project: Path) -> None:
+    blood.evaluate()
+    path = blood.outputs("one")[0]
+    scores = blood.headlines("one")
+    for command in (["init", "-q"], ["config", "user.name", "Test"], ["config", "user.email", "test@example.org"]):
+        helpers.run("git", *command, cwd=project)
+    assert "the last commit has no scores to compare with" in blood.evaluate("--check", exit_code=1)
+    helpers.run("git", "add", "metrics/scores", cwd=project)
+    helpers.run("git", "commit", "-q", "-m", "scores", cwd=project)
+    path.write_text("{}")
+    assert blood.evaluate("--check") == "8 scores computed again; largest difference 0.0000\n"
+    assert path.read_text() == "{}"
+    path.write_text(json.dumps({**scores, "patient_ari": scores["patient_ari"] + 0.06, "cell_type_knn_f2": 1.0}))
+    helpers.run("git", "commit", "-q", "-a", "-m", "other scores", cwd=project)
+    output = blood.evaluate("blood", "--check", exit_code=1)
+    assert "blood, one, patient_ari " in output
+    assert "blood, one, cell_type_knn_f2 1.0 -> None" in output
+    assert "cell_type_ari" not in output
+
+
+def no_cell_type() -> None:
+    blood.write_obs(patient=blood.columns()["patient"])
+
+
+def one_cell_type() -> None:
+    blood.write_obs(cell_type=["T cell"] * 140 + ["Unknown"] * 10)
+
+
+def other_cells() -> None:
+    embeddings.write(
+        "blood", "one", np.ones((blood.N_CELLS, 2)), [f"other{number}" for number in range(blood.N_CELLS)], {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "exit_code", "message"),
+    [
+        (no_cell_type, ["blood"], 1, "data/blood/obs.csv: no column cell_type; name one under `obs`"),
+        (one_cell_type, ["blood"], 1, "obs.csv: cell_type has one class, 'T cell', in 140 cells; scores need two"),
+        (other_cells, ["blood"], 1, "made for other cells than data/blood/obs.csv"),
+        (lambda: blood.write_grid({"custom": ["four"]}), ["blood"], 1, "embeddings/four.json: no such file"),
+        (lambda: blood.write_grid({"genept_w": ["one"], "finetuned": ["two"]}), ["blood"], 1, "not of a fine-tuned"),
+        (lambda: None, ["bloood"], 2, "did you mean 'blood'"),
+        (lambda: None, [], 2, "name a DATASET"),
+        (lambda: blood.write_settings({"knn": {"kk": 3}}), ["blood"], 2, "did you mean 'k'"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_clear_line_and_nothing_is_written(
+    project: Path, change: Any, arguments: list[str], exit_code: int, message: str
+) -> None:
+    change()
+    result = blood.run(evaluate_stage.main, *arguments)
+    assert result.exit_code == exit_code, result.output
+    assert message in result.output.splitlines()[-1]
+    assert not Path("metrics").exists()
