@@ -1,4 +1,4 @@
-"""Counting a text's tokens before it is sent, and cutting it where the encoder would not read on."""
+"""Count the tokens of a text before it is paid for, and cut it where the encoder would not read on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genept.core import files
-from genept.core.errors import ParamsError
 
 # The table of all OpenAI embedding models. tiktoken keeps it under the hash of its address.
 TABLE = "cl100k_base"
@@ -27,30 +26,28 @@ class Counter(NamedTuple):
     count: Callable[[str], int]
 
 
-def n_bytes(text: str) -> int:
-    """Return the number of bytes in UTF-8: a tokenizer that merges bytes makes at most one token of each."""
-    return len(text.encode())
-
-
 def counter(model: str) -> Counter:
-    """Return OpenAI's own tokenizer if it is here, else an upper bound: one token per byte.
+    """Return OpenAI's own tokenizer if it is installed with its table, else an upper bound: one token per byte.
 
-    It is here if tiktoken is installed and has downloaded its table before; nothing is downloaded for it.
+    tiktoken downloads its table when it is first used; here nothing is downloaded for it.
     """
     bound = Counter("bytes", False, n_bytes)
     try:
         import tiktoken
-    except ImportError:
-        return bound
-    try:
+
         known = tiktoken.encoding_name_for_model(model) == TABLE
-    except KeyError:
+    except (ImportError, KeyError):
         return bound
     path = table_path()
     if not known or not path.is_file() or files.sha256(path) != TABLE_SHA256:
         return bound
     encoding = tiktoken.get_encoding(TABLE)
     return Counter(TABLE, True, lambda text: len(encoding.encode_ordinary(text)))
+
+
+def n_bytes(text: str) -> int:
+    """Return the number of bytes in UTF-8: a tokenizer that merges bytes makes at most one token of each."""
+    return len(text.encode())
 
 
 def table_path() -> Path:
@@ -60,21 +57,13 @@ def table_path() -> Path:
     return base / hashlib.sha1(TABLE_ADDRESS.encode()).hexdigest()
 
 
-def cut(text: str, max_tokens: int, count: Callable[[str], int], n_prompt: int) -> str:
-    """Return the beginning of a text that has at most `max_tokens` and ends where a word ends.
+def cut(text: str, max_tokens: int, count: Callable[[str], int]) -> str:
+    """Return the longest beginning of a text that has at most `max_tokens` and ends where a word ends; perhaps nothing.
 
-    The first `n_prompt` characters always stay; if no word after them fits, they are all that is left. `count` must not
-    decrease as a text grows.
-
-    Raises
-    ------
-    ParamsError
-        If the prompt alone has more tokens.
+    `count` must not decrease as a text grows.
     """
     if n_bytes(text) <= max_tokens or count(text) <= max_tokens:
         return text
-    if count(text[:n_prompt]) > max_tokens:
-        raise ParamsError(f"params.yaml: openai.max_tokens: {max_tokens} is less than the prompt alone has")
-    ends = [i for i in range(n_prompt, len(text)) if text[i] == " "]
+    ends = [i for i, character in enumerate(text) if character == " "]
     n_words = bisect.bisect_right(ends, max_tokens, key=lambda end: count(text[:end]))
-    return text[: ends[n_words - 1]] if n_words else text[:n_prompt]
+    return text[: ends[n_words - 1]] if n_words else ""

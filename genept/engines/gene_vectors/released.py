@@ -18,19 +18,14 @@ import numpy as np
 
 from genept.core import files, pickles
 from genept.core.errors import InputError
-from genept.data.gene_vectors import VectorGene
+from genept.data.gene_vectors import GeneVectors, VectorGene
 from genept.data.genes import Harmonised, Table, unversioned
 from genept.data.hgnc import Gene
 from genept.data.symbols import KNOWN, under_approved_symbols
 
 
-def make(path: Path, hgnc_genes: list[Gene]) -> tuple[np.ndarray, list[VectorGene], dict[str, Any]]:
-    """Read released vectors under approved symbols.
-
-    Returns
-    -------
-    The vectors, float32 of shape (n_genes, n_dimensions), in the order of the file; their genes; and what became of
-    the file's names, for the card.
+def make(path: Path, hgnc_genes: list[Gene]) -> GeneVectors:
+    """Read released vectors under approved symbols, in the order of the file.
 
     Raises
     ------
@@ -45,8 +40,14 @@ def make(path: Path, hgnc_genes: list[Gene]) -> tuple[np.ndarray, list[VectorGen
         VectorGene(symbol, ensembl_id, n_tokens=0, truncated=False, text="")
         for symbol, ensembl_id in zip(harmonised.symbols, harmonised.ensembl_ids, strict=True)
     ]
-    kept = vectors if len(genes) == len(names) else vectors[harmonised.keep]
-    return kept, genes, {"file": path.name, "sha256": files.sha256(path), **account(names, harmonised, table)}
+    counts = account(names, harmonised, table)
+    return GeneVectors(
+        vectors if len(genes) == len(names) else vectors[harmonised.keep],
+        genes,
+        {"vectors": "released", "file": path.name, "sha256": files.sha256(path), **counts},
+        f"{counts['n_renamed']} under a newer symbol, {counts['n_collisions']} under their own because the newer has a "
+        f"vector, {counts['n_dropped']} dropped",
+    )
 
 
 def read(path: Path) -> tuple[list[str], np.ndarray]:
@@ -88,17 +89,17 @@ def numbers(path: Path, name: str, value: Any) -> np.ndarray:
 
 
 def account(names: list[str], harmonised: Harmonised, table: Table) -> dict[str, Any]:
-    """Say what became of a file's names: what found them, which were renamed, which collided, which were dropped.
+    """Count what became of a file's names: what found them, which were renamed, which collided, which were dropped.
 
     A collision is a name whose gene is there under a better name: approved before previous before alias. It stays,
     under its own name, as it would in a dataset that has both.
     """
-    pairs = list(zip(harmonised.original, harmonised.symbols, harmonised.how, strict=True))
-    taken = [original for original, _, how in pairs if how == "taken"]
-    collisions = {name: gene.symbol for name in taken if (gene := table.find(unversioned(name) or name).gene)}
+    found = list(zip(harmonised.original, harmonised.symbols, harmonised.how, strict=True))
+    genes = {name: table.find(unversioned(name) or name).gene for name, _, how in found if how not in KNOWN}
+    collisions = {name: gene.symbol for name, gene in genes.items() if gene}
     return {
         "n_in_file": len(names),
-        "n_renamed": sum(how in KNOWN and original != symbol for original, symbol, how in pairs),
+        "n_renamed": sum(how in KNOWN and name != symbol for name, symbol, how in found),
         "n_found_by": dict(sorted(Counter(harmonised.how).items())),
         "n_dropped": len(harmonised.dropped),
         "dropped_as_repeated": harmonised.dropped,
