@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,7 +33,8 @@ class Service(ThreadingHTTPServer):
     """Answers until told otherwise.
 
     ``moods`` holds what happens to the next requests, each a function that gets the handler and returns True if it has
-    answered; the others are answered after ``delay(body)`` seconds.
+    answered. From the request number ``n_free`` on, requests wait for ``gate``; ``n_held`` of them set ``full``.
+    Requests and answers are counted before the answer is sent.
     """
 
     daemon_threads = True
@@ -43,7 +43,6 @@ class Service(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.moods: deque[Callable[[Handler], bool]] = deque()
-        self.delay: Callable[[dict[str, Any]], float] = lambda body: 0.0
         self.count: Callable[[str], int | None] = n_tokens
         self.key: str | None = None
         self.only_float = False
@@ -53,6 +52,8 @@ class Service(ThreadingHTTPServer):
         self.bodies: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
         self.under_way = self.most_under_way = 0
+        self.gate, self.full = threading.Event(), threading.Event()
+        self.n_free, self.n_held, self.held = 10**9, 1, 0
 
     @property
     def url(self) -> str:
@@ -73,12 +74,14 @@ class Handler(BaseHTTPRequestHandler):
             service.under_way += 1
             service.most_under_way = max(service.most_under_way, service.under_way)
             mood = service.moods.popleft() if service.moods else None
-        try:
-            if mood is None or not mood(self):
-                self.embed()
-        finally:
-            with service.lock:
-                service.under_way -= 1
+            held = len(service.bodies) > service.n_free
+            service.held += held
+            if service.held >= service.n_held:
+                service.full.set()
+        if held:
+            service.gate.wait()
+        if mood is None or not mood(self):
+            self.embed()
 
     def embed(self) -> None:
         service, body = self.server, self.body
@@ -87,21 +90,15 @@ class Handler(BaseHTTPRequestHandler):
         if service.key is not None and self.headers.get("Authorization") != f"Bearer {service.key}":
             return self.fail(401, f"Incorrect API key provided: {self.headers.get('Authorization')}")
         if body["model"] != service.model:
-            return self.fail(404, "The model does not exist", "model_not_found")
+            return self.fail(404, "The model does not exist")
         if service.only_float and body.get("encoding_format") == "base64":
             return self.fail(400, "encoding_format must be float")
-        time.sleep(service.delay(body))
         rows = []
         for index, text in enumerate(body["input"]):
             found = vector(text, body.get("dimensions", N_DIMENSIONS))
             as_text = base64.b64encode(found.astype("<f4").tobytes()).decode()
-            rows.append(
-                {
-                    "object": "embedding",
-                    "index": index,
-                    "embedding": as_text if body.get("encoding_format") == "base64" else found.tolist(),
-                }
-            )
+            embedding = as_text if body.get("encoding_format") == "base64" else found.tolist()
+            rows.append({"object": "embedding", "index": index, "embedding": embedding})
         rows.reverse()  # the protocol numbers the vectors and promises no order
         counts = [service.count(text) for text in body["input"]]
         answer = {"object": "list", "model": body["model"], "data": rows}
@@ -111,11 +108,13 @@ class Handler(BaseHTTPRequestHandler):
             service.served.update(body["input"])
         self.answer(200, json.dumps(answer).encode())
 
-    def fail(self, status: int, message: str, code: str | None = None, **headers: str) -> None:
-        error = {"message": message, "type": "some_error", "code": code, "param": None}
+    def fail(self, status: int, message: str, **headers: str) -> None:
+        error = {"message": message, "type": "some_error", "code": None, "param": None}
         self.answer(status, json.dumps({"error": error}).encode(), **headers)
 
     def answer(self, status: int, body: bytes, kind: str = "application/json", **headers: str) -> None:
+        with self.server.lock:
+            self.server.under_way -= 1
         try:
             self.send_response(status)
             self.send_header("Content-Type", kind)
@@ -131,11 +130,11 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def failing(status: int, message: str = "busy", code: str | None = None, **headers: str) -> Callable[[Handler], bool]:
-    """A mood: an error."""
+def failing(status: int, message: str = "busy", pause_ms: str = "1") -> Callable[[Handler], bool]:
+    """A mood: an error, and the pause that the server asks for."""
 
     def mood(handler: Handler) -> bool:
-        handler.fail(status, message, code, **headers)
+        handler.fail(status, message, retry_after_ms=pause_ms)
         return True
 
     return mood
@@ -143,6 +142,8 @@ def failing(status: int, message: str = "busy", code: str | None = None, **heade
 
 def dying(handler: Handler) -> bool:
     """A mood: half an answer, then nothing."""
+    with handler.server.lock:
+        handler.server.under_way -= 1
     handler.send_response(200)
     handler.send_header("Content-Type", "application/json")
     handler.send_header("Content-Length", "1000")

@@ -9,28 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from genept.engines.encoder.api import pace
-from tests.engines.text_api.service import Service
+from tests.engines.encoder.service import Service
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project; tiktoken's table is not here; waiting takes hundredths of seconds."""
+    """An empty project; tiktoken's table is not here."""
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "TIKTOKEN_", "DATA_GYM_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "no-table"))
-    monkeypatch.setattr(pace, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(pace, "PATIENCE", 20.0)
     return tmp_path
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
+def service(project: Path) -> Iterator[Service]:
     with Service() as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield running
+        running.gate.set()
         running.shutdown()
         thread.join()
