@@ -1,34 +1,13 @@
-"""A service for every test that asks for one, and an environment without anybody's keys and proxies."""
+"""An empty project for every test, since the cache of paid vectors is in it."""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engines.encoder.service import Service
 
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project; tiktoken's table is not here."""
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, no_account: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith(("OPENAI_", "TIKTOKEN_", "DATA_GYM_")) or name.upper().endswith("_PROXY"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "no-table"))
     return tmp_path
-
-
-@pytest.fixture
-def service(project: Path) -> Iterator[Service]:
-    with Service() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield running
-        running.gate.set()
-        running.shutdown()
-        thread.join()

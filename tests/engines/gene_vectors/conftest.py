@@ -7,24 +7,12 @@ from pathlib import Path
 import pytest
 
 from genept.data import hgnc
-from genept.engines.genept_w.vectors import texts
+from genept.engines.gene_vectors import texts
 from tests import helpers
-from tests.engines.genept_w.made import NCBI, ROWS, TITLES, run, write_params
+from tests.engines.gene_vectors.made import FOLDER, LOCUS_TYPES, NCBI, ROWS, TITLES, run
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data/reference/hgnc").mkdir(parents=True)
-    lines = ["\t".join(TITLES), *(row.replace("|", "\t") for row in ROWS)]
-    (tmp_path / hgnc.PATH).write_text("\n".join(lines) + "\n")
-    (tmp_path / texts.NCBI).parent.mkdir()
-    (tmp_path / texts.NCBI).write_text(NCBI)
-    write_params("name")
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encoder")
     helpers.write_encoder(folder, ROWS)
@@ -32,9 +20,27 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def embedded(project: Path, encoder_folder: Path) -> Path:
-    """The project after `text`."""
-    (project / "data/encoders").mkdir()
-    (project / "data/encoders/words").symlink_to(encoder_folder)
-    run("text", "words", ok=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder_folder: Path) -> Path:
+    monkeypatch.chdir(tmp_path)
+    hgnc.PATH.parent.mkdir(parents=True)
+    lines = ["\t".join(TITLES), *(row.replace("|", "\t") for row in ROWS)]
+    hgnc.PATH.write_text("\n".join(lines) + "\n")
+    texts.NCBI.write_text(NCBI)
+    FOLDER.mkdir(parents=True)
+    for path in encoder_folder.iterdir():
+        (FOLDER / path.name).symlink_to(path)
+    return tmp_path
+
+
+@pytest.fixture
+def with_hgnc(project: Path) -> Path:
+    """The project with a larger excerpt of HGNC's own table."""
+    hgnc.PATH.write_bytes(helpers.HGNC.read_bytes())
+    return project
+
+
+@pytest.fixture
+def embedded(project: Path) -> Path:
+    """The project after the command."""
+    run(ok=True, text="name", locus_types=LOCUS_TYPES)
     return project

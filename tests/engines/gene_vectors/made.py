@@ -1,14 +1,14 @@
-"""Small tables of HGNC and NCBI, models whose vectors come from them, and the commands that make these."""
+"""Small tables of HGNC and NCBI, a model whose vectors come from them, and the command that makes these."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import yaml
 from click.testing import CliRunner, Result
 
 from stages.vectors import main
+from tests import helpers
 
 TITLES = (
     "HGNC ID|Approved symbol|Approved name|Status|Alias symbols|NCBI Gene ID(supplied by NCBI)|Previous symbols|"
@@ -32,20 +32,15 @@ GENEID2NT = {
 }
 """
 LOCUS_TYPES = ["gene with protein product", "immunoglobulin gene"]
+FOLDER = Path("data/encoders/words")
+MODEL = Path("models/words")
 
 
-def write_params(text: str, locus_types: Any = LOCUS_TYPES, seed: int = 0) -> None:
-    models = {
-        "words": {"engine": "genept_w", "vectors": {"text": text, "locus_types": locus_types}},
-        "noise": {"engine": "genept_w", "vectors": "random"},
-        "dealt": {"engine": "genept_w", "vectors": "shuffled"},
-    }
-    params = {"seed": seed, "threads": 1, "device": "cpu", "models": models}
-    Path("params.yaml").write_text(yaml.safe_dump(params))
-
-
-def run(*arguments: str, ok: bool = False) -> Result:
-    result = CliRunner().invoke(main, arguments)
+def run(ok: bool = False, **vectors: Any) -> Result:
+    """Make the vectors of the model `words` with these settings."""
+    model = {"title": "Words", "engine": "genept_w", "vectors": vectors}
+    helpers.write_settings(Path(), {"threads": 1, "device": "cpu"}, models={"words": model})
+    result = CliRunner().invoke(main, ["words"])
     if ok:
         assert result.exit_code == 0, result.output
     return result

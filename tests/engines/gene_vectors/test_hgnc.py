@@ -19,16 +19,9 @@ def test_the_hgnc_table_gives_what_a_plain_reader_gives() -> None:
     genes = hgnc.read(path)
     assert len(genes) == len(rows) > 100
     for gene, row in zip(genes, rows, strict=True):
-        assert (gene.symbol, gene.name, gene.ensembl_id, gene.locus_type, gene.ncbi_id) == tuple(
-            row[title]
-            for title in (
-                "Approved symbol",
-                "Approved name",
-                "Ensembl gene ID",
-                "Locus type",
-                "NCBI Gene ID(supplied by NCBI)",
-            )
-        )
+        assert (gene.symbol, gene.name) == (row["Approved symbol"], row["Approved name"])
+        assert (gene.ensembl_id, gene.locus_type) == (row["Ensembl gene ID"], row["Locus type"])
+        assert gene.ncbi_id == row["NCBI Gene ID(supplied by NCBI)"]
         assert ", ".join(gene.aliases) == row["Alias symbols"].replace(", ", ",").replace(",", ", ")
         assert ", ".join(gene.previous) == row["Previous symbols"]
 

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genept.core import files
 from genept.core.errors import InputError
 from genept.data import gene_vectors, hgnc
-from genept.engines.genept_w.vectors import summaries
-from stages.vectors import main
+from genept.engines.gene_vectors import summaries
 from tests import helpers
+from tests.engines.gene_vectors.made import FOLDER, MODEL, run
 
 GENES = hgnc.read(helpers.HGNC)
 TEXTS = {
@@ -32,31 +31,14 @@ TEXTS = {
 CHOSEN = ["gene with protein product"]
 
 
-@pytest.fixture(scope="module")
-def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("encoder")
-    helpers.write_encoder(folder, [*TEXTS.values(), *[gene.name for gene in GENES[:50]]])
-    return folder
-
-
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder_folder: Path) -> Path:
-    monkeypatch.chdir(tmp_path)
-    hgnc.PATH.parent.mkdir(parents=True)
-    hgnc.PATH.write_bytes(helpers.HGNC.read_bytes())
-    folder = Path("data/encoders/mini")
-    folder.mkdir(parents=True)
-    for path in encoder_folder.iterdir():
-        (folder / path.name).symlink_to(path)
-    (folder / "summaries.json").write_text(json.dumps(TEXTS))
-    return tmp_path
+def summarised(with_hgnc: Path) -> Path:
+    (FOLDER / "summaries.json").write_text(json.dumps(TEXTS))
+    return with_hgnc
 
 
-def embed(**choices: Any) -> Result:
-    vectors = {"text": "summary", "summaries": "summaries.json", "locus_types": CHOSEN, **choices}
-    params = {"threads": 1, "device": "cpu", "models": {"mini": {"vectors": vectors}}}
-    Path("params.yaml").write_text(yaml.safe_dump(params))
-    return CliRunner().invoke(main, ["text", "mini"])
+def embed(**changes: Any) -> Result:
+    return run(**{"text": "summary", "summaries": "summaries.json", "locus_types": CHOSEN, **changes})
 
 
 def write(path: Path, rows: list[list[str]]) -> Path:
@@ -66,46 +48,44 @@ def write(path: Path, rows: list[list[str]]) -> Path:
     return path
 
 
-def test_genes_without_summary_are_read_by_name(project: Path) -> None:
+def test_genes_without_summary_are_read_by_name(summarised: Path) -> None:
     result = embed()
     assert result.exit_code == 0, result.output
-    _, genes = gene_vectors.read(Path("models/mini"))
+    _, genes = gene_vectors.read(MODEL)
     coding = [gene for gene in GENES if gene.locus_type in CHOSEN]
     assert [gene.symbol for gene in genes] == [gene.symbol for gene in coding]
     texts = {gene.symbol: gene.text for gene in genes}
     assert texts["TP53"] == "This gene encodes a tumor suppressor protein."
     assert texts["CXCL8"] == TEXTS["IL8"]
     assert texts["A4GALT"] == "A4GALT: alpha 1,4-galactosyltransferase (P1PK blood group)"
-    card = files.read_json(Path("models/mini/card.json"))
-    path = Path("data/encoders/mini/summaries.json")
+    card = files.read_json(MODEL / "card.json")
+    path = FOLDER / "summaries.json"
     assert card["summaries"] == {"file": path.name, "sha256": files.sha256(path), "n_summaries": 4}
     assert (card["text"], card["without_summary"]) == ("summary", "name")
     assert card["n_without_summary"] == len(coding) - 3
     assert card["n_truncated"] == sum(gene.truncated for gene in genes) >= 1
 
 
-def test_genes_without_summary_are_left_out_if_asked_for(project: Path) -> None:
+def test_genes_without_summary_are_left_out_if_asked_for(summarised: Path) -> None:
     result = embed(without_summary="leave_out")
     assert result.exit_code == 0, result.output
-    _, genes = gene_vectors.read(Path("models/mini"))
+    _, genes = gene_vectors.read(MODEL)
     assert sorted(gene.symbol for gene in genes) == ["CXCL8", "GAPDH", "TP53"]
-    card = files.read_json(Path("models/mini/card.json"))
+    card = files.read_json(MODEL / "card.json")
     coding = sum(gene.locus_type in CHOSEN for gene in GENES)
     assert (card["n_genes"], card["n_without_summary"], card["without_summary"]) == (3, coding - 3, "leave_out")
 
 
 @pytest.mark.parametrize(
-    ("choices", "code", "message"),
+    ("changes", "message"),
     [
-        ({"without_summary": "drop"}, 2, "vectors.without_summary must be name or leave_out, got 'drop'"),
-        ({"summaries": None}, 2, "vectors.summaries must be the name of a file in data/encoders/mini"),
-        ({"summaries": "no.json"}, 1, "data/encoders/mini/no.json: no such file"),
-        ({"locus_types": ["pseudogene"], "without_summary": "leave_out"}, 1, "none of the chosen genes has a summary"),
+        ({"summaries": "no.json"}, "data/encoders/words/no.json: no such file"),
+        ({"locus_types": ["pseudogene"], "without_summary": "leave_out"}, "none of the chosen genes has a summary"),
     ],
 )
-def test_wrong_choices_are_one_line(project: Path, choices: dict[str, Any], code: int, message: str) -> None:
-    result = embed(**choices)
-    assert (result.exit_code, result.output.count("\n")) == (code, 1), result.output
+def test_what_cannot_be_embedded_is_one_line(summarised: Path, changes: dict[str, Any], message: str) -> None:
+    result = embed(**changes)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1), result.output
     assert message in result.output
 
 
