@@ -112,9 +112,7 @@ def test_numpy_numbers_by_the_thousand_keep_the_memo_right(file: Path) -> None:
     assert spelled(load(file, pickle.dumps(content, protocol=4))) == spelled(content)
 
 
-@pytest.mark.parametrize(
-    "old", [b"S'it is'\n.", b"S'a\\tb'\n.", b"U\3abc.", b"T\3\0\0\0abc.", b"(lp0\nI1\naL2L\na."]
-)
+@pytest.mark.parametrize("old", [b"S'it is'\n.", b"S'a\\tb'\n.", b"U\3abc.", b"T\3\0\0\0abc.", b"(lp0\nI1\naL2L\na."])
 def test_python_2_pickles_are_read_as_pickle_reads_them(file: Path, old: bytes) -> None:
     assert spelled(load(file, old)) == spelled(pickle.loads(old))
 
