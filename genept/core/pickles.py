@@ -22,8 +22,15 @@ import numpy as np
 
 from genept.core.errors import InputError
 
-DAMAGE = (pickle.UnpicklingError, struct.error, EOFError, LookupError, TypeError, ValueError, AttributeError)
-OUT_OF_RANGE = (MemoryError, OverflowError)
+DAMAGE: tuple[type[Exception], ...] = (
+    pickle.UnpicklingError,
+    struct.error,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+DAMAGE += (AttributeError, MemoryError, OverflowError)
 ATOMS = {bool, bytes, float, int, str, type(None)}
 NUMBER_TYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
 NO_CONTENT = b"".join((pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX))
@@ -52,7 +59,7 @@ def load(path: Path, *, pack: bool = False) -> Any:
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return PlainUnpickler(data, path, pack).load()
-    except (*DAMAGE, *OUT_OF_RANGE) as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: not a readable pickle ({one_line(error)}); fetch it again") from None
 
 

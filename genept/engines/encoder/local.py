@@ -25,7 +25,7 @@ from genept.engines.encoder.words import Text
 from genept.engines.network import batching, transformer
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 CHUNK = 8192  # texts tokenised at a time: a tokenizer's own notes on a text are many times its tokens
 
@@ -86,7 +86,7 @@ class LocalEncoder(Encoder):
 
     def encode(self, texts: Iterable[str], label: str = "encoding") -> Encoded:
         """Encode texts; the result depends neither on their order nor on the batches, beyond float rounding."""
-        return self._encode(read(self.tokenizer, texts, self.max_length), label)
+        return self._encode(read(self.tokenizer, texts), label)
 
     def encode_words(
         self, prompt: str, words: Sequence[str], rows: Iterable[np.ndarray], label: str = "encoding"
@@ -147,36 +147,13 @@ def read_pooling(folder: Path) -> bool:
     return modes == ["pooling_mode_cls_token"]
 
 
-def read(tokenizer: Tokenizer, texts: Iterable[str], max_length: int) -> Iterator[Text]:
+def read(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Text]:
     """Yield what an encoder reads of every text, tokenising `CHUNK` texts at a time."""
     texts = iter(texts)
     while chunk := list(islice(texts, CHUNK)):
-        for encoding in tokenise(tokenizer, chunk, max_length):
+        for encoding in tokenizer.encode_batch(chunk):
             end = max((end for _, end in encoding.offsets), default=0)
             yield Text(np.array(encoding.ids, dtype=np.int32), end, len(encoding.overflowing) > 0)
-
-
-def tokenise(tokenizer: Tokenizer, texts: list[str], max_length: int) -> list[Encoding]:
-    """Do as ``tokenizer.encode_batch``, without reading far beyond the `max_length` tokens that it keeps.
-
-    A tokenizer cuts a text off after it has read all of it, for a cell's sentence ten times too much. BERT's splits at
-    spaces first, so as many words give the same first tokens. If they give fewer than `max_length` (there may be
-    nothing between two spaces), the whole text is read after all.
-    """
-    beginnings = texts
-    if type(tokenizer.pre_tokenizer).__name__ == "BertPreTokenizer":
-        beginnings = [first_words(text, max_length) for text in texts]
-    encodings: list[Encoding] = tokenizer.encode_batch(beginnings)
-    for i, encoding in enumerate(encodings):
-        if len(beginnings[i]) < len(texts[i]) and not encoding.overflowing:
-            encodings[i] = tokenizer.encode(texts[i])
-    return encodings
-
-
-def first_words(text: str, n_words: int) -> str:
-    """Return the beginning of a text up to its `n_words`-th space, that space included."""
-    words = text.split(" ", n_words)
-    return text[: len(text) - len(words[-1])] if len(words) > n_words else text
 
 
 def load_tokenizer(path: Path, max_length: int) -> Tokenizer:
