@@ -10,8 +10,9 @@ from anndata import AnnData
 from genept.core.errors import InputError
 from genept.data import cells as labelled
 from genept.data import hgnc
+from genept.engines.gene_vectors import texts
 from genept.engines.genept_s import embed as genept_s
-from genept.engines.genept_w.vectors import texts
+from genept.engines.genept_s.config import Embed
 
 ENCODER = Path("models/genept_s_minilm")
 
@@ -39,7 +40,9 @@ def sentences(dataset: str, n_cells: int) -> list[str]:
     """Return cells as GenePT-s writes them, for the encoder in `ENCODER`."""
     needed(ENCODER / "model.safetensors")
     found = cells(dataset, n_cells)
-    return list(genept_s.sentences(found.X.tocsr(), list(found.var_names), genept_s.PROMPT, genept_s.MAX_SYMBOLS))
+    symbols, settings = list(found.var_names), Embed()
+    rows = genept_s.ranked(found.X.tocsr(), symbols, settings.max_symbols)
+    return [genept_s.sentence(settings.prompt, symbols, row) for row in rows]
 
 
 def gene_names(n_genes: int) -> list[str]:

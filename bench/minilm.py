@@ -14,7 +14,7 @@ from bench import bounds
 from bench.case import FLOAT32, Case
 from bench.inputs import ENCODER
 from genept.engines.encoder import bert
-from genept.engines.encoder.text_encoder import TextEncoder
+from genept.engines.encoder.local import LocalEncoder
 from genept.engines.network.precision import PRECISIONS
 
 SENTENCE_TRANSFORMERS = "sentence-transformers"
@@ -25,7 +25,7 @@ N_FEW = 4
 
 def encoding(texts: list[str], folder: Path, precisions: tuple[str, ...] = (FLOAT32,), encoder: Path = ENCODER) -> Case:
     """Compare encoders that are already loaded. The weights are `encoder`'s; `folder` is not used."""
-    encoders = {name: TextEncoder(encoder, "cpu", dtype=PRECISIONS[name]) for name in precisions}
+    encoders = {name: LocalEncoder(encoder, "cpu", dtype=PRECISIONS[name]) for name in precisions}
     some = next(iter(encoders.values()))
     lengths = np.array([len(encoding.ids) for encoding in some.tokenizer.encode_batch(texts)])
     config = bert.read_config(encoder / "config.json")
@@ -43,7 +43,7 @@ def encoding(texts: list[str], folder: Path, precisions: tuple[str, ...] = (FLOA
     )
 
 
-def encode(encoder: TextEncoder, texts: list[str]) -> np.ndarray:
+def encode(encoder: LocalEncoder, texts: list[str]) -> np.ndarray:
     """Encode texts by our side."""
     return encoder.encode(texts).vectors
 

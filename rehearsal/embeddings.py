@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 from tests.downloads.loopback import Answer, Request
-from tests.engines.text_api.service import n_tokens, vector
+from tests.engines.encoder.service import n_tokens, vector
 
 N_DIMENSIONS = {"text-embedding-ada-002": 1536, "text-embedding-3-large": 3072}
 JSON = {"Content-Type": "application/json"}

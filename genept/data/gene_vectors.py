@@ -30,6 +30,15 @@ class VectorGene(NamedTuple):
     text: str
 
 
+class GeneVectors(NamedTuple):
+    """What a model's folder gets."""
+
+    vectors: np.ndarray  # (n_genes, n_dimensions), float32
+    genes: list[VectorGene]
+    card: dict[str, Any]
+    summary: str  # of what happened, for the command line
+
+
 def write(folder: Path, vectors: np.ndarray, genes: Sequence[VectorGene], card: dict[str, Any]) -> None:
     """Write vectors of shape (n_genes, n_dimensions), their genes and the card; a folder that is there is replaced."""
     header = {"n_genes": len(genes), "n_dimensions": int(vectors.shape[1])}

@@ -41,6 +41,16 @@ class Bert(NamedTuple):
     norm_bias: torch.Tensor
     transformer: Transformer
 
+    @property
+    def width(self) -> int:
+        """Dimensions of a state."""
+        return self.words.shape[1]
+
+    @property
+    def n_positions(self) -> int:
+        """Tokens that a sequence may have."""
+        return len(self.positions)
+
     def to(self, device: str, dtype: torch.dtype = torch.float32) -> Bert:
         """Return it with its weights on a device, and the layers in a precision; tokens are embedded in float32."""
         return Bert(
@@ -78,9 +88,7 @@ def read(folder: Path, n_layers_dropped: int = 0) -> Bert:
         kind of number or not finite.
     """
     config = read_config(folder / "config.json")
-    path = next((folder / name for name in WEIGHTS if (folder / name).exists()), None)
-    if path is None:
-        raise InputError(f"{folder}: no weights; expected {' or '.join(WEIGHTS)}")
+    path = weights_path(folder)
     found = {name.removeprefix("bert."): weight for name, weight in state_dict.read(path, PARTS).items()}
     weights = checked(path, found, shapes(config))
     n_layers = config["num_hidden_layers"] - n_layers_dropped
@@ -96,6 +104,14 @@ def read(folder: Path, n_layers_dropped: int = 0) -> Bert:
             config["layer_norm_eps"],
         ),
     )
+
+
+def weights_path(folder: Path) -> Path:
+    """Return the file of an encoder's weights; raise `InputError` if there is none."""
+    path = next((folder / name for name in WEIGHTS if (folder / name).exists()), None)
+    if path is None:
+        raise InputError(f"{folder}: no weights; expected {' or '.join(WEIGHTS)}")
+    return path
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -7,101 +7,73 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from genept.core.errors import ParamsError
+from genept.core.errors import InputError
 from genept.data.expression import coverage
-from genept.engines.encoder.api import options as api_options
-from genept.engines.encoder.api import tokens
-from genept.engines.encoder.api.encode import encode
-from genept.engines.encoder.text_encoder import TextEncoder
-from genept.engines.genept_s import precomputed as _precomputed
+from genept.engines.encoder import encoder as encoders
+from genept.engines.genept_s import precomputed
+from genept.engines.genept_s.config import Embed, Model
 from genept.engines.network import precision
 
-PROMPT = "A cell with genes ranked by expression: "
-MAX_SYMBOLS = 1000
-ENCODERS = ("local", "openai", "file")
 
+def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Encode every cell's sentence (Chen & Zou, Section 2) with the encoder that the model's file names.
 
-def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Encode every cell's sentence (Chen & Zou, Section 2) with the encoder that the entry names.
-
-    ``encoder: local`` (default)
+    ``encoder: local``
         The sentence encoder in `folder`. A small one reads a sentence's beginning only.
     ``encoder: openai``
-        The authors' encoder, text-embedding-ada-002, or another one behind an embeddings API (`genept.engines.encoder.api`).
+        The authors' encoder, text-embedding-ada-002, or another one behind an embeddings API.
     ``encoder: file``
-        No encoder: vectors that somebody computed before, in `folder` (`genept.engines.genept_s.precomputed`).
+        No encoder: vectors of your own in `folder` (`genept.engines.genept_s.precomputed`).
 
-    The prompt and the limit of 1,000 symbols are the authors'. Their encoder read all of a sentence; the notes say how
-    many symbols ours reads. Every gene is a word to the encoder, so none is missing.
+    The authors' encoder read all of a sentence; the notes say how many symbols this one reads. Every gene is a word to
+    the encoder, so none is missing.
 
     Raises
     ------
-    ParamsError
-        If there is no such encoder, or ``max_symbols`` is not a positive whole number.
+    InputError
+        If the encoder reads no symbol of any sentence, because the prompt fills its limit.
     """
-    name = options.get("encoder", "local")
-    if name not in ENCODERS:
-        raise ParamsError(f"params.yaml: encoder must be {', '.join(ENCODERS[:-1])} or {ENCODERS[-1]}, got {name!r}")
-    if name != "local" and "precision" in options:
-        raise ParamsError(f"params.yaml: precision belongs to `encoder: local`, not to `encoder: {name}`")
-    max_symbols = options.get("max_symbols", MAX_SYMBOLS)
-    if not isinstance(max_symbols, int) or max_symbols < 1:
-        raise ParamsError(f"params.yaml: max_symbols must be a whole number of at least 1, got {max_symbols!r}")
-    prompt = options.get("prompt", PROMPT).replace("\n", " ")
+    settings = config.embed
     notes = coverage(cells, known=np.ones(cells.n_vars, dtype=bool))
-    if name == "file":
-        matrix, found = _precomputed.embed(cells, folder)
-    elif name == "openai":
-        matrix, found = by_api(cells, options, prompt, max_symbols)
+    if settings.encoder == "file":
+        matrix, found = precomputed.embed(cells, folder)
     else:
-        matrix, found = by_local_encoder(cells, folder, options, device, prompt, max_symbols)
-    return matrix, {**notes, "comparable": True, **({} if name == "local" else {"encoder": name}), **found}
+        matrix, found = encode(cells, folder, settings, device)
+    named = {} if settings.encoder == "local" else {"encoder": settings.encoder}
+    return matrix, {**notes, "comparable": True, **named, **found}
 
 
-def by_local_encoder(
-    cells: AnnData, folder: Path, options: dict[str, Any], device: str, prompt: str, max_symbols: int
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Encode the sentences with the text encoder in `folder`."""
-    dtype = precision.read(options)
-    encoder = TextEncoder(folder, device, dtype=dtype)
+def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Encode the sentences, and note how much of them was read."""
+    encoder = encoders.load(settings, folder, device, settings.precision)
+    prompt = settings.prompt.replace("\n", " ")
     symbols = list(cells.var_names)
     # A symbol has at least one token, so the encoder cannot read more of them than it reads tokens.
-    rows = list(ranked(cells.X.tocsr(), symbols, min(max_symbols, encoder.max_length)))
+    rows = list(ranked(cells.X.tocsr(), symbols, min(settings.max_symbols, encoder.max_length)))
     encoded = encoder.encode_words(prompt, symbols, rows, label="cell sentences")
     n_read = [
         symbols_read(sentence(prompt, symbols, row), len(prompt), n_characters)
         for row, n_characters in zip(rows, encoded.n_characters.tolist(), strict=True)
     ]
+    if not any(n_read) and any(len(row) for row in rows):
+        raise InputError(f"embed.prompt fills all {encoder.max_length} tokens that the encoder reads; shorten it")
     notes = {}
-    if dtype is not torch.float32:
+    if settings.precision != "float32":
         some = precision.compared(len(rows))
-        exact = TextEncoder(folder, device).encode_words(prompt, symbols, [rows[i] for i in some])
+        exact = encoders.load(settings, folder, device).encode_words(prompt, symbols, [rows[i] for i in some])
         notes["against_float32"] = precision.difference(encoded.vectors[some], exact.vectors)
     return encoded.vectors, {
         **notes,
-        "device": encoder.device,
+        **encoded.notes,
         **reading(cells, encoder.max_length, int(encoded.truncated.sum()), n_read),
     }
 
 
-def by_api(cells: AnnData, options: dict[str, Any], prompt: str, max_symbols: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Send the sentences to an embeddings API; one that is too long for the model is cut behind a symbol."""
-    asked = api_options.read(options.get("openai"))
-    counter = tokens.counter(asked.model)
-    whole = list(sentences(cells.X.tocsr(), list(cells.var_names), prompt, max_symbols))
-    texts = [tokens.cut(text, asked.max_tokens, counter.count, len(prompt)) for text in whole]
-    encoded = encode(texts, asked, counter, label="cell sentences")
-    n_cut = sum(len(text) < len(full) for text, full in zip(texts, whole, strict=True))
-    n_read = [symbols_read(text, len(prompt), len(text)) for text in texts]
-    return encoded.vectors, {**encoded.notes, **reading(cells, asked.max_tokens, n_cut, n_read)}
-
-
 def reading(cells: AnnData, max_length: int, n_truncated: int, n_read: Sequence[int]) -> dict[str, Any]:
-    """Say how much of the sentences an encoder of `max_length` tokens has read, for the notes.
+    """Count how much of the sentences an encoder of `max_length` tokens has read, for the notes.
 
     Parameters
     ----------
@@ -118,11 +90,6 @@ def reading(cells: AnnData, max_length: int, n_truncated: int, n_read: Sequence[
         "symbols_read_min": min(n_read),
         "symbols_read_max": max(n_read),
     }
-
-
-def sentences(x: csr_matrix, symbols: Sequence[str], prompt: str, max_symbols: int) -> Iterator[str]:
-    """Yield per cell its sentence: the prompt and the symbols that `ranked` names."""
-    return (sentence(prompt, symbols, row) for row in ranked(x, symbols, max_symbols))
 
 
 def sentence(prompt: str, symbols: Sequence[str], row: np.ndarray) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from genept.engines.encoder.text_encoder import TextEncoder
+from genept.engines.encoder.local import LocalEncoder
 from genept.engines.geneformer import checkpoint as geneformer_checkpoint
 from genept.engines.geneformer import network as geneformer
 from genept.engines.network import batching, job, transformer
@@ -43,7 +43,7 @@ def of_text_encoder(folder: Path, seed: int) -> Network:
     helpers.write_encoder(folder, ["genes: ", *symbols])
     rng = np.random.default_rng(seed)
     rows = [rng.integers(40, size=length) for length in rng.integers(0, 30, size=30)]
-    return lambda dtype: TextEncoder(folder, "cpu", dtype=dtype).encode_words("genes: ", symbols, rows).vectors
+    return lambda dtype: LocalEncoder(folder, "cpu", dtype=dtype).encode_words("genes: ", symbols, rows).vectors
 
 
 @pytest.mark.parametrize("made", [of_scgpt, of_geneformer, of_text_encoder])

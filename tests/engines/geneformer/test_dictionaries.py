@@ -28,9 +28,7 @@ def test_a_pickle_that_runs_a_program_is_refused_and_does_not_run(
     assert not (tmp_path / "harmed").exists()
 
 
-@pytest.mark.parametrize(
-    "content", [b"cbuiltins\neval\n.", b"\x80\x04cnumpy\nload\n.", b"cnumpy.core.multiarray\n_reconstruct\n."]
-)
+@pytest.mark.parametrize("content", [b"cbuiltins\neval\n.", b"\x80\x04cnumpy\nload\n."])
 def test_any_other_import_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.pkl").write_bytes(content)
     with pytest.raises(InputError, match="refused, the pickle asks to import"):

@@ -1,0 +1,32 @@
+"""An embeddings service for every test that asks for one, and an environment without anybody's keys and proxies."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.encoder.service import Service
+
+
+@pytest.fixture
+def no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of the API in the environment, and no table of tiktoken."""
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "TIKTOKEN_", "DATA_GYM_")) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "no-table"))
+
+
+@pytest.fixture
+def service(no_account: None) -> Iterator[Service]:
+    with Service() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield running
+        running.gate.set()
+        running.shutdown()
+        thread.join()

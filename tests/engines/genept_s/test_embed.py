@@ -1,0 +1,182 @@
+"""GenePT-s sentences against plain sorting, their embeddings against whole sentences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genept.core.errors import InputError, ParamsError
+from genept.engines.encoder.local import LocalEncoder
+from genept.engines.genept_s import embed as genept_s
+from genept.engines.genept_s.config import Embed, Model
+from tests import helpers
+from tests.engines.embed.genes import GENES, N_GENES, make_cells
+from tests.engines.encoder.service import Service, vector
+
+SYMBOLS = ["CD19", "CD3D", "A2M", "HLA-A", "cd19", "ZZZ3", "IGHV3-23", "B2M"]
+
+
+def sentences(x: sp.csr_matrix, symbols: list[str], prompt: str, max_symbols: int) -> list[str]:
+    return [genept_s.sentence(prompt, symbols, row) for row in genept_s.ranked(x, symbols, max_symbols)]
+
+
+def embed(cells: anndata.AnnData, folder: Path, **settings: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    return genept_s.embed(cells, folder, Model(title="GenePT-s", embed=Embed(**settings)), "cpu")
+
+
+counts = st.lists(st.lists(st.sampled_from([0, 0, 0, 1, 2, 2, 3, 700]), min_size=8, max_size=8), min_size=1, max_size=6)
+
+
+@given(counts, st.integers(1, 9), st.permutations(range(8)))
+@settings(deadline=None)
+def test_sentences_name_expressed_genes_highest_first_and_ties_by_alphabet(
+    rows: list[list[int]], max_symbols: int, columns: list[int]
+) -> None:
+    x = sp.csr_matrix(np.array(rows, dtype=np.float32)[:, columns])
+    found = sentences(x, [SYMBOLS[column] for column in columns], "Genes: ", max_symbols)
+    for row, sentence in zip(rows, found, strict=True):
+        expressed = [(-value, symbol) for value, symbol in zip(row, SYMBOLS, strict=True) if value > 0]
+        assert sentence == "Genes: " + " ".join(symbol for _, symbol in sorted(expressed)[:max_symbols])
+
+
+@given(counts)
+@settings(deadline=None)
+def test_normalising_a_cell_does_not_change_its_sentence(rows: list[list[int]]) -> None:
+    dense = np.array(rows, dtype=np.float64)
+    normalised = np.log1p(dense / np.maximum(dense.sum(axis=1, keepdims=True), 1) * 10_000)
+    of_counts = sentences(sp.csr_matrix(dense), SYMBOLS, "", 1000)
+    assert (sentences(sp.csr_matrix(normalised), SYMBOLS, "", 1000)) == of_counts
+
+
+def test_zeros_that_the_matrix_stores_are_not_expression() -> None:
+    x = sp.csr_matrix(np.array([[1.0, 2.0, 3.0]]))
+    x.data[1] = 0
+    assert (sentences(x, ["A", "B", "C"], "", 1000)) == ["C A"]
+
+
+PROMPT = "A cell with genes ranked by expression: "
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder")
+    helpers.write_encoder(path, [PROMPT, *GENES[:30]])
+    return path
+
+
+def brute_force(cells: anndata.AnnData, folder: Path, prompt: str, max_symbols: int) -> dict[str, Any]:
+    """Whole sentences of all symbols through the encoder, and symbols added one by one until they no longer fit."""
+    from tokenizers import Tokenizer
+
+    full = sentences(cells.X, list(cells.var_names), prompt, max_symbols)
+    encoded = LocalEncoder(folder, "cpu").encode(full)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    n_read = []
+    for sentence in full:
+        symbols = sentence[len(prompt) :].split()
+        fits = [k for k in range(len(symbols) + 1) if len(tokenizer.encode(prompt + " ".join(symbols[:k])).ids) <= 64]
+        n_read.append(max(fits))
+    return {"vectors": encoded.vectors, "truncated": encoded.truncated, "n_read": n_read}
+
+
+@pytest.mark.parametrize("max_symbols", [5, 1000])
+def test_genept_s_equals_the_encoding_of_whole_sentences(encoder_folder: Path, max_symbols: int) -> None:
+    cells = make_cells(60)
+    genes = [f"GENE-{i}" if i % 3 else f"G{i}" for i in range(N_GENES)]
+    cells.var_names = genes
+    expected = brute_force(cells, encoder_folder, PROMPT, max_symbols)
+    matrix, notes = embed(cells, encoder_folder, prompt=PROMPT, max_symbols=max_symbols)
+    np.testing.assert_allclose(matrix, expected["vectors"], atol=1e-6)
+    assert matrix.dtype == np.float32
+    assert notes["n_truncated"] == expected["truncated"].sum()
+    assert notes["symbols_read_min"] == min(expected["n_read"])
+    assert notes["symbols_read_max"] == max(expected["n_read"])
+    assert notes["symbols_read_mean"] == pytest.approx(np.mean(expected["n_read"]), abs=0.005)
+    assert notes["symbols_expressed_mean"] == pytest.approx((cells.X.toarray() > 0).sum(axis=1).mean(), abs=0.005)
+    assert notes["device"] == "cpu" and notes["max_length"] == 64 and notes["n_genes_missing"] == 0
+    assert (notes["n_truncated"] > 0) == (max_symbols == 1000)
+
+
+def test_genept_s_uses_the_authors_prompt_by_default_and_turns_newlines_to_spaces(encoder_folder: Path) -> None:
+    cells = make_cells(4)
+    expected, _ = embed(cells, encoder_folder, prompt=PROMPT, max_symbols=1000)
+    np.testing.assert_array_equal(embed(cells, encoder_folder)[0], expected)
+    np.testing.assert_array_equal(embed(cells, encoder_folder, prompt=PROMPT.replace(" ", "\n"))[0], expected)
+    assert np.abs(embed(cells, encoder_folder, prompt="ranked: ")[0] - expected).max() > 1e-3
+
+
+def test_bfloat16_is_near_float32_and_the_notes_say_how_near(encoder_folder: Path) -> None:
+    cells = make_cells(20)
+    exact, notes = embed(cells, encoder_folder)
+    rough, rough_notes = embed(cells, encoder_folder, precision="bfloat16")
+    told = rough_notes["against_float32"]
+    assert "against_float32" not in notes
+    assert told["n_compared"] == 16 and 0.99 < told["cosine_min"] < 1
+    assert (exact * rough).sum(axis=1).min() > 0.99  # unit rows
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_symbols": 0}, "embed.max_symbols: should be greater than 0, got 0"),
+        ({"max_symbols": "all"}, "embed.max_symbols: should be a valid integer"),
+        ({"encoder": "opanai"}, "embed.encoder: should be 'local', 'openai' or 'file', got 'opanai'"),
+        ({"encoder": "openai", "precision": "bfloat16"}, "embed: precision: belongs to `encoder: local`"),
+        ({"encoder": "file", "openai": {}}, "embed: openai: belongs to `encoder: openai`, not to `encoder: file`"),
+        ({"encoder": "openai", "openai": {"api_key": "secret"}}, "embed.openai: api_key: a key is read from the env"),
+        ({"promt": ""}, "embed: no setting 'promt'; did you mean 'prompt'?"),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        Model.parse({"title": "t", "engine": "genept_s", "embed": settings}, "models/x.yaml")
+    assert caught.value.message.startswith(f"models/x.yaml: {message}") and "secret" not in caught.value.message
+
+
+def test_a_prompt_that_leaves_no_room_for_symbols_is_one_line(encoder_folder: Path, service: Service) -> None:
+    with pytest.raises(InputError, match="prompt fills all 64 tokens that the encoder reads; shorten it"):
+        embed(make_cells(4), encoder_folder, prompt="cell " * 100)
+    with pytest.raises(InputError, match="prompt fills all 3 tokens"):
+        embed(make_cells(4), encoder_folder, encoder="openai", openai={"base_url": service.url, "max_tokens": 3})
+
+
+# By an embeddings API
+
+
+@pytest.mark.parametrize("max_tokens", [100, 8191])
+def test_an_api_gets_sentences_cut_behind_a_symbol(service: Service, max_tokens: int) -> None:
+    cells = make_cells(20)
+    full = sentences(cells.X, list(cells.var_names), PROMPT, 1000)
+    fitting = [[k for k in range(len(text) + 1) if k <= max_tokens and f"{text} "[k : k + 1] == " "] for text in full]
+    texts = [text[: max(ends)] for text, ends in zip(full, fitting, strict=True)]
+    n_read = [len(text[len(PROMPT) :].split()) for text in texts]
+    matrix, notes = embed(
+        cells, Path("x"), encoder="openai", openai={"base_url": service.url, "max_tokens": max_tokens}
+    )
+    np.testing.assert_array_equal(matrix, np.stack([vector(text) for text in texts]))
+    assert set(service.served) == set(texts)
+    assert notes["n_truncated"] == sum(len(text) < len(whole) for text, whole in zip(texts, full, strict=True))
+    assert (notes["n_truncated"] > 0) == (max_tokens == 100)
+    assert notes["symbols_read_min"] == min(n_read) and notes["symbols_read_max"] == max(n_read)
+    assert notes["encoder"] == "openai" and notes["model"] == "text-embedding-ada-002" and notes["comparable"] is True
+    assert notes["max_length"] == max_tokens and notes["cached_share"] == 0 and notes["n_genes_missing"] == 0
+    assert notes["tokens_sent"] > 0 and notes["usd"] == pytest.approx(notes["tokens_sent"] * 1e-7, abs=1e-6)
+
+
+@given(
+    st.lists(st.text("ABC-1", min_size=1, max_size=5), max_size=6),
+    st.integers(0, 40),
+)
+@settings(deadline=None)
+def test_symbols_count_as_read_only_if_read_wholly(symbols: list[str], n_characters: int) -> None:
+    text = "P: " + " ".join(symbols)
+    n_characters = min(n_characters, len(text))
+    ends = [len("P: " + " ".join(symbols[: k + 1])) for k in range(len(symbols))]
+    assert genept_s.symbols_read(text, 3, n_characters) == sum(end <= n_characters for end in ends)
