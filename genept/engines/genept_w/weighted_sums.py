@@ -1,4 +1,4 @@
-"""Sums of gene vectors weighted by sparse expression: a product of matrices, compiled, blocked for the caches."""
+"""Sums of gene vectors weighted by sparse expression: a matrix product, compiled and blocked for the caches."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def weighted_sums(weights: csr_matrix, vectors: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    Float32, shape (n_cells, n_dimensions). A cell's sums are taken in the order of the genes, whatever the threads and
-    the other cells.
+    Float32, shape (n_cells, n_dimensions). A cell's sums are added in the order of the genes, so they
+    depend neither on the threads nor on the other cells.
 
     Notes
     -----

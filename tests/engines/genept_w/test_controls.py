@@ -8,7 +8,7 @@ import numpy as np
 
 from genept.core import files
 from genept.data import gene_vectors
-from genept.engines.genept_w.vectors import controls
+from genept.engines.genept_w import controls
 from tests.engines.genept_w.made import run, write_params
 
 
