@@ -20,15 +20,14 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 DATA = Path("data")
-CORPUS = DATA / "corpus"
 ANNOTATIONS = ("cell_type", "patient", "phenotype", "disease", "cancer_type", "age", "age_bin", "batch")
 
 PART = "part"  # column of obs.csv where a dataset has a reference and a query file: which one a cell is from
 REFERENCE, QUERY = "reference", "query"  # its values: scores are of the query; the reference may be learned from
 
 
-def read(dataset: str, folder: Path = DATA) -> AnnData:
-    """Read the evaluated cells of a dataset, or those for pretraining if `folder` is `CORPUS`.
+def read(dataset: str) -> AnnData:
+    """Read the evaluated cells of a dataset.
 
     ``uns['x']`` tells what X holds: ``counts`` or ``lognorm``.
 
@@ -39,9 +38,17 @@ def read(dataset: str, folder: Path = DATA) -> AnnData:
     FileNotFoundError
         If there is none.
     """
+    return _read(DATA / dataset / "cells.h5ad", dataset)
+
+
+def read_corpus(dataset: str) -> AnnData:
+    """Read the cells of a dataset outside its evaluated subset, as `read` does."""
+    return _read(DATA / "corpus" / dataset / "cells.h5ad", dataset)
+
+
+def _read(path: Path, dataset: str) -> AnnData:
     import anndata
 
-    path = folder / dataset / "cells.h5ad"
     path.stat()
     try:
         return anndata.read_h5ad(path)
