@@ -21,25 +21,20 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert files.sha256(path) == hashlib.sha256(b"abc" * files.CHUNK).hexdigest()
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "scores.json"
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "disk full"), KeyboardInterrupt()])
+def test_a_failed_write_leaves_the_old_file_or_folder_and_nothing_else(tmp_path: Path, error: BaseException) -> None:
+    path, folder = tmp_path / "scores.json", tmp_path / "model"
     path.write_text("old")
-    with pytest.raises(OSError, match="disk full"), files.replacing(path) as temporary:
-        temporary.write_text("half")
-        raise OSError(errno.ENOSPC, "disk full")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_failed_folder_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
     folder.mkdir()
     (folder / "weights").write_text("old")
-    with pytest.raises(KeyboardInterrupt), files.replacing_folder(folder) as temporary:
+    with pytest.raises(type(error)), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    with pytest.raises(type(error)), files.replacing_folder(folder) as temporary:
         (temporary / "weights").write_text("half")
-        raise KeyboardInterrupt
-    assert (folder / "weights").read_text() == "old"
-    assert list(tmp_path.iterdir()) == [folder]
+        raise error
+    assert path.read_text() == (folder / "weights").read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == [folder, path]
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

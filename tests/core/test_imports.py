@@ -52,8 +52,17 @@ def test_the_hash_changes_with_the_code_that_runs_only(
     assert (imports.sha256(root / "start.py", root) != before) is differs
 
 
-def test_an_engine_depends_on_its_own_code_and_what_it_shares() -> None:
-    engines = helpers.ROOT / "genept/engines"
-    files = {path.relative_to(helpers.ROOT).as_posix() for path in imports.closure(engines / "genept_w/embed.py")}
-    assert {"genept/engines/genept_w/weighted_sums.py", "genept/data/expression.py"} <= files
-    assert not [name for name in files if name.startswith(("genept/engines/scgpt", "genept/metrics", "stages"))]
+@pytest.mark.parametrize(
+    ("room", "layers"),
+    [
+        ("core", ["core"]),
+        ("data", ["core", "data"]),
+        ("engines/network", ["core", "engines/network"]),
+        ("engines/genept_w", ["core", "data", "engines/config.py", "engines/genept_w"]),
+    ],
+)
+def test_imports_run_one_way(room: str, layers: list[str]) -> None:
+    package = helpers.ROOT / "genept"
+    files = {file for path in (package / room).rglob("*.py") for file in imports.closure(path)}
+    names = [file.relative_to(package).as_posix() for file in files if file.name != "__init__.py"]
+    assert names and not [name for name in names if not name.startswith(tuple(layers))]
