@@ -58,7 +58,7 @@ def test_the_hash_changes_with_the_code_that_runs_only(
         ("core", ["core"]),
         ("data", ["core", "data"]),
         ("engines/network", ["core", "engines/network"]),
-        ("engines/genept_w", ["core", "data", "engines/config.py", "engines/genept_w"]),
+        ("engines/genept_w", ["core", "data", "engines/config.py", "engines/encoder/settings.py", "engines/genept_w"]),
     ],
 )
 def test_imports_run_one_way(room: str, layers: list[str]) -> None:

@@ -36,7 +36,7 @@ def embed(cells, folder, config, device):
     totals = np.asarray(cells.X.sum(axis=1)).ravel() * config.embed.factor
     return np.column_stack([totals, totals + 1]), {"comparable": True, "folder_is": folder.name, "device_is": device}
 """
-GENEPT_W = {"title": "t", "engine": "genept_w", "embed": {}}
+GENEPT_W = {"title": "t", "engine": "genept_w", "embed": {"unit_norm": False}}
 
 
 @pytest.fixture
@@ -109,8 +109,7 @@ def test_a_control_comes_from_the_first_model_and_the_seed(project: Path, kind: 
     vectors = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
     genes = [gene_vectors.VectorGene(symbol, "", 1, False, symbol) for symbol in symbols]
     gene_vectors.write(Path("models/words"), vectors, genes, {})
-    entry = GENEPT_W | {"control": kind, "embed": {"unit_norm": False}}
-    write_models(words=GENEPT_W | {"embed": {"unit_norm": False}}, control=entry)
+    write_models(words=GENEPT_W | {"vectors": {"released": "x"}}, control=GENEPT_W | {"control": kind})
     of_words, of_seed_0 = embed("words"), embed("control")
     in_order = sorted(symbols)
     if kind == "random":
@@ -159,7 +158,13 @@ def damaged() -> None:
         (CUSTOM.replace("def embed", "def embde"), "blood", "mine", 2, "models/mine.py: has no embed"),
         ({"engine": "genept_w", "embed": {"unit_nrom": True}}, "blood", "new", 2, "did you mean 'unit_norm'?"),
         ({"engine": "genept_w", "embed": {"divide_by": "cells"}}, "blood", "new", 2, "'n_genes' or 'weights'"),
-        ({"engine": "genept_w"}, "blood", "new", 1, "models/new/vectors.npy: no such file; run the stage that makes"),
+        (
+            {"engine": "genept_w", "vectors": {"released": "x"}},
+            "blood",
+            "new",
+            1,
+            "models/new/vectors.npy: no such file; run the stage that makes",
+        ),
         (no_base, "blood", "control", 2, "params.yaml: grid.models.genept_w is empty; a control is made from"),
         (CUSTOM.replace("fail: bool = False", "fail: bool = True"), "blood", "mine", 1, "mine on blood: the model is"),
         (not_finite, "blood", "mine", 1, "12 of 12 cells have NaN or infinite coordinates"),

@@ -15,7 +15,8 @@ from genept.engines.genept_w import embed as genept_w
 from genept.engines.genept_w.config import Model
 from tests.engines.embed.genes import GENES, N_DIMENSIONS, N_GENES, make_cells
 
-DEFAULT = Model.parse({"title": "t", "engine": "genept_w", "embed": {}}, "models/t.yaml")
+ENTRY = {"title": "t", "engine": "genept_w", "vectors": {"released": "x"}, "embed": {}}
+DEFAULT = Model.parse(ENTRY, "models/t.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def gene_by_gene(cells: anndata.AnnData, folder: Path, divide_by: str, unit_norm
 def test_genept_w_equals_the_sum_gene_by_gene(folder: Path, x: str, divide_by: str, unit_norm: bool) -> None:
     cells = make_cells(x=x)
     embed = {"divide_by": divide_by, "unit_norm": unit_norm}
-    config = Model.parse({"title": "t", "engine": "genept_w", "embed": embed}, "models/t.yaml")
+    config = Model.parse(ENTRY | {"embed": embed}, "models/t.yaml")
     matrix, notes = genept_w.embed(cells, folder, config, "cpu")
     assert matrix.dtype == np.float32
     np.testing.assert_allclose(matrix, gene_by_gene(cells, folder, divide_by, unit_norm), atol=1e-6)
