@@ -173,7 +173,7 @@ def control(params: dict[str, Any], model: str, base: str) -> None:
         raise ParamsError(f"params.yaml: models.{model}: vectors must be random or shuffled for a control")
 
     from genept.data import gene_vectors
-    from genept.engines.genept_w import controls
+    from genept.engines.genept_w.vectors import controls
 
     seed = params.get("seed", 0)
     vectors, genes = gene_vectors.read(MODELS / base)
