@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from genept.engines.encoder.text_encoder import TextEncoder
-from genept.engines.geneformer import checkpoint as geneformer_checkpoint
+from genept.engines.encoder.local import LocalEncoder
 from genept.engines.geneformer import network as geneformer
 from genept.engines.network import batching, checkpoints, job, transformer
 from genept.engines.scgpt import checkpoint
@@ -31,7 +30,7 @@ def of_scgpt(folder: Path, seed: int) -> Network:
 def of_geneformer(folder: Path, seed: int) -> Network:
     entries = small(V2)
     write_model(folder, entries)
-    model = geneformer_checkpoint.load(folder, len(entries.tokens))
+    model = geneformer.load(folder, len(entries.tokens))
     rng = np.random.default_rng(seed)
     sequences = [rng.integers(4, 30, size=length).astype(np.int32) for length in rng.integers(3, 20, size=40)]
     return lambda dtype: geneformer.embed(model, sequences, 1, dtype=dtype)
@@ -42,7 +41,7 @@ def of_text_encoder(folder: Path, seed: int) -> Network:
     helpers.write_encoder(folder, ["genes: ", *symbols])
     rng = np.random.default_rng(seed)
     rows = [rng.integers(40, size=length) for length in rng.integers(0, 30, size=30)]
-    return lambda dtype: TextEncoder(folder, "cpu", dtype=dtype).encode_words("genes: ", symbols, rows).vectors
+    return lambda dtype: LocalEncoder(folder, "cpu", dtype=dtype).encode_words("genes: ", symbols, rows).vectors
 
 
 @pytest.mark.parametrize("made", [of_scgpt, of_geneformer, of_text_encoder])
