@@ -1,23 +1,41 @@
 """Log-normalised expression, reduced by PCA: the baseline, and the example to copy for a model of your own.
 
-To add a model: an entry under ``models:`` in params.yaml, its name in ``grid.models``, and a file like this one with a
-function ``embed``. ``stages/embed/__init__.py`` says what it gets and what it returns.
+A model of your own is two files: ``models/<name>.yaml`` with its title and settings, and ``models/<name>.py`` with the
+class `Model`, which says what settings there may be, and the function `embed`. Put its name in ``grid.models.custom``
+of params.yaml. `genept.engines` says what `embed` gets and returns.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from anndata import AnnData
+from pydantic import PositiveInt
 
+from genept.core.config import Config
 from genept.data.expression import coverage, log_normalise
 from genept.data.pca import principal_components
+from genept.engines.config import ModelConfig
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
-def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the first ``n_components`` principal components of log-normalised expression, and notes."""
-    scores = principal_components(log_normalise(cells), options.get("n_components", 50))
-    notes = coverage(cells, known=np.ones(cells.n_vars, dtype=bool))
-    return scores.astype(np.float32), {**notes, "comparable": True}
+class Embed(Config):
+    """The section ``embed`` of models/expression.yaml."""
+
+    n_components: PositiveInt = 50
+
+
+class Model(ModelConfig):
+    """The content of models/expression.yaml."""
+
+    embed: Embed = Embed()
+
+
+def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the first principal components of log-normalised expression, and notes."""
+    matrix = principal_components(log_normalise(cells), config.embed.n_components)
+    notes = coverage(cells, known=np.ones(cells.n_vars, dtype=bool))  # this model knows every gene
+    return matrix.astype(np.float32), {**notes, "comparable": True}

@@ -1,106 +1,83 @@
-"""Embed the cells of a dataset by a model; ``python -m stages.embed --help`` says how."""
+"""Embed the cells of a dataset by a model; ``python -m stages.embed --help`` describes it."""
 
 from __future__ import annotations
 
-import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from genept.core import params as parameters
-from genept.core.cli import stage
+from genept.core.cli import DATASET, MODEL, stage
 from genept.core.errors import InputError, ParamsError
-
-MODELS = Path("models")
-ENGINES = Path(__file__).parents[1] / "genept" / "engines"
+from genept.core.params import Params
 
 
 @click.command()
-@click.argument("dataset")
-@click.argument("model")
+@click.argument("dataset", type=DATASET)
+@click.argument("model", type=MODEL)
 @stage
-def main(params: dict[str, Any], dataset: str, model: str) -> None:
+def main(params: Params, dataset: str, model: str) -> None:
     """Embed the cells of DATASET by MODEL: one vector per cell.
 
-    Both are names from params.yaml. Reads data/DATASET/cells.h5ad and models/MODEL/, writes
-    data/DATASET/embeddings/MODEL.npy (float32, one row per cell of data/DATASET/obs.csv, in the same order) and
-    MODEL.json beside it (engine, options, genes that the model does not know).
+    There must be data/DATASET.yaml and models/MODEL.yaml. Reads data/DATASET/cells.h5ad and models/MODEL/ (a control:
+    the folder of the first model of grid.models.genept_w). Writes data/DATASET/embeddings/MODEL.npy (float32, one row
+    per cell of data/DATASET/obs.csv, in the same order) and MODEL.json beside it (settings, genes that the model does
+    not know).
 
     \b
     Example: python -m stages.embed covid genept_w_minilm
     """
-    parameters.entry(params, "datasets", dataset)
-    options = parameters.captioned_entry(params, "models", model)
-    embed = load_engine(model, options)
-
     from genept.data import cells, embeddings
-    from genept.engines.network import checkpoints as kept
-    from genept.engines.network import job as jobs
+    from genept.engines import config as models
+    from genept.engines.network import checkpoints
+    from genept.engines.network.job import Job, running
 
+    config = models.read(model)
+    code = models.code(model, config)
     data = cells.read(dataset)
-    chosen = {key: value for key, value in options.items() if key not in ("title", "source", "paper")}
-    job = jobs.Job(
-        f"{dataset} x {model}",
-        kept.ROOT / dataset / model,
-        lambda: digest({"options": chosen, "cells": cells.ids_digest(data.obs_names), "files": sources(model)}),
-    )
+    settings = config.model_dump(mode="json", include={"embed"}).get("embed", {})
+    embed, folder = code.embed, models.MODELS / model
+    if getattr(config, "control", None):
+        from genept.engines.genept_w import controls
+
+        if not params.grid.models.genept_w:
+            raise ParamsError("params.yaml: grid.models.genept_w is empty; a control is made from its first model")
+        embed, folder = partial(controls.embed, seed=params.seed), models.MODELS / params.grid.models.genept_w[0]
+    identity = partial(digest, settings, Path(str(code.__file__)), folder, cells.ids_digest(data.obs_names))
+    job = Job(f"{dataset} x {model}", checkpoints.ROOT / dataset / model, identity)
     started = time.perf_counter()
     try:
-        with jobs.running(job):
-            matrix, notes = embed(data, MODELS / model, options, params.get("device", "auto"))
+        with running(job):
+            matrix, notes = embed(data, folder, config, params.device)
     except InputError as error:
         raise type(error)(f"{model} on {dataset}: {error.message}") from None
     seconds = time.perf_counter() - started
-    header = {
-        "engine": options.get("engine", "own"),
-        "options": chosen,
-        "options_sha256": digest(options),
-        "x": data.uns["x"],
-    }
+    header = {"engine": config.engine or "custom", "config": settings, "x": data.uns["x"]}
     embeddings.write(dataset, model, matrix, data.obs_names, {**header, **notes})
-    assert job.folder is not None
-    kept.remove(job.folder)
+    checkpoints.remove(checkpoints.ROOT / dataset / model)
     where = f" on {notes['device']}" if notes.get("device") else ""
-    line = f"{dataset} x {model}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s{where}"
+    line = f"{job.name}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s{where}"
     click.echo("; ".join([line, *losses(notes, n_zeros=int((~matrix.any(axis=1)).sum()))]))
 
 
-def load_engine(model: str, options: dict[str, Any]) -> Callable[..., Any]:
-    """Return the function ``embed`` of the model's engine, or of its own file if its entry names no engine.
+def digest(settings: dict[str, Any], code: Path, folder: Path, cell_ids: str) -> str:
+    """Return a hash of what an embedding comes from: settings, the code that runs, the model's files, the cells."""
+    import hashlib
+    import json
 
-    Raises
-    ------
-    ParamsError
-        If there is no such engine.
-    InputError
-        If the model's own file is not there or has no function ``embed``.
-    """
-    name = options.get("engine")
-    if name is None:
-        path = MODELS / model / "embed.py"
-        spec = importlib.util.spec_from_file_location(f"models_{model}", path)
-        if not path.is_file() or spec is None or spec.loader is None:
-            raise InputError(f"{path}: no such file; a model without engine: in params.yaml needs it")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    else:
-        path = ENGINES / name / "embed.py"
-        engines = sorted(file.parent.name for file in ENGINES.glob("*/embed.py"))
-        if name not in engines:
-            raise ParamsError(
-                f"params.yaml: models.{model}: `genept.engines` has no engine {name!r}; it has {', '.join(engines)}"
-            )
-        module = importlib.import_module(f"genept.engines.{name}.embed")
-    if not callable(getattr(module, "embed", None)):
-        raise InputError(f"{path}: no function `embed` in it")
-    return module.embed
+    from genept.core import files, imports
+
+    model_files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    hashes = {name: files.sha256(path) for name, path in model_files.items() if "__pycache__" not in path.parts}
+    parts = [settings, imports.sha256(code), hashes, cell_ids]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def losses(notes: dict[str, Any], n_zeros: int) -> Iterator[str]:
-    """Yield what the model has not seen of the cells, as far as its engine's notes say so.
+    """Yield what the model does not see of the cells, as far as its notes report it.
 
     Parameters
     ----------
@@ -115,23 +92,6 @@ def losses(notes: dict[str, Any], n_zeros: int) -> Iterator[str]:
     n_without = notes.get("n_cells_without_gene")
     if n_without:
         yield f"{n_without} cells express no gene that the model knows" + (" (zeros)" if n_zeros == n_without else "")
-
-
-def digest(options: dict[str, Any]) -> str:
-    """Return a hash of a mapping, such as a model's whole entry, the versions and hashes of its source included."""
-    import hashlib
-    import json
-
-    return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
-
-
-def sources(model: str) -> dict[str, str]:
-    """Return the hash of every file that an embedding comes from beside the cells: the model's and this package's."""
-    from genept.core import files
-
-    code = ENGINES.parent
-    paths = [*(MODELS / model).rglob("*"), *code.rglob("*.py")]
-    return {str(path): files.sha256(path) for path in paths if path.is_file() and "__pycache__" not in path.parts}
 
 
 if __name__ == "__main__":

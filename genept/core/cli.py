@@ -1,4 +1,4 @@
-"""What every stage's command line shares: pinned threads, an offline hub, one-line errors, quiet logs."""
+"""What every stage's command line shares: pinned threads, an offline hub, names, one-line errors, progress bars."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from genept.core import params as parameters
+from genept.core.config import check_name, read_yaml
 from genept.core.errors import InputError
 from genept.core.params import Params
 
-NUMBA = "NUMBA_NUM_THREADS"  # which numba, once it runs, refuses to change: then it compiles nothing more
+NUMBA = "NUMBA_NUM_THREADS"  # fixed once numba runs: with another number numba compiles nothing more
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -34,6 +36,23 @@ OFFLINE = {
 }
 
 
+class ConfigName(click.ParamType):
+    """An argument that names a dataset or a model: there must be ``<folder>/<name>.yaml``."""
+
+    def __init__(self, folder: str) -> None:
+        self.name = folder
+        self.folder = Path(folder)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; a name that does not exist raises `ParamsError`, which names the nearest."""
+        check_name(value, self.folder.as_posix())
+        read_yaml(self.folder / f"{value}.yaml")
+        return value
+
+
+DATASET, MODEL = ConfigName("data"), ConfigName("models")
+
+
 def stage(function: Callable[..., None]) -> Callable[..., None]:
     """Wrap a click command's function: prepare the process, pass it the parameters, turn known failures into one line.
 
@@ -42,18 +61,18 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
     """
 
     @functools.wraps(function)
-    def wrapper(**options: Any) -> None:
+    def wrapper(**arguments: Any) -> None:
         params = parameters.load()
         prepare(params)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed on the way out
         try:
-            function(params, **options)
-        except click.ClickException:
-            raise
+            function(params, **arguments)
         except OSError as error:
             raise InputError(explain(error)) from None
         except MemoryError:
-            raise InputError("out of memory; lower the batch or subset sizes in params.yaml") from None
+            raise InputError(
+                "out of memory; close other programs, or evaluate fewer cells (subset in data/<dataset>.yaml)"
+            ) from None
 
     return wrapper
 
@@ -66,10 +85,10 @@ def prepare(params: Params) -> None:
 
 
 def explain(error: OSError) -> str:
-    """Say in one line what an operating-system error means for the user."""
+    """Return one line on what an operating-system error means for the user."""
     where = f"{error.filename}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return f"{where}the disk is full; free some space and run again (nothing half-written was kept)"
+        return f"{where}the disk is full; free some space and run again (no half-written file is left)"
     if error.errno == errno.ENOENT:
         return f"{where}no such file; run the stage that makes it first, or `dvc repro`"
     return f"{where}{error.strerror or error}"

@@ -1,24 +1,18 @@
-"""Where torch computes: ``device`` in params.yaml is ``auto``, ``cpu`` or ``cuda``."""
+"""Where torch computes: ``device`` in params.yaml is ``auto``, ``cpu`` or ``cuda``. Torch is imported when needed."""
 
 from __future__ import annotations
 
 from genept.core.errors import ParamsError
 
-DEVICES = ("auto", "cpu", "cuda")
-
 
 def resolve(device: str) -> str:
     """Turn ``auto`` into ``cuda`` where torch sees a GPU and into ``cpu`` elsewhere; ``cpu`` and ``cuda`` stay.
 
-    It imports torch, so only engines that use torch call it.
-
     Raises
     ------
     ParamsError
-        If the device is none of `DEVICES`, or ``cuda`` where torch sees no GPU.
+        If the device is ``cuda`` and torch sees no GPU.
     """
-    if device not in DEVICES:
-        raise ParamsError(f"params.yaml: device must be {', '.join(DEVICES[:-1])} or {DEVICES[-1]}, got {device!r}")
     if device == "cpu":
         return device
     import torch
@@ -31,9 +25,7 @@ def resolve(device: str) -> str:
 
 
 def workers(device: str) -> list[str]:
-    """Return the devices of torch to compute on: every GPU that torch sees, or the processor.
-
-    ``CUDA_VISIBLE_DEVICES`` limits the GPUs.
+    """Return the devices to compute on: ``cpu``, or every GPU that torch sees (``CUDA_VISIBLE_DEVICES`` limits them).
 
     Raises
     ------
@@ -48,7 +40,7 @@ def workers(device: str) -> list[str]:
 
 
 def describe(devices: list[str]) -> str:
-    """Say what `workers` returned: ``cpu``, or the GPUs by number and name."""
+    """Describe what `workers` returned: ``cpu``, or the GPUs by number and name, as ``2 x NVIDIA H200``."""
     if devices == ["cpu"]:
         return "cpu"
     import torch

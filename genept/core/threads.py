@@ -1,4 +1,4 @@
-"""Parts of a job in the threads that ``params.yaml`` allows: for compiled code and numpy, which let others run."""
+"""Work in the threads that ``params.yaml`` allows: for compiled code and numpy, which release Python's lock."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 def number() -> int:
-    """Return how many threads `genept.core.cli.prepare` has allowed this process; one if it has not run."""
+    """Return how many threads `genept.core.cli.prepare` allows this process; one if it has not run."""
     return int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
 def each(function: Callable[..., T], *parts: Iterable[object]) -> list[T]:
-    """Return what `function` gives for each part, in the order of the parts; as ``map`` does, in threads."""
+    """Return the function's result for each part, in the order of the parts; as ``map``, in threads."""
     with ThreadPoolExecutor(number()) as pool:
         return list(pool.map(function, *parts))

@@ -37,8 +37,8 @@ def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str],
     cell_ids
         The cells of the rows.
     notes
-        What a reader needs to trust the numbers: engine, options, missing genes. Must not hold a date or a path, so
-        that equal runs give equal files.
+        What a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date or a path,
+        so that equal runs give equal files.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str],
 
     matrix = np.ascontiguousarray(matrix, dtype=np.float32)
     if matrix.ndim != 2 or len(matrix) != len(cell_ids):
-        raise InputError(f"{model} on {dataset}: the engine gave {matrix.shape} for {len(cell_ids)} cells")
+        raise InputError(f"{model} on {dataset}: the model gave {matrix.shape} for {len(cell_ids)} cells")
     bad = int((~np.isfinite(matrix).all(axis=1)).sum())
     if bad:
         raise InputError(f"{model} on {dataset}: {bad} of {len(matrix)} cells have NaN or infinite coordinates")
@@ -73,7 +73,7 @@ def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
     if notes.get("cell_ids_sha256") != cells.ids_digest(cell_ids):
         raise InputError(
             f"{matrix_path(dataset, model)}: made for other cells than data/{dataset}/obs.csv; "
-            f"`dvc repro embed@{dataset}-{model}` makes it anew"
+            f"`python -m stages.embed {dataset} {model}` makes it anew"
         )
     return np.load(matrix_path(dataset, model), mmap_mode="r", allow_pickle=False)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from genept.core.config import Config, check_name, read_yaml
@@ -54,17 +56,42 @@ def read(name: str) -> Any:
     known = sorted(folder.parent.name for folder in ENGINES.glob("*/config.py"))
     if engine not in known:
         hint = nearest(str(engine), known) or "."
-        raise ParamsError(f"{path(name)}: no engine {engine!r}{hint} Known: {', '.join(known)}")
+        raise ParamsError(f"{path(name).as_posix()}: no engine {engine!r}{hint} Known: {', '.join(known)}")
     module = importlib.import_module(f"genept.engines.{engine}.config")
     return module.Model.parse(content, path(name).as_posix())
 
 
-def custom(name: str) -> Any:
-    """Import ``models/<name>.py``."""
+def custom(name: str) -> ModuleType:
+    """Import ``models/<name>.py``.
+
+    Raises
+    ------
+    ParamsError
+        If there is no such file, or no class `Model` and function ``embed`` in it.
+    """
     file = MODELS / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"models_{name}", file)
     if not file.is_file() or spec is None or spec.loader is None:
-        raise ParamsError(f"{file}: no such file; a model whose yaml names no engine needs it")
+        raise ParamsError(f"{file.as_posix()}: no such file; a model whose yaml names no engine needs it")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where pydantic looks up the annotations of its classes
     spec.loader.exec_module(module)
+    for needed in ("Model", "embed"):
+        if not hasattr(module, needed):
+            raise ParamsError(f"{file.as_posix()}: has no {needed}; models/expression.py is an example")
     return module
+
+
+def code(name: str, config: ModelConfig) -> ModuleType:
+    """Import the module whose function ``embed`` embeds cells by a model, see `genept.engines`.
+
+    Raises
+    ------
+    ParamsError
+        If the model's engine is one that `stages.embed` does not run.
+    """
+    if config.engine is None:
+        return custom(name)
+    if not (ENGINES / config.engine / "embed.py").is_file():
+        raise ParamsError(f"{path(name).as_posix()}: engine {config.engine} makes its embeddings in another stage")
+    return importlib.import_module(f"genept.engines.{config.engine}.embed")

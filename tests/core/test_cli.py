@@ -1,4 +1,4 @@
-"""What every command line shares: threads, one-line errors, exit codes, help."""
+"""What every command line shares: threads, names, one-line errors, exit codes, help."""
 
 from __future__ import annotations
 
@@ -10,27 +10,14 @@ from typing import Any
 
 import click
 import pytest
-import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from genept.core import cli, params
+from genept.core import cli
 from genept.core.errors import InputError, ParamsError
+from genept.core.params import Params
 from tests import helpers
 
-STAGES = (
-    "fetch",
-    "reanalyse",
-    "label",
-    "vectors",
-    "pretrain",
-    "embed",
-    "finetune",
-    "evaluate",
-    "figures",
-    "report",
-    "export",
-    "trace",
-)
+STAGES = sorted(path.stem for path in (helpers.ROOT / "stages").glob("[!_]*.py"))
 
 
 @pytest.fixture
@@ -38,25 +25,38 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in (*cli.THREAD_VARIABLES, *cli.OFFLINE):
         monkeypatch.setenv(name, "")
-    (tmp_path / "params.yaml").write_text("threads: 3\nmodels: {expression: {}, scgpt_mini: {a: 1}}\n")
+    helpers.write_settings(tmp_path, {"threads": 3}, models={"expression": {}, "scgpt_mini": {}})
     return tmp_path
 
 
-def command(body: Any) -> click.Command:
+def run(body: Any, *arguments: str) -> Result:
     @click.command()
+    @click.argument("model", type=cli.MODEL, default="expression")
     @cli.stage
-    def main(params: dict[str, Any]) -> None:
+    def main(params: Params, model: str) -> None:
         body(params)
 
-    return main
+    return CliRunner().invoke(main, arguments)
 
 
-def test_threads_are_pinned_and_hubs_offline_before_the_stage_runs(
+def raiser(error: Exception) -> Any:
+    def fail(params: Params) -> None:
+        raise error
+
+    return fail
+
+
+def test_a_stage_gets_the_parameters_pinned_threads_and_an_offline_hub(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "numba", raising=False)  # as in a stage's process
     seen: dict[str, str] = {}
-    CliRunner().invoke(command(lambda _: seen.update(os.environ)), catch_exceptions=False)
+
+    def body(params: Params) -> None:
+        assert isinstance(params, Params) and params.threads == 3
+        seen.update(os.environ)
+
+    assert run(body).exit_code == 0
     assert {seen[name] for name in cli.THREAD_VARIABLES} == {"3"}
     assert seen["HF_HUB_OFFLINE"] == "1"
 
@@ -64,56 +64,49 @@ def test_threads_are_pinned_and_hubs_offline_before_the_stage_runs(
 def test_a_numba_that_runs_already_keeps_its_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", sys)
     seen: dict[str, str] = {}
-    CliRunner().invoke(command(lambda _: seen.update(os.environ)), catch_exceptions=False)
+    assert run(lambda _: seen.update(os.environ)).exit_code == 0
     assert (seen[cli.NUMBA], seen["OMP_NUM_THREADS"]) == ("", "3")
 
 
-@pytest.mark.parametrize("threads", [0, -1, "two", 1.5])
-def test_a_thread_count_that_makes_no_sense_is_said(folder: Path, threads: object) -> None:
-    (folder / "params.yaml").write_text(yaml.safe_dump({"threads": threads}))
-    result = CliRunner().invoke(command(lambda _: None))
-    assert result.exit_code == 1
-    assert "threads must be a whole number" in result.output
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "data/x"), 1, "data/x: the disk is full"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "data/x"), 1, "run the stage that makes it first"),
+        (PermissionError(errno.EACCES, "Permission denied", "data/x"), 1, "data/x: Permission denied"),
+        (MemoryError(), 1, "out of memory; close other programs, or evaluate fewer cells"),
+        (InputError("cells: 3 empty"), 1, "cells: 3 empty"),
+        (ParamsError("seed: no"), 2, "seed: no"),
+    ],
+)
+def test_known_failures_are_one_line(folder: Path, error: Exception, code: int, text: str) -> None:
+    result = run(raiser(error))
+    assert result.exit_code == code and text in result.output
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("file", "content", "arguments", "text"),
     [
-        (OSError(errno.ENOSPC, "No space left on device", "data/x"), "data/x: the disk is full"),
-        (FileNotFoundError(errno.ENOENT, "No such file", "data/x"), "run the stage that makes it first"),
-        (PermissionError(errno.EACCES, "Permission denied", "data/x"), "data/x: Permission denied"),
-        (MemoryError(), "out of memory"),
-        (InputError("cells: 3 empty"), "cells: 3 empty"),
+        ("params.yaml", "a: [1", (), "params.yaml: not readable as YAML"),
+        ("params.yaml", "- 1\n- 2\n", (), "params.yaml: expected a mapping"),
+        ("params.yaml", "thread: 2\n", (), "params.yaml: no setting 'thread'; did you mean 'threads'?"),
+        ("params.yaml", None, (), "params.yaml: no such file; run from the top folder"),
+        (None, None, ("scgpt-mini",), "models: 'scgpt-mini' cannot be a name; begin with a letter"),
+        (None, None, ("scgpt_mni",), "models/scgpt_mni.yaml: no such file; did you mean 'scgpt_mini'?"),
+        (None, None, ("else",), "models/else.yaml: no such file; run from the top folder"),
     ],
 )
-def test_known_failures_are_one_line(folder: Path, error: Exception, text: str) -> None:
-    def fail(_: object) -> None:
-        raise error
-
-    result = CliRunner().invoke(command(fail))
-    assert result.exit_code == 1
-    assert text in result.output
-    assert result.output.count("\n") == 1
-
-
-def test_an_unknown_name_lists_the_known_ones_and_the_nearest(folder: Path) -> None:
-    with pytest.raises(ParamsError, match=r"did you mean 'scgpt_mini'\? Known: expression, scgpt_mini") as caught:
-        params.entry(params.load(), "models", "scgpt-mini")
-    assert caught.value.exit_code == 2
-
-
-@pytest.mark.parametrize("content", ["a: [1", "- 1\n- 2\n"])
-def test_unreadable_parameters_are_one_line(folder: Path, content: str) -> None:
-    (folder / "params.yaml").write_text(content)
-    result = CliRunner().invoke(command(lambda _: None))
-    assert result.exit_code == 2
-    assert result.output.count("\n") == 1
-
-
-def test_outside_the_repository_the_stage_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(command(lambda _: None))
-    assert "run from the top folder" in result.output
+def test_settings_and_names_that_are_wrong_are_one_line(
+    folder: Path, file: str | None, content: str | None, arguments: tuple[str, ...], text: str
+) -> None:
+    if file and content:
+        Path(file).write_text(content)
+    elif file:
+        Path(file).unlink()
+    result = run(lambda _: pytest.fail("ran"), *arguments)
+    assert result.exit_code == 2 and text in result.output, result.output
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -1,1 +1,1 @@
-"""Transformer encoders without padding: the layers, BERT, and the sentence encoder built on it."""
+"""What all networks share: a transformer without padding, batches, precision, weights files, resuming."""

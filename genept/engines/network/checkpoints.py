@@ -1,13 +1,14 @@
-"""Vectors that long work has finished, kept on disk until all are, so that a run that was broken off can go on.
+"""Checkpoints of long work: finished vectors, saved so that a run that is interrupted can resume.
 
 ``data/cache/embed/<dataset>/<model>/<digest>/`` holds a file for about every minute of work: an uncompressed ``.npz``
-(``rows``: int64 (n,), ``vectors``: float32 (n, n_dimensions)), written under another name and renamed. Its checksums
-tell a damaged file, which counts as not there. All that the vectors depend on is in the digest.
+(``rows``: int64 (n,), ``vectors``: float32 (n, n_dimensions)). Its checksums tell a damaged file, which is ignored.
+The digest is of all that the vectors depend on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import shutil
 import time
@@ -23,77 +24,79 @@ from genept.core import files
 
 ROOT = Path("data/cache/embed")
 INTERVAL = 60  # seconds between two files; work that takes less leaves none
-DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError)
 
 
-class Record:
-    """What is finished of the vectors of one run.
+class Checkpoint:
+    """The finished vectors of one run.
 
     Parameters
     ----------
     folder
-        Where the records of the job lie.
+        The folder of the job's checkpoints; None: nothing is saved.
     digest
-        Gives the name of this run's record. It may take its time, and is asked only if there is something to read or
+        Names the subfolder of this run. It may take its time, so it is called only if there is something to read or
         write.
     vectors
         All vectors, shape (n_sequences, n_dimensions); filled by the run.
     """
 
-    def __init__(self, folder: Path, digest: Callable[[], str], vectors: np.ndarray) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        digest: Callable[[], str],
+        vectors: np.ndarray,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.folder = folder
+        self.digest = digest
         self.vectors = vectors
-        self._digest = digest
-        self._place: Path | None = None
-        self._unwritten: list[np.ndarray] = []
-        self._began = self._wrote = time.monotonic()
-        self._broken = False
+        self.clock = clock
+        self._began = self._saved = clock()
+        self._unsaved: list[np.ndarray] = []
 
-    @property
-    def place(self) -> Path:
+    @functools.cached_property
+    def run_folder(self) -> Path:
         """The folder of this run's files."""
-        if self._place is None:
-            self._place = self.folder / self._digest()
-        return self._place
+        assert self.folder is not None
+        return self.folder / self.digest()
 
-    def restore(self) -> np.ndarray:
-        """Fill in the vectors that an earlier run has kept; return which, shape (n_sequences,), bool."""
+    def resume(self) -> np.ndarray:
+        """Fill in the vectors that an earlier run has saved; return which, shape (n_sequences,), bool."""
         done = np.zeros(len(self.vectors), dtype=bool)
-        for path in sorted(self.place.glob("*.npz")) if self.folder.is_dir() else ():
+        for path in sorted(self.run_folder.glob("*.npz")) if self.folder and self.folder.is_dir() else ():
             try:
                 rows, vectors = read(path, self.vectors.shape)
-            except DAMAGED:
-                click.echo(f"{path}: damaged; what it held is computed again", err=True)
+            except DAMAGE:
+                click.echo(f"{path}: damaged; its cells are computed again", err=True)
                 continue
             self.vectors[rows] = vectors
             done[rows] = True
         return done
 
     def add(self, rows: np.ndarray) -> None:
-        """Take note that the vectors of some rows are finished, and write if it is time."""
-        self._unwritten.append(rows)
-        if time.monotonic() - self._wrote >= INTERVAL:
-            self._write()
+        """Count rows as finished, and save them if it is time."""
+        self._unsaved.append(rows)
+        if self.clock() - self._saved >= INTERVAL:
+            self._save()
 
     def close(self) -> None:
-        """Write what is not yet written, unless the run was a short one."""
-        if self._unwritten and time.monotonic() - self._began >= INTERVAL:
-            self._write()
+        """Save the rest, unless the run was short."""
+        if self._unsaved and self.clock() - self._began >= INTERVAL:
+            self._save()
 
-    def _write(self) -> None:
-        if self._broken:
+    def _save(self) -> None:
+        rows = np.concatenate(self._unsaved).astype(np.int64)
+        self._unsaved, self._saved = [], self.clock()
+        if self.folder is None:
             return
-        rows = np.concatenate(self._unwritten).astype(np.int64)
         name = f"{hashlib.sha256(rows.tobytes()).hexdigest()[:16]}.npz"
         try:
-            with files.replacing(self.place / name) as temporary:
+            with files.replacing(self.run_folder / name) as temporary:
                 np.savez(temporary, rows=rows, vectors=self.vectors[rows])
-        except OSError as error:  # the work itself needs no record
-            self._broken = True
-            where = error.filename or self.folder
-            click.echo(f"{where}: {error.strerror or error}; what is finished is no longer kept", err=True)
-        self._unwritten = []
-        self._wrote = time.monotonic()
+        except OSError as error:  # the work itself needs no checkpoint
+            click.echo(f"{error.filename or self.folder}: {error.strerror or error}; no more checkpoints", err=True)
+            self.folder = None
 
 
 def read(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -101,21 +104,21 @@ def read(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
     Raises
     ------
-    ValueError, or another error of `DAMAGED`
+    ValueError, or another error of `DAMAGE`
         If the file is damaged or is not of a matrix of this shape.
     """
     with np.load(path, allow_pickle=False) as archive:
         rows, vectors = archive["rows"], archive["vectors"]
     if rows.dtype != np.int64 or vectors.dtype != np.float32 or vectors.shape != (len(rows), shape[1]):
-        raise ValueError("other arrays than were written")
+        raise ValueError("unexpected arrays")
     if len(rows) and not 0 <= rows.min() <= rows.max() < shape[0]:
         raise ValueError("rows that do not exist")
     return rows, vectors
 
 
 def remove(folder: Path) -> None:
-    """Remove all records of a job, with the folders above that this leaves empty."""
-    shutil.rmtree(folder, ignore_errors=True)  # where another process writes, something may be left
+    """Remove all checkpoints of a job, with the folders above that this leaves empty."""
+    shutil.rmtree(folder, ignore_errors=True)  # where another process writes, something may stay
     with contextlib.suppress(OSError):  # until one is not empty, or there was none
         for above in folder.parents:
             above.rmdir()

@@ -1,9 +1,8 @@
-"""The job that a network runs for, and what a log hears of it: one line when it begins, some more if it takes long."""
+"""The job that a network runs for, and its progress: a bar on a terminal, few lines in a log."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -11,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 
 from genept.core import device as devices
+from genept.core.cli import progress_bar
 
 QUIET = 60  # seconds at least before a line and between two
-STEP = 0.1  # of the work is done between two lines
+STEP = 0.1  # of the tokens, between two lines
 PATIENCE = 600  # seconds after which a line comes even so
 
 
@@ -26,13 +27,11 @@ class Job:
     Attributes
     ----------
     name
-        What the log calls it.
+        Stands before its lines in a log.
     folder
-        Where to keep what is finished of long work, see `genept.engines.network.checkpoints`; None: nowhere.
+        Where the checkpoints of long work go, see `genept.engines.network.checkpoints`; None: nowhere.
     identity
-        Gives a hash of all that the vectors depend on, beside what the network is given.
-    announced
-        Whether its beginning has been said.
+        Returns a hash of all that the vectors depend on, beside what the network is given.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Job:
     announced: bool = False
 
     def announce(self, n_cells: int, workers: Sequence[str]) -> None:
-        """Say on standard error, once, that so many cells are computed on these devices from now on."""
+        """Report the start of the work on standard error, once for each job."""
         if not self.announced:
             click.echo(f"{self.name}: {n_cells:,} cells on {devices.describe(list(workers))}", err=True)
         self.announced = True
@@ -57,7 +56,7 @@ def current() -> Job | None:
 
 @contextlib.contextmanager
 def running(job: Job) -> Iterator[Job]:
-    """Let what is computed within belong to a job; so engines need not know of it."""
+    """Assign all networks that run within to a job, so that engines need not pass it on."""
     token = _current.set(job)
     try:
         yield job
@@ -65,38 +64,43 @@ def running(job: Job) -> Iterator[Job]:
         _current.reset(token)
 
 
-class Log:
-    """Says on standard error how far long work has come, where that is no terminal, which has a progress bar.
+class Progress:
+    """Reports on standard error how far long work is.
 
     Parameters
     ----------
     label
-        Stands before every line.
-    n_sequences, n_tokens
-        All there is to do.
+        Stands before the bar and before every line.
+    lengths
+        Tokens of each sequence, shape (n_sequences,).
     """
 
-    def __init__(
-        self, label: str, n_sequences: int, n_tokens: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, label: str, lengths: np.ndarray, clock: Callable[[], float] = time.monotonic) -> None:
         self.label = label
-        self.n_sequences, self.n_tokens = n_sequences, n_tokens
-        self.sequences_done = self.tokens_done = self.tokens_said = 0
-        self.silent = sys.stderr.isatty()
+        self.lengths = lengths
         self.clock = clock
-        self.began = self.spoke = clock()
+        self.n_sequences, self.n_tokens = int(np.count_nonzero(lengths)), int(lengths.sum())
+        self.sequences_done = self.tokens_done = self._tokens_reported = 0
+        self._began = self._reported = clock()
+        self._bar = progress_bar(label, self.n_sequences, "sequence")
 
-    def add(self, n_sequences: int, n_tokens: int) -> None:
-        """Count what has been computed, and say it if it is time."""
-        self.sequences_done += n_sequences
-        self.tokens_done += n_tokens
+    def add(self, rows: np.ndarray) -> None:
+        """Count sequences as done, and report it if it is time."""
+        self._bar.update(len(rows))
+        self.sequences_done += len(rows)
+        self.tokens_done += int(self.lengths[rows].sum())
         now = self.clock()
-        passed, done = now - self.spoke, self.tokens_done - self.tokens_said
-        if self.silent or passed < QUIET or (done < STEP * self.n_tokens and passed < PATIENCE):
+        quiet_for, done = now - self._reported, self.tokens_done - self._tokens_reported
+        if quiet_for < QUIET or (done < STEP * self.n_tokens and quiet_for < PATIENCE):
             return
-        self.spoke, self.tokens_said = now, self.tokens_done
-        click.echo(
-            f"{self.label}: {self.sequences_done:,} of {self.n_sequences:,} done, "
-            f"{self.tokens_done / self.n_tokens:.0%} of their tokens, after {(now - self.began) / 60:.0f} min",
-            err=True,
-        )
+        self._reported, self._tokens_reported = now, self.tokens_done
+        if self._bar.disable:
+            click.echo(
+                f"{self.label}: {self.sequences_done:,} of {self.n_sequences:,} done, "
+                f"{self.tokens_done / self.n_tokens:.0%} of their tokens, after {(now - self._began) / 60:.0f} min",
+                err=True,
+            )
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._bar.close()

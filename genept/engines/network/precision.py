@@ -1,4 +1,8 @@
-"""Half precision: an option of a model that says, beside the embedding, how far it is from float32."""
+"""Half precision, with a measurement beside the embedding of how far it is from float32.
+
+``bfloat16`` is several times as fast on GPUs and on processors with AMX or AVX-512 BF16 instructions; elsewhere it is
+slower.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from genept.core.errors import ParamsError
-from genept.engines import check_keys
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # by the setting `precision` of a model
 N_COMPARED = 16
-
-
-def read(options: dict[str, Any]) -> torch.dtype:
-    """Return what ``precision`` in a model's entry says, ``float32`` by default.
-
-    ``bfloat16`` is several times as fast on GPUs and on processors with AMX or AVX-512 BF16 instructions; elsewhere it
-    is slower. A misspelt ``precision`` would run in float32 without a word, so the keys of the entry are checked, too.
-
-    Raises
-    ------
-    ParamsError
-        If it is neither, or the entry has a key that its engine does not know (see `genept.engines.check_keys`).
-    """
-    check_keys(options)
-    name = options.get("precision", "float32")
-    if name not in PRECISIONS:
-        raise ParamsError(f"params.yaml: precision must be {' or '.join(PRECISIONS)}, got {name!r}")
-    return PRECISIONS[name]
 
 
 def compared(n_rows: int) -> np.ndarray:
@@ -38,7 +21,7 @@ def compared(n_rows: int) -> np.ndarray:
 
 
 def difference(vectors: np.ndarray, exact: np.ndarray) -> dict[str, Any]:
-    """Say how far vectors are from those in float32, both of shape (n_rows, n_dimensions); zeros are left out.
+    """Measure how far vectors are from those in float32, both of shape (n_rows, n_dimensions); zeros are left out.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from genept.core.errors import InputError
 WRAPPERS = ("state_dict", "model_state_dict")  # under which training loops save the weights, beside their own state
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-#: What damaged files raise, found by damaging some thousands of both of torch's formats.
+#: Errors of damaged files, collected by damaging some thousands of both of torch's formats.
 DAMAGE = (
     *(SafetensorError, pickle.UnpicklingError, struct.error, RuntimeError, OSError, EOFError),
     *(ValueError, LookupError, TypeError, AttributeError, AssertionError),
@@ -30,8 +30,8 @@ def read(path: Path, parts: Collection[str]) -> dict[str, torch.Tensor]:
     Parameters
     ----------
     parts
-        What the names of the network's weights begin with, up to the first dot. What stands before that in all names
-        is taken away, such as the ``module.`` of torch's ``DataParallel``.
+        What the names of the network's weights begin with, up to the first dot. A prefix before that in all names is
+        removed, such as the ``module.`` of torch's ``DataParallel``.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def read(path: Path, parts: Collection[str]) -> dict[str, torch.Tensor]:
     """
     with path.open("rb") as stream:
         try:
-            with warnings.catch_warnings(action="ignore"):  # of pickle protocols, before the error that says all
+            with warnings.catch_warnings(action="ignore"):  # of pickle protocols, before the error itself
                 is_safe = path.suffix == ".safetensors"
                 content = load_file(path) if is_safe else torch.load(stream, map_location="cpu", weights_only=True)
         except DAMAGE as error:
@@ -57,7 +57,7 @@ def read(path: Path, parts: Collection[str]) -> dict[str, torch.Tensor]:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of an error; torch's advice to run what is in the file is left out."""
+    """Return the first line of an error, without torch's advice to load the file unsafely."""
     text = str(error).strip() or type(error).__name__
     if text.startswith("Weights only load failed"):
         return "something other than tensors in it"
@@ -65,7 +65,7 @@ def reason(error: Exception) -> str:
 
 
 def without_common_prefix(weights: dict[str, torch.Tensor], parts: Collection[str]) -> dict[str, torch.Tensor]:
-    """Take away what stands before one of the `parts` in all names."""
+    """Remove what stands before one of the `parts` in all names."""
     while len(firsts := {name.partition(".")[0] for name in weights}) == 1 and not firsts <= set(parts):
         shorter = {name.partition(".")[2]: weight for name, weight in weights.items()}
         if "" in shorter:

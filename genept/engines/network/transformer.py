@@ -1,9 +1,12 @@
 """A transformer encoder over sequences of unequal length that lie end to end, without padding.
 
-Layers are normalised after each half ("post-norm"), as in BERT, so in MiniLM and Geneformer, and in scGPT. What works
-on single tokens runs over all tokens of a batch at once; attention runs over the sequences of one length at a time.
-Nothing is computed for padding, no mask is needed, and what a sequence gives does not depend on its neighbours, beyond
-the rounding of matrix products of another size.
+It is written here because it is 1.3 to 2.2 times as fast as transformers' padded batches (two cores, float32, see
+``bench/``), with equal results.
+
+Layers are normalised after each half ("post-norm"), as in BERT (so in MiniLM and Geneformer) and scGPT. What works on
+single tokens runs over all tokens of a batch at once; attention runs over the sequences of one length at a time. No
+mask is needed, and the result for a sequence does not depend on its neighbours, beyond the rounding of matrix products
+of another size.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ class Layer(NamedTuple):
 
 
 class Transformer(NamedTuple):
-    """Layers and what they share."""
+    """The layers of a network and the settings they share."""
 
     layers: tuple[Layer, ...]
     n_heads: int
@@ -48,7 +51,7 @@ class Transformer(NamedTuple):
         return self.layers[0].in_weight.dtype if self.layers else torch.float32
 
     def to(self, device: str, dtype: torch.dtype = torch.float32) -> Transformer:
-        """Return it with its weights on a device and in a precision, which is that of all it computes."""
+        """Return a copy with its weights on a device and in a precision, which is that of all it computes."""
         layers = tuple(Layer(*(weight.to(device, dtype) for weight in layer)) for layer in self.layers)
         return self._replace(layers=layers)
 
@@ -63,7 +66,7 @@ def encode(network: Transformer, x: torch.Tensor, lengths: np.ndarray, *, first_
     lengths
         Tokens of each sequence, shape (n_sequences,). Equal lengths should be neighbours.
     first_only
-        Return every sequence's first token only, which spares most of the last layer.
+        Return every sequence's first token only, which saves most of the last layer.
 
     Returns
     -------
@@ -76,8 +79,10 @@ def encode(network: Transformer, x: torch.Tensor, lengths: np.ndarray, *, first_
         layer, width = network.layers[-1], x.shape[1]
         firsts = x[torch.from_numpy(np.cumsum(lengths) - lengths).to(x.device)]
         queries = F.linear(firsts, layer.in_weight[:width], layer.in_bias[:width])
-        seen = F.linear(x, layer.in_weight[width:], layer.in_bias[width:])
-        x = _after_attention(network, layer, firsts, _attention_of_firsts(queries, seen, lengths, network.n_heads))
+        keys_values = F.linear(x, layer.in_weight[width:], layer.in_bias[width:])
+        x = _after_attention(
+            network, layer, firsts, _attention_of_firsts(queries, keys_values, lengths, network.n_heads)
+        )
     return x
 
 
@@ -103,16 +108,16 @@ class Run(NamedTuple):
 def runs(lengths: np.ndarray) -> list[Run]:
     """Find the runs of sequences of one length."""
     borders = [0, *(np.flatnonzero(np.diff(lengths)) + 1).tolist(), len(lengths)]
-    found, token = [], 0
+    result, token = [], 0
     for start, stop in itertools.pairwise(borders):
         length = int(lengths[start])
-        found.append(Run(length, slice(start, stop), slice(token, token + (stop - start) * length)))
-        token = found[-1].tokens.stop
-    return found
+        result.append(Run(length, slice(start, stop), slice(token, token + (stop - start) * length)))
+        token = result[-1].tokens.stop
+    return result
 
 
 def _attention(projected: torch.Tensor, lengths: np.ndarray, n_heads: int) -> torch.Tensor:
-    """Attend within sequences: queries, keys and values side by side in, (n_tokens, width) out."""
+    """Attend within sequences: from queries, keys and values side by side to (n_tokens, width)."""
     attended = projected.new_empty(len(projected), projected.shape[1] // 3)
     for run in runs(lengths):
         # (n_sequences, length, 3, n_heads, head) -> three times (n_sequences, n_heads, length, head)
@@ -123,18 +128,22 @@ def _attention(projected: torch.Tensor, lengths: np.ndarray, n_heads: int) -> to
     return attended
 
 
-def _attention_of_firsts(queries: torch.Tensor, seen: torch.Tensor, lengths: np.ndarray, n_heads: int) -> torch.Tensor:
-    """As `_attention`, for one query a sequence: (n_sequences, width) and keys and values side by side in."""
+def _attention_of_firsts(
+    queries: torch.Tensor, keys_values: torch.Tensor, lengths: np.ndarray, n_heads: int
+) -> torch.Tensor:
+    """As `_attention`, for one query a sequence, (n_sequences, width), with keys and values side by side."""
     attended = torch.empty_like(queries)
     for run in runs(lengths):
         q = queries[run.sequences].unflatten(1, (n_heads, 1, -1))
-        k, v = seen[run.tokens].unflatten(0, (-1, run.length)).unflatten(2, (2, n_heads, -1)).permute(2, 0, 3, 1, 4)
+        k, v = (
+            keys_values[run.tokens].unflatten(0, (-1, run.length)).unflatten(2, (2, n_heads, -1)).permute(2, 0, 3, 1, 4)
+        )
         attended[run.sequences] = F.scaled_dot_product_attention(q, k, v).flatten(1)
     return attended
 
 
 def _after_attention(network: Transformer, layer: Layer, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
-    """Do the rest of a layer: project, add, norm; feed forward, add, norm."""
+    """Compute the rest of a layer: project, add, norm; feed forward, add, norm."""
     width = x.shape[1:]
     x = F.linear(attended, layer.out_weight, layer.out_bias).add_(x)
     x = F.layer_norm(x, width, layer.norm1_weight, layer.norm1_bias, network.epsilon)

@@ -1,54 +1,72 @@
-"""The embed command, and models that are a file of their own."""
+"""The embed command: engines, controls and custom models; refusals are one table."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 
-from genept.data import embeddings
-from stages.embed import main
+from genept.core.errors import InputError, ParamsError
+from genept.data import embeddings, gene_vectors
+from genept.engines import config as models
+from stages.embed import losses, main
 from tests import helpers
 from tests.engines.embed.made import make_cells
 
-OWN = """
+CUSTOM = """
 import numpy as np
+from genept.core.config import Config
 from genept.core.errors import InputError
+from genept.engines.config import ModelConfig
 
-def embed(cells, folder, options, device):
-    if options.get("fail"):
+class Embed(Config):
+    factor: int
+    fail: bool = False
+
+class Model(ModelConfig):
+    embed: Embed
+
+def embed(cells, folder, config, device):
+    if config.embed.fail:
         raise InputError("the model is out of order")
-    totals = np.asarray(cells.X.sum(axis=1)).ravel() * options["factor"]
+    totals = np.asarray(cells.X.sum(axis=1)).ravel() * config.embed.factor
     return np.column_stack([totals, totals + 1]), {"comparable": True, "folder_is": folder.name, "device_is": device}
 """
+GENEPT_W = {"title": "t", "engine": "genept_w", "embed": {"unit_norm": False}}
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "models/mine").mkdir(parents=True)
-    (tmp_path / "models/mine/embed.py").write_text(OWN)
-    (tmp_path / "data/blood").mkdir(parents=True)
+    write_models(mine={"title": "Mine", "embed": {"factor": 2}})
+    Path("models/mine.py").write_text(CUSTOM)
+    Path("data/blood").mkdir(parents=True)
+    Path("data/blood.yaml").write_text("title: Blood\n")
     make_cells(12, 5).write_h5ad(tmp_path / "data/blood/cells.h5ad")
-    write_params(mine={"title": "Mine", "factor": 2, "source": {"kind": "local"}})
     return tmp_path
 
 
-def write_params(**models: dict[str, Any]) -> None:
-    titled = {name: {"title": name} | entry for name, entry in models.items()}
-    params = {"threads": 1, "device": "cpu", "datasets": {"blood": {}}, "models": titled}
-    Path("params.yaml").write_text(yaml.safe_dump(params))
+def write_models(seed: int = 0, **entries: dict[str, Any]) -> None:
+    grid = {"models": {"genept_w": ["words"]}, "ensemble": []}
+    params = {"threads": 1, "device": "cpu", "seed": seed, "grid": grid}
+    helpers.write_settings(Path(), params, models=entries)
 
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-def test_the_command_runs_a_models_own_file_and_writes_provenance(project: Path) -> None:
+def embed(model: str) -> np.ndarray:
+    result = run("blood", model)
+    assert result.exit_code == 0, result.output
+    return np.array(embeddings.read("blood", model, list(make_cells(12, 5).obs_names)))
+
+
+def test_a_custom_model_runs_and_its_provenance_is_written(project: Path) -> None:
     result = run("blood", "mine")
     assert result.exit_code == 0, result.output
     assert result.output.startswith("blood x mine: 12 cells, 2 dimensions, ")
@@ -58,127 +76,128 @@ def test_the_command_runs_a_models_own_file_and_writes_provenance(project: Path)
     np.testing.assert_array_equal(matrix, np.column_stack([totals, totals + 1]))
     assert matrix.dtype == np.float32
     notes = embeddings.read_notes("blood", "mine")
-    assert notes["engine"] == "own" and notes["x"] == "counts" and notes["options"] == {"factor": 2}
+    assert notes["engine"] == "custom" and notes["x"] == "counts"
+    assert notes["config"] == {"factor": 2, "fail": False}
     assert notes["folder_is"] == "mine" and notes["device_is"] == "cpu" and notes["comparable"] is True
-    assert len(notes["options_sha256"]) == 64
-
-
-def test_the_command_says_how_many_genes_a_model_does_not_know(project: Path) -> None:
-    text = OWN.replace('{"comparable": True,', '{"comparable": True, "n_genes": 5, "n_genes_missing": 2,')
-    Path("models/mine/embed.py").write_text(text)
-    assert run("blood", "mine").output.endswith(" s; 2 of 5 genes unknown to the model\n")
-    Path("models/mine/embed.py").write_text(text.replace('"device_is"', '"device"'))
-    assert run("blood", "mine").output.endswith(" s on cpu; 2 of 5 genes unknown to the model\n")
-
-
-def test_the_command_says_how_many_cells_were_cut_and_how_many_the_model_cannot_see(project: Path) -> None:
-    notes = '"n_cells_truncated": 4, "max_length": 99, "n_cells_without_gene": 2'
-    text = OWN.replace('{"comparable": True,', f'{{"comparable": True, {notes},')
-    Path("models/mine/embed.py").write_text(text)
-    told = " s; 4 cells cut at the model's 99 tokens; 2 cells express no gene that the model knows"
-    assert run("blood", "mine").output.endswith(told + "\n")
-    zeros = "np.column_stack([totals, totals + 1]) * (np.arange(12) > 1)[:, None]"
-    Path("models/mine/embed.py").write_text(text.replace("np.column_stack([totals, totals + 1])", zeros))
-    assert run("blood", "mine").output.endswith(told + " (zeros)\n")
-    Path("models/mine/embed.py").write_text(text.replace('"n_cells_truncated": 4', '"n_truncated": 5'))
-    assert "; 5 cells cut at the model's 99 tokens; 2 cells" in run("blood", "mine").output
-    none = text.replace('"n_cells_truncated": 4', '"n_truncated": 0').replace('gene": 2', 'gene": 0')
-    Path("models/mine/embed.py").write_text(none)
-    assert run("blood", "mine").output.endswith(" s\n")
-
-
-NETWORK = """
-import numpy as np, torch
-from genept.engines.network import batching
-
-def embed(cells, folder, options, device):
-    def forward(device, batch):
-        return torch.ones(len(batch), 3)
-    return batching.run(forward, np.ones(len(cells), dtype=int), 3, ["cpu"], "cells"), {"comparable": True}
-"""
-
-
-def test_a_network_says_at_the_beginning_what_it_computes_and_where(project: Path) -> None:
-    Path("models/mine/embed.py").write_text(NETWORK)
-    result = run("blood", "mine")
-    assert result.stderr == "blood x mine: 12 cells on cpu\n"
-    assert result.stdout.startswith("blood x mine: 12 cells, 3 dimensions, ")
-
-
-def test_equal_runs_give_equal_bytes_and_other_options_another_digest(project: Path) -> None:
     paths = [embeddings.matrix_path("blood", "mine"), embeddings.notes_path("blood", "mine")]
-    run("blood", "mine")
     before = [path.read_bytes() for path in paths]
-    digest = embeddings.read_notes("blood", "mine")["options_sha256"]
     run("blood", "mine")
-    assert [path.read_bytes() for path in paths] == before
-    write_params(mine={"factor": 2, "source": {"kind": "local", "version": 2}})
-    run("blood", "mine")
-    assert embeddings.read_notes("blood", "mine")["options_sha256"] != digest
+    assert [path.read_bytes() for path in paths] == before, "equal runs give equal bytes"
+    with pytest.raises(InputError, match=r"made for other cells .* `python -m stages\.embed blood mine` makes it anew"):
+        embeddings.read("blood", "mine", list(cells.obs_names[::-1]))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("notes", "n_zeros", "line"),
     [
-        (["blod", "mine"], 2, "no entry 'blod' under datasets.* did you mean 'blood'"),
-        (["blood", "mien"], 2, "no entry 'mien' under models.* did you mean 'mine'"),
-        (["blood", "typo"], 2, r"models\.typo: .* no engine 'genept_x'; it has .*genept_s, genept_w"),
-        (["blood", "private"], 2, "no engine '__main__'"),
-        (["blood", "absent"], 1, r"models/absent/embed\.py: no such file"),
-        (["blood", "hollow"], 1, r"models/hollow/embed\.py: no function `embed` in it"),
-        (["blood", "broken"], 1, "broken on blood: the model is out of order"),
-        (["blood", "unmade"], 1, r"models/unmade/vectors\.npy: no such file; run the stage that makes it"),
+        ({"n_genes": 5, "n_genes_missing": 2}, 0, "2 of 5 genes unknown to the model"),
+        ({"n_cells_truncated": 4, "max_length": 99}, 0, "4 cells cut at the model's 99 tokens"),
+        ({"n_truncated": 5, "max_length": 99}, 0, "5 cells cut at the model's 99 tokens"),
+        ({"n_cells_without_gene": 2}, 0, "2 cells express no gene that the model knows"),
+        ({"n_cells_without_gene": 2}, 2, "2 cells express no gene that the model knows (zeros)"),
+        ({"n_truncated": 0, "max_length": 99, "n_cells_without_gene": 0}, 0, ""),
     ],
 )
-def test_bad_requests_are_one_line(project: Path, arguments: list[str], code: int, message: str) -> None:
-    import re
+def test_the_command_reports_what_the_model_does_not_see(notes: dict[str, Any], n_zeros: int, line: str) -> None:
+    assert "; ".join(losses(notes, n_zeros)) == line
 
-    for name in ("hollow", "broken"):
-        Path("models", name).mkdir()
-    Path("models/hollow/embed.py").write_text("x = 1\n")
-    Path("models/broken/embed.py").write_text(OWN)
-    write_params(
-        mine={"factor": 2},
-        typo={"engine": "genept_x"},
-        private={"engine": "__main__"},
-        absent={},
-        hollow={},
-        broken={"fail": True},
-        unmade={"engine": "genept_w"},
-    )
-    result = run(*arguments)
-    assert result.exit_code == code
-    assert re.search(message, result.output), result.output
+
+@pytest.mark.parametrize("kind", ["random", "shuffled"])
+def test_a_control_comes_from_the_first_model_and_the_seed(project: Path, kind: str) -> None:
+    """Random vectors and permutation as documented, recomputed here symbol by symbol."""
+    symbols = ["G3", "G0", "ELSEWHERE", "G4", "G1"]
+    vectors = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    genes = [gene_vectors.VectorGene(symbol, "", 1, False, symbol) for symbol in symbols]
+    gene_vectors.write(Path("models/words"), vectors, genes, {})
+    write_models(words=GENEPT_W | {"vectors": {"released": "x"}}, control=GENEPT_W | {"control": kind})
+    of_words, of_seed_0 = embed("words"), embed("control")
+    in_order = sorted(symbols)
+    if kind == "random":
+        drawn = dict(zip(in_order, np.random.default_rng(0).standard_normal((5, 3)), strict=True))
+        norms = dict(zip(symbols, np.linalg.norm(vectors, axis=1), strict=True))
+        control = {symbol: drawn[symbol] / np.linalg.norm(drawn[symbol]) * norms[symbol] for symbol in symbols}
+    else:
+        rows = np.random.default_rng(0).permutation([symbols.index(symbol) for symbol in in_order])
+        control = dict(zip(in_order, vectors[rows], strict=True))
+    x = make_cells(12, 5).X.toarray().astype(float)
+    x = np.log1p(x / x.sum(axis=1, keepdims=True) * 10_000)
+    x[:, 2] = 0  # G2 has no vector
+    expected = x @ np.array([control.get(f"G{i}", np.zeros(3)) for i in range(5)]) / 5
+    np.testing.assert_allclose(of_seed_0, expected, rtol=0, atol=1e-5)
+    notes = embeddings.read_notes("blood", "control")
+    assert (notes["control"], notes["control_of"], notes["seed"]) == (kind, "words", 0)
+    write_models(seed=1)
+    assert (embed("control") != of_seed_0).any()
+    np.testing.assert_array_equal(embed("words"), of_words)
+
+
+def no_base() -> None:
+    grid = {"models": {"genept_w": [], "controls": [], "finetuned": []}, "ensemble": []}
+    helpers.write_settings(Path(), {"grid": grid}, models={"control": GENEPT_W | {"control": "random"}})
+
+
+def not_finite() -> None:
+    Path("models/mine.py").write_text(CUSTOM.replace("totals + 1", "totals * float('nan')"))
+
+
+def damaged() -> None:
+    path = Path("data/blood/cells.h5ad")
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+@pytest.mark.parametrize(
+    ("change", "dataset", "model", "code", "message"),
+    [
+        (None, "blod", "mine", 2, "data/blod.yaml: no such file; did you mean 'blood'?"),
+        (None, "blood", "mien", 2, "models/mien.yaml: no such file; did you mean 'mine'?"),
+        (None, "../blood", "mine", 2, "data: '../blood' cannot be a name"),
+        ({"engine": "genept_x"}, "blood", "new", 2, "models/new.yaml: no engine 'genept_x'; did you mean"),
+        ({"engine": "network"}, "blood", "new", 2, "no engine 'network'"),
+        ({}, "blood", "new", 2, "models/new.py: no such file; a model whose yaml names no engine needs it"),
+        ("x = 1", "blood", "mine", 2, "models/mine.py: has no Model; models/expression.py is an example"),
+        (CUSTOM.replace("def embed", "def embde"), "blood", "mine", 2, "models/mine.py: has no embed"),
+        ({"engine": "genept_w", "embed": {"unit_nrom": True}}, "blood", "new", 2, "did you mean 'unit_norm'?"),
+        ({"engine": "genept_w", "embed": {"divide_by": "cells"}}, "blood", "new", 2, "'n_genes' or 'weights'"),
+        (
+            {"engine": "genept_w", "vectors": {"released": "x"}},
+            "blood",
+            "new",
+            1,
+            "models/new/vectors.npy: no such file; run the stage that makes",
+        ),
+        (no_base, "blood", "control", 2, "params.yaml: grid.models.genept_w is empty; a control is made from"),
+        (CUSTOM.replace("fail: bool = False", "fail: bool = True"), "blood", "mine", 1, "mine on blood: the model is"),
+        (not_finite, "blood", "mine", 1, "12 of 12 cells have NaN or infinite coordinates"),
+        (CUSTOM.replace("return np", "return totals, {} #"), "blood", "mine", 1, "gave (12,) for 12 cells"),
+        (damaged, "blood", "mine", 1, "data/blood/cells.h5ad: not a readable h5ad file"),
+    ],
+)
+def test_refusals_are_one_line(
+    project: Path,
+    change: Callable[[], None] | str | dict[str, Any] | None,
+    dataset: str,
+    model: str,
+    code: int,
+    message: str,
+) -> None:
+    if isinstance(change, str):
+        Path("models/mine.py").write_text(change)
+    elif isinstance(change, dict):
+        write_models(new={"title": "New", **change})
+    elif change:
+        change()
+    result = run(dataset, model)
+    assert result.exit_code == code and message in result.output, result.output
     assert result.output.startswith("Error: ") and result.output.count("\n") == 1
     assert not Path("data/blood/embeddings").exists()
 
 
-@pytest.mark.parametrize("value", ["nan", "inf"])
-def test_an_embedding_that_is_not_finite_is_refused(project: Path, value: str) -> None:
-    Path("models/mine/embed.py").write_text(OWN.replace("totals + 1", f"totals * float('{value}')"))
-    result = run("blood", "mine")
-    assert result.exit_code == 1 and "12 of 12 cells have NaN or infinite coordinates" in result.output
-    assert not embeddings.notes_path("blood", "mine").exists()
-    assert not embeddings.matrix_path("blood", "mine").exists()
-
-
-def test_a_damaged_dataset_is_one_line(project: Path) -> None:
-    path = Path("data/blood/cells.h5ad")
-    path.write_bytes(path.read_bytes()[:3000])
-    result = run("blood", "mine")
-    assert result.exit_code == 1 and "data/blood/cells.h5ad: not a readable h5ad file" in result.output
-    assert result.output.count("\n") == 1
-
-
-def test_the_help_says_what_is_read_and_written() -> None:
-    text = run("--help").output
-    assert "data/DATASET/cells.h5ad" in text and "data/DATASET/embeddings/MODEL.npy" in text
-
-
-def test_every_engine_of_the_default_models_exists() -> None:
-    from stages.embed import load_engine
-
-    params = yaml.safe_load((helpers.ROOT / "params.yaml").read_text())
-    entries = {name: params["models"][name] for name in params["grid"]["models"]}
-    engines = {entry["engine"]: load_engine(name, entry) for name, entry in entries.items() if "engine" in entry}
-    assert {"genept_w", "genept_s", "scgpt", "geneformer"} <= set(engines)
+def test_the_models_of_the_repository_have_an_embed_or_a_stage_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(helpers.ROOT)
+    for file in Path("models").glob("*.yaml"):
+        config = models.read(file.stem)
+        if config.engine == "finetuned":
+            with pytest.raises(ParamsError, match="finetuned makes its embeddings in another stage"):
+                models.code(file.stem, config)
+        else:
+            assert callable(models.code(file.stem, config).embed)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tracemalloc
 from pathlib import Path
-from types import ModuleType
 
 import anndata
 import numpy as np
@@ -15,9 +13,12 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from threadpoolctl import threadpool_limits
 
 from genept.core.errors import InputError
 from genept.data import expression
+from genept.data.pca import principal_components
+from genept.engines import config as models
 from tests import helpers
 from tests.engines.embed.made import make_cells
 
@@ -30,13 +31,9 @@ def log_normalised(cells: anndata.AnnData) -> np.ndarray:
     return np.log1p(np.divide(dense * 10_000, totals, out=np.zeros_like(dense), where=totals > 0))
 
 
-@pytest.fixture(scope="module")
-def baseline() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("baseline", helpers.ROOT / "models/expression/embed.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(helpers.ROOT)
 
 
 @pytest.mark.parametrize("x", ["counts", "lognorm"])
@@ -108,37 +105,33 @@ def test_coverage_takes_less_memory_than_the_matrix_itself() -> None:
 
 @pytest.mark.parametrize("x", ["counts", "lognorm"])
 @pytest.mark.parametrize("shape", [(80, 40), (40, 80)])
-def test_the_baseline_is_an_exact_pca_with_fixed_signs(baseline: ModuleType, x: str, shape: tuple[int, int]) -> None:
+def test_the_baseline_is_an_exact_pca_with_fixed_signs(x: str, shape: tuple[int, int], repository: None) -> None:
+    """Against numpy's decomposition of the dense matrix; of each component's loadings the largest is positive."""
+    config = models.read("expression")
     cells = make_cells(*shape, x)
-    matrix, notes = baseline.embed(cells, Path(), {"n_components": 10}, "cpu")
+    matrix, notes = models.code("expression", config).embed(cells, Path(), config, "cpu")
     centred = log_normalised(cells) - log_normalised(cells).mean(axis=0)
     _, _, loadings = np.linalg.svd(centred, full_matrices=False)
-    loadings = loadings[:10]
+    loadings = loadings[: min(50, min(shape) - 1)]
     signs = [1 if max(row, key=abs) > 0 else -1 for row in loadings.tolist()]
     np.testing.assert_allclose(matrix, centred @ loadings.T * signs, atol=1e-4 * np.abs(centred).max())
-    assert matrix.dtype == np.float32 and matrix.shape == (shape[0], 10)
+    assert matrix.dtype == np.float32
     assert notes["comparable"] is True and notes["n_genes"] == shape[1]
 
 
-def test_the_baseline_agrees_with_scikit_learn_signs_included(baseline: ModuleType) -> None:
-    from sklearn.decomposition import PCA
-
-    cells = make_cells(50, 30)
-    matrix, _ = baseline.embed(cells, Path(), {"n_components": 5}, "cpu")
-    expected = PCA(5, svd_solver="full").fit_transform(expression.log_normalise(cells).toarray().astype(float))
-    np.testing.assert_allclose(matrix, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_the_baseline_does_not_depend_on_the_number_of_threads(baseline: ModuleType) -> None:
-    from threadpoolctl import threadpool_limits
-
+def test_components_do_not_depend_on_the_number_of_threads_or_on_storage() -> None:
     x = expression.log_normalise(make_cells(300, 200))
     with threadpool_limits(1):
-        one = baseline.principal_components(x, 20)
+        one = principal_components(x, 20)
     with threadpool_limits(2):
-        np.testing.assert_array_equal(baseline.principal_components(x, 20), one)
+        np.testing.assert_array_equal(principal_components(x, 20), one)
+    np.testing.assert_allclose(principal_components(x.toarray(), 20), one, rtol=0, atol=1e-9)
 
 
-def test_few_cells_have_few_components(baseline: ModuleType) -> None:
-    matrix, _ = baseline.embed(make_cells(6, 40), Path(), {"n_components": 50}, "cpu")
-    assert matrix.shape == (6, 5)
+@pytest.mark.parametrize("shape", [(6, 40), (40, 6)])
+def test_few_cells_or_genes_have_few_components(shape: tuple[int, int]) -> None:
+    x = expression.log_normalise(make_cells(*shape))
+    assert principal_components(x, 50).shape == (shape[0], 5)
+    dense = principal_components(x.toarray(), 50)
+    assert dense.shape == (shape[0], 6)
+    np.testing.assert_allclose(dense[:, :5], principal_components(x, 50), rtol=0, atol=1e-9)

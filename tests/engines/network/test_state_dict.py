@@ -37,7 +37,7 @@ def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state_dict"])
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module.", "module.0.auto_model."])
-def test_what_training_loops_put_around_the_weights_is_taken_away(
+def test_what_training_loops_put_around_the_weights_is_removed(
     tmp_path: Path, prefix: str, wrapper: str | None
 ) -> None:
     state: dict[str, Any] = {prefix + name: weight for name, weight in WEIGHTS.items()}
@@ -66,37 +66,23 @@ class Harmful:
         return (Path("/").joinpath, ("harm",))
 
 
+NO_STATE_DICTS = {
+    "empty": b"",
+    "text": b"not a checkpoint",
+    "pickle with code": pickle.dumps(Harmful(), protocol=2),
+    "newer pickle": pickle.dumps({"a": 1}, protocol=4),
+    "archive with code": saved({"a": Harmful()}),
+    "list": saved([1, 2]),
+    "tensor": saved(torch.zeros(2)),
+    "number": saved({"a": 1}),
+    "number as name": saved({1: torch.zeros(2)}),
+    "wrapped list": saved({"state_dict": [torch.zeros(2)]}),
+    "unknown wrapper": saved({"weights": {"encoder.a": torch.zeros(2)}}),
+}
+
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"not a checkpoint",
-        pickle.dumps(Harmful(), protocol=2),
-        pickle.dumps({"a": 1}, protocol=4),
-        saved({"a": Harmful()}),
-        saved([1, 2]),
-        saved(torch.zeros(2)),
-        saved({"a": 1}),
-        saved({1: torch.zeros(2)}),
-        saved({"state_dict": [torch.zeros(2)]}),
-        saved({"weights": {"encoder.a": torch.zeros(2)}}),
-    ],
-    ids=[
-        *(
-            "empty",
-            "text",
-            "pickle with code",
-            "newer pickle",
-            "archive with code",
-            "list",
-            "tensor",
-            "number",
-            "number as name",
-        ),
-        *("wrapped list", "unknown wrapper"),
-    ],
-)
+@pytest.mark.parametrize("content", NO_STATE_DICTS.values(), ids=NO_STATE_DICTS)
 def test_a_file_that_is_no_state_dict_is_one_line(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(InputError, match=r"weights\.pt: (damaged or not a weights file|holds no plain)") as error:
         read(tmp_path, content)
@@ -107,7 +93,7 @@ def test_a_file_that_is_no_state_dict_is_one_line(tmp_path: Path, content: bytes
     ("name", "content"),
     [
         ("weights.pt", saved(WEIGHTS)),
-        ("weights.pt", saved(WEIGHTS, legacy=True)),
+        ("legacy.pt", saved(WEIGHTS, legacy=True)),
         ("weights.safetensors", save(WEIGHTS)),
     ],
     ids=["torch", "legacy torch", "safetensors"],

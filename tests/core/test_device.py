@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from genept.core import device
 from genept.core.errors import ParamsError
 
 
 def test_the_device_is_resolved_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
     assert device.resolve("cpu") == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert (device.resolve("auto"), device.resolve("cuda")) == ("cuda", "cuda")
@@ -18,13 +17,9 @@ def test_the_device_is_resolved_or_refused(monkeypatch: pytest.MonkeyPatch) -> N
     assert device.resolve("auto") == "cpu"
     with pytest.raises(ParamsError, match="torch sees no GPU"):
         device.resolve("cuda")
-    with pytest.raises(ParamsError, match="device must be auto, cpu or cuda, got 'gpu'"):
-        device.resolve("gpu")
 
 
 def test_every_gpu_gets_a_worker_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
     assert device.workers("cpu") == ["cpu"]
     assert device.describe(["cpu"]) == "cpu"
     names = ["H200", "H200", "T4"]

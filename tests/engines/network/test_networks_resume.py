@@ -1,4 +1,4 @@
-"""Every network goes on with what an earlier run has kept, if tokens and precision are the same."""
+"""Every network resumes from the checkpoints of an earlier run, if tokens and precision are the same."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import torch
 from genept.engines.encoder.local import LocalEncoder
 from genept.engines.geneformer import checkpoint as geneformer_checkpoint
 from genept.engines.geneformer import network as geneformer
-from genept.engines.network import batching, job, transformer
-from genept.engines.network import checkpoints as kept
+from genept.engines.network import batching, checkpoints, job, transformer
 from genept.engines.scgpt import checkpoint
 from genept.engines.scgpt import network as scgpt
 from tests import helpers
@@ -32,7 +31,7 @@ def of_scgpt(folder: Path, seed: int) -> Network:
 def of_geneformer(folder: Path, seed: int) -> Network:
     entries = small(V2)
     write_model(folder, entries)
-    model = geneformer_checkpoint.load(folder, len(entries.tokens))
+    model = geneformer.load(folder, len(entries.tokens))
     rng = np.random.default_rng(seed)
     sequences = [rng.integers(4, 30, size=length).astype(np.int32) for length in rng.integers(3, 20, size=40)]
     return lambda dtype: geneformer.embed(model, sequences, 1, dtype=dtype)
@@ -47,11 +46,11 @@ def of_text_encoder(folder: Path, seed: int) -> Network:
 
 
 @pytest.mark.parametrize("made", [of_scgpt, of_geneformer, of_text_encoder])
-def test_every_network_goes_on_with_the_same_tokens_and_precision_only(
+def test_every_network_resumes_with_the_same_tokens_and_precision_only(
     made: Callable[[Path, int], Network], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "TOKENS_PER_BATCH", {"cpu": 60})
-    monkeypatch.setattr(kept, "INTERVAL", 0)
+    monkeypatch.setattr(checkpoints, "INTERVAL", 0)
     encode, n_batches, last = transformer.encode, 0, 10**6
 
     def counted(*arguments: Any, **options: Any) -> torch.Tensor:
@@ -65,7 +64,7 @@ def test_every_network_goes_on_with_the_same_tokens_and_precision_only(
     network, other = made(tmp_path / "model", 0), made(tmp_path / "model", 1)
     expected, n_whole = network(torch.float32), n_batches
     of_other, in_bfloat16 = other(torch.float32), network(torch.bfloat16)
-    with job.running(job.Job("blood x mine", tmp_path / "kept", lambda: "identity")):
+    with job.running(job.Job("blood x mine", tmp_path / "checkpoints", lambda: "identity")):
         n_batches, last = 0, 4
         with pytest.raises(KeyboardInterrupt):
             network(torch.float32)
