@@ -197,7 +197,7 @@ class Fetcher:
         if not self.store.has(sha256):
             raise InputError(
                 f"{place.file}: no such file, but {lock.PATH} has it since {record['date']}; put it there (in an "
-                f"experiment: `dvc exp run --temp --copy-paths data/manual`), or {without}"
+                f"experiment: `dvc exp run --temp --copy-paths {Path(*place.file.parts[:3])}`), or {without}"
             )
         click.echo(f"{place.file}: no such file; its copy in the store of downloads is used; {without}")
         self.origins[target] = "from the store of downloads"

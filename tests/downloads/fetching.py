@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -25,13 +27,23 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@functools.cache
+def default_params() -> dict[str, Any]:
+    return dict(yaml.safe_load((helpers.ROOT / "params.yaml").read_text()))
+
+
 def write_demo(source: Any, grid: dict[str, Any] | None = None, **more: Any) -> None:
     """Write the settings of a grid with one dataset, and of no gene tables."""
     entry = {"title": "Demo", "note": "", "source": source, "obs": {"cell_type": "kind"}, **more}
     content = {"datasets": ["demo"], "pretrain": [], "ensemble": [], **(grid or {})}
     content["models"] = {**NO_MODELS, **content.get("models", {})}
-    helpers.write_settings(Path(), {"grid": content}, {"demo": entry})
-    Path("data/reference.yaml").write_text("source: null\n")
+    Path("data").mkdir(exist_ok=True)
+    for name, settings in (
+        ("params", {**default_params(), "grid": content, "grids": {}}),
+        ("data/demo", entry),
+        ("data/reference", {"source": None}),
+    ):
+        Path(f"{name}.yaml").write_text(json.dumps(settings))  # JSON is YAML, and quicker to read and write
 
 
 def invoke(*arguments: str) -> click.testing.Result:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.downloads.fetching import FOLDER, LOCK, STORE, content, fetch, fetched, locked, refused, sha256
 
-LABELS = Path("data/manual/labels.csv")
+LABELS = Path("data/manual/artery/labels.csv")
 KEY = "data/demo/labels.csv"
 
 
@@ -33,7 +33,7 @@ def test_a_path_starts_at_the_folder(home: Path, folder: str) -> None:
 def test_the_users_file_is_copied_and_recorded(home: Path) -> None:
     put()
     output = fetched("local", labels(), {"labels.csv": b"cell,type\n"})
-    assert "data/manual/labels.csv: sha256 recorded in data/hashes.lock.yaml; commit that file" in output
+    assert "data/manual/artery/labels.csv: sha256 recorded in data/hashes.lock.yaml; commit that file" in output
     assert locked()[KEY]["sha256"] == sha256(b"cell,type\n")
     assert not LABELS.samefile(FOLDER / "labels.csv")
     assert "recorded" not in fetched("local", labels(), {"labels.csv": b"cell,type\n"})
@@ -63,7 +63,7 @@ def test_a_file_that_the_lock_knows_and_nobody_has_makes_the_run_fail() -> None:
     LABELS.unlink()
     shutil.rmtree(STORE)
     line = refused("local", labels(optional=True), "labels.csv: no such file, but data/hashes.lock.yaml has it since")
-    assert "`dvc exp run --temp --copy-paths data/manual`" in line
+    assert "`dvc exp run --temp --copy-paths data/manual/artery`" in line  # DVC cannot copy into data/manual itself
     assert f"or to go on without it, remove the lines of {KEY} from data/hashes.lock.yaml" in line
     LOCK.unlink()
     assert fetch("local", labels(optional=True)).exit_code == 0
@@ -91,11 +91,11 @@ def test_tables_in_git_need_no_record() -> None:
 
 
 def test_a_missing_file_is_said_with_the_way_to_it() -> None:
-    place = Path("data/manual").absolute()
+    place = LABELS.parent.absolute()
     line = refused(
         "local", labels(where="the authors,\n on request."), f"{place}/labels.csv: no such file; to get it: "
     )
     assert f"the authors, on request. Then put it into the folder {place} as labels.csv, or correct its path" in line
     refused("local", labels(), "labels.csv: no such file; put it there, or correct its path in the settings")
     LABELS.mkdir(parents=True)
-    refused("local", labels(), "data/manual/labels.csv: is a folder, not a file")
+    refused("local", labels(), "data/manual/artery/labels.csv: is a folder, not a file")
