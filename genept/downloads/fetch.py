@@ -157,6 +157,11 @@ class Fetcher:
             if len(file.places) > 1 and self.lock.get(self.key(target), {}).get("place") != place.words:
                 self.record(self.key(target), sha256, place=place.words)
             return sha256, attempts
+        if record:
+            raise InputError(
+                f"{self.where}: {target} is no longer at its source, but {lock.PATH} has it since {record['date']}; "
+                f"{self.advise_without(target)}"
+            )
         if file.optional:
             return None, attempts
         listed = " ".join(f"({number}) {message}" for number, message in enumerate(messages, 1))
@@ -193,7 +198,7 @@ class Fetcher:
     def get_missing(self, target: str, place: Local, record: Mapping[str, Any]) -> str:
         """Return the sha256 of a file that has been on this machine, from its copy in the store."""
         sha256 = str(place.sha256 or record["sha256"]).lower()
-        without = f"to go on without it, remove the lines of {self.key(target)} from {lock.PATH}"
+        without = self.advise_without(target)
         if not self.store.has(sha256):
             raise InputError(
                 f"{place.file}: no such file, but {lock.PATH} has it since {record['date']}; put it there (in an "
@@ -202,6 +207,10 @@ class Fetcher:
         click.echo(f"{place.file}: no such file; its copy in the store of downloads is used; {without}")
         self.origins[target] = "from the store of downloads"
         return sha256
+
+    def advise_without(self, target: str) -> str:
+        """Say how to go on without a file that the lock has."""
+        return f"to go on without it, remove the lines of {self.key(target)} from {lock.PATH}"
 
     def get_members(self, container: Place, members: Mapping[str, Place]) -> dict[str, str]:
         """Get members of one archive, which is hashed before it is opened and must be the first one."""

@@ -65,6 +65,15 @@ def test_a_local_file_that_comes_later_goes_first(web: Web) -> None:
     assert (content()["labels.csv"], attempts()) == (b"mine", [("local", "used")])
 
 
+def test_an_optional_file_that_the_lock_knows_is_not_silently_left_out(web: Web) -> None:
+    files = {"labels.csv": {"url": web.put("/labels.csv", LABELS), "optional": True}}
+    assert fetch("http", files).exit_code == 0
+    web.put("/labels.csv", status=404)
+    shutil.rmtree(STORE)
+    line = refused("http", files, "labels.csv is no longer at its source, but data/hashes.lock.yaml has it since")
+    assert "to go on without it, remove the lines of data/demo/labels.csv" in line
+
+
 @pytest.mark.parametrize("status", [403, 429, 503])
 def test_any_other_failure_stops(web: Web, status: int) -> None:
     files = places(web, {"url": web.put("/down.csv", status=status)}, {"url": web.put("/labels.csv", LABELS)})
