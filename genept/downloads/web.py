@@ -127,16 +127,15 @@ def open_session() -> requests.Session:
 
 
 @contextlib.contextmanager
-def ask(url: str, headers: Mapping[str, str], **options: Any) -> Iterator[requests.Response]:
+def ask(url: str, headers: Mapping[str, str] | None = None) -> Iterator[requests.Response]:
     """Give the answer to a GET request, its body not yet read; what goes wrong with the network is a `Failure`.
 
     Redirects are followed, but not from https to http.
     """
     try:
         with open_session() as session:
-            answer = session.get(
-                url, headers={"Accept-Encoding": "identity", **headers}, stream=True, timeout=TIMEOUT, **options
-            )
+            headers = {"Accept-Encoding": "identity", **(headers or {})}
+            answer = session.get(url, headers=headers, stream=True, timeout=TIMEOUT)
             with answer:
                 addresses = [one.url for one in (*answer.history, answer)]
                 if any(
@@ -188,7 +187,7 @@ def file_name(url: str) -> str:
     return printable(PurePosixPath(unquote(urlsplit(url).path)).name)
 
 
-def read_json(url: str, **options: Any) -> Any:
+def read_json(url: str) -> Any:
     """Ask a web service and return its JSON answer, of at most 16 MiB.
 
     Raises
@@ -199,20 +198,19 @@ def read_json(url: str, **options: Any) -> Any:
         If it does not answer, or not with JSON.
     """
     try:
-        body = read_text(url, **options)
+        with ask(url) as answer:
+            check_status(answer)
+            body = read_body(answer)
         return json.loads(body)
+    except Failure as failure:
+        raise to_error([(url, failure)]) from None
     except (ValueError, RecursionError):
         raise InputError(f"{plain(url)}: the answer is not the JSON it should be; run again later") from None
 
 
-def read_text(url: str, **options: Any) -> bytes:
-    """Ask a web service and return the body of its answer, of at most 16 MiB; errors are those of `read_json`."""
-    try:
-        with ask(url, {}, **options) as answer:
-            check_status(answer)
-            body: bytes = answer.raw.read(MAX_JSON + 1, decode_content=True)
-    except Failure as failure:
-        raise to_error([(url, failure)]) from None
+def read_body(answer: requests.Response) -> bytes:
+    """Return the body of an answer, nothing of one that is longer than 16 MiB, unpacked."""
+    body: bytes = answer.raw.read(MAX_JSON + 1, decode_content=True)
     return body if len(body) <= MAX_JSON else b""
 
 

@@ -68,21 +68,21 @@ def way(study: str) -> str:
 
 def read_settings(study: str) -> str:
     """Ask the portal for curl's settings that download all files of a study."""
-    from genept.downloads.web import Failure, ask, check_status
+    from genept.downloads.web import Failure, ask, check_status, read_body
 
     code = os.environ.get("SCP_TOKEN", "").strip()
     if not code:
         raise InputError(f"{study}: the Single Cell Portal wants a code, and SCP_TOKEN is not set; {way(study)}")
     query = urlencode({"accessions": study, "auth_code": code, "directory": "all", "context": "study"})
     try:
-        with ask(f"{portal()}/api/v1/bulk_download/generate_curl_config?{query}", {}) as answer:
+        with ask(f"{portal()}/api/v1/bulk_download/generate_curl_config?{query}") as answer:
             if answer.status_code in (400, 401, 403):
                 raise InputError(
                     f"{study}: the Single Cell Portal refused the code in SCP_TOKEN (HTTP {answer.status_code}), which "
                     f"is good for one use only; {way(study)}"
                 )
             check_status(answer)
-            return answer.text
+            return read_body(answer).decode(errors="replace")
     except Failure as failure:
         line = f"{study}: the Single Cell Portal, {portal()}: {failure.what}"
         if failure.absent:
