@@ -176,7 +176,7 @@ def test_without_network_the_line_says_so(portal: Portal, monkeypatch: pytest.Mo
     assert CODE not in line
 
 
-NAMES = st.text(st.characters(exclude_categories=["Cs", "C", "Z"], exclude_characters='"/\\'), min_size=1)
+NAMES = st.text("abcXYZ019-_.,é:= ?&%", min_size=1)
 
 
 @settings(deadline=None, max_examples=50)
@@ -193,6 +193,6 @@ def test_what_is_written_as_settings_of_curl_is_read_from_them(
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.text())
+@given(st.text('urlotp="/:\\ \t\r\né'))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     scp.parse(text)

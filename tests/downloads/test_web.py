@@ -181,7 +181,7 @@ def test_an_answer_that_unpacks_to_too_much_is_not_unpacked() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.text())
+@given(st.text("htps:/[]@.?#%0aA\n\t\x00\u200eé \\"))
 def test_any_text_is_an_address_or_not_and_can_be_shown(text: str) -> None:
     if _place.is_address(text):
         assert _web.plain(text).isprintable()
