@@ -2,65 +2,92 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
 import click
 
-from genept.core import params as parameters
 from genept.core.cli import stage
+from genept.core.config import Config
 from genept.core.errors import ParamsError
-from genept.downloads.fallback import fetch_either
+from genept.core.params import Params
+from genept.datasets import config as datasets
+from genept.downloads.config import Sources
+from genept.engines import config as models
 
-FOLDERS = {
-    "references": "data/reference/{}",
-    "datasets": "data/{}/raw",
-    "models": "models/{}",
-    "encoders": "data/encoders/{}",
+REFERENCE = Path("data/reference.yaml")
+IN_USE = {  # folders that are no dataset's and no model's
+    "dataset": ("cache", "corpus", "downloads", "encoders", "manual", "markers", "reference", "sources"),
+    "model": ("sources",),
 }
-RESERVED = ("reference", "encoders")  # folders beside those of the datasets
+
+
+class Reference(Config):
+    """The content of ``data/reference.yaml``."""
+
+    source: Sources
 
 
 @click.command()
-@click.argument("section", type=click.Choice(list(FOLDERS)))
-@click.argument("name")
+@click.argument("what", type=click.Choice(["reference", "dataset", "model", "encoder"]))
+@click.argument("name", default="")
 @stage
-def main(params: dict[str, Any], section: str, name: str) -> None:
-    """Fetch the files of NAME, an entry of params.yaml, and check that they are the right ones.
+def main(params: Params, what: str, name: str) -> None:
+    """Fetch the files of NAME and check that they are the right ones.
 
     \b
-    SECTION says what it is, and with that where the files go:
-      references   a table of genes          data/reference/NAME/
-      datasets     annotated cells           data/NAME/raw/
-      models       a model, used as it is    models/NAME/
-      encoders     the text encoder that     data/encoders/NAME/
-                   model NAME is made with
+    WHAT says where the files are named, and where they go:
+      reference        data/reference.yaml   data/reference/      tables of genes
+      dataset NAME     data/NAME.yaml        data/NAME/raw/       annotated cells
+      model NAME       models/NAME.yaml      models/NAME/         a model, used as it is
+      encoder NAME     models/NAME.yaml      data/encoders/NAME/  what gene vectors are made with
 
-    The entry's source says where they come from; every file must have the sha256 given there. If anything goes wrong,
-    files from an earlier run stay as they were. Where the sha256 is left out, that of the first download is recorded in
-    data/hashes.lock.yaml, and a later download must have it, too. For a file of your own (kind: local) it is printed
-    instead, to be pasted into params.yaml, so that the pipeline notices when the file changes. A file may have several
-    places (candidates); what came of each is in the folder's attempts.json.
+    Every file is kept by its sha256 in a store beside DVC's cache (.dvc/downloads), so that none is downloaded twice.
+    Where the settings name no sha256, that of the first download is recorded in data/hashes.lock.yaml. If anything goes
+    wrong, files from an earlier run stay as they were. Before anything is downloaded, the settings of the whole grid
+    are checked.
 
     \b
-    Example: python -m stages.fetch datasets covid
+    Example: python -m stages.fetch dataset covid
     """
-    entry = parameters.entry(params, "models" if section == "encoders" else section, name)
-    if section == "datasets" and name in RESERVED:
+    from genept.downloads.fetch import fetch, fetch_with_fallback
+
+    if bool(name) != (what != "reference"):
+        raise ParamsError(f"fetch {what}: {'takes no name' if name else 'needs the name of a dataset or model'}")
+    reference = Reference.read(REFERENCE)
+    for other in params.grid.datasets:
+        read_dataset(other)
+    for other in params.grid.models.names:
+        read_model(other)
+    if what == "reference":
+        fetch("data/reference", reference.source, Path("data/reference"))
+    elif what == "dataset":
+        dataset = read_dataset(name)
+        fallback = dataset.fallback.source if dataset.fallback else None
+        fetch_with_fallback(f"data/{name}", dataset.source, fallback, Path("data", name, "raw"))
+    else:
+        folder = Path("models", name) if what == "model" else Path("data/encoders", name)
+        fetch(f"models/{name}", read_model(name).source, folder)
+
+
+def read_dataset(name: str) -> datasets.DatasetConfig:
+    """Read a dataset's settings; refuse a name whose folder is in use."""
+    check_free(name, "dataset", "data")
+    return datasets.read(name)
+
+
+def read_model(name: str) -> models.ModelConfig:
+    """Read a model's settings; refuse a name whose folder is in use."""
+    check_free(name, "model", "models")
+    config: models.ModelConfig = models.read(name)
+    return config
+
+
+def check_free(name: str, what: str, folder: str) -> None:
+    """Refuse the name of a folder that is in use."""
+    if name in IN_USE[what]:
         raise ParamsError(
-            f"params.yaml: no dataset can be called {name!r}: data/{name}/ is in use; choose another name"
+            f"no {what} can be called {name!r}: the folder {folder}/{name} is in use; choose another name"
         )
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise ParamsError(f"params.yaml: {name!r} cannot be a folder's name; use letters, digits, '_', '-' and '.'")
-    where = f"{'models' if section == 'encoders' else section}.{name}"
-    folder = Path(FOLDERS[section].format(name))
-    _, found = fetch_either(where, entry.get("source"), folder)
-    for target, digest in found.sha256.items():
-        size = (folder / target).stat().st_size / 1e6
-        click.echo(f"{folder / target}: {size:.1f} MB")
-        if target in found.unnamed:
-            click.echo(f"To notice when it changes, add under {where}.source.files.{target}:  sha256: {digest}")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ class InputError(click.ClickException):
     exit_code = 1
 
 
-class Absent(InputError):
-    """What was asked for is not there: where it should be was seen, and has no such thing.
+class NotFoundAtSource(InputError):
+    """The server or folder was reached and does not have the requested item.
 
     Attributes
     ----------

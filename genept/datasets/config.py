@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genept.core.config import Config, check_name
+from genept.downloads.config import Sources
 
 DATA = Path("data")
 
@@ -17,7 +18,7 @@ class DatasetConfig(Config):
     note: str
     paper: str | None = None  # the paper's dataset that it is
     label_source: str | None = None
-    source: Any
+    source: Sources
     x: str = "counts"
     layer: str | None = None
     repeated_ids: str = "refuse"
@@ -35,7 +36,7 @@ class DatasetConfig(Config):
     reported: dict[str, dict[str, Any]] = {}
     subset: dict[str, Any] | None = None
     finetune: str | None = None
-    fallback: dict[str, Any] | None = None
+    fallback: DatasetConfig | None = None  # another way to the dataset, if a file of `source` is not there
 
 
 def path(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Taking named members out of archives that came from elsewhere.
+"""Members of archives that came from elsewhere: tar (also compressed), zip, or a file that is compressed alone.
 
 No name in an archive is ever used as a path: each member is written where the caller says. Links, devices and folders
 are refused, and what an archive may unpack to is bounded.
@@ -12,6 +12,7 @@ import difflib
 import errno
 import gzip
 import lzma
+import shutil
 import stat
 import struct
 import tarfile
@@ -22,8 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from genept.core import files
-from genept.core.errors import Absent, InputError
-from genept.downloads import copy
+from genept.core.errors import InputError, NotFoundAtSource
 
 MAX_BYTES = 64 << 30  # what one archive may unpack to
 MAX_RATIO = 250  # and how many times its own size; tables of counts compress at most some 50 times
@@ -44,14 +44,15 @@ BROKEN = (
     RecursionError,
 )
 NOT_THE_DISK = (None, errno.EINVAL)  # of an OSError: data that does not unpack, a place before the file's beginning
+UNPACK = "unpack it and use `kind: local`"
 
 
 class Damaged(InputError):
     """An archive cannot be read."""
 
 
-def take(archive: Path, name: str, members: Mapping[Path, str]) -> None:
-    """Take members out of a tar (also compressed), a zip, or a file that is compressed alone.
+def extract(archive: Path, name: str, members: Mapping[Path, str]) -> None:
+    """Write members of an archive to files.
 
     Parameters
     ----------
@@ -66,8 +67,10 @@ def take(archive: Path, name: str, members: Mapping[Path, str]) -> None:
     ------
     Damaged
         If the archive cannot be read.
+    NotFoundAtSource
+        If it has no such member.
     InputError
-        If it has no such member, the member is no file, or it unpacks to too much.
+        If the member is no file, or it unpacks to too much.
     """
     limit = min(MAX_BYTES, SLACK + MAX_RATIO * archive.stat().st_size)
     with archive.open("rb") as stream:
@@ -75,16 +78,16 @@ def take(archive: Path, name: str, members: Mapping[Path, str]) -> None:
     compression = next((opener for magic, opener in COMPRESSIONS.items() if start.startswith(magic)), None)
     with readable(name):
         if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-            take_from_zip(archive, name, members, limit)
+            extract_from_zip(archive, name, members, limit)
             return
         with (compression or open)(archive, "rb") as stream:
             bounded = Bounded(stream, name, limit)
             if is_tar(bounded):
-                take_from_tar(bounded, name, members)
+                extract_from_tar(bounded, name, members)
             elif compression:
-                take_alone(bounded, name, members)
+                unpack_alone(bounded, name, members)
             else:
-                raise InputError(f"{name}: neither a tar, nor a zip, nor a gz file; take `member` out of its entry")
+                raise InputError(f"{name}: neither a tar, nor a zip, nor a gz file; remove `member` from the settings")
 
 
 @contextlib.contextmanager
@@ -92,19 +95,13 @@ def readable(name: str) -> Iterator[None]:
     """Turn what the libraries raise on broken archives into one line."""
     try:
         yield
-    except BROKEN as error:
-        raise damaged(name, error) from None
-    except OSError as error:
-        if error.errno not in NOT_THE_DISK:
-            raise
-        raise damaged(name, error) from None
     except NotImplementedError:
-        raise InputError(f"{name}: its compression is not known here; unpack it and use `kind: local`") from None
-
-
-def damaged(name: str, error: Exception) -> Damaged:
-    """Say that an archive cannot be read."""
-    return Damaged(f"{name}: damaged ({' '.join(str(error).split())[:100]}); run again: it is downloaded anew")
+        raise InputError(f"{name}: its compression is not known here; {UNPACK}") from None
+    except (*BROKEN, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in NOT_THE_DISK:
+            raise
+        reason = " ".join(str(error).split())[:100]
+        raise Damaged(f"{name}: damaged ({reason}); run again: it is downloaded anew") from None
 
 
 class Bounded:
@@ -115,26 +112,18 @@ class Bounded:
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size`."""
-        if not 0 <= size <= MAX_READ:
-            raise Damaged(f"{self.name}: damaged (a header of {size} bytes); run again: it is downloaded anew")
-        try:
+        with readable(self.name):
+            if not 0 <= size <= MAX_READ:
+                raise ValueError(f"a header of {size} bytes")
             content = self.stream.read(size)
-        except OSError as error:
-            if error.errno not in NOT_THE_DISK:
-                raise
-            raise damaged(self.name, error) from None
         self.check(self.stream.tell())
         return content
 
     def seek(self, offset: int) -> None:
         """Go to a byte, forwards by unpacking what is between in pieces."""
         self.check(offset)
-        try:
+        with readable(self.name):
             self.stream.seek(offset)
-        except OSError as error:
-            if error.errno not in NOT_THE_DISK:
-                raise
-            raise damaged(self.name, error) from None
 
     def tell(self) -> int:
         """Return the number of the next byte."""
@@ -143,13 +132,9 @@ class Bounded:
     def check(self, n_bytes: int) -> None:
         """Refuse to unpack more than the limit."""
         if n_bytes > self.limit:
-            raise too_much(self.name, self.limit)
-
-
-def too_much(name: str, limit: int) -> InputError:
-    """Say that an archive unpacks to too much."""
-    size = f"{limit / 1e6:,.0f} MB"
-    return InputError(f"{name}: unpacks to more than {size}; if that is right, unpack it and use `kind: local`")
+            raise InputError(
+                f"{self.name}: unpacks to more than {self.limit / 1e6:,.0f} MB; if that is right, {UNPACK}"
+            )
 
 
 def is_tar(stream: Bounded) -> bool:
@@ -163,54 +148,55 @@ def is_tar(stream: Bounded) -> bool:
     return True
 
 
-def take_from_tar(stream: Bounded, name: str, members: Mapping[Path, str]) -> None:
-    """Take members out of a tar; of two with one name, the later one counts, as everywhere."""
-    found: dict[str, tarfile.TarInfo] = {}
+def extract_from_tar(stream: Bounded, name: str, members: Mapping[Path, str]) -> None:
+    """Write members of a tar; of two with one name, the later one counts, as everywhere."""
+    infos: dict[str, tarfile.TarInfo] = {}
     with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as archive:
         for count, info in enumerate(archive):
             if count >= MAX_MEMBERS:
-                raise InputError(f"{name}: has more than {MAX_MEMBERS:,} members; unpack it and use `kind: local`")
-            found[str(PurePosixPath(info.name))] = info
+                raise InputError(f"{name}: has more than {MAX_MEMBERS:,} members; {UNPACK}")
+            infos[str(PurePosixPath(info.name))] = info
         while stream.read(files.CHUNK):
             pass  # the checksum of what is compressed comes at its end
-        chosen = {target: found[resolve(found, member, name)] for target, member in members.items()}
+        chosen = {target: infos[resolve(infos, member, name)] for target, member in members.items()}
         for target, info in sorted(chosen.items(), key=lambda item: item[1].offset_data):
-            if not info.isreg():
-                raise no_file(name, info.name)
+            check_file(info.isreg(), name, info.name)
             stream.check(info.size)
-            with cast(IO[bytes], archive.extractfile(info)) as content:
-                copy(content, target, info.size)
+            copy(cast(IO[bytes], archive.extractfile(info)), target)
 
 
-def take_from_zip(path: Path, name: str, members: Mapping[Path, str], limit: int) -> None:
-    """Take members out of a zip."""
+def extract_from_zip(path: Path, name: str, members: Mapping[Path, str], limit: int) -> None:
+    """Write members of a zip."""
     with zipfile.ZipFile(path) as archive:
         infos = {str(PurePosixPath(info.filename)): info for info in archive.infolist()}
         chosen = {target: infos[resolve(infos, member, name)] for target, member in members.items()}
-        if sum(info.file_size for info in chosen.values()) > limit:
-            raise too_much(name, limit)
+        Bounded(cast(IO[bytes], None), name, limit).check(sum(info.file_size for info in chosen.values()))
         for target, info in chosen.items():
             kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the zip was not made on Unix
-            if info.is_dir() or kind not in (0, stat.S_IFREG):
-                raise no_file(name, info.filename)
+            check_file(not info.is_dir() and kind in (0, stat.S_IFREG), name, info.filename)
             if info.flag_bits & 1:
-                raise InputError(f"{name}: its member {info.filename} has a password; unpack it and use `kind: local`")
-            with archive.open(info) as content:
-                copy(content, target, info.file_size)
+                raise InputError(f"{name}: its member {info.filename} has a password; {UNPACK}")
+            copy(archive.open(info), target)
 
 
-def take_alone(stream: Bounded, name: str, members: Mapping[Path, str]) -> None:
+def unpack_alone(stream: Bounded, name: str, members: Mapping[Path, str]) -> None:
     """Unpack a file that is compressed alone."""
-    only = PurePosixPath(name).stem
     for target, member in members.items():
         stream.seek(0)
-        copy(cast(IO[bytes], stream), target, 0)
-        resolve([only], member, name)  # now that it is known to be whole
+        copy(cast(IO[bytes], stream), target)
+        resolve([PurePosixPath(name).stem], member, name)  # now that it is known to be whole
 
 
-def no_file(name: str, member: str) -> InputError:
-    """Say that a member is not a file."""
-    return InputError(f"{name}: its member {member!r} is a link, a folder or a device, not a file; name a file")
+def copy(content: IO[bytes], target: Path) -> None:
+    """Write a stream to a file."""
+    with target.open("wb") as output:
+        shutil.copyfileobj(content, output, files.CHUNK)
+
+
+def check_file(is_file: bool, name: str, member: str) -> None:
+    """Refuse a member that is not a file."""
+    if not is_file:
+        raise InputError(f"{name}: its member {member!r} is a link, a folder or a device, not a file; name a file")
 
 
 def resolve(names: Collection[str], member: str, archive: str) -> str:
@@ -218,7 +204,7 @@ def resolve(names: Collection[str], member: str, archive: str) -> str:
 
     Raises
     ------
-    Absent
+    NotFoundAtSource
         If there is none, with the nearest names.
     """
     wanted = str(PurePosixPath(member))
@@ -231,4 +217,4 @@ def resolve(names: Collection[str], member: str, archive: str) -> str:
     near = same[:3] or difflib.get_close_matches(wanted, names, n=3) or list(names)[:3]
     hint = f"; the nearest: {', '.join(map(repr, near))}" if near else ""
     none = f"{archive}: has no member {member!r}"
-    raise Absent(f"{none}{hint}", none)
+    raise NotFoundAtSource(f"{none}{hint}", none)

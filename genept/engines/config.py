@@ -11,6 +11,7 @@ from typing import Any
 
 from genept.core.config import Config, check_name, read_yaml
 from genept.core.errors import ParamsError, nearest
+from genept.downloads.config import Sources
 
 MODELS = Path("models")
 ENGINES = Path(__file__).parent
@@ -27,7 +28,7 @@ class ModelConfig(Config):
     note: str = ""
     paper: str | None = None  # the paper's model that it is
     engine: str | None = None  # None: the model is the code in models/<model>.py
-    source: Any = None
+    source: Sources = ()
 
 
 def path(name: str) -> Path:

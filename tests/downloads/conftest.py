@@ -1,4 +1,4 @@
-"""An empty project beside a web server on this machine, with short times."""
+"""An empty project beside a web server on this machine; nothing waits."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from genept.downloads import retry as _retry
 from genept.downloads import web as _web
-from tests.downloads.server import Server
+from tests.downloads.loopback import Web, serving
 
 
 @pytest.fixture(autouse=True)
@@ -18,12 +17,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
+    for name in [name for name in os.environ if name.upper().endswith("_PROXY") or name == "GENEPT_DOWNLOADS"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", os.devnull)
-    monkeypatch.setattr(_retry, "BACKOFF", 0.001)
-    monkeypatch.setattr(_web, "CONNECT_TIMEOUT", 5.0)
-    monkeypatch.setattr(_web, "READ_TIMEOUT", 5.0)
+    monkeypatch.setattr(_web, "wait", lambda seconds: None)
     return folder
 
 
@@ -37,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def web() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
+def web() -> Iterator[Web]:
+    web = Web()
+    with serving(web.answer) as web.server:
+        yield web

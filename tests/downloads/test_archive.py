@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from genept.core.errors import InputError
 from genept.downloads import archive as _archive
-from genept.downloads.archive import Damaged, take
+from genept.downloads.archive import Damaged, extract
 from tests.downloads.archives import tar
 
 COUNTS = b"gene\tcell1\tcell2\nTP53\t0\t3\n" * 500
@@ -56,7 +56,7 @@ def refused(content: bytes, member: str, text: str, name: str = "archive.tar") -
     """Assert one clear line, and that nothing but the archive was written anywhere around."""
     ARCHIVE.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        take(ARCHIVE, name, {TARGET: member})
+        extract(ARCHIVE, name, {TARGET: member})
     assert text in caught.value.message
     assert caught.value.message.startswith(f"{name}: ")
     assert "\n" not in caught.value.message
@@ -70,7 +70,7 @@ def refused(content: bytes, member: str, text: str, name: str = "archive.tar") -
 def test_members_come_out_and_nothing_else(form: str) -> None:
     ARCHIVE.write_bytes(FORMATS[form](CONTENT))
     members = {"counts/b.txt": "one", "counts/a.txt": "two", "c.txt": "three", "./counts//b.txt": "four"}
-    take(ARCHIVE, f"archive.{form}", {Path(target): member for member, target in members.items()})
+    extract(ARCHIVE, f"archive.{form}", {Path(target): member for member, target in members.items()})
     assert {target: Path(target).read_bytes() for target in members.values()} == {
         "one": b"second\n",
         "two": COUNTS,
@@ -83,14 +83,14 @@ def test_members_come_out_and_nothing_else(form: str) -> None:
 @pytest.mark.parametrize("form", ["tar", "tar.gz"])
 def test_names_with_a_leading_dot_are_the_same(form: str) -> None:
     ARCHIVE.write_bytes(FORMATS[form]({"./GSM1_a.txt.gz": COUNTS}))
-    take(ARCHIVE, "GSE1_RAW.tar", {TARGET: "GSM1_a.txt.gz"})
+    extract(ARCHIVE, "GSE1_RAW.tar", {TARGET: "GSM1_a.txt.gz"})
     assert TARGET.read_bytes() == COUNTS
 
 
 @pytest.mark.parametrize("form", ["tar", "zip"])
 def test_a_name_without_a_folder_is_found_in_any_if_it_is_the_only_one(form: str) -> None:
     ARCHIVE.write_bytes(FORMATS[form](CONTENT))
-    take(ARCHIVE, "archive", {TARGET: "a.txt"})
+    extract(ARCHIVE, "archive", {TARGET: "a.txt"})
     assert TARGET.read_bytes() == COUNTS
     TARGET.unlink()
     refused(FORMATS[form](CONTENT), "b.txt", "has no member 'b.txt'; the nearest: 'counts/b.txt', 'd/b.txt'")
@@ -101,7 +101,7 @@ def test_a_name_without_a_folder_is_found_in_any_if_it_is_the_only_one(form: str
 def test_a_path_is_found_in_any_folder_if_it_is_the_only_one_that_ends_so(form: str) -> None:
     content = {"run/outs/matrix/a.txt": COUNTS, "run/raw/a.txt": b"raw", "x/raw/a.txt": b"other", "y/outs_a.txt": b""}
     ARCHIVE.write_bytes(FORMATS[form](content))
-    take(ARCHIVE, "archive", {TARGET: "outs/matrix/a.txt"})
+    extract(ARCHIVE, "archive", {TARGET: "outs/matrix/a.txt"})
     assert TARGET.read_bytes() == COUNTS
     TARGET.unlink()
     nearest = "; the nearest: 'run/raw/a.txt', 'x/raw/a.txt'"
@@ -118,14 +118,14 @@ def test_an_empty_archive_has_no_member(form: str) -> None:
 def test_of_two_members_with_one_name_the_later_counts() -> None:
     first, second = tar({"a": b"first"}), tar({"a": b"second"})
     ARCHIVE.write_bytes(first[:1024] + second)
-    take(ARCHIVE, "archive.tar", {TARGET: "a"})
+    extract(ARCHIVE, "archive.tar", {TARGET: "a"})
     assert TARGET.read_bytes() == b"second"
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_file_that_is_compressed_alone_is_its_own_member(compress: Callable[[bytes], bytes]) -> None:
     ARCHIVE.write_bytes(compress(COUNTS))
-    take(ARCHIVE, "counts.txt.gz", {TARGET: "counts.txt", Path("again"): "counts.txt"})
+    extract(ARCHIVE, "counts.txt.gz", {TARGET: "counts.txt", Path("again"): "counts.txt"})
     assert TARGET.read_bytes() == Path("again").read_bytes() == COUNTS
     TARGET.unlink()
     Path("again").unlink()
@@ -137,9 +137,9 @@ def test_a_file_that_is_compressed_alone_is_its_own_member(compress: Callable[[b
 def test_names_that_lead_elsewhere_lead_nowhere(form: str, name: str) -> None:
     """No name in an archive is a path: even a member asked for by such a name goes where the caller says."""
     ARCHIVE.write_bytes(FORMATS[form]({name: b"evil", "good": b"good"}))
-    take(ARCHIVE, "archive", {TARGET: "good"})
+    extract(ARCHIVE, "archive", {TARGET: "good"})
     assert TARGET.read_bytes() == b"good"
-    take(ARCHIVE, "archive", {TARGET: name})
+    extract(ARCHIVE, "archive", {TARGET: name})
     assert TARGET.read_bytes() == b"evil"
     assert {path.name for path in Path().resolve().parent.rglob("*")} == {"project", "archive", "target.txt"}
 
@@ -150,7 +150,7 @@ def test_names_that_lead_elsewhere_lead_nowhere(form: str, name: str) -> None:
 def test_links_devices_and_folders_are_no_files(kind: bytes) -> None:
     content = tar({"x": special(kind, "/etc/passwd"), "good": b"good"})
     refused(content, "x", "its member 'x' is a link, a folder or a device, not a file")
-    take(ARCHIVE, "archive.tar", {TARGET: "good"})
+    extract(ARCHIVE, "archive.tar", {TARGET: "good"})
     assert TARGET.read_bytes() == b"good"
 
 
@@ -158,7 +158,7 @@ def test_a_link_to_a_folder_does_not_move_what_comes_after_it() -> None:
     elsewhere = Path("../elsewhere").absolute()
     elsewhere.mkdir()
     ARCHIVE.write_bytes(tar({"d": special(tarfile.SYMTYPE, str(elsewhere)), "d/x": b"content"}))
-    take(ARCHIVE, "archive.tar", {TARGET: "d/x"})
+    extract(ARCHIVE, "archive.tar", {TARGET: "d/x"})
     assert TARGET.read_bytes() == b"content"
     assert not list(elsewhere.iterdir())
 
@@ -230,7 +230,7 @@ def test_a_tar_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     header[148:156] = b"%06o\0 " % sum(header[:148] + b" " * 8 + header[156:])
     ARCHIVE.write_bytes(bytes(header) + bytes(1024))
     with pytest.raises(InputError):
-        take(ARCHIVE, "archive.tar", {TARGET: "y"})
+        extract(ARCHIVE, "archive.tar", {TARGET: "y"})
     many = tar({f"{number:03}": b"" for number in range(51)})
     refused(many, "000", "has more than 50 members")
 
@@ -251,7 +251,7 @@ def test_a_flipped_byte_is_found(form: str) -> None:
     content[len(content) // 2] ^= 1
     ARCHIVE.write_bytes(content)
     with pytest.raises(Damaged, match="run again: it is downloaded anew"):
-        take(ARCHIVE, f"archive.{form}", {TARGET: "a.txt"})
+        extract(ARCHIVE, f"archive.{form}", {TARGET: "a.txt"})
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>" * 200, COUNTS, b"7z\xbc\xaf\x27\x1c" + bytes(1000), bytes(100)])
@@ -280,7 +280,7 @@ def test_compressed_data_in_a_zip_that_does_not_unpack_is_damage() -> None:
     refused(bytes(content), "a", "damaged (")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None, max_examples=150)
 @given(st.sampled_from(sorted(SMALL)), st.data())
 def test_any_damage_is_one_line_or_does_no_harm(form: str, data: st.DataObject) -> None:
     content = bytearray(SMALL[form])
@@ -292,7 +292,7 @@ def test_any_damage_is_one_line_or_does_no_harm(form: str, data: st.DataObject) 
         archive, target = Path(folder) / "archive", Path(folder) / "target"
         archive.write_bytes(content)
         try:
-            take(archive, "a.gz", {target: "a"})
+            extract(archive, "a.gz", {target: "a"})
         except InputError as error:
             assert "\n" not in error.message
         assert {path.name for path in Path(folder).iterdir()} <= {"archive", "target"}

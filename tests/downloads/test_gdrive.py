@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import sys
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click.testing
 import pytest
 import requests
 
 from genept.downloads.hosts import gdrive
-from tests.downloads.hashes import sha256
-from tests.downloads.loopback import Answer, Request, Service, invoke, ranged, refusal, serving
+from tests.downloads.fetching import FOLDER as RAW
+from tests.downloads.fetching import content, invoke, parts, refusal, sha256, write_demo
+from tests.downloads.loopback import Answer, Request, Service, ranged, serving
 
 FOLDER, INNER = "folder-0123456789-0123456789", "inner-0123456789-0123456789"
 SMALL, LARGE, TWIN, OTHER_TWIN = (f"{name}-0123456789-0123456789" for name in ("small", "large", "twin1", "twin2"))
@@ -108,7 +111,7 @@ def error_page(text: str) -> bytes:
 @pytest.fixture
 def drive(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
     """Drive on this machine: what requests would send to Google's hosts goes there."""
-    pytest.importorskip("gdown")
+    importlib.import_module("gdown")
     monkeypatch.setattr(sys.modules["gdown.download"], "_wait_or_cancel", lambda **_: None)
     drive, send = Drive(), requests.adapters.HTTPAdapter.send
 
@@ -134,42 +137,46 @@ def source(folder: str | None = None, **files: Any) -> dict[str, Any]:
     return found if folder is None else {**found, "folder": folder}
 
 
+def fetch(source: dict[str, Any]) -> click.testing.Result:
+    write_demo(source)
+    return invoke()
+
+
 def test_files_come_by_their_ids(drive: Drive, home: Path) -> None:
-    result = invoke(source(args_json={"id": SMALL}, model_pt={"id": LARGE}))
+    result = fetch(source(args_json={"id": SMALL}, model_pt={"id": LARGE}))
     assert result.exit_code == 0, result.output
-    assert Path("models/m/args.json").read_bytes() == CONTENT[SMALL]
-    assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
-    assert not [path for path in Path("data/.partial").rglob("*") if path.is_file()]
+    assert Path(RAW, "args.json").read_bytes() == CONTENT[SMALL]
+    assert Path(RAW, "model.pt").read_bytes() == CONTENT[LARGE]
+    assert not parts()
     assert not list(home.rglob("*"))
     assert not any("cookie" in request.headers for request in drive.server.requests)
 
 
 def test_files_come_by_their_names_in_a_folder(drive: Drive) -> None:
-    result = invoke(
+    result = fetch(
         source(FOLDER, args_json={"name": "args.json"}, model_pt={"name": "part/model.pt"}, twin={"id": TWIN})
     )
     assert result.exit_code == 0, result.output
-    assert Path("models/m/args.json").read_bytes() == CONTENT[SMALL]
-    assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
-    assert Path("models/m/twin").read_bytes() == b"1"
+    assert Path(RAW, "args.json").read_bytes() == CONTENT[SMALL]
+    assert Path(RAW, "model.pt").read_bytes() == CONTENT[LARGE]
+    assert Path(RAW, "twin").read_bytes() == b"1"
 
 
 def test_a_name_that_is_not_in_the_folder_or_is_there_twice_is_said(drive: Drive) -> None:
-    line = refusal(invoke(source(FOLDER, a={"name": "arg.json"})))
-    assert f"Google Drive folder {FOLDER}: no arg.json; it has args.json; correct the name in params.yaml" in line
-    line = refusal(invoke(source(FOLDER, a={"name": "twin"})))
+    line = refusal(fetch(source(FOLDER, a={"name": "arg.json"})))
+    assert f"Google Drive folder {FOLDER} has no file 'arg.json'; did you mean 'args.json'?" in line
+    line = refusal(fetch(source(FOLDER, a={"name": "twin"})))
     assert f"2 files are called twin; give the id of one: {TWIN}, {OTHER_TWIN}" in line
 
 
 def test_a_folder_that_shows_nothing_may_be_private(drive: Drive) -> None:
     drive.special = lambda request: Answer(200, b"<html><title>Sign in</title></html>", PAGE)
-    line = refusal(invoke(source(FOLDER, a={"name": "args.json"})))
-    assert "it is empty, or not shared with everyone who has the link" in line
-    assert f"in a browser from https://drive.google.com/drive/folders/{FOLDER}" in line
+    line = refusal(fetch(source(FOLDER, a={"name": "args.json"})))
+    assert "it lists no files; it may be empty, or not shared with everyone" in line
 
 
 def test_a_folder_that_is_gone_is_one_line_with_the_way_by_hand(drive: Drive) -> None:
-    line = refusal(invoke(source("gone-0123456789-0123456789", a={"name": "args.json"})))
+    line = refusal(fetch(source("gone-0123456789-0123456789", a={"name": "args.json"})))
     assert "Google Drive folder gone-0123456789-0123456789: " in line
     assert "it is not there: deleted, moved, or another id" in line
     assert "in a browser from https://drive.google.com/drive/folders/gone-0123456789-0123456789" in line
@@ -177,7 +184,7 @@ def test_a_folder_that_is_gone_is_one_line_with_the_way_by_hand(drive: Drive) ->
 
 def test_a_folder_whose_page_fails_is_one_line_without_guesses(drive: Drive) -> None:
     drive.special = lambda request: Answer(503, b"<html>Error 503</html>", PAGE)
-    line = refusal(invoke(source(FOLDER, a={"name": "args.json"})))
+    line = refusal(fetch(source(FOLDER, a={"name": "args.json"})))
     assert f"Google Drive folder {FOLDER}: Drive answered with HTTP 503; run again later" in line
     assert "You may need to change" not in line
 
@@ -190,67 +197,47 @@ def test_a_connection_that_breaks_off_is_continued(drive: Drive) -> None:
         return None if cut is None else dataclasses.replace(drive.usual(request), cut=cut)
 
     drive.special = special
-    assert invoke(source(model_pt={"id": LARGE})).exit_code == 0
-    assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
+    assert fetch(source(model_pt={"id": LARGE})).exit_code == 0
+    assert Path(RAW, "model.pt").read_bytes() == CONTENT[LARGE]
     (first, second) = drive.sizes()
     assert first is None
     assert second is not None
     assert int(second.removeprefix("bytes=").removesuffix("-")) > 0
 
 
-def test_a_run_that_failed_is_continued_by_the_next(drive: Drive) -> None:
+def test_a_run_that_failed_is_continued_by_the_next_if_the_sha256_is_known(drive: Drive) -> None:
+    files = source(args_json={"id": SMALL}, model_pt={"id": LARGE, "sha256": sha256(CONTENT[LARGE])})
     drive.break_off(600_000)
-    line = refusal(invoke(source(args_json={"id": SMALL}, model_pt={"id": LARGE})))
-    assert f"Google Drive file {LARGE} (model.pt): no connection, or it broke off again and again" in line
-    (part,) = Path("data/.partial/gdrive", LARGE).glob("*.part")
-    kept = part.stat().st_size
-    assert kept > 0
+    line = refusal(fetch(files))
+    assert f"Google Drive file {LARGE} (by its id): no connection, or it broke off again and again" in line
+    assert [path.stat().st_size for path in parts()] == [524_288]
     drive.recover()
-    assert invoke(source(args_json={"id": SMALL}, model_pt={"id": LARGE})).exit_code == 0
-    assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
-    assert f"bytes={kept}-" in drive.sizes()
+    assert fetch(files).exit_code == 0
+    assert (RAW / "model.pt").read_bytes() == CONTENT[LARGE]
+    assert drive.sizes()[-1] == "bytes=524288-"
     assert not any(request.query.get("id") == SMALL for request in drive.server.requests)
-    assert not [path for path in Path("data/.partial").rglob("*") if path.is_file()]
+    assert not parts()
 
 
-@pytest.mark.parametrize("also", ["another date", "another size", "no date", "no note"])
-def test_a_part_is_not_joined_with_another_file_in_the_next_run(drive: Drive, also: str) -> None:
-    drive.modified = "" if also == "no date" else drive.modified
+def test_without_a_sha256_a_part_is_not_joined_with_what_may_be_another_file(drive: Drive) -> None:
     drive.break_off(600_000)
-    refusal(invoke(source(model_pt={"id": LARGE})))
+    refusal(fetch(source(model_pt={"id": LARGE})))
     drive.recover()
     drive.content[LARGE] = bytes(reversed(CONTENT[LARGE]))
-    if also == "another date":
-        drive.modified = "Thu, 02 Mar 2023 10:00:00 GMT"
-    elif also == "another size":
-        drive.content[LARGE] += b"more"
-    elif also == "no note":
-        Path("data/.partial/gdrive", LARGE, gdrive.NOTE).unlink()
-    assert invoke(source(model_pt={"id": LARGE})).exit_code == 0
-    assert Path("models/m/model.pt").read_bytes() == drive.content[LARGE]
+    assert fetch(source(model_pt={"id": LARGE})).exit_code == 0
+    assert (RAW / "model.pt").read_bytes() == drive.content[LARGE]
     assert drive.sizes() == [None]
 
 
-def test_with_a_hash_a_part_is_continued_even_if_drive_says_nothing_of_the_date(drive: Drive) -> None:
+def test_a_part_that_was_joined_with_another_file_is_found_by_the_sha256(drive: Drive) -> None:
     item = {"id": LARGE, "sha256": sha256(CONTENT[LARGE])}
-    drive.modified = ""
     drive.break_off(600_000)
-    refusal(invoke(source(model_pt=item)))
+    refusal(fetch(source(model_pt=item)))
     drive.recover()
-    assert invoke(source(model_pt=item)).exit_code == 0
-    assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
-    assert drive.sizes()[-1] == "bytes=524288-"
-
-
-def test_a_page_in_the_next_run_leaves_the_part(drive: Drive) -> None:
-    drive.break_off(600_000)
-    refusal(invoke(source(model_pt={"id": LARGE})))
-    drive.recover()
-    drive.special = lambda request: Answer(200, error_page("Too many users have viewed this file."), PAGE)
-    assert "Drive's quota" in refusal(invoke(source(model_pt={"id": LARGE})))
-    drive.recover()
-    assert invoke(source(model_pt={"id": LARGE})).exit_code == 0
-    assert drive.sizes()[-1] == "bytes=524288-"
+    drive.content[LARGE] = bytes(reversed(CONTENT[LARGE]))
+    assert "but the settings expect" in refusal(fetch(source(model_pt=item)))
+    drive.content[LARGE] = CONTENT[LARGE]
+    assert fetch(source(model_pt=item)).exit_code == 0
 
 
 def test_an_empty_file_comes(drive: Drive) -> None:
@@ -261,22 +248,19 @@ def test_an_empty_file_comes(drive: Drive) -> None:
         return empty if request.headers.get("range") and "uc" not in request.path else None
 
     drive.special = special
-    result = invoke(source(args_json={"id": SMALL}))
+    result = fetch(source(args_json={"id": SMALL}))
     assert result.exit_code == 0, result.output
-    assert Path("models/m/args.json").read_bytes() == b""
+    assert Path(RAW, "args.json").read_bytes() == b""
 
 
 def test_a_part_that_drive_does_not_continue_is_removed(drive: Drive) -> None:
+    item = {"id": LARGE, "sha256": sha256(CONTENT[LARGE])}
     drive.break_off(600_000)
-    refusal(invoke(source(model_pt={"id": LARGE})))
+    refusal(fetch(source(model_pt=item)))
     whole = {"Content-Disposition": 'attachment; filename="x"', "Content-Type": "application/octet-stream"}
-    whole["Last-Modified"] = drive.modified
     drive.special = lambda request: Answer(200, CONTENT[LARGE], whole) if "confirm" in request.query else None
-    assert "would not continue the part that was here; it was removed" in refusal(
-        invoke(source(model_pt={"id": LARGE}))
-    )
-    assert invoke(source(model_pt={"id": LARGE})).exit_code == 0
-    assert Path("models/m/model.pt").read_bytes() == CONTENT[LARGE]
+    assert "would not continue the part that was here; it was removed" in refusal(fetch(source(model_pt=item)))
+    assert fetch(source(model_pt=item)).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -301,47 +285,27 @@ def test_a_part_that_drive_does_not_continue_is_removed(drive: Drive) -> None:
 )
 def test_a_page_in_place_of_a_file_is_one_line_with_the_way_by_hand(drive: Drive, answer: Answer, text: str) -> None:
     drive.special = lambda request: answer if request.headers["x-google-host"] == "drive.google.com" else None
-    line = refusal(invoke(source(model_pt={"id": LARGE})))
-    assert line.startswith(f"Error: Google Drive file {LARGE} (model.pt): ")
+    line = refusal(fetch(source(model_pt={"id": LARGE})))
+    assert line.startswith(f"Error: Google Drive file {LARGE} (by its id): ")
     assert text in line
-    assert f"in a browser from https://drive.google.com/file/d/{LARGE}/view and name it in params.yaml" in line
-    assert not Path("models/m").exists()
+    assert f"in a browser from https://drive.google.com/file/d/{LARGE}/view and use kind: local" in line
+    assert content() == {}
 
 
 @pytest.mark.parametrize("item", [{"id": SMALL}, {"name": "args.json"}])
 def test_without_network_the_line_says_so(drive: Drive, monkeypatch: pytest.MonkeyPatch, item: dict[str, str]) -> None:
     drive.server.address = "http://127.0.0.1:9"  # nobody listens there
-    assert "no connection, or it broke off again and again" in refusal(invoke(source(FOLDER, a={**item})))
+    assert "no connection, or it broke off again and again" in refusal(fetch(source(FOLDER, a={**item})))
 
 
-@pytest.mark.parametrize(
-    ("files", "folder", "text"),
-    [
-        ({"a": {"id": f"https://drive.google.com/file/d/{SMALL}/view"}}, None, "is no id of Google Drive"),
-        ({"a": {"id": "../../.."}}, None, "is no id of Google Drive"),
-        ({"a": {"name": "args.json"}}, None, "the source of kind 'gdrive' needs folder"),
-        ({"a": {}}, FOLDER, "a of the source of kind 'gdrive' needs name"),
-    ],
-)
-def test_a_source_described_wrongly_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, Any], folder: str | None, text: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert text in refusal(invoke(source(folder, **files)), exit_code=2)
-
-
-def test_without_gdown_the_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "gdown", None)
-    assert "files of Google Drive need gdown" in refusal(invoke(source(a={"id": SMALL})))
-
-
-def test_what_is_not_there_leads_to_the_next_candidate_and_what_is_not_shared_does_not(drive: Drive) -> None:
+def test_what_is_not_there_leads_to_the_next_place_and_what_is_not_shared_does_not(drive: Drive) -> None:
     gone = "gone-0123456789-0123456789"
-    places = [{"id": gone}, {"folder": gone, "name": "a"}, {"folder": FOLDER, "name": "a"}, {"id": SMALL}]
-    result = invoke({"kind": "gdrive", "files": {"args.json": {"candidates": places}}})
+    first, *others = [{"id": gone}, {"folder": gone, "name": "a"}, {"folder": FOLDER, "name": "a"}, {"id": SMALL}]
+    files = {"args.json": {**first, "fallback": others}}
+    result = fetch({"kind": "gdrive", "files": files})
     assert result.exit_code == 0, result.output
-    outcomes = [line.rpartition("): ")[2] for line in result.output.splitlines()[:4]]
-    assert outcomes == [gdrive.GONE, gdrive.GONE, f"Google Drive folder {FOLDER}: no a", "taken"]
+    reasons = [line.rpartition("): ")[2] for line in result.output.splitlines()[:3]]
+    assert reasons == [gdrive.GONE, gdrive.GONE, f"Google Drive folder {FOLDER} has no file 'a'"]
     drive.special = lambda request: Answer(403, b"<html>Forbidden</html>", PAGE)
-    refusal(invoke({"kind": "gdrive", "files": {"args.json": {"candidates": places, "optional": True}}}))
+    files["args.json"]["fallback"] = [{"id": TWIN}]
+    refusal(fetch({"kind": "gdrive", "files": {"other.json": {**files["args.json"], "optional": True}}}))

@@ -5,23 +5,22 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import signal
+import shutil
 import subprocess
 import sys
-import threading
-import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click.testing
 import huggingface_hub.constants
 import pytest
 
-from genept.downloads import partial as _partial
 from genept.downloads.hosts import huggingface
 from tests import helpers
-from tests.downloads.loopback import Answer, Request, Service, invoke, ranged, refusal, serving, write_params
+from tests.downloads.fetching import FOLDER, STORE, invoke, parts, refusal, sha256, write_demo
+from tests.downloads.loopback import Answer, Request, Service, ranged, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONFIG = b'{"layers": 2}\n'
@@ -79,33 +78,37 @@ def source(**changes: Any) -> dict[str, Any]:
     return {"kind": "huggingface", "repo": "acme/tiny", "revision": COMMIT, "files": files, **changes}
 
 
+def fetch(source: dict[str, Any]) -> click.testing.Result:
+    write_demo(source)
+    return invoke()
+
+
 def test_files_of_a_commit_come_small_and_large(hub: Hub) -> None:
-    result = invoke(source())
+    result = fetch(source())
     assert result.exit_code == 0, result.output
-    assert Path("models/m/config.json").read_bytes() == CONFIG
-    assert Path("models/m/model.bin").read_bytes() == WEIGHTS
-    assert not Path("models/m/model.bin").is_symlink()
-    assert all(path.suffix == ".lock" for path in _partial.STORE.iterdir())
+    assert (FOLDER / "config.json").read_bytes() == CONFIG
+    assert (FOLDER / "model.bin").read_bytes() == WEIGHTS
+    assert not (FOLDER / "model.bin").is_symlink()
+    assert not parts()
     assert huggingface_hub.constants.HF_HUB_OFFLINE is True
 
 
 def test_the_command_reaches_the_hub_and_leaves_nothing_in_the_home(hub: Hub, home: Path) -> None:
     """In a process of its own, where the stage sets the offline variables before huggingface_hub reads them."""
-    write_params(source())
+    write_demo(source())
     environment = {**os.environ, "PYTHONPATH": str(helpers.ROOT)}
-    command = [sys.executable, "-m", "stages.fetch", "models", "m"]
+    command = [sys.executable, "-m", "stages.fetch", "dataset", "demo"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert Path("models/m/model.bin").read_bytes() == WEIGHTS
+    assert (FOLDER / "model.bin").read_bytes() == WEIGHTS
     assert not list(home.rglob("*"))
     assert {request.headers["user-agent"].count("torch") for request in hub.server.requests} == {0}
 
 
 def test_a_dataset_has_another_address(hub: Hub) -> None:
     hub.repository = "/datasets/acme/tiny"
-    assert invoke(source(repo_type="dataset")).exit_code == 0
-    assert "repo_type of acme/tiny is model or dataset, not 'space'" in refusal(invoke(source(repo_type="space")), 2)
+    assert fetch(source(repo_type="dataset")).exit_code == 0
 
 
 def test_a_file_in_the_cache_that_the_user_names_is_taken_from_there(
@@ -118,12 +121,16 @@ def test_a_file_in_the_cache_that_the_user_names_is_taken_from_there(
             where: dict[str, Any] = {"cache_dir": tmp_path / "mine" / "hub", "endpoint": hub.server.address}
             huggingface_hub.hf_hub_download("acme/tiny", path, revision=COMMIT, **where)
     before = len(hub.server.requests)
-    assert invoke(source()).exit_code == 0
+    known = source(
+        files={name: {**item, "sha256": sha256(FILES[item["path"]])} for name, item in source()["files"].items()}
+    )
+    assert fetch(known).exit_code == 0
     assert len(hub.server.requests) == before
-    assert Path("models/m/model.bin").read_bytes() == WEIGHTS
+    assert (FOLDER / "model.bin").read_bytes() == WEIGHTS
+    shutil.rmtree(STORE)
     (tmp_path / "mine/hub/models--acme--tiny/blobs" / SHA256).write_bytes(b"damaged")
-    assert invoke(source()).exit_code == 0
-    assert Path("models/m/model.bin").read_bytes() == WEIGHTS
+    assert fetch(known).exit_code == 0
+    assert (FOLDER / "model.bin").read_bytes() == WEIGHTS
     assert (len(hub.got("config.json")), len(hub.got(SHA256))) == (1, 2)
 
 
@@ -131,7 +138,7 @@ def test_the_token_goes_to_the_hub_only_and_is_not_printed(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret\n")
-    result = invoke(source())
+    result = fetch(source())
     assert result.exit_code == 0
     assert "secret" not in result.output
     tokens = {request.path.split("/")[1]: request.headers.get("authorization") for request in hub.server.requests}
@@ -143,7 +150,7 @@ def test_without_a_token_in_the_environment_none_is_sent(
 ) -> None:
     (tmp_path / "token").write_text("hf_secret")
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    assert invoke(source()).exit_code == 0
+    assert fetch(source()).exit_code == 0
     assert not any("authorization" in request.headers for request in hub.server.requests)
 
 
@@ -158,83 +165,20 @@ def test_a_connection_that_breaks_off_is_continued(hub: Hub) -> None:
         return answer
 
     hub.special = break_off
-    assert invoke(source()).exit_code == 0
-    assert Path("models/m/model.bin").read_bytes() == WEIGHTS
+    assert fetch(source()).exit_code == 0
+    assert (FOLDER / "model.bin").read_bytes() == WEIGHTS
     assert [request.headers.get("range") for request in hub.got(SHA256)] == [None, "bytes=100000-", "bytes=250000-"]
     assert hub.server.n_bytes == len(WEIGHTS) + len(CONFIG)
 
 
-def test_a_process_that_dies_midway_leaves_what_came_to_the_next(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    stalling, go_on = threading.Event(), threading.Event()
-
-    def stall(request: Request) -> Answer | None:
-        if not request.path.startswith("/cdn/") or stalling.is_set():
-            return None
-        stalling.set()
-        return Answer(200, WEIGHTS, {"ETag": '"of the cdn"'}, cut=300_000, hold=go_on)
-
-    hub.special = stall
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    write_params(source())
-    environment = {**os.environ, "PYTHONPATH": str(helpers.ROOT)}
-    command = [sys.executable, "-m", "stages.fetch", "models", "m"]
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
-    assert stalling.wait(60)
-    while max((path.stat().st_size for path in _partial.STORE.rglob("*") if path.is_file()), default=0) < 200_000:
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    go_on.set()
-    assert not Path("models/m").exists()
-    assert not any(b"secret" in path.read_bytes() for path in _partial.STORE.rglob("*") if path.is_file())
-    assert invoke(source()).exit_code == 0
-    assert Path("models/m/model.bin").read_bytes() == WEIGHTS
-    first, second = [request.headers.get("range") for request in hub.got(SHA256)]
-    assert first is None
-    assert second is not None and int(second.removeprefix("bytes=").removesuffix("-")) >= 200_000
-    assert len(hub.got("config.json")) == 1
-
-
 def test_a_file_that_is_whole_is_not_downloaded_again_after_a_failure(hub: Hub) -> None:
     hub.special = lambda request: Answer(403) if request.path.startswith("/cdn/") else None
-    refusal(invoke(source()))
+    refusal(fetch(source()))
     assert not Path("models/m").exists()
     assert len(hub.got("config.json")) == 1
     hub.special = lambda request: None
-    assert invoke(source()).exit_code == 0
+    assert fetch(source()).exit_code == 0
     assert len(hub.got("config.json")) == 1
-
-
-@pytest.mark.parametrize(
-    ("end", "content", "text"),
-    [
-        (SHA256, bytes([1]) + WEIGHTS[1:], f"but {SHA256} is expected"),
-        ("config.json", CONFIG.replace(b"2", b"3"), f"has git blob sha1 {'{}'}, but {GIT_SHA1} is expected"),
-    ],
-)
-def test_a_file_with_another_hash_than_the_hub_says_is_not_kept(hub: Hub, end: str, content: bytes, text: str) -> None:
-    def damaged(request: Request) -> Answer | None:
-        is_file = request.method == "GET" and request.path.endswith(end)
-        return Answer(200, content) if is_file else None
-
-    hub.special = damaged
-    found = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-    assert text.format(found) in refusal(invoke(source()))
-    hub.special = lambda request: None
-    assert invoke(source()).exit_code == 0
-    assert Path("models/m/model.bin").read_bytes() == WEIGHTS
-
-
-def test_where_the_hub_names_no_hash_the_size_is_checked(hub: Hub) -> None:
-    def plain(request: Request) -> Answer | None:
-        if not request.path.endswith("config.json"):
-            return None
-        headers = {"X-Repo-Commit": COMMIT, "ETag": '"other"', "X-Linked-Size": str(len(CONFIG) + 1)}
-        return Answer(200, CONFIG, headers)
-
-    hub.special = plain
-    assert f"has size {len(CONFIG)}, but {len(CONFIG) + 1} is expected" in refusal(invoke(source()))
 
 
 def test_a_member_of_an_archive_comes_from_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,51 +187,27 @@ def test_a_member_of_an_archive_comes_from_the_hub(hub: Hub, monkeypatch: pytest
     headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha256(archive).hexdigest()}"'}
     hub.special = lambda request: Answer(200, archive, headers) if request.path.endswith(".gz") else None
     files = {"all.csv": {"path": "all.csv.gz", "member": "all.csv"}}
-    assert invoke(source(files=files)).exit_code == 0
-    assert Path("models/m/all.csv").read_bytes() == b"inside"
-
-
-def test_what_is_not_there_leads_to_the_next_candidate_and_a_refusal_does_not(hub: Hub) -> None:
-    place = {"repo": "acme/tiny", "revision": COMMIT, "path": "config.json"}
-    others = [{"repo": "acme/other"}, {"revision": "1" * 40}, {"path": "other.json"}]
-    places = {"kind": "huggingface", "files": {"a": {"candidates": [*({**place, **other} for other in others), place]}}}
-    result = invoke(places)
-    assert result.exit_code == 0, result.output
-    outcomes = [line.rpartition("): ")[2] for line in result.output.splitlines()[:4]]
-    assert outcomes == [huggingface.NO_REPOSITORY, huggingface.NO_COMMIT, huggingface.NO_FILE, "taken"]
-    hub.special = lambda request: Answer(401) if "other" in request.path else None
-    assert "one behind terms" in refusal(invoke(places))
-
-
-def test_a_hub_that_answers_with_another_commit_is_refused(hub: Hub) -> None:
-    hub.special = lambda request: Answer(200, CONFIG, {"X-Repo-Commit": "9" * 40, "ETag": f'"{GIT_SHA1}"'})
-    assert "the hub answered with commit 99999999" in refusal(invoke(source()))
-
-
-@pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT[:39], COMMIT + "0", COMMIT.upper(), ""])
-def test_a_revision_that_can_move_is_refused(hub: Hub, revision: str) -> None:
-    line = refusal(invoke(source(revision=revision)), exit_code=2)
-    assert "40 hexadecimal digits" in line or "needs revision" in line
-    assert not hub.server.requests
+    assert fetch(source(files=files)).exit_code == 0
+    assert (FOLDER / "all.csv").read_bytes() == b"inside"
 
 
 @pytest.mark.parametrize(
     ("status", "code", "text"),
     [
-        (401, "", "the hub refused (HTTP 401): no such repository, or one behind terms"),
+        (401, "", "the hub refused (HTTP 401): the repository does not exist or is private"),
         (401, "GatedRepo", "the hub refused (HTTP 401): the repository is behind terms"),
-        (403, "GatedRepo", "set HF_TOKEN to it"),
+        (403, "GatedRepo", "set HF_TOKEN to a token"),
         (403, "", "the hub refused (HTTP 403)"),
         (404, "RepoNotFound", "the hub has no such repository"),
         (404, "RevisionNotFound", "the repository has no such commit"),
         (404, "EntryNotFound", "that commit has no such file"),
-        (429, "", "too many requests (HTTP 429)"),
+        (429, "", "the hub answered with HTTP 429; run again later"),
         (500, "", "the hub answered with HTTP 500; run again later"),
     ],
 )
 def test_an_answer_that_is_an_error_is_one_line(hub: Hub, status: int, code: str, text: str) -> None:
     hub.special = lambda request: Answer(status, headers={"X-Error-Code": code} if code else {})
-    line = refusal(invoke(source()))
+    line = refusal(fetch(source()))
     assert line.startswith("Error: config.json of acme/tiny at 01234567: ")
     assert text in line
 
@@ -295,40 +215,48 @@ def test_an_answer_that_is_an_error_is_one_line(hub: Hub, status: int, code: str
 def test_a_token_that_does_not_suffice_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     hub.special = lambda request: Answer(403, headers={"X-Error-Code": "GatedRepo"})
-    line = refusal(invoke(source()))
+    line = refusal(fetch(source()))
     assert "the account of the token in HF_TOKEN may not read it" in line
     assert "secret" not in line
 
 
-def test_a_download_that_fails_after_the_hub_was_asked_is_one_line_and_goes_on(hub: Hub) -> None:
-    def answering(answer: Answer) -> Callable[[Request], Answer | None]:
-        return lambda request: answer if request.path.startswith("/cdn/") else None
-
-    hub.special = answering(Answer(503))
-    assert "nested/model.bin: it answered 503 (Service Unavailable); run again" in refusal(invoke(source()))
-    hub.special = answering(Answer(200, WEIGHTS, cut=0))
-    assert "nested/model.bin: the connection" in refusal(invoke(source()))
-    hub.special = answering(Answer(200, b"<html>Sign in</html>"))
-    assert "nested/model.bin: it answered with a web page" in refusal(invoke(source()))
-    hub.special = lambda request: None
-    assert invoke(source()).exit_code == 0
-
-
 def test_a_login_page_is_not_a_hub(hub: Hub) -> None:
     hub.special = lambda request: Answer(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
-    assert "is not a hub (a login page, a proxy?)" in refusal(invoke(source()))
+    assert "what answered is no hub with this commit" in refusal(fetch(source()))
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://hub.invalid"])
 def test_without_network_the_line_says_so(hub: Hub, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("HF_ENDPOINT", address)
-    assert "no connection to the hub; check the network" in refusal(invoke(source()))
+    assert "no connection to the hub; check the network" in refusal(fetch(source()))
 
 
 def test_a_name_that_no_repository_can_have_is_said(hub: Hub) -> None:
-    assert "this cannot be the name of a repository" in refusal(invoke(source(repo="a/b/c")))
+    assert "this cannot be the name of a repository" in refusal(fetch(source(repo="a/b/c")))
 
 
-def test_a_full_disk_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genept.downloads.download.shutil.disk_usage", lambda _: types.SimpleNamespace(free=0))
-    assert "the disk is full at data/.partial" in refusal(invoke(source()))
+def test_a_large_file_with_another_hash_than_the_hub_says_is_refused(hub: Hub) -> None:
+    altered = bytes([1]) + WEIGHTS[1:]
+    hub.special = lambda request: Answer(200, altered) if request.path.startswith("/cdn/") else None
+    assert f"nested/model.bin: what came has sha256 {sha256(altered)}" in refusal(fetch(source()))
+    hub.special = lambda request: None
+    assert fetch(source()).exit_code == 0
+    assert (FOLDER / "model.bin").read_bytes() == WEIGHTS
+
+
+def test_what_is_not_there_leads_to_the_next_place_and_a_refusal_does_not(hub: Hub) -> None:
+    place = {"repo": "acme/tiny", "revision": COMMIT, "path": "config.json"}
+    first, *others = [
+        {**place, **other} for other in ({"repo": "acme/other"}, {"revision": "1" * 40}, {"path": "b"}, {})
+    ]
+    places = {"kind": "huggingface", "files": {"a": {**first, "fallback": others}}}
+    result = fetch(places)
+    assert result.exit_code == 0, result.output
+    assert [line.rpartition("): ")[2] for line in result.output.splitlines()[:3]] == [
+        "the hub has no such repository",
+        "the repository has no such commit",
+        "that commit has no such file",
+    ]
+    hub.special = lambda request: Answer(401) if "other" in request.path else None
+    places["files"]["b"] = {**first, "fallback": [place]}  # type: ignore[index]
+    assert "the hub refused (HTTP 401)" in refusal(fetch(places))

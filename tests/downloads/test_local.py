@@ -1,72 +1,101 @@
-"""Files that a user got by hand: where they are expected, and how the error tells where to get them."""
+"""The user's own files: where they are expected, what the lock knows of them, and what happens without them."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.downloads.loopback import invoke, refusal
+from tests.downloads.fetching import FOLDER, LOCK, STORE, content, fetch, fetched, locked, refused, sha256
+
+LABELS = Path("data/manual/artery/labels.csv")
+KEY = "data/demo/labels.csv"
 
 
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "project").mkdir(exist_ok=True)
-    (tmp_path / "home" / "got").mkdir(parents=True)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path / "project")
-    return tmp_path
+def labels(**changes: Any) -> dict[str, Any]:
+    return {"labels.csv": {"path": LABELS.as_posix(), **changes}}
 
 
-def source(path: str = "labels.csv", **changes: Any) -> dict[str, Any]:
-    return {"kind": "local", "files": {"a.csv": {"path": path}}, **changes}
+def put(content: bytes = b"cell,type\n", path: Path = LABELS) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("folder", ["got", "~/got", "{home}/got"])
-def test_a_path_starts_at_the_folder(project: Path, folder: str) -> None:
-    for place in (project / "home" / "got", project / "project" / "got"):
-        place.mkdir(exist_ok=True)
-        (place / "labels.csv").write_bytes(b"x")
-    assert invoke(source(folder=folder.format(home=project / "home"))).exit_code == 0
-    assert Path("models/m/a.csv").read_bytes() == b"x"
+def test_a_path_starts_at_the_folder(home: Path, folder: str) -> None:
+    put(path=home / "got/a.csv")
+    put(path=Path("got/a.csv"))
+    fetched("local", {"a.csv": {"path": "a.csv"}}, {"a.csv": b"cell,type\n"}, folder=folder.format(home=home))
 
 
-@pytest.mark.parametrize("path", ["~/got/labels.csv", "{home}/got/labels.csv"])
-def test_an_absolute_path_needs_no_folder(project: Path, path: str) -> None:
-    (project / "home" / "got" / "labels.csv").write_bytes(b"x")
-    path = path.format(home=project / "home")
-    assert invoke(source(path)).exit_code == 0
-    assert invoke(source(path, folder="nowhere")).exit_code == 0
+def test_the_users_file_is_copied_and_recorded(home: Path) -> None:
+    put()
+    output = fetched("local", labels(), {"labels.csv": b"cell,type\n"})
+    assert "data/manual/artery/labels.csv: sha256 recorded in data/hashes.lock.yaml; commit that file" in output
+    assert locked()[KEY]["sha256"] == sha256(b"cell,type\n")
+    assert not LABELS.samefile(FOLDER / "labels.csv")
+    assert "recorded" not in fetched("local", labels(), {"labels.csv": b"cell,type\n"})
 
 
-def test_a_missing_file_names_itself_its_folder_and_where_to_get_it(project: Path) -> None:
-    where = "ask the authors of\nhttps://doi.org/10.1/x for the table."
-    line = refusal(invoke(source(folder="~/got", where=where)))
-    folder = project / "home" / "got"
-    assert f"Error: {folder}/labels.csv: no such file; to get it: ask the authors of https://doi.org/10.1/x" in line
-    assert f"for the table. Then put it into the folder {folder} as labels.csv" in line
+def test_a_changed_file_is_recorded_anew_with_a_note() -> None:
+    put()
+    fetched("local", labels(), {"labels.csv": b"cell,type\n"})
+    put(b"another")
+    output = fetched("local", labels(), {"labels.csv": b"another"})
+    assert "recorded in data/hashes.lock.yaml; it has changed since" in output
+    assert locked()[KEY]["sha256"] == sha256(b"another")
 
 
-def test_each_file_may_have_a_place_of_its_own() -> None:
-    files = {"a.csv": {"path": "a.csv"}, "b.csv": {"path": "b.csv", "where": "the supplement"}}
-    Path("a.csv").touch()
-    assert "to get it: the supplement. Then" in refusal(invoke({**source(), "where": "the journal", "files": files}))
-    Path("a.csv").unlink()
-    assert "to get it: the journal. Then" in refusal(invoke({**source(), "where": "the journal", "files": files}))
+def test_a_file_that_is_no_longer_there_comes_from_the_store_with_a_note() -> None:
+    put()
+    fetched("local", labels(optional=True), {"labels.csv": b"cell,type\n"})
+    LABELS.unlink()
+    output = fetched("local", labels(optional=True), {"labels.csv": b"cell,type\n"})
+    assert "its copy in the store of downloads is used; to go on without it, remove the lines of" in output
 
 
-def test_without_such_advice_the_path_is_to_be_corrected() -> None:
-    assert "no such file; correct the path of a.csv in params.yaml, or put it there" in refusal(invoke(source()))
+def test_a_file_that_the_lock_knows_and_nobody_has_makes_the_run_fail() -> None:
+    """It is not silently left out, which would give labels of another origin."""
+    put()
+    fetched("local", labels(optional=True), {"labels.csv": b"cell,type\n"})
+    LABELS.unlink()
+    shutil.rmtree(STORE)
+    line = refused("local", labels(optional=True), "labels.csv: no such file, but data/hashes.lock.yaml has it since")
+    assert "`dvc exp run --temp --copy-paths data/manual/artery`" in line  # DVC cannot copy into data/manual itself
+    assert f"or to go on without it, remove the lines of {KEY} from data/hashes.lock.yaml" in line
+    LOCK.unlink()
+    assert fetch("local", labels(optional=True)).exit_code == 0
+    assert content() == {}
 
 
-def test_a_folder_in_place_of_a_file_is_said() -> None:
-    Path("labels.csv").mkdir()
-    assert "labels.csv: is a folder, not a file" in refusal(invoke(source(where="the journal")))
+def test_an_optional_file_that_never_was_there_may_be_missing() -> None:
+    assert fetch("local", labels(optional=True)).exit_code == 0
+    assert content() == {}
+    assert locked() == {}
 
 
-def test_the_advice_is_no_part_of_where_a_file_came_from() -> None:
-    Path("labels.csv").write_bytes(b"x")
-    files = {"a.csv": {"path": "labels.csv", "sha256": "0" * 64}}
-    line = refusal(invoke(source(where="the journal", files=files)))
-    assert "a.csv (kind local, path labels.csv) has sha256" in line
+def test_the_sha256_of_the_settings_is_checked() -> None:
+    put()
+    refused(
+        "local", labels(sha256="0" * 64), f"has sha256 {sha256(b'cell,type' + bytes([10]))}, but the settings expect"
+    )
+    fetched("local", labels(sha256=sha256(b"cell,type\n").upper()), {"labels.csv": b"cell,type\n"})
+
+
+def test_tables_in_git_need_no_record() -> None:
+    put(path=Path("data/markers/ovarian.tsv"))
+    fetched("local", {"markers.tsv": {"path": "data/markers/ovarian.tsv"}}, {"markers.tsv": b"cell,type\n"})
+    assert locked() == {}
+
+
+def test_a_missing_file_is_said_with_the_way_to_it() -> None:
+    place = LABELS.parent.absolute()
+    line = refused(
+        "local", labels(where="the authors,\n on request."), f"{place}/labels.csv: no such file; to get it: "
+    )
+    assert f"the authors, on request. Then put it into the folder {place} as labels.csv, or correct its path" in line
+    refused("local", labels(), "labels.csv: no such file; put it there, or correct its path in the settings")
+    LABELS.mkdir(parents=True)
+    refused("local", labels(), "data/manual/artery/labels.csv: is a folder, not a file")

@@ -1,177 +1,188 @@
-"""Ways to a server: redirects, secrets, silence, and no way at all."""
+"""What a server answers in place of a file, and ways to it: one clear line each; secrets are not shown."""
 
 from __future__ import annotations
 
+import gzip
+import socket
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 import urllib3
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.core.errors import InputError, ParamsError
-from genept.downloads import address as _address
-from genept.downloads import partial as _partial
-from genept.downloads import retry as _retry
+from genept.core.errors import InputError, NotFoundAtSource
+from genept.downloads import place as _place
 from genept.downloads import web as _web
-from genept.downloads.address import plain
-from genept.downloads.retry import Failure
 from genept.downloads.web import read_json
-from tests.downloads.downloading import FILE, TARGET, fetched, refused, to_file
-from tests.downloads.server import Server
+from tests.downloads.downloading import FILE, fetched, interrupt, refused
+from tests.downloads.fetching import sha256
+from tests.downloads.loopback import Answer, Web, serving
 
 
-def test_redirects_are_followed(web: Server) -> None:
-    web.put("/file.bin", FILE)
-    web.put("/b", status=302, headers={"Location": "file.bin?signature=secret"})
-    fetched(web.put("/a", status=301, headers={"Location": f"{web.url}/b"}))
+def test_an_end_that_could_be_anywhere_needs_a_hash(web: Web) -> None:
+    url = web.put("/file.bin", FILE, framing="close")
+    refused(url, "it does not say how long the file is, so half of it could pass for all; add its sha256")
+    fetched(url, digest=sha256(FILE))
 
 
-def test_each_attempt_starts_at_the_first_address(web: Server) -> None:
-    """Addresses that services redirect to hold for seconds only."""
-    web.put("/signed", FILE, reset_after=[100_000])
-    fetched(web.put("/file.bin", status=302, headers={"Location": "/signed"}))
-    assert [path for path, _ in web.asked] == ["/file.bin", "/signed"] * 2
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_server_in_trouble_is_asked_again(web: Web, status: int) -> None:
+    fetched(web.put("/file.bin", FILE, statuses=[status, status]))
+    assert len(web.server.requests) == 3
 
 
-def test_redirects_in_a_circle_are_said(web: Server) -> None:
-    web.put("/b", status=302, headers={"Location": "/a"})
-    refused(web.put("/a", status=302, headers={"Location": "/b"}), f"{web.url}/a: it redirects in a circle")
+PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in\n to \x1b[31myour account</title></head>" + b"<body>x</body>" * 300
+ENCODED = {"content": FILE, "headers": {"Content-Encoding": "br"}}
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
 
 
-def test_redirects_without_end_are_said(web: Server) -> None:
-    for number in range(20):
-        web.put(f"/{number}", status=302, headers={"Location": f"/{number + 1}"})
-    refused(f"{web.url}/0", "it redirects more than 10 times")
-    assert len(web.asked) == 11
+def no_way(error: OSError) -> Callable[..., Any]:
+    def connect(*_: Any, **__: Any) -> Any:
+        raise error
 
-
-@pytest.mark.parametrize("location", ["ftp://127.0.0.1/file", "file:///etc/passwd", "http://[", "http://a:99999/"])
-def test_redirects_to_elsewhere_than_the_web_are_refused(web: Server, location: str) -> None:
-    refused(web.put("/a", status=302, headers={"Location": location}), "it redirects to what is no web address")
-
-
-def test_a_redirect_from_https_to_http_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def get(_: Any, url: str, **__: Any) -> requests.Response:
-        answer = requests.Response()
-        answer.status_code, answer.url, answer.raw = 302, url, urllib3.HTTPResponse()
-        answer.headers["Location"] = "http://b.invalid/f?signature=secret"
-        return answer
-
-    monkeypatch.setattr(requests.Session, "get", get)
-    line = refused("https://a.invalid/f", "https://a.invalid/f: it redirects from https to http (http://b.invalid/f)")
-    assert "secret" not in line
-
-
-def test_secret_headers_go_to_the_first_host_only(web: Server) -> None:
-    other = Server()
-    try:
-        target = other.put("/file.bin", FILE)
-        url = web.put("/a", status=302, headers={"Location": target})
-        fetched(url, headers={"Authorization": "Bearer secret", "X-Token": "secret"})
-        assert web.asked[0][1]["Authorization"] == "Bearer secret"
-        assert "secret" not in str(other.asked)
-    finally:
-        other.stop()
-
-
-def test_no_line_shows_a_secret(web: Server) -> None:
-    url = web.put("/file.bin", status=403).replace("http://", "http://me:secret@") + "?token=secret#secret"
-    line = refused(url, f"{web.url}/file.bin: it answered 403", headers={"Authorization": "Bearer secret"})
-    assert "secret" not in line
-    assert "secret" not in "".join(path.name for path in _partial.STORE.iterdir())
-
-
-@pytest.mark.parametrize("stall_after", [0, 100_000])
-def test_a_stalled_transfer_times_out_and_is_kept(
-    web: Server, stall_after: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_web, "READ_TIMEOUT", 0.1)
-    monkeypatch.setattr(_retry, "ATTEMPTS", 1)
-    url = web.put("/file.bin", FILE, stall_after=stall_after)
-    refused(url, "it stalled: nothing came for 0 s; run again: it goes on where it stopped")
-    web.resources["/file.bin"].stall_after = None
-    web.served = 0
-    fetched(url)
-    assert web.served <= len(FILE) - stall_after
-
-
-def test_a_host_without_an_address_is_said() -> None:
-    refused("https://nowhere.invalid/file.bin", "no address is known for nowhere.invalid (DNS); check the network")
+    return connect
 
 
 @pytest.mark.parametrize(
-    "host", ["a" * 70 + ".invalid", "a..invalid", "*.invalid", "\u00ad.invalid", "\u0100@a.invalid"]
+    ("how", "text", "n_requests"),
+    [
+        ({"status": 401}, "it answered 401 (Unauthorized); it may want a login or a browser; get it in a browser", 1),
+        ({"status": 403}, "it answered 403 (Forbidden); it may want a login", 1),
+        ({"status": 404}, "it answered 404 (Not Found); there is no such thing; correct it in the settings", 1),
+        ({"status": 202}, "it answered 202 (Accepted); it may want a login or a browser", 1),
+        ({"status": 204}, "it answered 204 (No Content); correct the address", 1),
+        ({"status": 799}, "it answered 799; correct", 1),
+        ({"status": 503}, "it answered 503 (Service Unavailable); run again: it goes on where it stopped", 5),
+        ({"status": 429, "headers": {"Retry-After": "3600"}}, "and asks to wait 3600 s; run again then", 1),
+        ({"content": b""}, "the answer is empty", 1),
+        ({"content": PAGE}, "it answered with a web page ('Sign in to ?[31myour account'), not the file", 1),
+        ({"content": b"\xef\xbb\xbf <!-- quota --> <HTML>"}, "it answered with a web page, not the file", 1),
+        ({"content": b"log in", "headers": {"Content-Type": "text/html; charset=utf-8"}}, "with a web page", 1),
+        ({"content": POINTER}, "it answered with a pointer of Git LFS, not the file; use the file's address under", 1),
+        (ENCODED, "it answered with an encoding (br)", 1),
+        ({"status": 302, "headers": {"Location": "/file.bin"}}, "it redirects without end", 11),
+        ({"status": 302, "headers": {"Location": "file:///etc/passwd"}}, "it is, or redirects to, no web address", 1),
+        ({"error": socket.gaierror(-2, "Name or service not known")}, "no address is known for 127.0.0.1 (DNS)", 0),
+        ({"error": ConnectionRefusedError(111, "Connection refused")}, "no connection; check the network", 0),
+        ({"error": OSError(101, "Network is unreachable")}, "no connection; check the network", 0),
+        ({"error": TimeoutError()}, "no connection within 20 s", 0),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
+def test_whatever_goes_wrong_is_one_line_and_what_came_stays(
+    web: Web, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], text: str, n_requests: int
+) -> None:
+    url = web.put("/file.bin", FILE)
+    interrupt(web, "/file.bin", 200_000, monkeypatch)
+    with monkeypatch.context() as once:
+        if "error" in how:
+            once.setattr("urllib3.util.connection.create_connection", no_way(how["error"]))
+        else:
+            web.put("/file.bin", **{"ranges": False, **how})
+        line = refused(url, text)
+        assert line.startswith(f"{web.url}/file.bin: ")
+    assert len(web.server.requests) == n_requests
+    web.put("/file.bin", FILE)
+    web.forget()
+    fetched(url)
+    assert web.server.n_bytes == 100_000
+
+
+def test_back_off_doubles_and_retry_after_goes_first(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(_web, "wait", waits.append)
+    fetched(web.put("/file.bin", FILE, statuses=[500, 500, 500], cuts=[100_000, 0]))
+    fetched(web.put("/file.bin", FILE, statuses=[429, 503], headers={"Retry-After": "7"}))
+    assert waits == [0, 2, 4, 1, 2, 7, 7]  # urllib3 does not wait before the second attempt
+
+
+def test_a_web_page_may_be_what_is_wanted(web: Web) -> None:
+    fetched(web.put("/table.html", PAGE, headers={"Content-Type": "text/html"}), PAGE)
+
+
+def test_a_gz_file_is_not_unpacked_by_a_server_that_calls_it_an_encoding(web: Web) -> None:
+    content = gzip.compress(FILE)
+    fetched(web.put("/file.txt.gz", content, headers={"Content-Encoding": "x-gzip"}), content)
+
+
+def test_redirects_are_followed_from_the_first_address_each_time(web: Web) -> None:
+    """Addresses that services redirect to hold for seconds only."""
+    web.put("/signed", FILE, cuts=[100_000])
+    fetched(web.put("/file.bin", status=302, headers={"Location": "/signed?signature=secret"}))
+    assert [request.path for request in web.server.requests] == ["/file.bin", "/signed"] * 2
+
+
+def test_a_redirect_from_https_to_http_is_refused(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(_: Any, url: str, **__: Any) -> requests.Response:
+        first, last = requests.Response(), requests.Response()
+        first.url, last.url, last.history = url, "http://b.invalid/f?signature=secret", [first]
+        last.raw = urllib3.HTTPResponse()
+        return last
+
+    monkeypatch.setattr(requests.Session, "get", get)
+    assert "secret" not in refused("https://a.invalid/f", "it redirects from https to http, which anyone could alter")
+
+
+def test_no_line_and_no_file_shows_a_secret(web: Web) -> None:
+    url = web.put("/file.bin", status=403).replace("http://", "http://me:secret@") + "?token=secret#secret"
+    assert "secret" not in refused(url, f"{web.url}/file.bin: it answered 403")
+
+
+def test_a_stalled_transfer_times_out_and_goes_on_in_the_next_run(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = web.put("/file.bin", FILE, cuts=[100_000], hold=threading.Event())
+    with monkeypatch.context() as once:
+        once.setattr(_web, "TIMEOUT", (20.0, 2.0))  # long enough for all that the server sends
+        once.setattr(_web, "ATTEMPTS", 1)
+        refused(url, "it stalled: nothing came for 2 s; run again: it goes on where it stopped")
+    web.resources["/file.bin"].hold.set()  # type: ignore[union-attr]
+    web.resources["/file.bin"].hold = None
+    web.forget()
+    fetched(url)
+    assert web.ranges == ["bytes=100000-"]
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".invalid", "a..invalid", "*.invalid", "\u00ad.invalid"])
 def test_a_host_that_cannot_be_is_said(host: str) -> None:
     refused(f"http://{host}/file.bin", "file.bin: ")
 
 
-def test_a_server_that_is_not_there_is_said(web: Server) -> None:
-    web.stop()
-    refused(f"{web.url}/file.bin", "no connection; check the network, the proxy and the address")
-
-
-def test_a_proxy_that_is_not_there_is_said(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_not_there_is_said(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     url = web.put("/file.bin", FILE)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     refused(url, "the proxy does not answer; check the proxy")
 
 
-def test_https_without_tls_is_said(web: Server) -> None:
+def test_https_without_tls_is_said(web: Web) -> None:
     refused(web.put("/file.bin", FILE).replace("http:", "https:"), "no secure connection")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "file:///etc/passwd",
-        "ftp://a.invalid/f",
-        "a.invalid/f",
-        "",
-        "http://",
-        "http://[",
-        "http://a:x/",
-        "http://a\n:b",
-    ],
-)
-def test_what_is_no_address_is_said(url: str) -> None:
-    with pytest.raises(ParamsError, match="is no http or https address of a file") as caught:
-        to_file([url], TARGET)
-    assert "\n" not in caught.value.message
-
-
-def test_json_is_read(web: Server) -> None:
+def test_json_is_read(web: Web) -> None:
     assert read_json(web.put("/api", b'{"a": [1]}', statuses=[500])) == {"a": [1]}
+    with pytest.raises(NotFoundAtSource, match="/none: it answered 404"):
+        read_json(f"{web.url}/none")
 
 
-@pytest.mark.parametrize("content", [b"<html>", b"", b"{", b"\xff", b"[" * 100_000])
-def test_what_is_no_json_is_said(web: Server, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"<html>", b"", b"{", b"\xff", b"[" * 100_000, b'"' + b"a" * 200_000 + b'"'])
+def test_what_is_no_json_or_too_long_is_said(web: Web, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_web, "MAX_JSON", 150_000)
     with pytest.raises(InputError, match=r"/api: the answer is not the JSON it should be; run again later"):
         read_json(web.put("/api", content) + "?token=secret")
 
 
-def test_a_long_json_answer_is_not_read_to_its_end(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_web, "MAX_JSON", 10)
-    with pytest.raises(InputError, match="not the JSON"):
-        read_json(web.put("/api", b'"' + b"a" * 100_000 + b'"'))
+def test_an_answer_that_unpacks_to_too_much_is_not_unpacked() -> None:
+    bomb = gzip.compress(b"[" + b" " * 20_000_000 + b"]")
+    with serving(lambda _: Answer(200, bomb, {"Content-Encoding": "gzip"})) as server:
+        with pytest.raises(InputError, match="not the JSON"):
+            read_json(server.address)
 
 
-@given(st.text())
-def test_any_text_is_an_address_or_said_to_be_none(text: str) -> None:
-    try:
-        _address.check_address(text)
-    except ParamsError as error:
-        assert error.message.isprintable()
-    else:
-        assert plain(text).isprintable()
-        assert _address.file_name(text).isprintable() or not _address.file_name(text)
-
-
-@given(st.text(), st.text())
-def test_any_redirect_is_followed_or_refused(url: str, location: str) -> None:
-    try:
-        assert _address.is_address(_web.target_of("https://a.invalid/" + url, location))
-    except Failure as failure:
-        assert "no web address" in failure.what
+@settings(deadline=None, max_examples=50)
+@given(st.text("htps:/[]@.?#%0aA\n\t\x00\u200eé \\"))
+def test_any_text_is_an_address_or_not_and_can_be_shown(text: str) -> None:
+    if _place.is_address(text):
+        assert _web.plain(text).isprintable()
+        assert _web.file_name(text).isprintable() or not _web.file_name(text)

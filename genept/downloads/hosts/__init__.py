@@ -1,1 +1,1 @@
-"""One file for each kind of place that files are downloaded from."""
+"""One file for each kind of place that files come from; ``genept.downloads.config`` lists them."""

@@ -1,51 +1,54 @@
-"""Files of a figshare article: ``article`` (its number), ``version`` if not the newest and, per file, ``name``.
+"""``kind: figshare``. Files of an article: ``article`` (its number), ``version`` if not the newest and ``name``.
 
 With ``member``, ``name`` is an archive, and the file is that member of it. The md5 that figshare computed is checked in
-addition to the entry's sha256. The variable FIGSHARE_URL takes the place of ``https://api.figshare.com/v2``.
+addition to the sha256. The variable FIGSHARE_URL replaces ``https://api.figshare.com/v2``.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from genept.core.errors import InputError
-from genept.downloads import required
-from genept.downloads.remote import Remote, get_listed
-from genept.downloads.web import read_json
+from genept.downloads.place import Number, WebPlace, pick
+
+if TYPE_CHECKING:
+    from genept.downloads.store import Store
+    from genept.downloads.web import Remote
 
 
-def fetch(source: dict[str, Any], folder: Path) -> None:
-    """Download the files into `folder`.
+class Figshare(WebPlace):
+    """A file of a figshare article."""
 
-    Raises
-    ------
-    InputError
-        If the article cannot be had, or has no such file.
+    kind: Literal["figshare"]
+    article: Number
+    version: Number | None = None
+    name: str
+
+    def remote(self, store: Store) -> Remote:
+        """Return the address of the file or archive."""
+        key = ("figshare", self.article, self.version)
+        listed = store.listing(key, lambda: list_files(self.article, self.version))
+        return pick(listed, self.name, f"figshare article {self.article}")
+
+
+def list_files(article: Number, version: Number | None) -> dict[str, Remote]:
+    """Return the files of an article by their names, at most 1,000; its own description would name ten at most.
+
+    The address that the list names for a file may want to see a browser first, so it comes second.
     """
-    (article,) = required(source, "article")
-    version = required(source, "version")[0] if "version" in source else None
-    get_listed(source, folder, f"figshare article {article}", lambda: listing(article, version))
+    from genept.downloads.web import Remote, read_json
 
+    def remote(item: dict[str, Any]) -> Remote:
+        md5 = item.get("computed_md5")
+        return Remote((f"{base}/file/download/{item['id']}", item["download_url"]), ("md5", md5) if md5 else None)
 
-def listing(article: str, version: str | None) -> dict[str, Remote]:
-    """Return the files of an article by their names, at most 1,000.
-
-    The article's own description names ten files at most, so the list of files is asked for.
-    """
     base = os.environ.get("FIGSHARE_URL", "https://api.figshare.com/v2").rstrip("/")
-    path = f"articles/{quote(article, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
+    path = f"articles/{quote(str(article), safe='')}" + (f"/versions/{quote(str(version), safe='')}" if version else "")
     answer = read_json(f"{base}/{path}/files?page_size=1000")
     try:
-        return {item["name"]: remote(base, item) for item in answer if not item.get("is_link_only")}
+        return {item["name"]: remote(item) for item in answer if not item.get("is_link_only")}
     except (KeyError, TypeError, AttributeError):
         message = "its list of files is not as expected; use `kind: http`"
         raise InputError(f"figshare article {article}: {message}") from None
-
-
-def remote(base: str, item: dict[str, Any]) -> Remote:
-    """Say where a file that figshare lists comes from; the other address may want to see a browser first."""
-    stated = (("md5", item["computed_md5"]),) if item.get("computed_md5") else ()
-    return Remote((f"{base}/file/download/{item['id']}", item["download_url"]), item["name"], stated)

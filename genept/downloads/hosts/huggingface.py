@@ -1,13 +1,12 @@
-"""Files of a repository of the Hugging Face hub: ``repo``, ``revision`` and, per file, ``path`` in the repository.
+"""``kind: huggingface``. Files of a repository of the hub: ``repo``, ``revision`` and, per file, ``path``.
 
 ``revision`` is the 40 digits of a commit, because a branch or a tag can be moved. ``repo_type: dataset`` is for a
 repository of the hub's datasets. With ``member``, the file is that member of the archive at ``path``. The environment
 may set ``HF_ENDPOINT`` (another hub or mirror), ``HF_TOKEN`` (for repositories that are private or behind terms; sent
-to the hub only, never printed) and ``HF_HOME`` (files that are in the hub's own cache there are taken from it).
+to the hub only, never printed) and ``HF_HOME`` (files in the hub's own cache there are not downloaded).
 
-huggingface_hub says where a file is and which hash it has: its sha256, for a small file git's sha1. The bytes come as
-those of every other download, so that half a file is gone on with in the next run. The hub's Xet protocol is not used:
-plain HTTP passes any proxy.
+huggingface_hub says where a file is and which sha256 it has. The bytes come as those of every other download, by plain
+HTTP: huggingface_hub 2.4 starts a download that broke off again from its first byte, also within a run (measured).
 """
 
 from __future__ import annotations
@@ -16,50 +15,75 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from genept.core.errors import Absent, InputError, ParamsError
-from genept.downloads import copy, required
-from genept.downloads.download import GIT, wrong_hash
-from genept.downloads.remote import Remote, get
+from pydantic import AfterValidator
 
-TYPES = ("model", "dataset")
-HASHES = {64: "sha256", 40: GIT}  # by their digits
-NO_COMMIT = "the repository has no such commit"
-NO_FILE = "that commit has no such file"
-NO_REPOSITORY = "the hub has no such repository"
+from genept.core import files
+from genept.core.errors import InputError, NotFoundAtSource
+from genept.downloads.place import WebPlace
+
+if TYPE_CHECKING:
+    from genept.downloads.store import Store
+    from genept.downloads.web import Remote
 
 
-def fetch(source: dict[str, Any], folder: Path) -> None:
-    """Download the files into `folder`.
-
-    Raises
-    ------
-    ParamsError
-        If the revision is not a full commit.
-    InputError
-        If the hub does not give a file.
-    """
-    repo, revision = required(source, "repo", "revision")
-    if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise ParamsError(
-            f"params.yaml: revision {revision!r} of {repo} must be the 40 hexadecimal digits of a commit (in quotes), "
-            "which nobody can move; the repository's page has it under 'Files', 'History'"
+def check_commit(revision: str) -> str:
+    """Refuse what can be moved."""
+    if not re.fullmatch("[0-9a-f]{40}", revision):
+        raise ValueError(
+            f"{revision!r} must be the 40 hexadecimal digits of a commit, which nobody can move; the repository's page "
+            "has it under 'Files', 'History'"
         )
-    kind = str(source.get("repo_type", TYPES[0]))
-    if kind not in TYPES:
-        raise ParamsError(f"params.yaml: repo_type of {repo} is {' or '.join(TYPES)}, not {kind!r}")
-    paths = {target: required(source, "path", target=target)[0] for target in source["files"]}
-    whole = {target: path for target, path in paths.items() if "member" not in source["files"][target]}
-    cached = {target: found for target, path in whole.items() if (found := in_cache(repo, kind, revision, path))}
-    rest = {target: item for target, item in source["files"].items() if target not in cached}
-    with online():
-        remotes = {path: locate(repo, kind, revision, path) for path in dict.fromkeys(paths[target] for target in rest)}
-    get({**source, "files": rest}, folder, {target: remotes[paths[target]] for target in rest})
-    for target, found in cached.items():
-        with found.open("rb") as stream:
-            copy(stream, folder / target, found.stat().st_size)
+    return revision
+
+
+class HuggingFace(WebPlace):
+    """A file of a repository of the Hugging Face hub."""
+
+    kind: Literal["huggingface"]
+    repo: str
+    revision: Annotated[str, AfterValidator(check_commit)]
+    repo_type: Literal["model", "dataset"] = "model"
+    path: str
+
+    def remote(self, store: Store) -> Remote:
+        """Ask the hub where the file is and which sha256 it has; of a small file the hub says none."""
+        import httpx2
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+        from genept.downloads.web import Remote
+
+        what = f"{self.path} of {self.repo} at {self.revision[:8]}"
+        endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
+        try:
+            with online():
+                url = hf_hub_url(
+                    self.repo, self.path, repo_type=self.repo_type, revision=self.revision, endpoint=endpoint
+                )
+                found = get_hf_file_metadata(url, token=token() or False, endpoint=endpoint, retry_on_errors=True)
+        except (OSError, ValueError, httpx2.HTTPError) as error:
+            raise refused(what, error) from None
+        if found.commit_hash != self.revision:
+            raise InputError(f"{what}: what answered is no hub with this commit; check the network and HF_ENDPOINT")
+        etag = found.etag or ""
+        stated = ("sha256", etag) if re.fullmatch("[0-9a-f]{64}", etag) else None
+        return Remote((url,), stated, headers=(("Authorization", f"Bearer {token()}"),) if token() else ())
+
+    def get(self, store: Store, sha256: str | None) -> tuple[Path, str]:
+        """Download the file, or take it from the cache that HF_HOME names if it has the sha256 that it must have."""
+        from huggingface_hub import errors, try_to_load_from_cache
+
+        if home := os.environ.get("HF_HOME"):
+            cache = Path(home).expanduser() / "hub"
+            cached = None
+            with contextlib.suppress(errors.HFValidationError):  # the hub is asked, and says so
+                cached = try_to_load_from_cache(self.repo, self.path, cache, self.revision, self.repo_type)
+            if isinstance(cached, str) and files.sha256(Path(cached)) in (sha256, Path(cached).resolve().name):
+                found = store.add_copy(Path(cached))
+                return store.path(found), found
+        return super().get(store, sha256)
 
 
 @contextlib.contextmanager
@@ -74,61 +98,8 @@ def online() -> Iterator[None]:
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE, verbosity = before
-        logging.set_verbosity(verbosity)
-
-
-def in_cache(repo: str, kind: str, revision: str, path: str) -> Path | None:
-    """Return where a file is in the cache that ``HF_HOME`` names, if it is there with the hash that it is kept by."""
-    from huggingface_hub import errors, try_to_load_from_cache
-
-    home = os.environ.get("HF_HOME")
-    if not home:
-        return None
-    with contextlib.suppress(errors.HFValidationError, ValueError):  # the hub is asked, and says so
-        found = try_to_load_from_cache(repo, path, Path(home).expanduser() / "hub", revision, kind)
-        if isinstance(found, str):
-            whole = Path(found).resolve()
-            return None if wrong_hash(whole, named_hash(whole.name)) else whole
-    return None
-
-
-def locate(repo: str, kind: str, revision: str, path: str) -> Remote:
-    """Ask the hub where a file is and which hash it has.
-
-    Raises
-    ------
-    Absent
-        If there is no such repository, commit or file.
-    InputError
-        If the hub does not say.
-    """
-    import httpx2
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    what = f"{path} of {repo} at {revision[:8]}"
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
-    try:
-        url = hf_hub_url(repo, path, repo_type=kind, revision=revision, endpoint=endpoint)
-        found = get_hf_file_metadata(url, token=token() or False, endpoint=endpoint, retry_on_errors=True)
-    except (OSError, ValueError, httpx2.HTTPError) as error:
-        line = explain(error)
-        if line.startswith((NO_COMMIT, NO_FILE, NO_REPOSITORY)):
-            raise Absent(f"{what}: {line}", line.partition(";")[0]) from None
-        raise InputError(f"{what}: {line}") from None
-    if found.commit_hash is None or found.etag is None:
-        line = "what answered is not a hub (a login page, a proxy?); check the network and HF_ENDPOINT"
-        raise InputError(f"{what}: {line}")
-    if found.commit_hash != revision:
-        raise InputError(f"{what}: the hub answered with commit {found.commit_hash[:8]}; use another HF_ENDPOINT")
-    stated = named_hash(found.etag) or ({} if found.size is None else {"size": str(found.size)})
-    headers = (("Authorization", f"Bearer {token()}"),) if token() else ()
-    return Remote((url,), PurePosixPath(path).name, tuple(stated.items()), headers)
-
-
-def named_hash(name: str) -> dict[str, str]:
-    """Return the hash that a file is called by on the hub and in its cache; none if it is another name."""
-    return {HASHES[len(name)]: name} if re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", name) else {}
+        constants.HF_HUB_OFFLINE = before[0]
+        logging.set_verbosity(before[1])
 
 
 def token() -> str:
@@ -136,40 +107,33 @@ def token() -> str:
     return os.environ.get("HF_TOKEN", "").strip()
 
 
-def explain(error: Exception) -> str:
-    """Say in one line why the hub did not say where a file is, from the exception of huggingface_hub."""
+def refused(what: str, error: Exception) -> InputError:
+    """Return the error in one line for an exception of huggingface_hub."""
     import httpx2
     from huggingface_hub import errors
 
     chain: list[BaseException] = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
         chain.append(cause)
+    absent = {
+        errors.RevisionNotFoundError: "the repository has no such commit",
+        errors.RemoteEntryNotFoundError: "that commit has no such file",
+    }
     for link in chain:
         if isinstance(link, errors.HfHubHTTPError):
-            return answer(link.response.status_code, link.response.headers.get("X-Error-Code", ""))
+            status = link.response.status_code
+            if status in (401, 403):
+                terms = "is behind terms" if isinstance(link, errors.GatedRepoError) else "does not exist or is private"
+                way = "the account of the token in HF_TOKEN may not read it" if token() else "set HF_TOKEN to a token"
+                return InputError(
+                    f"{what}: the hub refused (HTTP {status}): the repository {terms}; accept its terms, if any; {way}"
+                )
+            reason = absent.get(type(link), "the hub has no such repository")
+            if status == 404:
+                return NotFoundAtSource(f"{what}: {reason}; correct it in the settings", reason)
+            return InputError(f"{what}: the hub answered with HTTP {status}; run again later")
         if isinstance(link, errors.HFValidationError):
-            return "this cannot be the name of a repository; correct repo in params.yaml"
+            return InputError(f"{what}: this cannot be the name of a repository; correct repo in the settings")
         if isinstance(link, httpx2.TransportError):
-            return "no connection to the hub; check the network, the proxy and HF_ENDPOINT, and run again"
-    return " ".join(str(error).split())
-
-
-def answer(status: int, code: str) -> str:
-    """Say in one line what an HTTP error of the hub means; `code` is what it adds in its header ``X-Error-Code``."""
-    if code == "RevisionNotFound":
-        return f"{NO_COMMIT}; correct the revision in params.yaml"
-    if code == "EntryNotFound":
-        return f"{NO_FILE}; correct the path in params.yaml"
-    if status in (401, 403):
-        account = (
-            "the account of the token in HF_TOKEN may not read it"
-            if token()
-            else "make a token that may read it on the hub (Settings, Access Tokens), and set HF_TOKEN to it"
-        )
-        reason = "the repository is behind terms" if code == "GatedRepo" else "no such repository, or one behind terms"
-        return f"the hub refused (HTTP {status}): {reason}; accept them on its page if there are any; {account}"
-    if status == 404:
-        return f"{NO_REPOSITORY}; correct repo in params.yaml (for a dataset, repo_type: dataset)"
-    if status == 429:
-        return "the hub says that there were too many requests (HTTP 429); run again later"
-    return f"the hub answered with HTTP {status}; run again later"
+            return InputError(f"{what}: no connection to the hub; check the network, the proxy and HF_ENDPOINT")
+    return InputError(f"{what}: {' '.join(str(error).split())}")

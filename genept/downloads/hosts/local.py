@@ -1,51 +1,48 @@
-"""Files on this machine: ``files: {raw.h5ad: {path: /where/it/is.h5ad}}``.
+"""``kind: local``. Files on this machine: ``path``, from the source's ``folder`` if it names one.
 
-A relative path starts at the source's ``folder``, a relative ``folder`` (default: the repository) at the repository.
-``where`` says where a file is to be had that each user must get by hand: the error prints it while the file is missing.
-It stands in the source for all files, or with a file for that one.
+Relative paths start at the repository. ``where`` says how a user gets a file by hand; the error prints it while the
+file is missing. Files under ``data/markers`` are in git; the sha256 of all others goes to ``data/hashes.lock.yaml``.
+DVC sees changes of files under ``data/manual``; of a file elsewhere it sees none: run the stage with ``dvc repro -f``.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Literal
 
-from genept.core.errors import Absent, InputError
-from genept.downloads import copy, required
+from genept.downloads.place import Place
 
-
-def fetch(source: dict[str, Any], folder: Path) -> None:
-    """Copy the files into `folder`; the originals are left alone.
-
-    Raises
-    ------
-    InputError
-        If one is not there.
-    """
-    paths = {target: locate(source, target) for target in source["files"]}
-    for target, path in paths.items():
-        if not path.is_file():
-            line = explain(source, target, path)
-            raise InputError(line) if path.is_dir() else Absent(line, "no such file")
-    for target, path in paths.items():
-        with path.open("rb") as stream:
-            copy(stream, folder / target, path.stat().st_size)
+IN_GIT = Path("data/markers")
 
 
-def locate(source: dict[str, Any], target: str) -> Path:
-    """Return where a file is expected; a tilde is the user's home."""
-    (path,) = required(source, "path", target=target)
-    return Path(str(source.get("folder") or "")).expanduser() / Path(path).expanduser()
+class Local(Place):
+    """A file on this machine."""
 
+    kind: Literal["local"]
+    path: str
+    folder: str | None = None
 
-def explain(source: dict[str, Any], target: str, path: Path) -> str:
-    """Say in one line what is wrong with a file's path, and where to get the file if the entry says so."""
-    if path.is_dir():
-        return f"{path.absolute()}: is a folder, not a file; correct the path of {target} in params.yaml"
-    where = source["files"][target].get("where") or source.get("where")
-    if where is None:
-        return f"{path.absolute()}: no such file; correct the path of {target} in params.yaml, or put it there"
-    return (
-        f"{path.absolute()}: no such file; to get it: {' '.join(str(where).split()).rstrip('.')}. Then put it into the "
-        f"folder {path.absolute().parent} as {path.name}, or correct the path of {target} in params.yaml"
-    )
+    @property
+    def file(self) -> Path:
+        """Where the file is expected; a tilde is the user's home."""
+        return Path(self.folder or "").expanduser() / Path(self.path).expanduser()
+
+    @property
+    def in_git(self) -> bool:
+        """Whether git has the file."""
+        return self.file.absolute().is_relative_to(IN_GIT.absolute())
+
+    @property
+    def words(self) -> str:
+        """Where the file is; of a path that is another one on every machine, the name."""
+        path = PurePath(self.folder or "") / self.path
+        return f"local {f'.../{path.name}' if path.is_absolute() or self.path.startswith('~') else path.as_posix()}"
+
+    def explain(self) -> str:
+        """Say in one line that the file is not there, and where to get it if the settings say so."""
+        if self.where is None:
+            return f"{self.file.absolute()}: no such file; put it there, or correct its path in the settings"
+        return (
+            f"{self.file.absolute()}: no such file; to get it: {' '.join(self.where.split()).rstrip('.')}. Then put it "
+            f"into the folder {self.file.absolute().parent} as {self.file.name}, or correct its path in the settings"
+        )

@@ -1,10 +1,10 @@
-"""Files of a study of the Single Cell Portal: ``study``, such as SCP1303, and per file its ``name`` in the portal.
+"""``kind: scp``. Files of a study of the Single Cell Portal: ``study``, such as SCP1303, and per file its ``name``.
 
 The portal gives files only to people who are signed in. Its page makes a code for bulk downloads, good for half an
-hour, which is taken from the environment variable ``SCP_TOKEN`` and never printed. With it the portal answers with one
-signed address per file of the study, in the form of settings for curl; the named files are downloaded from theirs. The
-signature is another one in every run, so a download that broke off is known by the study and the file's name: with a
-new code the next run goes on. ``SCP_URL`` replaces the portal's address.
+hour, which is read from the environment variable ``SCP_TOKEN`` and never printed. With it the portal answers with one
+signed address per file of the study, in the form of settings for curl. The signature is another one in every run, so a
+download that broke off is known by the study and the file's name: with a new code the next run goes on. ``SCP_URL``
+replaces the portal's address.
 
 Not run against the portal, for want of an account: the route ``bulk_download/generate_curl_config`` and the form of its
 answer are those of the command that the portal shows to users.
@@ -12,46 +12,44 @@ answer are those of the command that the portal shows to users.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import os
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlencode
 
-from genept.core.errors import Absent, InputError, ParamsError
-from genept.downloads import required
-from genept.downloads.address import Signed
-from genept.downloads.remote import Remote, get
+from pydantic import Field
+
+from genept.core.errors import InputError, NotFoundAtSource
+from genept.downloads.place import WebPlace, pick
+
+if TYPE_CHECKING:
+    from genept.downloads.store import Store
+    from genept.downloads.web import Remote
 
 PORTAL = "https://singlecell.broadinstitute.org/single_cell"
-TIMEOUT = (15, 120)  # seconds to connect and to answer: the portal signs every file of the study
 SETTING = re.compile(r'^[ \t]*(url|output)[ \t]*=[ \t]*"(.*)"[ \t\r]*$', re.MULTILINE)
 
 
-def fetch(source: dict[str, Any], folder: Path) -> None:
-    """Download the files into `folder`.
+class SingleCellPortal(WebPlace):
+    """A file of a study of the Single Cell Portal."""
 
-    Raises
-    ------
-    ParamsError
-        If the study is not named as the portal names studies.
-    InputError
-        If there is no code, or the portal does not accept it or has no such file.
-    """
-    (study,) = required(source, "study")
-    if not re.fullmatch(r"SCP\d+", study):
-        raise ParamsError(f"params.yaml: study {study!r} is no accession of the Single Cell Portal, such as SCP1303")
-    names = {target: required(source, "name", target=target)[0] for target in source["files"]}
-    addresses = parse(settings(study))
-    get(source, folder, {target: remote(addresses, study, name) for target, name in names.items()})
+    kind: Literal["scp"]
+    study: Annotated[str, Field(pattern=r"^SCP\d+$")]
+    name: str
 
+    def remote(self, store: Store) -> Remote:
+        """Return the address of the file or archive."""
+        from genept.downloads.web import Remote, Signed
 
-def remote(addresses: dict[str, list[str]], study: str, name: str) -> Remote:
-    """Say where a file of the study comes from in this run."""
-    to_do = f"a new SCP_TOKEN is needed, and the download goes on where it stopped: {way(study)}"
-    signed = Signed(f"{study}/{name}", "the code in SCP_TOKEN has expired", to_do)
-    return Remote((find(addresses, study, name),), name, signed=signed)
+        listed = store.listing(("scp", self.study), lambda: parse(read_settings(self.study)))
+        urls = pick(listed, self.name, f"{self.study} of the Single Cell Portal")
+        if len(urls) > 1:
+            line = f"{self.study}: {len(urls)} files are called {self.name}; download the right one by hand"
+            raise InputError(f"{line} (kind: local)")
+        to_do = f"a new SCP_TOKEN is needed, and the download goes on where it stopped: {way(self.study)}"
+        signed = Signed(f"{self.study}/{self.name}", "the code in SCP_TOKEN has expired", to_do)
+        return Remote(tuple(urls), signed=signed)
 
 
 def portal() -> str:
@@ -68,32 +66,28 @@ def way(study: str) -> str:
     )
 
 
-def settings(study: str) -> str:
+def read_settings(study: str) -> str:
     """Ask the portal for curl's settings that download all files of a study."""
-    import requests
+    from genept.downloads.web import Failure, ask, check_status, read_body
 
     code = os.environ.get("SCP_TOKEN", "").strip()
     if not code:
         raise InputError(f"{study}: the Single Cell Portal wants a code, and SCP_TOKEN is not set; {way(study)}")
+    query = urlencode({"accessions": study, "auth_code": code, "directory": "all", "context": "study"})
     try:
-        response = requests.get(
-            f"{portal()}/api/v1/bulk_download/generate_curl_config",
-            params={"accessions": study, "auth_code": code, "directory": "all", "context": "study"},
-            timeout=TIMEOUT,
-        )
-    except requests.RequestException:
-        raise InputError(f"{study}: no connection to {portal()}; check the network and run again") from None
-    if response.status_code in (400, 401, 403):
-        raise InputError(
-            f"{study}: the Single Cell Portal refused the code in SCP_TOKEN (HTTP {response.status_code}), which is "
-            f"good for one use only; {way(study)}"
-        )
-    if response.status_code == 404:
-        none = f"{study}: the Single Cell Portal has no such study"
-        raise Absent(f"{none}; correct it in params.yaml", none)
-    if not response.ok:
-        raise InputError(f"{study}: the Single Cell Portal answered with HTTP {response.status_code}; run again later")
-    return response.text
+        with ask(f"{portal()}/api/v1/bulk_download/generate_curl_config?{query}") as answer:
+            if answer.status_code in (400, 401, 403):
+                raise InputError(
+                    f"{study}: the Single Cell Portal refused the code in SCP_TOKEN (HTTP {answer.status_code}), which "
+                    f"is good for one use only; {way(study)}"
+                )
+            check_status(answer)
+            return read_body(answer).decode(errors="replace")
+    except Failure as failure:
+        line = f"{study}: the Single Cell Portal, {portal()}: {failure.what}"
+        if failure.absent:
+            raise NotFoundAtSource(f"{line}; correct the study in the settings", "no such study") from None
+        raise InputError(f"{line}; {failure.to_do}") from None
 
 
 def parse(text: str) -> dict[str, list[str]]:
@@ -103,22 +97,7 @@ def parse(text: str) -> dict[str, list[str]]:
     options for curl.
     """
     addresses: dict[str, list[str]] = {}
-    found = SETTING.findall(text)
-    for (first, url), (second, output) in itertools.pairwise(found):
+    for (first, url), (second, output) in itertools.pairwise(SETTING.findall(text)):
         if (first, second) == ("url", "output"):
             addresses.setdefault(output.rpartition("/")[2], []).append(url)
     return addresses
-
-
-def find(addresses: dict[str, list[str]], study: str, name: str) -> str:
-    """Return the address of the one file of that name."""
-    urls = addresses.get(name, [])
-    if len(urls) == 1:
-        return urls[0]
-    if urls:
-        raise InputError(f"{study}: {len(urls)} files are called {name}; download the right one by hand (kind: local)")
-    none = f"{study}: the study has no file {name}"
-    if not addresses:
-        raise InputError(f"{none}; the portal named no file at all, so its answer may have changed")
-    near = difflib.get_close_matches(name, addresses, n=3) or sorted(addresses)[:5]
-    raise Absent(f"{none}; it has {', '.join(near)}", none)

@@ -1,45 +1,47 @@
-"""Files of a Zenodo record: ``record`` (its number, of one version) and, per file, ``name``.
+"""``kind: zenodo``. Files of a Zenodo record: ``record`` (its number, of one version) and, per file, ``name``.
 
 With ``member``, ``name`` is an archive, and the file is that member of it. The record's md5 of each file is checked in
-addition to the entry's sha256. The variable ZENODO_URL takes the place of ``https://zenodo.org``.
+addition to the sha256. The variable ZENODO_URL replaces ``https://zenodo.org``.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from genept.core.errors import InputError
-from genept.downloads import required
-from genept.downloads.remote import Remote, get_listed
-from genept.downloads.web import read_json
+from genept.downloads.place import Number, WebPlace, pick
+
+if TYPE_CHECKING:
+    from genept.downloads.store import Store
+    from genept.downloads.web import Remote
 
 
-def fetch(source: dict[str, Any], folder: Path) -> None:
-    """Download the files into `folder`.
+class Zenodo(WebPlace):
+    """A file of a Zenodo record."""
 
-    Raises
-    ------
-    InputError
-        If the record cannot be had, or has no such file.
-    """
-    (record,) = required(source, "record")
-    get_listed(source, folder, f"Zenodo record {record}", lambda: listing(record))
+    kind: Literal["zenodo"]
+    record: Number
+    name: str
+
+    def remote(self, store: Store) -> Remote:
+        """Return the address of the file or archive."""
+        listed = store.listing(("zenodo", self.record), lambda: list_files(str(self.record)))
+        return pick(listed, self.name, f"Zenodo record {self.record}")
 
 
-def listing(record: str) -> dict[str, Remote]:
+def list_files(record: str) -> dict[str, Remote]:
     """Return the files of a record by their names."""
+    from genept.downloads.web import Remote, read_json
+
+    def remote(item: dict[str, Any]) -> Remote:
+        algorithm, _, digits = item["checksum"].partition(":")
+        return Remote((item["links"]["self"],), ("md5", digits) if algorithm == "md5" else None)
+
     base = os.environ.get("ZENODO_URL", "https://zenodo.org").rstrip("/")
     answer = read_json(f"{base}/api/records/{quote(record, safe='')}")
     try:
         return {item["key"]: remote(item) for item in answer["files"]}
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"Zenodo record {record}: its list of files is not as expected; use `kind: http`") from None
-
-
-def remote(item: dict[str, Any]) -> Remote:
-    """Say where a file that Zenodo lists comes from."""
-    algorithm, _, digits = item["checksum"].partition(":")
-    return Remote((item["links"]["self"],), item["key"], (("md5", digits),) if algorithm == "md5" else ())

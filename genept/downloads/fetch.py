@@ -1,0 +1,288 @@
+"""Fetching: the files of some sources into one folder, all or none; each from the store of downloads if it is there.
+
+A file's sha256 is that of its settings, or of ``data/hashes.lock.yaml``, where first downloads without one are
+recorded. With a sha256 known and the file in the store, no host is asked.
+
+A file with several places comes from the first that has it. A place is passed over only if it was reached and does not
+have the file; any other failure (no network, a refusal, a wrong hash, a damaged archive) stops, or else the result
+would depend on the weather. What has come before a failure stays in the store, and the folder stays as it was.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genept.core import files
+from genept.core.errors import InputError, NotFoundAtSource
+from genept.downloads import archive, lock
+from genept.downloads.config import File, Source, files_of
+from genept.downloads.hosts.local import Local
+from genept.downloads.place import Place
+from genept.downloads.store import Store
+
+ATTEMPTS, FALLBACK = "attempts.json", "fallback.json"
+USED, NOT_THERE = "used", "not there"
+
+
+def fetch(where: str, sources: Iterable[Source], folder: Path, notes: Mapping[str, Any] | None = None) -> None:
+    """Put the files of some sources into a folder.
+
+    Parameters
+    ----------
+    where
+        The settings file without its suffix, such as ``data/covid``: for messages and as key of the lock.
+    folder
+        Replaced as a whole; it stays as it was if anything goes wrong. If a file has several places, its
+        ``attempts.json`` says of each whether the file is from there.
+    notes
+        Contents of further JSON files by their names.
+
+    Raises
+    ------
+    NotFoundAtSource
+        If a file that is not optional is in none of its places.
+    InputError
+        If a file cannot be had for another reason, or is not the one that its sha256 names.
+    """
+    wanted = files_of(sources)
+    fetcher = Fetcher(where, Store())
+    attempts: dict[str, list[dict[str, str]]] = {}
+    found = fetcher.get(
+        {t: file.places[0] for t, file in wanted.items() if len(file.places) == 1 and not file.optional}
+    )
+    for target, file in wanted.items():
+        if target not in found:
+            sha256, tried = fetcher.get_first(target, file)
+            found |= {} if sha256 is None else {target: sha256}
+            attempts |= {target: tried} if len(file.places) > 1 else {}
+    with files.replacing_folder(folder) as new:
+        for target in [target for target in wanted if target in found]:
+            fetcher.store.place(found[target], new / target)
+            size = (new / target).stat().st_size / 1e6
+            click.echo(f"{folder / target}: {size:.1f} MB, {fetcher.origins[target]}")
+        for name, content in {**({ATTEMPTS: attempts} if attempts else {}), **(notes or {})}.items():
+            files.write_json(new / name, content)
+
+
+def fetch_with_fallback(where: str, sources: Iterable[Source], fallback: Iterable[Source] | None, folder: Path) -> None:
+    """Put the files of a dataset into a folder, or those of its ``fallback`` if one of the first is not at its source.
+
+    Then ``fallback.json`` in the folder says so, with ``because``: by it the stages that read the files know.
+    """
+    try:
+        return fetch(where, sources, folder)
+    except NotFoundAtSource as error:
+        if fallback is None:
+            raise
+        reason = error.reason
+        click.echo(f"{where}: {error.message}; its fallback takes its place")
+    return fetch(f"{where}.fallback", fallback, folder, {FALLBACK: {"because": reason}})
+
+
+class WrongHash(InputError):
+    """A file has another sha256 than it must have."""
+
+
+class Fetcher:
+    """Gets files into the store, and keeps the lock.
+
+    Attributes
+    ----------
+    origins
+        Where each file came from in this run, by its name, for the log.
+    """
+
+    def __init__(self, where: str, store: Store) -> None:
+        self.where, self.store = where, store
+        self.lock = lock.read()
+        self.origins: dict[str, str] = {}
+
+    def get(self, places: Mapping[str, Place]) -> dict[str, str]:
+        """Get files that have one place each into the store; an archive is downloaded once for all its members.
+
+        Returns
+        -------
+        The sha256 of each file by its name.
+        """
+        found: dict[str, str] = {}
+        groups: dict[tuple[bool, Place], list[str]] = {}
+        for target, place in places.items():
+            sha256 = place.sha256 or self.recorded(target)
+            if isinstance(place, Local):
+                found[target] = self.get_local(target, place)
+            elif sha256 and self.store.has(sha256):
+                found[target], self.origins[target] = sha256.lower(), "from the store of downloads"
+            else:
+                groups.setdefault((place.archive is not None, place.archive or place), []).append(target)
+        for (is_archive, place), targets in groups.items():
+            if is_archive:
+                found |= self.get_members(place, {target: places[target] for target in targets})
+            else:
+                path, sha256 = place.get(self.store, place.sha256 or self.recorded(targets[0]))
+                self.store.add(path, sha256)
+                for target in targets:
+                    self.accept(target, place, sha256)
+                    found[target] = sha256
+        return found
+
+    def get_first(self, target: str, file: File) -> tuple[str | None, list[dict[str, str]]]:
+        """Get a file from the first of its places that has it.
+
+        Returns
+        -------
+        Its sha256, None if it is optional and nowhere, and of each place ``kind``, ``where`` and ``outcome`` (``used``
+        or ``not there``), the same on every machine.
+        """
+        record = self.lock.get(self.key(target), {})
+        settled = record.get("place") in [place.words for place in file.places] and self.store.has(record["sha256"])
+        attempts: list[dict[str, str]] = []
+        messages: list[str] = []
+        for place in file.places:
+            attempts.append({"kind": place.kind, "where": place.words, "outcome": NOT_THERE})
+            if settled and not isinstance(place, Local) and place.words != record["place"]:
+                continue  # it was not there when the file came from a later place
+            try:
+                sha256 = self.get({target: place})[target]
+            except NotFoundAtSource as error:
+                messages.append(error.message)
+                advice = f"; to get it: {' '.join(place.where.split())}" if place.where else ""
+                click.echo(f"{self.where}: {target} ({place.words}): {error.reason}{advice}")
+                continue
+            attempts[-1]["outcome"] = USED
+            if len(file.places) > 1 and self.lock.get(self.key(target), {}).get("place") != place.words:
+                self.record(self.key(target), sha256, place=place.words)
+            return sha256, attempts
+        if record:
+            raise InputError(
+                f"{self.where}: {target} is no longer at its source, but {lock.PATH} has it since {record['date']}; "
+                f"{self.advise_without(target)}"
+            )
+        if file.optional:
+            return None, attempts
+        listed = " ".join(f"({number}) {message}" for number, message in enumerate(messages, 1))
+        reason = f"in none of {len(messages)} places"
+        raise NotFoundAtSource(
+            f"{self.where}: {target} is {reason}, add another one, or `optional: true`: {listed}", reason
+        )
+
+    def get_local(self, target: str, place: Local) -> str:
+        """Copy a file of this machine into the store; one that the lock knows must be had, on the disk or there."""
+        key, path = self.key(target), place.file
+        record = self.lock.get(key, {})
+        if path.is_dir():
+            raise InputError(
+                f"{path.absolute()}: is a folder, not a file; correct the path of {target} in the settings"
+            )
+        if not path.is_file():
+            if record and record.get("place") in (None, place.words):
+                return self.get_missing(target, place, record)
+            raise NotFoundAtSource(place.explain(), "no such file")
+        sha256 = files.sha256(path)
+        if not self.store.has(sha256):
+            sha256 = self.store.add_copy(path)
+        self.origins[target] = f"copied from {path}"
+        if place.sha256:
+            self.check(target, place, sha256)
+        if place.in_git or record.get("sha256") == sha256:
+            return sha256
+        self.record(key, sha256)
+        before = f"; it has changed since {record['date']}" if record else ""
+        click.echo(f"{path}: sha256 recorded in {lock.PATH}{before}; commit that file")
+        return sha256
+
+    def get_missing(self, target: str, place: Local, record: Mapping[str, Any]) -> str:
+        """Return the sha256 of a file that has been on this machine, from its copy in the store."""
+        sha256 = str(place.sha256 or record["sha256"]).lower()
+        without = self.advise_without(target)
+        if not self.store.has(sha256):
+            raise InputError(
+                f"{place.file}: no such file, but {lock.PATH} has it since {record['date']}; put it there (in an "
+                f"experiment: `dvc exp run --temp --copy-paths {Path(*place.file.parts[:3])}`), or {without}"
+            )
+        click.echo(f"{place.file}: no such file; its copy in the store of downloads is used; {without}")
+        self.origins[target] = "from the store of downloads"
+        return sha256
+
+    def advise_without(self, target: str) -> str:
+        """Say how to go on without a file that the lock has."""
+        return f"to go on without it, remove the lines of {self.key(target)} from {lock.PATH}"
+
+    def get_members(self, container: Place, members: Mapping[str, Place]) -> dict[str, str]:
+        """Get members of one archive, which is hashed before it is opened and must be the first one."""
+        key = f"{self.where}/archive of {container.words}"
+        stores = container.stores_archive
+        known = container.sha256 or (self.lock[key]["sha256"] if stores and key in self.lock else None)
+        if known and self.store.has(known):
+            sha256 = known.lower()
+        else:
+            path, sha256 = container.get(self.store, known)
+            self.store.add(path, sha256)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.store.partial) as folder:
+            paths = {target: Path(folder) / str(number) for number, target in enumerate(members)}
+            try:
+                if stores:
+                    self.compare(key, sha256)
+                named = {paths[target]: str(place.model_dump()["member"]) for target, place in members.items()}
+                archive.extract(self.store.path(sha256), container.title, named)
+                found = {target: files.sha256(path) for target, path in paths.items()}
+                for target, place in members.items():
+                    self.check(target, place, found[target])
+            except (archive.Damaged, WrongHash):
+                self.store.drop(sha256)
+                raise
+            for target, path in paths.items():
+                self.store.add(path, found[target])
+        for target, place in members.items():
+            self.accept(target, place, found[target])
+        if not stores:
+            self.store.drop(sha256)
+        elif container.sha256 is None and key not in self.lock:
+            self.record(key, sha256)
+        return found
+
+    def accept(self, target: str, place: Place, sha256: str) -> None:
+        """Check a file that came just now, and record it if it is the first."""
+        self.origins[target] = f"downloaded ({place.words})"
+        self.check(target, place, sha256)
+        if place.sha256 is None and self.recorded(target) is None:
+            self.record(self.key(target), sha256)
+            click.echo(f"{self.where}: first download of {target}: sha256 recorded in {lock.PATH}; commit that file")
+
+    def check(self, target: str, place: Place, sha256: str) -> None:
+        """Compare a file with the sha256 of the settings, or with the lock if they name none."""
+        if place.sha256 is None:
+            self.compare(self.key(target), sha256)
+        elif place.sha256.lower() != sha256:
+            raise WrongHash(
+                f"{self.where}: {target} ({place.words}) has sha256 {sha256}, but the settings expect {place.sha256}; "
+                "it is another version or was altered, so nothing was kept"
+            )
+
+    def compare(self, key: str, sha256: str) -> None:
+        """Compare a file with the first one, if there was one."""
+        first = self.lock.get(key)
+        if first and first["sha256"].lower() != sha256:
+            raise WrongHash(
+                f"{key} is not that of the first download, {first['date']}: sha256 {sha256}, was {first['sha256']}; "
+                f"if its source changed and you trust the new file, delete the lines of {key} in {lock.PATH} and run "
+                "again"
+            )
+
+    def key(self, target: str) -> str:
+        """Return the key of a file in the lock."""
+        return f"{self.where}/{target}"
+
+    def recorded(self, target: str) -> str | None:
+        """Return the sha256 that the lock has for a file."""
+        record = self.lock.get(self.key(target))
+        return str(record["sha256"]) if record else None
+
+    def record(self, key: str, sha256: str, **more: str) -> None:
+        """Add a file or archive of the store to the lock."""
+        lock.record(key, sha256, self.store.path(sha256).stat().st_size, **more)
+        self.lock = lock.read()

@@ -1,0 +1,139 @@
+"""What all kinds of places have: one class per host in ``hosts/`` derives from `Place`, and says how to get a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, Field
+
+from genept.core.config import Config
+from genept.core.errors import InputError, NotFoundAtSource, nearest
+
+if TYPE_CHECKING:
+    from genept.downloads.store import Store
+    from genept.downloads.web import Remote
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
+Number = int | str  # of a record or an article
+T = TypeVar("T")
+
+
+def is_address(url: str) -> bool:
+    """Whether a text is the address of something on the web."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False
+
+
+def check_address(url: str) -> str:
+    """Refuse what is no address of a file on the web; for pydantic."""
+    if not is_address(url):
+        raise ValueError(f"{url.partition('?')[0]!r} is no http or https address of a file")
+    return url
+
+
+Address = Annotated[str, AfterValidator(check_address)]
+
+
+class Place(Config):
+    """One place of one file: the keys of its source and its own, checked against the class of its host."""
+
+    stores_archive: ClassVar[bool] = True  # whether an archive stays in the store beside its members
+
+    kind: str
+    sha256: Sha256 | None = None
+    where: str | None = None  # how to get the file by hand, for the error while it is missing
+
+    @property
+    def archive(self) -> Self | None:
+        """The place of the archive that the file is a member of, equal for all its members; None without ``member``."""
+        return None
+
+    @property
+    def title(self) -> str:
+        """The name of the file, or of the archive, at its source."""
+        values = self.model_dump()
+        path = values.get("name") or values.get("path") or urlsplit(values.get("url") or "").path
+        return "".join(c if c.isprintable() else "?" for c in PurePosixPath(unquote(path)).name)
+
+    @property
+    def words(self) -> str:
+        """Where the file is, the same on every machine: the values of its keys but hashes, advice and mirrors."""
+        hidden = {"kind", "sha256", "archive_sha256", "where", "mirrors", "member"}
+        values = [*self.model_dump(exclude_none=True, exclude=hidden).values(), getattr(self, "member", None)]
+        return " ".join([self.kind, *(str(value) for value in values if value)])
+
+    def get(self, store: Store, sha256: str | None) -> tuple[Path, str]:
+        """Download the file, or the archive that it is a member of.
+
+        Parameters
+        ----------
+        store
+            Its ``partial`` folder is for unfinished downloads.
+        sha256
+            What the file or archive must have, if that is known.
+
+        Returns
+        -------
+        Where it lies, to be moved away, and its sha256.
+
+        Raises
+        ------
+        NotFoundAtSource
+            If the host was reached and does not have it.
+        InputError
+            If it cannot be had for another reason.
+        """
+        raise NotImplementedError
+
+
+class ArchivePlace(Place):
+    """A place that may be an archive (tar, zip, gz), of which the file is the ``member``."""
+
+    member: str | None = None
+    archive_sha256: Sha256 | None = None
+
+    @property
+    def archive(self) -> Self | None:
+        """The place of the archive that the file is a member of, equal for all its members; None without ``member``."""
+        if self.member is None:
+            return None
+        return self.model_copy(update={"sha256": self.archive_sha256, "member": None, "where": None})
+
+
+class WebPlace(ArchivePlace):
+    """A place on the web: its host tells the address."""
+
+    def remote(self, store: Store) -> Remote:
+        """Return the address of the file or archive."""
+        raise NotImplementedError
+
+    def get(self, store: Store, sha256: str | None) -> tuple[Path, str]:
+        """Download the file or archive; see `Place.get`."""
+        from genept.downloads.transfer import download
+
+        return download(self.remote(store), store.partial, sha256)
+
+
+def pick(listed: Mapping[str, T], name: str, what: str) -> T:
+    """Return what a service lists under a file name.
+
+    Raises
+    ------
+    NotFoundAtSource
+        If there is none, with the names that there are.
+    InputError
+        If nothing is listed.
+    """
+    if name in listed:
+        return listed[name]
+    names, none = sorted(listed), f"{what} has no file {name!r}"
+    if not names:
+        raise InputError(f"{none}; it lists no files; it may be empty, or not shared with everyone")
+    more = f", and {len(names) - 5} more" if len(names) > 5 else ""
+    raise NotFoundAtSource(f"{none}{nearest(name, names)}; it has {', '.join(names[:5])}{more}", none)

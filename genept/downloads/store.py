@@ -1,0 +1,98 @@
+"""The store of downloads: every file once, named by its sha256, so that nothing is downloaded twice.
+
+It lies beside DVC's cache (``.dvc/downloads``; ``GENEPT_DOWNLOADS`` names another folder). ``dvc exp run --temp`` works
+in a checkout whose configuration names the cache of the main repository, and so finds the same store. Files go into
+place by a hard link, or by a copy where that is impossible. A file is hashed whenever it is used; a damaged one is
+dropped. The folder may be removed at any time: what is needed is then downloaded again.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genept.core import files
+
+VARIABLE = "GENEPT_DOWNLOADS"
+
+
+def default_folder() -> Path:
+    """Return the folder of the store: beside the cache that the repository's configuration of DVC names."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    config = configparser.ConfigParser(interpolation=None, strict=False)  # to import dvc's own reader takes 0.5 s
+    config.read([".dvc/config", ".dvc/config.local"], encoding="utf-8")
+    cache = config.get("cache", "dir", fallback="cache").strip("'\"")
+    return Path(".dvc", cache).parent / "downloads"
+
+
+class Store:
+    """Files by their sha256.
+
+    Attributes
+    ----------
+    folder, partial
+        The files, and the unfinished downloads of all hosts.
+    listings
+        What services listed in this run, so that each is asked once.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = default_folder() if folder is None else folder
+        self.partial = self.folder / "partial"
+        self.partial.mkdir(parents=True, exist_ok=True)
+        self.listings: dict[Any, Any] = {}
+
+    def path(self, sha256: str) -> Path:
+        """Return where a file is, or would be."""
+        return self.folder / sha256.lower()
+
+    def has(self, sha256: str) -> bool:
+        """Say whether a file is there, and whole; a damaged one is dropped."""
+        path = self.path(sha256)
+        if not path.is_file():
+            return False
+        if files.sha256(path) == sha256.lower():
+            return True
+        click.echo(f"{path}: damaged, so it is dropped")
+        path.unlink()
+        return False
+
+    def add(self, path: Path, sha256: str) -> None:
+        """Move a file with that hash into the store."""
+        path.chmod(0o444)  # the files in place are the same ones: who writes to one should have to replace it
+        path.replace(self.path(sha256))
+
+    def add_copy(self, path: Path) -> str:
+        """Copy a file that stays where it is, and return its sha256."""
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.partial) as folder:
+            copied = Path(folder) / "file"
+            shutil.copyfile(path, copied)
+            sha256 = files.sha256(copied)
+            self.add(copied, sha256)
+        return sha256
+
+    def place(self, sha256: str, target: Path) -> None:
+        """Put a file into its place."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(self.path(sha256), target)
+        except OSError:  # another file system, or too many links
+            shutil.copyfile(self.path(sha256), target)
+
+    def drop(self, sha256: str) -> None:
+        """Remove a file that turned out to be of no use."""
+        self.path(sha256).unlink(missing_ok=True)
+
+    def listing(self, key: Any, ask: Callable[[], Any]) -> Any:
+        """Return what a service lists, asking it once in a run."""
+        if key not in self.listings:
+            self.listings[key] = ask()
+        return self.listings[key]

@@ -1,0 +1,244 @@
+"""Downloads over HTTP that go on where they broke off.
+
+The resume by range is written here, because requests and pooch start every download again from its first byte: a file
+of 13.5 GB over a bad line would never come. Unfinished files lie in the store's ``partial`` folder with a note of what
+the server said about the file (``ETag``, ``Last-Modified``, length), so that parts of two different files are never
+joined. They stay after an error, Ctrl-C or a crash, and the next run goes on with them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import filelock
+import requests
+
+from genept.core import files
+from genept.core.cli import progress_bar
+from genept.core.errors import InputError
+from genept.downloads import web
+from genept.downloads.web import BY_HAND, GO_ON, Failure, Remote, ask, check_page, check_status, file_name, plain
+
+HEAD = 1 << 10  # bytes by which a web page is told from a file
+
+
+class Part:
+    """What has come of a file so far, and what the server said about it; locked against other processes while in use.
+
+    Parameters
+    ----------
+    folder
+        Of unfinished downloads.
+    url, name
+        The address, and what the file is called in every run if the address changes.
+
+    Attributes
+    ----------
+    path
+        The bytes from the file's beginning.
+    etag, modified, length
+        What the server said about the file; None if it did not.
+    """
+
+    def __init__(self, folder: Path, url: str, name: str | None) -> None:
+        key = hashlib.sha256((name or url).encode()).hexdigest()[:32]
+        self.url, self.path, self.notes = url, folder / key, folder / f"{key}.json"
+        self.lock = filelock.FileLock(folder / f"{key}.lock", timeout=0)
+        self.etag: str | None = None
+        self.modified: str | None = None
+        self.length: int | None = None
+
+    def __enter__(self) -> Part:
+        self.lock.acquire()
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # no notes, or torn ones
+            notes = json.loads(self.notes.read_text(encoding="utf-8"))
+            self.etag, self.modified, self.length = notes["etag"], notes["modified"], notes["length"]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are there."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def begin(self, answer: requests.Response, length: int | None) -> None:
+        """Forget what was there and note which file comes now."""
+        self.etag, self.modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
+        self.length = length
+        self.path.write_bytes(b"")
+        notes = {"address": plain(self.url), "etag": self.etag, "modified": self.modified, "length": length}
+        files.write_json(self.notes, notes)
+
+    def remove(self) -> None:
+        """Remove the bytes and the notes."""
+        for path in (self.path, self.notes):
+            path.unlink(missing_ok=True)
+        self.etag = self.modified = self.length = None
+
+    def request(self, *, verifiable: bool) -> tuple[int, dict[str, str]]:
+        """Return from which byte on the file is missing and the headers that ask for the rest.
+
+        Without a validator of the server and without a hash nobody could tell parts of two files from one file: then
+        the download starts again. Of a file that is whole the last byte is asked for, to learn whether it has changed.
+        """
+        strong = self.etag if self.etag and not self.etag.startswith("W/") else None
+        validator = strong or self.modified
+        start = self.size - 1 if self.size == self.length else self.size
+        if start < 1 or not (validator or verifiable) or (self.length is not None and start > self.length):
+            return 0, {}
+        return start, {"Range": f"bytes={start}-", **({"If-Range": validator} if validator else {})}
+
+    def check(self, answer: requests.Response, start: int) -> None:
+        """Check that an answer of status 206 goes on with the same file where the part ends."""
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
+        length = int(match[2]) if match and match[2] != "*" else self.length
+        etag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
+        known = (self.etag, etag) if self.etag and etag else (self.modified, modified)
+        if (
+            not match
+            or int(match[1]) != start
+            or self.length not in (None, length)
+            or (all(known) and len({*known}) > 1)
+        ):
+            raise changed(self)
+
+
+def changed(part: Part) -> Failure:
+    """Drop a part of a file that is another one now."""
+    part.remove()
+    return Failure("the file has changed while it was downloaded", "run again", again=True)
+
+
+def download(remote: Remote, folder: Path, sha256: str | None) -> tuple[Path, str]:
+    """Download a file from the first of its addresses that gives it.
+
+    Parameters
+    ----------
+    folder
+        Of unfinished downloads; what came stays there after an error.
+    sha256
+        What the file must have, if that is known.
+
+    Returns
+    -------
+    Where the whole file lies, to be moved away, and its sha256.
+
+    Raises
+    ------
+    NotFoundAtSource
+        If every address answers that there is no such thing.
+    InputError
+        If no address gives the file.
+    """
+    failures = []
+    for url in remote.urls:
+        try:
+            with Part(folder, url, remote.signed.name if remote.signed else None) as part:
+                return part.path, complete(part, remote, sha256)
+        except filelock.Timeout:
+            raise InputError(f"{plain(url)}: another process is downloading it; run again when it is done") from None
+        except Failure as failure:
+            failures.append((url, failure))
+    raise web.to_error(failures)
+
+
+def complete(part: Part, remote: Remote, sha256: str | None) -> str:
+    """Download what is missing of a file, in as many attempts as bring new bytes, and return its sha256."""
+    failures, most = 0, part.size
+    while True:
+        try:
+            start = receive(part, remote, verifiable=bool(sha256 or remote.stated))
+            found = check_hashes(part, remote, sha256, again=start > 0)
+        except Failure as failure:
+            failures = 1 if part.size > most else failures + 1
+            most = max(most, part.size)
+            if not failure.again or failures >= web.ATTEMPTS:
+                raise
+            web.wait(web.BACKOFF * 2 ** (failures - 1))
+        else:
+            part.notes.unlink(missing_ok=True)
+            return found
+
+
+def receive(part: Part, remote: Remote, *, verifiable: bool) -> int:
+    """Ask once for what is missing of a file and receive it; return the byte that the answer began with."""
+    start, headers = part.request(verifiable=verifiable)
+    with ask(part.url, {**dict(remote.headers), **headers}) as answer:
+        if answer.status_code == 416 and start:
+            raise changed(part)
+        check_status(answer, remote.signed)
+        encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+        compressed = any(file_name(url).lower().endswith((".gz", ".tgz")) for url in (part.url, answer.url))
+        if encoding != "identity" and not compressed:  # some servers call the compression of a .gz file an encoding
+            raise Failure(f"it answered with an encoding ({web.printable(encoding)})", f"use a mirror, or {BY_HAND}")
+        if answer.status_code == 206:
+            part.check(answer, start)
+        else:
+            start = 0
+        try:
+            write(part, answer, start, verifiable=verifiable)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise full_disk(part, f"{part.size / 1e6:,.0f} MB came") from None
+    return start
+
+
+def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool) -> None:
+    """Write the body of an answer to the part, from byte `start` on, and check that nothing is missing."""
+    text = answer.headers.get("Content-Length", "")
+    rest = int(text) if text.isascii() and text.isdigit() else None
+    if rest is None and not verifiable and not answer.raw.chunked:
+        to_do = "add its sha256 to the settings, or use a mirror"
+        raise Failure("it does not say how long the file is, so half of it could pass for all", to_do)
+    chunk = answer.raw.read1(files.CHUNK, decode_content=False)
+    if not start:
+        while len(chunk) < HEAD and (more := answer.raw.read1(files.CHUNK, decode_content=False)):
+            chunk += more
+        if not chunk and not rest:
+            raise Failure("the answer is empty", f"run again later, or {BY_HAND}")
+        check_page(answer, chunk, part.url)
+        part.begin(answer, rest)
+    if rest is not None and shutil.disk_usage(part.path.parent).free < rest:
+        raise full_disk(part, f"{rest / 1e6:,.0f} MB more are needed")
+    bar = progress_bar(file_name(part.url), part.length or 0, "B")
+    bar.unit_scale, bar.initial, bar.n = True, start, start
+    with bar, part.path.open("r+b") as output:
+        output.seek(start)
+        while chunk:
+            output.write(chunk)
+            bar.update(len(chunk))
+            chunk = answer.raw.read1(files.CHUNK, decode_content=False)
+        output.truncate()
+    if rest is not None and part.size != start + rest:
+        raise Failure(f"the connection ended after {part.size:,} of {start + rest:,} bytes", GO_ON, again=True)
+
+
+def full_disk(part: Part, how_much: str) -> InputError:
+    """Say that the disk is full."""
+    return InputError(
+        f"{plain(part.url)}: the disk is full at {part.path.parent} ({how_much}); free some space and {GO_ON}"
+    )
+
+
+def check_hashes(part: Part, remote: Remote, sha256: str | None, *, again: bool) -> str:
+    """Compare a whole file with the hashes that it must have and return its sha256."""
+    for name, expected in (remote.stated or ("md5", None), ("sha256", sha256)):
+        with part.path.open("rb") as stream:
+            if expected and (found := hashlib.file_digest(stream, name).hexdigest()) != expected.lower():
+                part.remove()
+                what = f"what came has {name} {found}, but {expected.lower()} is expected"
+                to_do = (
+                    "it is another version or was altered; if you trust it, correct the sha256 in the settings, or "
+                    "remove the lines of the file from data/hashes.lock.yaml"
+                )
+                raise Failure(what, to_do, again=again)  # parts of two files, perhaps
+    return sha256.lower() if sha256 else files.sha256(part.path)

@@ -1,0 +1,221 @@
+"""Files of the web, Zenodo, figshare and GEO, against a server that answers as these do; and archives among them."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import zipfile
+from typing import Any
+
+import pytest
+
+from genept.downloads import web as _web
+from genept.downloads.hosts.geo import Geo
+from genept.downloads.store import Store
+from tests.downloads.archives import tar
+from tests.downloads.fetching import COUNTS, content, fetched, locked, refused, sha256
+from tests.downloads.loopback import Web
+
+SAMPLES = {f"GSM470493{number}_Con{number}.txt.gz": gzip.compress(bytes([number]) * 9000) for number in range(1, 4)}
+RAW = "/geo/series/GSE155nnn/GSE155468/suppl"
+
+
+def md5(value: bytes) -> str:
+    return hashlib.md5(value).hexdigest()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, value in files.items():
+            archive.writestr(name, value)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz", "zip", "gz"])
+def test_members_come_out_of_archives(web: Web, form: str) -> None:
+    files = {"raw.h5ad": COUNTS}
+    formats = {"tar": tar, "tar.gz": functools.partial(tar, mode="w:gz"), "zip": zipped}
+    archive = gzip.compress(COUNTS) if form == "gz" else formats[form](files)
+    item = {"url": web.put(f"/raw.h5ad.{form}", archive), "member": "raw.h5ad", "archive_sha256": sha256(archive)}
+    fetched("http", {"raw.h5ad": {**item, "sha256": sha256(COUNTS)}}, files)
+    assert locked() == {}
+
+
+def test_an_archive_with_another_hash_is_not_opened(web: Web) -> None:
+    item = {"url": web.put("/all.tar", b"no archive"), "member": "x", "archive_sha256": "1" * 64}
+    refused("http", {"x": item}, f"but {'1' * 64} is expected")
+
+
+def test_of_a_damaged_archive_nothing_is_recorded_and_it_comes_anew(web: Web) -> None:
+    archive = tar({"a": COUNTS}, "w:gz")
+    item = {"url": web.put("/a.tar.gz", archive[:20_000]), "member": "a"}
+    refused("http", {"a": item}, "a.tar.gz: damaged (")
+    assert locked() == {}
+    web.put("/a.tar.gz", archive)
+    fetched("http", {"a": item}, {"a": COUNTS})
+
+
+@pytest.mark.parametrize("name", ["a", "../../a", "/tmp/a"])
+def test_a_malicious_archive_is_refused(web: Web, name: str) -> None:
+    link = tarfile.TarInfo(name)
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    item = {"url": web.put("/a.tar", tar({name: link})), "member": name}
+    refused("http", {"a": item}, f"a.tar: its member {name!r} is a link, a folder or a device, not a file")
+
+
+def test_a_member_that_is_not_there_is_named_without_a_second_download(web: Web) -> None:
+    item = {
+        "url": web.put("/all.tar", tar({"counts.txt": COUNTS})),
+        "archive_sha256": sha256(tar({"counts.txt": COUNTS})),
+    }
+    line = refused("http", {"x": {**item, "member": "count.txt"}}, "all.tar: has no member 'count.txt'")
+    assert "the nearest: 'counts.txt'" in line
+    web.forget()
+    fetched("http", {"x": {**item, "member": "counts.txt"}}, {"x": COUNTS})
+    assert not web.server.requests
+
+
+@pytest.mark.parametrize(
+    ("accession", "folder"),
+    [
+        ("GSE155468", "series/GSE155nnn/GSE155468"),
+        ("GSE1000", "series/GSE1nnn/GSE1000"),
+        ("GSE62", "series/GSEnnn/GSE62"),
+        ("GSM4704931", "samples/GSM4704nnn/GSM4704931"),
+    ],
+)
+def test_geo_keeps_a_thousand_accessions_in_one_folder(accession: str, folder: str) -> None:
+    (url,) = Geo(kind="geo", accession=accession, name="a b.txt").remote(Store()).urls
+    assert url == f"https://ftp.ncbi.nlm.nih.gov/geo/{folder}/suppl/a%20b.txt"
+
+
+def test_geo_gives_members_of_the_tar_and_files_beside_it(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEO_URL", web.url)
+    archive, meta = tar(SAMPLES), gzip.compress(b"cell,type\n")
+    web.put(f"{RAW}/GSE155468_RAW.tar", archive)
+    web.put(f"{RAW}/GSE155468_meta.csv.gz", meta)
+    files: dict[str, Any] = {f"raw/{name}": {"member": name} for name in SAMPLES}
+    files["meta.csv"] = {"name": "GSE155468_meta.csv.gz", "member": "GSE155468_meta.csv"}
+    expected = {**{f"raw/{name}": value for name, value in SAMPLES.items()}, "meta.csv": b"cell,type\n"}
+    fetched("geo", files, expected, accession="GSE155468")
+    assert web.server.n_bytes == len(archive) + len(meta)
+    archives = {key: record["sha256"] for key, record in locked().items() if "archive of" in key}
+    assert archives == {
+        "data/demo/archive of geo GSE155468 GSE155468_RAW.tar": sha256(archive),
+        "data/demo/archive of geo GSE155468 GSE155468_meta.csv.gz": sha256(meta),
+    }
+
+
+def test_geo_is_gone_on_with_by_the_date_of_a_file(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server gives no ETag."""
+    monkeypatch.setenv("GEO_URL", web.url)
+    date, files = "Sat, 01 Aug 2026 10:00:00 GMT", {"counts": {"name": "counts.txt.gz"}}
+    web.put(f"{RAW}/counts.txt.gz", COUNTS, etag=None, modified=date, cuts=[20_000])
+    with monkeypatch.context() as once:
+        once.setattr(_web, "ATTEMPTS", 1)
+        refused("geo", files, "the connection broke off", accession="GSE155468")
+    fetched("geo", files, {"counts": COUNTS}, accession="GSE155468")
+    assert [request.headers.get("if-range") for request in web.server.requests] == [None, date]
+    assert web.server.n_bytes == len(COUNTS)
+
+
+def put_zenodo(web: Web, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes], digest: str = "") -> None:
+    """Imitate Zenodo's answer for record 7 (InvenioRDM's ``/api/records/<id>``, as far as it is used)."""
+    monkeypatch.setenv("ZENODO_URL", web.url + "/")
+    listed = [
+        {
+            "key": name,
+            "checksum": f"md5:{digest or md5(value)}",
+            "links": {"self": web.put(f"/api/records/7/files/{name}/content", value)},
+        }
+        for name, value in files.items()
+    ]
+    web.put("/api/records/7", json.dumps({"id": 7, "files": listed}).encode())
+
+
+def test_zenodo_gives_files_and_members_of_a_record(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_zenodo(web, monkeypatch, {"all.zip": zipped({"folder/a.pickle": COUNTS}), "b.json": b"{}"})
+    files = {"vectors.pickle": {"name": "all.zip", "member": "a.pickle"}, "b": {"name": "b.json"}}
+    fetched("zenodo", files, {"vectors.pickle": COUNTS, "b": b"{}"}, record=7)
+    assert len(web.server.requests) == 3  # the record is asked for once
+    refused(
+        "zenodo", {"a": {"name": "c.json"}}, "Zenodo record 7 has no file 'c.json'; did you mean 'b.json'?", record=7
+    )
+    refused("zenodo", {"a": {"name": "a"}}, "/api/records/8: it answered 404 (Not Found)", record=8)
+
+
+def test_zenodo_may_send_elsewhere_and_limit_the_requests(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_zenodo(web, monkeypatch, {"a.pickle": COUNTS})
+    limit = {"statuses": [429], "headers": {"X-RateLimit-Remaining": "0", "Retry-After": "0"}}
+    web.put("/api/records/7", web.resources["/api/records/7"].content, **limit)
+    place = {"Location": "/api/files/bucket/a.pickle"}
+    web.put("/api/records/7/files/a.pickle/content", status=301, headers=place)
+    web.put("/api/files/bucket/a.pickle", COUNTS, **limit)
+    fetched("zenodo", {"vectors.pickle": {"name": "a.pickle"}}, {"vectors.pickle": COUNTS}, record=7)
+
+
+def test_the_md5_of_a_service_is_checked_too(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_zenodo(web, monkeypatch, {"a.pickle": COUNTS}, "0" * 32)
+    text = f"what came has md5 {md5(COUNTS)}, but {'0' * 32} is expected"
+    refused("zenodo", {"a": {"name": "a.pickle", "sha256": sha256(COUNTS)}}, text, record=7)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b'{"files": []}', "Zenodo record 7 has no file 'a.pickle'; it lists no files"),
+        (b'{"files": [{"name": "b"}]}', "Zenodo record 7: its list of files is not as expected"),
+        (b'{"files": {"a": 1}}', "its list of files is not as expected"),
+        (b'{"files": [{"key": "a.pickle", "checksum": null, "links": {"self": "x"}}]}', "not as expected"),
+        (b"[]", "its list of files is not as expected"),
+        (b"null", "its list of files is not as expected"),
+        (b"<html>", "/api/records/7: the answer is not the JSON it should be"),
+    ],
+)
+def test_what_zenodo_might_answer_is_said(web: Web, monkeypatch: pytest.MonkeyPatch, answer: bytes, text: str) -> None:
+    put_zenodo(web, monkeypatch, {})
+    web.put("/api/records/7", answer)
+    refused("zenodo", {"a": {"name": "a.pickle"}}, text, record="7")
+
+
+def put_figshare(web: Web, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Imitate figshare's list of files; its files come by redirect to an address that is signed."""
+    monkeypatch.setenv("FIGSHARE_URL", f"{web.url}/v2")
+    link = {"id": 1, "name": "elsewhere.csv", "is_link_only": True, "download_url": "x"}
+    file = {"id": 50, "name": "a.h5ad", "download_url": web.put("/files/50", COUNTS), "computed_md5": md5(COUNTS)}
+    web.put("/v2/file/download/50", status=302, headers={"Location": "/signed/50?X-Amz=secret"})
+    web.put("/signed/50", COUNTS)
+    web.put(f"/v2/{path}/files", json.dumps([link, file]).encode())
+
+
+@pytest.mark.parametrize(("version", "path"), [({}, "articles/12"), ({"version": 3}, "articles/12/versions/3")])
+def test_figshare_gives_files_of_an_article(
+    web: Web, monkeypatch: pytest.MonkeyPatch, version: dict[str, int], path: str
+) -> None:
+    put_figshare(web, monkeypatch, path)
+    fetched("figshare", {"raw.h5ad": {"name": "a.h5ad"}}, {"raw.h5ad": COUNTS}, article=12, **version)
+    assert web.server.requests[0].query == {"page_size": "1000"}  # ten by default
+
+
+def test_figshares_other_address_is_asked_when_the_first_does_not_help(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_figshare(web, monkeypatch, "articles/12")
+    web.put("/v2/file/download/50", b"", status=202)  # a test that only browsers pass
+    fetched("figshare", {"a": {"name": "a.h5ad"}}, {"a": COUNTS}, article=12)
+
+
+@pytest.mark.parametrize("answer", [b'{"message": "no"}', b"[1]", b'[{"name": "a"}]', b"3", None])
+def test_what_figshare_might_answer_is_said(web: Web, monkeypatch: pytest.MonkeyPatch, answer: bytes | None) -> None:
+    put_figshare(web, monkeypatch, "articles/12")
+    text = "figshare article 12 has no file 'elsewhere.csv'; it has a.h5ad"  # a link is no file
+    if answer is not None:
+        web.put("/v2/articles/12/files", answer)
+        text = "figshare article 12: its list of files is not as expected"
+    refused("figshare", {"a": {"name": "elsewhere.csv"}}, text, article=12)
+    assert content() == {}

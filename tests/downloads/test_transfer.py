@@ -1,0 +1,172 @@
+"""Half a download: it is gone on with, by whoever comes next, and never taken for a whole one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from genept.downloads import transfer
+from genept.downloads import web as _web
+from genept.downloads.transfer import Part
+from tests import helpers
+from tests.downloads.downloading import FILE, FOLDER, OTHER, fetched, get, interrupt, refused
+from tests.downloads.fetching import sha256
+from tests.downloads.loopback import Resource, Web
+
+DATE, LATER = "Sat, 01 Aug 2026 10:00:00 GMT", "Sun, 02 Aug 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_file_comes(web: Web, framing: str) -> None:
+    fetched(web.put("/file.bin", FILE, framing=framing))
+    assert web.server.n_bytes == len(FILE)
+
+
+@pytest.mark.parametrize("validators", [{}, {"etag": None, "modified": DATE}, {"etag": 'W/"weak"', "modified": DATE}])
+def test_a_broken_connection_goes_on_where_it_stopped(web: Web, validators: dict[str, Any]) -> None:
+    fetched(web.put("/file.bin", FILE, cuts=[100_000, 50_000], **validators))
+    assert web.server.n_bytes == len(FILE)
+    assert web.ranges == [None, "bytes=100000-", "bytes=150000-"]
+    assert web.server.requests[1].headers["if-range"] == (validators.get("modified") or '"first"')
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_the_next_run_goes_on_where_the_last_one_stopped(
+    web: Web, framing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = web.put("/file.bin", FILE, framing=framing)
+    interrupt(web, "/file.bin", 200_000, monkeypatch)
+    fetched(url)
+    assert web.ranges == ["bytes=200000-"]
+
+
+def test_a_process_killed_midway_loses_nothing(web: Web) -> None:
+    go_on = threading.Event()
+    url = web.put("/file.bin", FILE, cuts=[200_000], hold=go_on)
+    code = f"from tests.downloads.downloading import get; get({url!r})"
+    environment = {**os.environ, "PYTHONPATH": str(helpers.ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, start_new_session=True)
+    while sum(path.stat().st_size for path in FOLDER.glob("?" * 32)) < 200_000:
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    go_on.set()
+    web.resources["/file.bin"].hold = None
+    web.forget()
+    fetched(url)
+    assert web.ranges == ["bytes=200000-"]
+
+
+def test_ctrl_c_loses_nothing(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(_: float) -> None:
+        raise KeyboardInterrupt
+
+    url = web.put("/file.bin", FILE, cuts=[100_000])
+    with monkeypatch.context() as once, pytest.raises(KeyboardInterrupt):
+        once.setattr(_web, "wait", wait)
+        get(url)
+    fetched(url)
+    assert web.server.n_bytes == len(FILE)
+
+
+def test_a_server_that_ignores_ranges_is_asked_for_all_again(web: Web) -> None:
+    fetched(web.put("/file.bin", FILE, ranges=False, cuts=[100_000]))
+    assert web.server.n_bytes == 100_000 + len(FILE)
+
+
+def test_one_that_breaks_off_at_the_same_byte_each_time_is_given_up(web: Web) -> None:
+    refused(web.put("/file.bin", FILE, ranges=False, cuts=[100_000] * 50), "the connection broke off; run again")
+    assert len(web.server.requests) == _web.ATTEMPTS
+
+
+def test_progress_is_no_failure(web: Web) -> None:
+    """A long file over a bad line may break off more often than `ATTEMPTS`, if each attempt brings something."""
+    fetched(web.put("/file.bin", FILE, cuts=[30_000] * 9))
+
+
+@pytest.mark.parametrize("if_range", [True, False])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [({}, {"etag": '"second"'}), ({"etag": None, "modified": DATE}, {"etag": None, "modified": LATER})],
+)
+def test_a_file_that_changes_meanwhile_is_not_joined_with_its_part(
+    web: Web, if_range: bool, old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    changed = Resource(OTHER, if_range=if_range, **new)
+    fetched(web.put("/file.bin", FILE, cuts=[100_000], then=changed, **old), OTHER)
+
+
+@pytest.mark.parametrize("length", [5_000, len(OTHER) - 1])
+def test_a_file_of_another_length_is_another_file(web: Web, length: int) -> None:
+    changed = Resource(OTHER[:length], if_range=False)
+    fetched(web.put("/file.bin", FILE, cuts=[100_000], then=changed), OTHER[:length])
+
+
+def test_without_validators_and_hash_nothing_is_joined(web: Web) -> None:
+    fetched(web.put("/file.bin", FILE, etag=None, cuts=[100_000], then=Resource(OTHER, etag=None)), OTHER)
+
+
+def test_without_validators_the_hash_finds_joined_files_and_all_comes_anew(web: Web) -> None:
+    url = web.put("/file.bin", OTHER, etag=None, cuts=[100_000], then=Resource(FILE, etag=None))
+    fetched(url, digest=sha256(FILE))
+    assert web.ranges == [None, "bytes=100000-", None]
+
+
+@pytest.mark.parametrize("notes", ["", "{}", "[]", "{", '{"etag": 1'])
+def test_torn_notes_start_the_download_again(web: Web, notes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = web.put("/file.bin", FILE)
+    interrupt(web, "/file.bin", 200_000, monkeypatch)
+    (path,) = FOLDER.glob("*.json")
+    path.write_text(notes)
+    fetched(url)
+    assert web.server.n_bytes == len(FILE)
+
+
+def test_two_processes_do_not_write_one_file(web: Web) -> None:
+    url = web.put("/file.bin", FILE)
+    FOLDER.mkdir()
+    with Part(FOLDER, url, None):
+        refused(url, "another process is downloading it")
+    fetched(url)
+
+
+def test_of_several_addresses_the_first_that_gives_the_file_is_used(web: Web) -> None:
+    gone, down, good = web.put("/gone", status=404), web.put("/down", status=403), web.put("/good", FILE)
+    fetched([gone, down, good])
+    line = refused([gone, down], f"{web.url}/down: it answered 403")
+    assert f"(before it, {web.url}/gone: it answered 404 (Not Found))" in line
+
+
+def test_a_full_disk_is_said_and_keeps_what_came(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = web.put("/file.bin", FILE)
+
+    class Full:
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, _: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as once:
+        once.setattr(transfer, "progress_bar", lambda *_: Full())
+        refused(url, "the disk is full at partial (")
+    web.forget()
+    fetched(url)
+    assert 0 < web.server.n_bytes < len(FILE)
+
+
+def test_a_disk_that_will_be_full_is_said_before(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    line = refused(web.put("/file.bin", FILE * 10), "the disk is full at partial (3 MB more are needed)")
+    assert "free some space and run again" in line

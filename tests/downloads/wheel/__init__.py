@@ -1,1 +1,0 @@
-"""Files out of wheels, from a package index on this machine."""
