@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from genept.engines.encoder.local import LocalEncoder
-from genept.engines.geneformer import checkpoint as geneformer_checkpoint
 from genept.engines.geneformer import network as geneformer
 from genept.engines.network import batching, checkpoints, job, transformer
 from genept.engines.scgpt import checkpoint
