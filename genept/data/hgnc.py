@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from genept.core.errors import InputError
 
-PATH = Path("data/reference/hgnc/hgnc.tsv")
+PATH = Path("data/reference/hgnc.tsv")
 COLUMNS = (
     "Status",
     "Approved symbol",

@@ -1,0 +1,169 @@
+"""What `label` and `annotate` start from: the fetched files, checked and read, and the cell types of an annotation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genept.core import files
+from genept.core.errors import InputError
+from genept.data.cells import DATA
+from genept.datasets import h5ad, reference_query, samples
+from genept.datasets.config import ANNOTATION, AUTHOR, DatasetConfig, local_path, source_files
+from genept.datasets.raw import RawDataset
+
+ATTEMPTS = "attempts.json"  # written by `fetch`: of each file with several places what was tried, the successful one last
+COLUMNS = ("cell_id", "cluster", "cell_type", "qc")  # of the annotation's cells.csv
+
+
+@dataclass(frozen=True)
+class AnnotatedCells:
+    """What ``annotate`` made of a dataset.
+
+    Attributes
+    ----------
+    cell_types
+        Of every cell of the raw dataset, in its order, indexed by cell id: the type, ``Unknown`` if its cluster has
+        none, or `None` if quality control dropped the cell. Of objects.
+    summary
+        The content of ``summary.json``: ``method``, ``method_version``, the settings and numbers.
+    """
+
+    cell_types: pd.Series
+    summary: dict[str, Any]
+
+
+def where(folder: Path, config: DatasetConfig) -> Path:
+    """Return the one file of a dataset, else the folder of its files, for errors."""
+    return folder / next(iter(config.h5ad_files.values())) if len(config.h5ad_files) == 1 else folder
+
+
+def read_raw(folder: Path, config: DatasetConfig) -> RawDataset:
+    """Read a raw dataset from its fetched files: one h5ad, reference and query, or sample by sample.
+
+    Derived annotations are not among its ``obs``: `genept.datasets.derive.add_derived` adds them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    InputError
+        If a file is damaged or contradicts the config.
+    """
+    if config.samples:
+        return samples.read(folder, config)
+    if len(config.h5ad_files) == 1:
+        return h5ad.read(where(folder, config), config)
+    return reference_query.read(folder, config)
+
+
+def check_hashes(folder: Path, config: DatasetConfig) -> dict[str, str]:
+    """Hash the fetched files and compare each with the ``sha256`` in its source, if it has one.
+
+    A table of labels may be missing where `annotate` gives cell types in its place.
+
+    Returns
+    -------
+    The sha256 of each file, by its path.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    InputError
+        If a file was changed since it was fetched.
+    """
+    listed = source_files(config.source)
+    optional = config.labels.file if config.labels and config.annotation else None
+    digests = {}
+    for name in config.input_files:
+        path = folder / name
+        if name == optional and not path.exists():
+            continue
+        digests[path.as_posix()] = digest = files.sha256(path)
+        expected = listed[name].get("sha256")
+        if expected is not None and digest != str(expected).lower():
+            raise InputError(
+                f"{path}: has sha256 {digest}, but its source expects {expected}; remove it and fetch it again"
+            )
+    return digests
+
+
+def uses_annotation(folder: Path, config: DatasetConfig) -> bool:
+    """Say whether `annotate` gives the cell types: the config prefers that, or no file has other ones."""
+    if config.annotation is None:
+        return False
+    has_types = "cell_type" in config.obs if config.labels is None else (folder / config.labels.file).is_file()
+    return config.label_source == ANNOTATION or not has_types
+
+
+def local_labels(folder: Path, config: DatasetConfig) -> dict[str, str]:
+    """Return ``path`` and ``sha256`` of a table of labels that came from a file on this machine, else nothing.
+
+    Raises
+    ------
+    InputError
+        If the folder does not say which of several places the table is from.
+    """
+    if config.labels is None:
+        return {}
+    name = config.labels.file
+    item = source_files(config.source)[name]
+    places = [item, *({"kind": item.get("kind"), **place} for place in item.get("fallback") or [])]
+    paths = [local_path(place) for place in places]
+    if not any(paths):
+        return {}
+    tried = 1
+    if len(paths) > 1:
+        attempts = folder / ATTEMPTS
+        tried = len(files.read_json(attempts).get(name, [])) if attempts.is_file() else 0
+        if not 0 < tried <= len(paths):
+            raise InputError(f"{attempts}: does not say which place {name} is from; fetch it again")
+    path = paths[tried - 1]
+    return {"path": path, "sha256": files.sha256(folder / name)} if path else {}
+
+
+def read_annotation(dataset: str) -> AnnotatedCells | None:
+    """Read what ``annotate`` wrote; `None` where the dataset's file asks for no annotation.
+
+    That there is one does not mean that its cell types are used: the ovarian set has it to compare them with the
+    authors'. `uses_annotation` decides.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the stage has not run.
+    InputError
+        If its files are damaged or do not belong together.
+    """
+    path = DATA / dataset / "annotation" / "summary.json"
+    again = f"`dvc repro annotate@{dataset}` makes it"
+    try:
+        summary = files.read_json(path)
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); {again}") from None
+    if not isinstance(summary, dict) or summary.get("label_source") not in (AUTHOR, ANNOTATION):
+        raise InputError(f"{path}: has no label_source; {again}")
+    if summary["label_source"] == AUTHOR:
+        return None
+    table = read_annotated_cells(path.with_name("cells.csv"), again)
+    cell_types = table["cell_type"].astype(object).where(table["qc"] == "ok", None)
+    if sum(summary.get("cells", {}).values()) != len(cell_types):
+        raise InputError(f"{path}: is not of the {len(cell_types)} cells in cells.csv beside it; {again}")
+    return AnnotatedCells(cell_types, summary)
+
+
+def read_annotated_cells(path: Path, again: str) -> pd.DataFrame:
+    """Read ``cells.csv`` as text, indexed by cell id."""
+    path.stat()
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise InputError(f"{path}: not a readable table ({' '.join(str(error).split())}); {again}") from None
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; {again}")
+    return table.set_index("cell_id")
