@@ -42,9 +42,7 @@ def main(params: Params, dataset: str) -> None:
     digests = check_hashes(folder / "raw", config)
     with_corpus = dataset in params.grid.pretrain
     labelled = label.label(folder / "raw", config, genes.Table(hgnc.read()), dataset, with_corpus)
-    report = record.describe(
-        dataset, config, fallback, labelled, digests, folder / "raw", params.label.min_class_size
-    )
+    report = record.describe(dataset, config, fallback, labelled, digests, folder / "raw", params.label.min_class_size)
     with ExitStack() as stack:  # all are written before the first replaces an earlier one
         corpus = stack.enter_context(files.replacing_folder(DATA / "corpus" / dataset))
         if labelled.corpus is not None:

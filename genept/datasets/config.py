@@ -5,17 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from genept.core import files
 from genept.core.config import Config, check_name
-from genept.core.errors import InputError, nearest
-from genept.core.params import QC, Annotate, Seed, Share
+from genept.core.errors import InputError
 from genept.core.params import Annotation as AnnotationName
+from genept.datasets.nested_config import (
+    ANNOTATIONS,
+    Annotation,
+    Derive,
+    Labels,
+    SampleFiles,
+    Subset,
+    refuse_unknown,
+    refuse_unknown_annotations,
+)
 
 DATA = Path("data")
 RAW = "raw.h5ad"  # the one file of a dataset, wherever it comes from
@@ -24,142 +33,9 @@ MARKERS = "markers.tsv"
 FALLBACK_NOTE = "fallback.json"  # written by `fetch` beside the files of a dataset's fallback
 
 AUTHOR, ANNOTATION, USER = "author", "annotation", "user"
-ANNOTATIONS = get_args(AnnotationName)
 SIZES = ("n_cells", "n_genes", *REFERENCE_QUERY)
 Value = str | int | float | bool
-
-
-def refuse_unknown(names: Iterable[Any], known: Iterable[str]) -> None:
-    """Raise `ValueError` for a name that is not known; the message names the nearest one that is."""
-    known = list(known)
-    for name in names:
-        if name not in known:
-            raise ValueError(f"no {name!r} here{nearest(str(name), known) or '.'} Known: {', '.join(known) or 'none'}")
-
-
-def refuse_unknown_annotations(content: Any) -> Any:
-    """Check the keys of a mapping, which are annotations; for pydantic's ``BeforeValidator``."""
-    refuse_unknown(content if isinstance(content, dict) else (), ANNOTATIONS)
-    return content
-
-
-def refuse_bad_report(value: Any) -> Any:
-    """Refuse what is neither a number of something nor a list of labels."""
-    is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    if not is_number and not (isinstance(value, list) and value and all(isinstance(label, str) for label in value)):
-        raise ValueError(f"needs a positive whole number, or for an annotation a list of labels, got {value!r}")
-    return sorted(value) if isinstance(value, list) else value
-
-
 ByAnnotation = BeforeValidator(refuse_unknown_annotations)
-Reported = Annotated[Any, AfterValidator(refuse_bad_report)]  # int | list[str]; a union would spoil pydantic's message
-
-
-class Subset(Config):
-    """Which cells are evaluated: `n_cells`, or a `share` of all, rounded down; evenly over annotation `by`, if any."""
-
-    n_cells: PositiveInt | None = None
-    share: Share | None = None
-    by: AnnotationName | None = None
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def check(self) -> Subset:
-        """Require one of the two sizes."""
-        if (self.n_cells is None) == (self.share is None):
-            raise ValueError("needs n_cells, or a share of the cells such as 0.2, and not both")
-        return self
-
-    def size(self, n_all: int) -> int:
-        """Return how many of `n_all` cells are evaluated, at most all and at least one."""
-        return min(n_all, self.n_cells or max(1, int((self.share or 0) * n_all)))
-
-
-class SampleFiles(Config):
-    """The counts of a sample: a file, or a folder of 10x files; of a folder with several samples the barcodes' ending."""
-
-    path: Annotated[str, Field(min_length=1), AfterValidator(lambda path: path.rstrip("/"))]
-    suffix: int | str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def accept_path(cls, content: Any) -> Any:
-        """Take a text for the path."""
-        return {"path": content} if isinstance(content, str) else content
-
-
-class Labels(Config):
-    """The table of labels beside counts that come sample by sample; see `genept.datasets.samples`."""
-
-    file: str
-    sample: str
-    names: dict[str, str] = {}
-    unlabelled: Literal["drop", "keep"] = "drop"
-    least_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-
-class Derive(Config):
-    """An annotation made from annotation `of`: by a `map` of labels, or as bins of numbers.
-
-    Bins are between `edges`, or between `quantiles` of the numbers, over the labels of annotation `over` or over cells.
-    """
-
-    of: AnnotationName
-    map: dict[str, str] | None = None
-    edges: Annotated[list[float], Field(min_length=1)] | None = None
-    quantiles: Annotated[int, Field(ge=2)] | None = None
-    over: AnnotationName | None = None
-
-    @model_validator(mode="after")
-    def check(self) -> Derive:
-        """Require one way to make it."""
-        if sum(how is not None for how in (self.map, self.edges, self.quantiles)) != 1:
-            raise ValueError("needs one of map, edges and quantiles")
-        if self.edges is not None and sorted(set(self.edges)) != self.edges:
-            raise ValueError(f"edges must ascend, got {self.edges}")
-        if self.over is not None and self.quantiles is None:
-            raise ValueError("over is for quantiles only")
-        return self
-
-
-class QCOverrides(Config):
-    """Limits of quality control that replace those of ``params.yaml``; an explicit null is no limit."""
-
-    min_genes: PositiveInt | None = None
-    max_genes: PositiveInt | None = None
-    max_mitochondrial: Annotated[float, Field(ge=0, le=1)] | None = None
-    min_cells_per_gene: PositiveInt | None = None
-
-
-class Annotation(Config):
-    """How ``annotate`` gives cell types to clusters by the dataset's ``markers.tsv``.
-
-    `batch` is the annotation that tells batches apart, or null. `names` says what the authors call the types of the
-    marker table, to compare with their labels. Every other key replaces the one under ``annotate`` in ``params.yaml``.
-    """
-
-    batch: AnnotationName | None
-    names: dict[str, str] = {}
-    qc: QCOverrides = QCOverrides()
-    n_hvgs: Annotated[int, Field(ge=2)] | None = None
-    n_components: PositiveInt | None = None
-    n_neighbors: Annotated[int, Field(ge=3)] | None = None
-    resolution: PositiveFloat | None = None
-    min_margin: Annotated[float, Field(ge=0)] | None = None
-    seed: Seed | None = None
-    umap_epochs: PositiveInt | None = None
-
-    def settings(self, shared: Annotate) -> Annotate:
-        """Return the settings of ``params.yaml`` with the dataset's own in their place.
-
-        Raises
-        ------
-        ParamsError
-            If they contradict each other.
-        """
-        own = self.model_dump(exclude_unset=True, exclude={"batch", "names"})
-        qc = {**shared.qc.model_dump(), **own.pop("qc", {})}
-        return Annotate.parse({**shared.model_dump(), **own, "qc": QC.parse(qc, "annotation.qc")}, "annotation")
 
 
 class DatasetConfig(Config):
@@ -181,10 +57,12 @@ class DatasetConfig(Config):
     reference: list[str] = []
     query: list[str] = []
     annotation: Annotation | None = None
-    obs: Annotated[dict[AnnotationName, str], ByAnnotation, Field(min_length=1)]
-    derive: Annotated[dict[AnnotationName, Derive], ByAnnotation] = {}
+    obs: Annotated[dict[str, str], ByAnnotation, Field(min_length=1)]
+    derive: Annotated[dict[str, Derive], ByAnnotation] = {}
     expected: dict[str, PositiveInt] = {}
-    reported: dict[str, dict[str, Reported]] = {}
+    reported: dict[
+        str, dict[str, Any]
+    ] = {}  # of each source of reports numbers, and of annotations also lists of labels
     subset: Subset | None = None
     finetune: AnnotationName = "cell_type"
     fallback: DatasetConfig | None = None
@@ -209,9 +87,7 @@ class DatasetConfig(Config):
     def without_cell_types(self) -> DatasetConfig:
         """Return the config as if no file had cell types, and without what is derived from them."""
         obs = {name: column for name, column in self.obs.items() if name != "cell_type"}
-        derive = {
-            name: how for name, how in self.derive.items() if "cell_type" not in (name, how.of, how.over)
-        }
+        derive = {name: how for name, how in self.derive.items() if "cell_type" not in (name, how.of, how.over)}
         return self.model_copy(update={"obs": obs, "derive": derive, "labels": None})
 
     @model_validator(mode="after")
@@ -222,68 +98,67 @@ class DatasetConfig(Config):
             raise ValueError("labels is for counts that come sample by sample; samples is missing")
         if self.samples and not (self.labels or self.annotation):
             raise ValueError("samples needs labels, a table of the cells' labels, or annotation")
-        if not self.samples and not set(self.h5ad_files.values()) <= set(names):
+        if not set(self.h5ad_files.values()) <= set(names):
             raise ValueError(f"source.files needs {RAW}, or {' and '.join(REFERENCE_QUERY.values())}")
-        for sample, where in self.samples.items():
-            if not any(name == where.path or name.startswith(f"{where.path}/") for name in names):
-                raise ValueError(f"samples.{sample}: {where.path!r} is neither a file nor a folder under source.files")
-        if self.labels and self.labels.file not in names:
-            raise ValueError(f"labels.file: no {self.labels.file!r} under source.files{nearest(self.labels.file, names)}")
+        for sample, counts in self.samples.items():
+            if not any(name == counts.path or name.startswith(f"{counts.path}/") for name in names):
+                raise ValueError(f"samples.{sample}: {counts.path!r} is neither a file nor a folder under source.files")
+        refuse_unknown([self.labels.file] if self.labels else (), names, "labels.file: ")
         if self.annotation and MARKERS not in names:
             raise ValueError(f"annotation needs a table of marker genes, {MARKERS}, under source.files")
         listed = [*self.reference, *self.query]
         if listed and (sorted(listed) != sorted(self.samples) or not self.reference or not self.query):
-            raise ValueError(
-                f"reference and query need every sample once: {', '.join(self.samples) or 'there are no samples'}"
-            )
+            known = ", ".join(self.samples) or "there are no samples"
+            raise ValueError(f"reference and query need every sample once: {known}")
+        if self.fallback and self.fallback.fallback:
+            raise ValueError("fallback must have no fallback of its own")
         return self
 
     @model_validator(mode="after")
     def check_annotations(self) -> DatasetConfig:
         """Check that every annotation that a key names is one of the dataset's."""
-
-        def check(place: str, names: Iterable[Any], known: Iterable[str]) -> None:
-            try:
-                refuse_unknown(names, known)
-            except ValueError as error:
-                raise ValueError(f"{place}: {error}") from None
-
+        annotations = self.annotations
         for name, how in self.derive.items():
             if name in self.obs:
                 raise ValueError(f"derive: {name!r} is a column under obs already")
-            check(f"derive.{name}", [key for key in (how.of, how.over) if key is not None], self.obs)
-        check("expected", self.expected, [*SIZES, *self.annotations])
-        for who, statements in self.reported.items():
-            check(f"reported.{who}", statements, [*SIZES, "n_scored", *self.annotations])
-            for key, value in statements.items():
-                if isinstance(value, list) and key not in ANNOTATIONS:
-                    raise ValueError(f"reported.{who}.{key} must be a number, got {value}")
+            refuse_unknown([how.of, *([how.over] if how.over else [])], self.obs, f"derive.{name}: ")
+        refuse_unknown(self.expected, [*SIZES, *annotations], "expected: ")
+        for who, reports in self.reported.items():
+            refuse_unknown(reports, [*SIZES, "n_scored", *annotations], f"reported.{who}: ")
+            for key, value in reports.items():
+                is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+                if not is_number and not (isinstance(value, list) and key in annotations):
+                    wanted = "a whole number above 0" + (", or a list of labels" if key in annotations else "")
+                    raise ValueError(f"reported.{who}.{key} must be {wanted}, got {value!r}")
         if self.subset and self.subset.by:
-            check("subset.by", [self.subset.by], self.annotations)
+            refuse_unknown([self.subset.by], annotations, "subset.by: ")
         if self.annotation and self.annotation.batch:
             known = [name for name in (*self.obs, *self.derive) if name != "cell_type"]  # annotate never reads these
-            check("annotation.batch", [self.annotation.batch], known)
+            refuse_unknown([self.annotation.batch], known, "annotation.batch: ")
         if "finetune" in self.model_fields_set:
-            check("finetune", [self.finetune], self.annotations)
-            check("finetune of the fallback", [self.finetune], self.fallback.annotations if self.fallback else ANNOTATIONS)
-        if self.fallback and self.fallback.fallback:
-            raise ValueError("fallback: must have no fallback of its own")
+            refuse_unknown([self.finetune], annotations, "finetune: ")
+            known = self.fallback.annotations if self.fallback else annotations
+            refuse_unknown([self.finetune], known, "finetune, of the fallback: ")
         return self
+
+
+def is_mapping(value: Any) -> bool:
+    """Say whether a value of a source, whose form `genept.downloads` checks, is a mapping."""
+    return isinstance(value, Mapping)
 
 
 def source_files(source: Any) -> dict[str, dict[str, Any]]:
     """Return the files of a source, or of a list of sources, by their names in ``data/<dataset>/raw``.
 
-    Of each file what its source says: ``sha256``, ``kind`` and ``folder`` where they stand beside the files, too.
+    Of each file what its source says of it, with the ``kind`` and ``folder`` of the source where the file has no kind.
     """
     listed: dict[str, dict[str, Any]] = {}
-    for part in source if isinstance(source, list) else [source]:
-        shared = {key: part[key] for key in ("kind", "folder") if key in part} if isinstance(part, Mapping) else {}
-        items = part.get("files") if isinstance(part, Mapping) else None
-        for name, item in (items if isinstance(items, Mapping) else {}).items():
-            own = item if isinstance(item, Mapping) else {}
-            is_alike = own.get("kind", shared.get("kind")) == shared.get("kind")
-            listed[str(name)] = {**(shared if is_alike else {}), **own}
+    for part in filter(is_mapping, source if isinstance(source, list) else [source]):
+        shared = {key: part[key] for key in ("kind", "folder") if key in part}
+        items = part.get("files")
+        for name, item in items.items() if is_mapping(items) else ():
+            own = item if is_mapping(item) else {}
+            listed[str(name)] = own if "kind" in own else {**shared, **own}
     return listed
 
 

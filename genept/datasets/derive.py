@@ -57,7 +57,9 @@ def add_derived(
     obs, report = obs.copy(), dict[str, dict[str, Any]]()
     for name, how in derive.items():
         if lacking := [key for key in (how.of, how.over) if key is not None and key not in obs]:
-            raise InputError(f"{path}: has no {lacking[0]} to derive {name} from; correct `derive` in the dataset's file")
+            raise InputError(
+                f"{path}: has no {lacking[0]} to derive {name} from; correct `derive` in the dataset's file"
+            )
         if how.map is not None:
             obs[name] = map_labels(obs[how.of], how.map, path)
             report[name] = {"of": how.of, "map": how.map}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +14,10 @@ from genept.datasets import h5ad, reference_query, samples
 from genept.datasets.config import ANNOTATION, AUTHOR, DatasetConfig, local_path, source_files
 from genept.datasets.raw import RawDataset
 
-ATTEMPTS = "attempts.json"  # written by `fetch`: of each file with several places what was tried, the successful one last
-COLUMNS = ("cell_id", "cluster", "cell_type", "qc")  # of the annotation's cells.csv
-
-
-@dataclass(frozen=True)
-class AnnotatedCells:
-    """What ``annotate`` made of a dataset.
-
-    Attributes
-    ----------
-    cell_types
-        Of every cell of the raw dataset, in its order, indexed by cell id: the type, ``Unknown`` if its cluster has
-        none, or `None` if quality control dropped the cell. Of objects.
-    summary
-        The content of ``summary.json``: ``method``, ``method_version``, the settings and numbers.
-    """
-
-    cell_types: pd.Series
-    summary: dict[str, Any]
+ATTEMPTS = (
+    "attempts.json"  # written by `fetch`: of each file with several places what was tried, the successful one last
+)
+COLUMNS = ["cell_id", "cluster", "cell_type", "qc"]  # of the annotation's cells.csv
 
 
 def where(folder: Path, config: DatasetConfig) -> Path:
@@ -126,11 +110,16 @@ def local_labels(folder: Path, config: DatasetConfig) -> dict[str, str]:
     return {"path": path, "sha256": files.sha256(folder / name)} if path else {}
 
 
-def read_annotation(dataset: str) -> AnnotatedCells | None:
+def read_annotation(dataset: str) -> tuple[pd.Series, dict[str, Any]] | None:
     """Read what ``annotate`` wrote; `None` where the dataset's file asks for no annotation.
 
     That there is one does not mean that its cell types are used: the ovarian set has it to compare them with the
     authors'. `uses_annotation` decides.
+
+    Returns
+    -------
+    The type of every cell of the raw dataset, in its order, indexed by cell id: ``Unknown`` if its cluster has none,
+    `None` if quality control dropped the cell. And the content of ``summary.json``: method, settings and numbers.
 
     Raises
     ------
@@ -139,31 +128,16 @@ def read_annotation(dataset: str) -> AnnotatedCells | None:
     InputError
         If its files are damaged or do not belong together.
     """
-    path = DATA / dataset / "annotation" / "summary.json"
-    again = f"`dvc repro annotate@{dataset}` makes it"
+    folder = DATA / dataset / "annotation"
     try:
-        summary = files.read_json(path)
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); {again}") from None
-    if not isinstance(summary, dict) or summary.get("label_source") not in (AUTHOR, ANNOTATION):
-        raise InputError(f"{path}: has no label_source; {again}")
-    if summary["label_source"] == AUTHOR:
-        return None
-    table = read_annotated_cells(path.with_name("cells.csv"), again)
-    cell_types = table["cell_type"].astype(object).where(table["qc"] == "ok", None)
-    if sum(summary.get("cells", {}).values()) != len(cell_types):
-        raise InputError(f"{path}: is not of the {len(cell_types)} cells in cells.csv beside it; {again}")
-    return AnnotatedCells(cell_types, summary)
-
-
-def read_annotated_cells(path: Path, again: str) -> pd.DataFrame:
-    """Read ``cells.csv`` as text, indexed by cell id."""
-    path.stat()
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except ValueError as error:
-        raise InputError(f"{path}: not a readable table ({' '.join(str(error).split())}); {again}") from None
-    missing = [name for name in COLUMNS if name not in table.columns]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}; {again}")
-    return table.set_index("cell_id")
+        summary = files.read_json(folder / "summary.json")
+        if summary["label_source"] == AUTHOR:
+            return None
+        table = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False, usecols=COLUMNS)
+        if sum(summary["cells"].values()) != len(table):
+            raise ValueError(f"summary.json is not of the {len(table)} cells in cells.csv")
+    except (KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder}: damaged ({reason}); `dvc repro annotate@{dataset}` makes it") from None
+    cell_types = table.set_index("cell_id")["cell_type"].astype(object)
+    return cell_types.where((table["qc"] == "ok").to_numpy(), None), summary

@@ -1,4 +1,4 @@
-"""From a raw dataset to labelled cells: annotations in the common schema, approved gene symbols, the evaluated cells."""
+"""From a raw dataset to labelled cells: annotations in the common schema, approved symbols, the evaluated cells."""
 
 from __future__ import annotations
 
@@ -27,73 +27,31 @@ COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  #
 
 @dataclass(frozen=True)
 class Labelled:
-    """A labelled dataset.
+    """A labelled dataset: its cells, and all that the verification record says of how they came about."""
 
-    Attributes
-    ----------
-    cells
-        The evaluated cells.
-    corpus
-        The other cells, `None` unless wanted.
-    obs
-        The annotations of both, in the order of the file, missing labels being `None`.
-    content
-        What X holds, ``counts`` or ``lognorm``.
-    columns
-        Of each annotation the column of the file, or how else it came about: ``derived``, ``annotation``.
-    derived
-        How each derived annotation was made.
-    label_source
-        ``author``, ``annotation`` or ``user``.
-    labels_from
-        Of a table of labels that came from a file on this machine its path and sha256; else empty.
-    annotation
-        How ``annotate`` gave the cell types; empty where the labels are those of a file.
-    genes
-        What became of the gene names.
-    checked
-        The numbers in the file beside those expected.
-    n_empty
-        Number of cells dropped because they have no count.
-    n_dropped_by_qc
-        Number of cells that the annotation's quality control left out.
-    notes
-        What a user should know, one sentence each.
-    """
-
-    cells: AnnData
-    corpus: AnnData | None
-    obs: pd.DataFrame
-    content: str
-    columns: dict[str, str]
-    derived: dict[str, dict[str, Any]]
-    label_source: str
-    labels_from: dict[str, str]
-    annotation: dict[str, Any]
+    cells: AnnData  # the evaluated cells
+    corpus: AnnData | None  # the other cells, if wanted
+    obs: pd.DataFrame  # the annotations of both, in the order of the file, missing labels being None
+    content: str  # what X holds: counts or lognorm
+    columns: dict[str, str]  # of each annotation the column of the file, or `derived` or `annotation`
+    derived: dict[str, dict[str, Any]]  # how each derived annotation was made
+    label_source: str  # author, annotation or user
+    labels_from: dict[str, str]  # path and sha256 of a table of labels from this machine; else empty
+    annotation: dict[str, Any]  # how `annotate` gave the cell types; empty where the labels are those of a file
     genes: genes.Harmonised
-    checked: dict[str, dict[str, Any]]
-    n_empty: int
-    n_dropped_by_qc: int
-    notes: list[str]
+    checked: dict[str, dict[str, Any]]  # the numbers in the files beside those expected
+    n_empty: int  # cells dropped because they have no count
+    n_dropped_by_qc: int  # cells that the annotation's quality control left out
+    notes: list[str]  # what a user should know, one sentence each
 
     def uns(self) -> dict[str, Any]:
-        """Return what an h5ad says of itself: what X holds, and how the labels came about.
-
-        ``x``, ``label_source``, and as in the verification record ``labels_from`` and of ``annotation`` method and
-        version.
-        """
+        """Return what an h5ad says of itself: what X holds (``x``), and how the labels came about, as in the record."""
         method = {key: self.annotation[key] for key in ("method", "method_version") if key in self.annotation}
-        optional = {"labels_from": self.labels_from, "annotation": method}
-        return {
-            "x": self.content,
-            "label_source": self.label_source,
-            **{key: value for key, value in optional.items() if value},
-        }
+        content = {"x": self.content, "label_source": self.label_source}
+        return content | {k: v for k, v in (("labels_from", self.labels_from), ("annotation", method)) if v}
 
 
-def label(
-    folder: Path, config: DatasetConfig, table: genes.Table, dataset: str, with_corpus: bool = False
-) -> Labelled:
+def label(folder: Path, config: DatasetConfig, table: genes.Table, dataset: str, with_corpus: bool = False) -> Labelled:
     """Read, check, harmonise and divide a dataset, whose files are in `folder`.
 
     Parameters
@@ -119,11 +77,8 @@ def label(
         labels_from = inputs.local_labels(folder, config)
         label_source = config.label_source or (USER if labels_from else AUTHOR)
     obs, derived = add_derived(dataset_raw.obs, config.derive, where)
-    columns = {
-        str(key): "derived" if key in derived else config.obs.get(key, ANNOTATION) for key in obs if key != PART
-    }
-    if annotation:
-        columns["cell_type"] = ANNOTATION
+    origins = config.obs | dict.fromkeys(derived, "derived") | ({"cell_type": ANNOTATION} if annotation else {})
+    columns = {str(key): origins[str(key)] for key in obs if key != PART}
     checked = check_expected(where, config.expected, count(published, obs))
     n_dropped_by_qc = len(published.obs) - len(dataset_raw.obs)
     x, var, content, notes = dataset_raw.x, dataset_raw.var, dataset_raw.content, dataset_raw.notes
@@ -163,6 +118,10 @@ def label(
 def join_cell_types(published: RawDataset, dataset: str) -> tuple[RawDataset, dict[str, Any]]:
     """Give the cells the types that ``annotate`` found, without those that its quality control left out.
 
+    Returns
+    -------
+    The cells, and the summary of the annotation.
+
     Raises
     ------
     InputError
@@ -172,15 +131,15 @@ def join_cell_types(published: RawDataset, dataset: str) -> tuple[RawDataset, di
     again = f"`dvc repro annotate@{dataset}` makes it"
     if annotated is None:
         raise InputError(f"{dataset}: no file has cell types, and there is no annotation; {again}")
-    types = annotated.cell_types.reindex(published.obs.index)
-    if len(types) != len(annotated.cell_types) or not types.index.isin(annotated.cell_types.index).all():
+    cell_types, summary = annotated
+    if set(cell_types.index) != set(published.obs.index):
         raise InputError(f"{dataset}: the annotation is of other cells than data/{dataset}/raw; {again}")
-    rows = np.flatnonzero(types.notna().to_numpy())
+    types = cell_types.reindex(published.obs.index).to_numpy()
+    rows = np.flatnonzero(pd.notna(types))
     obs = published.obs.iloc[rows].copy()
-    obs.insert(0, "cell_type", types.iloc[rows].to_numpy())
+    obs.insert(0, "cell_type", types[rows])
     note = f"cell types by annotation of clusters; its quality control left out {len(types) - len(rows)} cells"
-    cells = RawDataset(published.x[rows], obs, published.var, published.content, [*published.notes, note])
-    return cells, annotated.summary
+    return RawDataset(published.x[rows], obs, published.var, published.content, [*published.notes, note]), summary
 
 
 def count(published: RawDataset, obs: pd.DataFrame) -> dict[str, int]:
@@ -191,35 +150,31 @@ def count(published: RawDataset, obs: pd.DataFrame) -> dict[str, int]:
     published
         What the files hold, before any cell is left out.
     obs
-        The annotations of the cells, derived ones and those of an annotation included. `None` is no label.
+        The annotations of the cells, derived ones and those of ``annotate`` included. `None` is no label.
     """
+    n_cells, n_genes = published.x.shape
     parts = published.obs[PART].value_counts() if PART in published.obs else {}
     return {
-        "n_cells": published.x.shape[0],
-        "n_genes": published.x.shape[1],
+        "n_cells": n_cells,
+        "n_genes": n_genes,
         **{str(part): int(number) for part, number in parts.items()},
         **{str(key): int(values.nunique()) for key, values in obs.items() if key != PART},
     }
 
 
 def check_expected(where: Path, expected: dict[str, int], counted: dict[str, int]) -> dict[str, dict[str, Any]]:
-    """Compare the numbers in a file with those that the dataset's file expects.
-
-    Returns
-    -------
-    Of each number: ``found``, and where one is expected ``expected`` and ``match``.
+    """Compare the numbers in the files with those that the config expects; return both, for the record.
 
     Raises
     ------
     InputError
         If one differs; the message names them all.
     """
-    wrong = [f"{key} is {n}, not {expected[key]}" for key, n in counted.items() if n != expected.get(key, n)]
-    wrong += [f"there is no {key}" for key in expected if key not in counted]
+    wrong = [f"{key} is {counted.get(key, 0)}, not {n}" for key, n in expected.items() if counted.get(key) != n]
     if wrong:
         raise InputError(f"{where} is not as expected: {'; '.join(wrong)}; correct `expected` in the dataset's file")
     return {
-        key: {"found": n, **({"expected": expected[key], "match": True} if key in expected else {})}
+        key: {"found": n} | ({"expected": expected[key], "match": True} if key in expected else {})
         for key, n in counted.items()
     }
 

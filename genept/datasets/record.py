@@ -16,6 +16,8 @@ from genept.datasets.inputs import ATTEMPTS
 from genept.datasets.label import Labelled
 from genept.datasets.obs import UNKNOWN
 
+OPTIONAL = ("fallback", "labels_from", "annotation", "attempts", "reported", "derived")  # left out where empty
+
 
 class Comparison(NamedTuple):
     """What somebody reports of a dataset, and what its files show: a number or labels by name."""
@@ -54,47 +56,38 @@ def describe(
     }
     counted = {key: check["found"] for key, check in labelled.checked.items()}
     comparisons = compare(config.reported, counted, scored)
-    attempts = folder / ATTEMPTS
-    n_evaluated = labelled.cells.n_obs
-    optional = {
-        "fallback": fallback and fallback._asdict(),
-        "labels_from": labelled.labels_from,
-        "annotation": labelled.annotation,
-        "attempts": files.read_json(attempts) if attempts.is_file() else None,
-        "reported": [row._asdict() for row in comparisons],
-        "derived": labelled.derived,
-    }
+    attempts, n_evaluated = folder / ATTEMPTS, labelled.cells.n_obs
+    digests = digests | {hgnc.PATH.as_posix(): files.sha256(hgnc.PATH)}
     record = {
         "dataset": dataset,
         "title": config.title,
         "note": config.note,
         "paper": config.paper,
-        "fallback": ...,
+        "fallback": fallback and fallback._asdict(),
         "label_source": labelled.label_source,
-        "labels_from": ...,
-        "annotation": ...,
+        "labels_from": labelled.labels_from,
+        "annotation": labelled.annotation,
         "x": labelled.content,
         "layer": config.layer,
         "subset": config.subset and config.subset.model_dump(exclude_none=True),
         "n_samples": len(config.samples),
         "finetune": config.finetune,
-        "files": {path: {"sha256": digest} for path, digest in digests.items()}
-        | {hgnc.PATH.as_posix(): {"sha256": files.sha256(hgnc.PATH)}},
-        "attempts": ...,
+        "files": {path: {"sha256": digest} for path, digest in digests.items()},
+        "attempts": files.read_json(attempts) if attempts.is_file() else None,
         "checked": labelled.checked,
-        "reported": ...,
+        "reported": [comparison._asdict() for comparison in comparisons],
         "cells": {
             "n_file": counted["n_cells"],
             "n_empty_dropped": labelled.n_empty,
-            **({"n_dropped_by_qc": labelled.n_dropped_by_qc} if labelled.annotation else {}),
+            "n_dropped_by_qc": labelled.n_dropped_by_qc,
             "n_evaluated": n_evaluated,
             "n_scored": len(scored),
             "n_not_evaluated": len(labelled.obs) - n_evaluated,
         },
         "genes": describe_genes(labelled.genes),
         "annotations": annotations,
-        "derived": ...,
-        "patients": patients(labelled.obs),
+        "derived": labelled.derived,
+        "patients": count_patients(labelled.obs),
         "notes": [
             *([f"fallback: {fallback.title} ({fallback.because})"] if fallback else []),
             *labelled.notes,
@@ -102,8 +95,7 @@ def describe(
             *small_classes(annotations, min_class_size),
         ],
     }
-    record = {key: optional.get(key) if value is ... else value for key, value in record.items()}
-    return {key: value for key, value in record.items() if value or key not in optional}
+    return {key: value for key, value in record.items() if value or key not in OPTIONAL}
 
 
 def scored_cells(obs: pd.DataFrame) -> pd.DataFrame:
@@ -204,7 +196,7 @@ def tally(labels: pd.Series) -> dict[str, int]:
     return {str(label): int(counts[label]) for label in sorted(counts.index, key=lambda text: (-counts[text], text))}
 
 
-def patients(obs: pd.DataFrame) -> dict[str, Any]:
+def count_patients(obs: pd.DataFrame) -> dict[str, Any]:
     """Count the patients behind each phenotype and disease: the number that a comparison of conditions rests on.
 
     Returns

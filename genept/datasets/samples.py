@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -41,14 +41,6 @@ SAMPLE = "sample"
 BARCODE = re.compile(r"[ACGTN]{8,}")
 
 
-class LabelledCells(NamedTuple):
-    """The cells of a sample that are read: their rows in its counts, their labels, and a sentence with the numbers."""
-
-    rows: np.ndarray
-    labels: pd.DataFrame  # indexed by barcode letters
-    note: str
-
-
 def read(folder: Path, config: DatasetConfig) -> RawDataset:
     """Read all samples and give their cells the labels of the table.
 
@@ -57,7 +49,7 @@ def read(folder: Path, config: DatasetConfig) -> RawDataset:
     InputError
         If a file is missing, damaged or no such table, a barcode is there twice in a sample, or no cell has a label.
     """
-    path, table = folder, None
+    path, table = folder, cast(pd.DataFrame | None, None)
     if config.labels:
         path = folder / config.labels.file
         table = read_labels(path, config.labels)
@@ -75,16 +67,13 @@ def read(folder: Path, config: DatasetConfig) -> RawDataset:
             of_folder = {source: read_counts(source)}
         x, barcodes, genes = select_suffix(of_folder[source], files.suffix, source)
         cells = barcode_letters(barcodes, source, sample)
-        if config.labels is None or table is None:
-            chosen = LabelledCells(
-                np.arange(len(cells)), pd.DataFrame(index=pd.Index(cells)), f"{sample}: {len(cells)} cells counted"
-            )
-        else:
-            chosen = match_labels(table, sample, cells, config.labels, path, source)
-        labels = chosen.labels.set_axis([f"{sample}_{barcode}" for barcode in chosen.labels.index])
-        matrices.append((x[chosen.rows], genes))
-        tables.append(labels.assign(**{SAMPLE: sample}))
-        notes.append(chosen.note)
+        rows, labels = np.arange(len(cells)), pd.DataFrame(index=pd.Index(cells))
+        note = f"{sample}: {len(cells)} cells counted"
+        if config.labels is not None and table is not None:
+            rows, labels, note = match_labels(table, sample, cells, config.labels, path, source)
+        matrices.append((x[rows], genes))
+        tables.append(labels.set_axis([f"{sample}_{cell}" for cell in labels.index]).assign(**{SAMPLE: sample}))
+        notes.append(note)
         var = genes if var is None else var[var.index.isin(genes.index)]
     of_folder.clear()  # it may be most of the memory
     assert var is not None
@@ -92,17 +81,21 @@ def read(folder: Path, config: DatasetConfig) -> RawDataset:
         raise InputError(f"{folder}: the samples have no gene in common")
     joined = to_csr(sp.vstack([x[:, genes.index.get_indexer(var.index)] for x, genes in matrices], format="csr"))
     content = check_values(joined, config.x, folder)
-    labels = pd.concat(tables)
-    obs = to_schema(labels, config.obs, path)
+    table = pd.concat(tables)
+    obs = to_schema(table, config.obs, path)
     if config.reference:
-        obs[PART] = np.where(labels[SAMPLE].isin(config.reference), REFERENCE, QUERY)
+        obs[PART] = np.where(table[SAMPLE].isin(config.reference), REFERENCE, QUERY)
     return RawDataset(joined, obs, var, content, notes)
 
 
 def match_labels(
     table: pd.DataFrame, sample: str, cells: list[str], config: Labels, table_path: Path, counts_path: Path
-) -> LabelledCells:
+) -> tuple[np.ndarray, pd.DataFrame, str]:
     """Find the labelled cells of a sample; with ``unlabelled: keep`` its other cells, too.
+
+    Returns
+    -------
+    The cells' rows in the counts, their labels indexed by barcode, and a sentence with the numbers.
 
     Raises
     ------
@@ -125,8 +118,8 @@ def match_labels(
         )
     note = f"{sample}: {len(cells)} cells counted, {n_matched} of them labelled; {n_unmatched} labels without a cell"
     if config.unlabelled == "keep":
-        return LabelledCells(np.arange(len(cells)), labels.reindex(cells), note)
-    return LabelledCells(rows[rows >= 0], labels.loc[rows >= 0], note)
+        return np.arange(len(cells)), labels.reindex(cells), note
+    return rows[rows >= 0], labels.loc[rows >= 0], note
 
 
 def select_suffix(counts: Counts, suffix: int | str | None, path: Path) -> Counts:
