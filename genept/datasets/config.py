@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, PositiveInt, model_validator
 
 from genept.core import files
 from genept.core.config import Config, check_name
@@ -57,7 +57,7 @@ class DatasetConfig(Config):
     reference: list[str] = []
     query: list[str] = []
     annotation: Annotation | None = None
-    obs: Annotated[dict[str, str], ByAnnotation, Field(min_length=1)]
+    obs: Annotated[dict[str, str], ByAnnotation]
     derive: Annotated[dict[str, Derive], ByAnnotation] = {}
     expected: dict[str, PositiveInt] = {}
     reported: dict[
@@ -118,6 +118,8 @@ class DatasetConfig(Config):
     def check_annotations(self) -> DatasetConfig:
         """Check that every annotation that a key names is one of the dataset's."""
         annotations = self.annotations
+        if not self.obs:
+            raise ValueError("obs needs the column of an annotation, such as cell_type: celltype")
         for name, how in self.derive.items():
             if name in self.obs:
                 raise ValueError(f"derive: {name!r} is a column under obs already")
@@ -127,7 +129,8 @@ class DatasetConfig(Config):
             refuse_unknown(reports, [*SIZES, "n_scored", *annotations], f"reported.{who}: ")
             for key, value in reports.items():
                 is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-                if not is_number and not (isinstance(value, list) and key in annotations):
+                is_labels = key in annotations and isinstance(value, list) and all(isinstance(v, str) for v in value)
+                if not is_number and not is_labels:
                     wanted = "a whole number above 0" + (", or a list of labels" if key in annotations else "")
                     raise ValueError(f"reported.{who}.{key} must be {wanted}, got {value!r}")
         if self.subset and self.subset.by:

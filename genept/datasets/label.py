@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ def count(published: RawDataset, obs: pd.DataFrame) -> dict[str, int]:
         The annotations of the cells, derived ones and those of ``annotate`` included. `None` is no label.
     """
     n_cells, n_genes = published.x.shape
-    parts = published.obs[PART].value_counts() if PART in published.obs else {}
+    parts: Mapping[Any, int] = published.obs[PART].value_counts().to_dict() if PART in published.obs else {}
     return {
         "n_cells": n_cells,
         "n_genes": n_genes,

@@ -127,6 +127,7 @@ def compare(
             elif what in scored:
                 labels = sorted(set(scored[what]) - {UNKNOWN})
                 found = labels if isinstance(value, list) else len(labels)
+            value = sorted(value) if isinstance(value, list) else value
             comparisons.append(Comparison(who, what, value, found, found == value))
     return comparisons
 
