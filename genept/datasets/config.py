@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -76,12 +75,12 @@ class DatasetConfig(Config):
     @property
     def h5ad_files(self) -> dict[str, str]:
         """The dataset's h5ad by part: the one file under an empty name, else those of reference and query."""
-        return {} if self.samples else {"": RAW} if RAW in source_files(self.source) else REFERENCE_QUERY
+        return {} if self.samples else {"": RAW} if RAW in file_places(self.source) else REFERENCE_QUERY
 
     @property
     def input_files(self) -> list[str]:
         """The files that ``label`` reads, in the order of the source."""
-        listed = [name for name in source_files(self.source) if name != MARKERS]
+        listed = [name for name in file_places(self.source) if name != MARKERS]
         return listed if self.samples else list(self.h5ad_files.values())
 
     def without_cell_types(self) -> DatasetConfig:
@@ -93,7 +92,7 @@ class DatasetConfig(Config):
     @model_validator(mode="after")
     def check_files(self) -> DatasetConfig:
         """Check that the source has the files that the other keys need."""
-        names = list(source_files(self.source))
+        names = list(file_places(self.source))
         if self.labels and not self.samples:
             raise ValueError("labels is for counts that come sample by sample; samples is missing")
         if self.samples and not (self.labels or self.annotation):
@@ -145,34 +144,32 @@ class DatasetConfig(Config):
         return self
 
 
-def is_mapping(value: Any) -> bool:
-    """Say whether a value of a source, whose form `genept.downloads` checks, is a mapping."""
-    return isinstance(value, Mapping)
-
-
-def source_files(source: Any) -> dict[str, dict[str, Any]]:
+def file_places(source: Any) -> dict[str, list[dict[str, Any]]]:
     """Return the files of a source, or of a list of sources, by their names in ``data/<dataset>/raw``.
 
-    Of each file what its source says of it, with the ``kind`` and ``folder`` of the source where the file has no kind.
+    Returns
+    -------
+    Of each file the places where it may be, in the order in which they are tried; each with its ``kind``.
     """
-    listed: dict[str, dict[str, Any]] = {}
-    for part in filter(is_mapping, source if isinstance(source, list) else [source]):
-        shared = {key: part[key] for key in ("kind", "folder") if key in part}
-        items = part.get("files")
-        for name, item in items.items() if is_mapping(items) else ():
-            own = item if is_mapping(item) else {}
-            listed[str(name)] = own if "kind" in own else {**shared, **own}
-    return listed
+    # genept.downloads checks the form; this is the only function that reads it
+    files: dict[str, list[dict[str, Any]]] = {}
+    for part in source if isinstance(source, list) else [source]:
+        shared = {key: value for key, value in part.items() if key != "files"} if isinstance(part, dict) else {}
+        for name, item in (part.get("files") or {}).items() if isinstance(part, dict) else ():
+            own = {key: value for key, value in item.items() if key not in ("optional", "fallback")}
+            places = [own, *item.get("fallback", [])]
+            files[name] = [place if "kind" in place else {**shared, **place} for place in places]
+    return files
 
 
-def local_path(place: Mapping[str, Any]) -> str | None:
+def local_path(place: dict[str, Any]) -> str | None:
     """Return the path of a file on this machine, `None` of one elsewhere.
 
     Of an absolute path only the name is returned, since records are the same on every machine.
     """
     if place.get("kind") != "local":
         return None
-    path = PurePath(str(place.get("folder") or "")) / str(place.get("path", ""))
+    path = PurePath(place.get("folder") or "") / place["path"]
     return f".../{path.name}" if path.is_absolute() else path.as_posix()
 
 

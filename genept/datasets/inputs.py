@@ -11,7 +11,7 @@ from genept.core import files
 from genept.core.errors import InputError
 from genept.data.cells import DATA
 from genept.datasets import h5ad, reference_query, samples
-from genept.datasets.config import ANNOTATION, AUTHOR, DatasetConfig, local_path, source_files
+from genept.datasets.config import ANNOTATION, AUTHOR, DatasetConfig, file_places, local_path
 from genept.datasets.raw import RawDataset
 
 ATTEMPTS = (
@@ -60,7 +60,7 @@ def check_hashes(folder: Path, config: DatasetConfig) -> dict[str, str]:
     InputError
         If a file was changed since it was fetched.
     """
-    listed = source_files(config.source)
+    listed = file_places(config.source)
     optional = config.labels.file if config.labels and config.annotation else None
     digests = {}
     for name in config.input_files:
@@ -68,7 +68,7 @@ def check_hashes(folder: Path, config: DatasetConfig) -> dict[str, str]:
         if name == optional and not path.exists():
             continue
         digests[path.as_posix()] = digest = files.sha256(path)
-        expected = listed[name].get("sha256")
+        expected = listed[name][0].get("sha256")
         if expected is not None and digest != str(expected).lower():
             raise InputError(
                 f"{path}: has sha256 {digest}, but its source expects {expected}; remove it and fetch it again"
@@ -95,9 +95,7 @@ def local_labels(folder: Path, config: DatasetConfig) -> dict[str, str]:
     if config.labels is None:
         return {}
     name = config.labels.file
-    item = source_files(config.source)[name]
-    places = [item, *({"kind": item.get("kind"), **place} for place in item.get("fallback") or [])]
-    paths = [local_path(place) for place in places]
+    paths = [local_path(place) for place in file_places(config.source)[name]]
     if not any(paths):
         return {}
     tried = 1

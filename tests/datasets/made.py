@@ -223,6 +223,11 @@ def annotate(cell_types: list[str | None]) -> None:
     (folder / "summary.json").write_text(json.dumps(summary))
 
 
+def in_turn(*steps: Callable[[], Any]) -> Callable[[], Any]:
+    """Several changes as one, for a table of refusals."""
+    return lambda: [step() for step in steps]
+
+
 # The stage, and what must be true after it.
 
 

@@ -59,7 +59,6 @@ def test_what_is_left_out_has_a_default() -> None:
         ({"label_source": "mine"}, "label_source: should be 'author', 'annotation' or 'user', got 'mine'"),
         ({"repeated_ids": "drop"}, "repeated_ids: should be 'refuse' or 'number', got 'drop'"),
         ({"source": local("mine.h5ad")}, "source.files needs raw.h5ad, or reference.h5ad and query.h5ad"),
-        ({"source": None}, "source is missing"),
         ({"reported": {"x": {"n_cell": 3}}}, "reported.x: no 'n_cell' here; did you mean 'n_cells'?"),
         ({"reported": {"x": {"n_cells": [3]}}}, "reported.x.n_cells must be a whole number above 0, got [3]"),
         ({"reported": {"x": {"patient": "six"}}}, "patient must be a whole number above 0, or a list of labels, got"),
@@ -72,7 +71,7 @@ def test_what_is_left_out_has_a_default() -> None:
         ({"derive": {"age_bin": {"of": "age", "quantiles": 1}}, **AGES}, "derive.age_bin.quantiles: should be greater"),
         ({"derive": {"age_bin": {"of": "age", "edges": [60, 40]}}, **AGES}, "derive.age_bin: edges must ascend"),
         ({"derive": {"age_bin": {"of": "age", "edges": [40], "quantiles": 4}}, **AGES}, "one of map, edges and quanti"),
-        ({"derive": {"age_bin": {"of": "batch", "quantiles": 4}}, **AGES}, "derive.age_bin: no 'batch' here. Known: ce"),
+        ({"derive": {"age_bin": {"of": "batch", "quantiles": 4}}, **AGES}, "derive.age_bin: no 'batch' here."),
         ({"derive": {"age_bin": {"of": "age", "quantiles": 4, "over": "disease"}}, **AGES}, "age_bin: no 'disease'"),
         ({"derive": {"patient": {"of": "age", "quantiles": 4}}, **AGES}, "'patient' is a column under obs already"),
         ({"derive": {"age_bin": {"of": "age", "quantile": 4}}, **AGES}, "derive.age_bin: no setting 'quantile'; did "),
@@ -80,7 +79,7 @@ def test_what_is_left_out_has_a_default() -> None:
         # annotation
         ({"annotation": {"batch": None}}, "annotation needs a table of marker genes, markers.tsv, under source.files"),
         ({"annotation": {}, "source": MARKERS}, "annotation.batch is missing"),
-        ({"annotation": {"batch": "cell_type"}, "source": MARKERS}, "annotation.batch: no 'cell_type' here. Known: pat"),
+        ({"annotation": {"batch": "cell_type"}, "source": MARKERS}, "annotation.batch: no 'cell_type' here. Known: p"),
         ({"annotation": {"batch": None, "n_hgv": 9}, "source": MARKERS}, "no setting 'n_hgv'; did you mean 'n_hvgs'?"),
         ({"annotation": {"batch": None, "n_hvgs": 1}, "source": MARKERS}, "annotation.n_hvgs: should be greater than"),
         # samples
@@ -89,9 +88,9 @@ def test_what_is_left_out_has_a_default() -> None:
         (sample_keys(samples={"a": "samples/Con5.txt.gz"}), "'samples/Con5.txt.gz' is neither a file nor a folder"),
         (sample_keys(samples={"Con4": {"suffix": 1}}), "samples.Con4.path is missing"),
         (sample_keys(samples={"Con4": {"path": "samples/TAA1", "ending": 1}}), "samples.Con4: no setting 'ending'"),
-        (sample_keys(labels={**LABELS, "file": "label.csv"}), "labels.file: no 'label.csv' here; did you mean 'labels.c"),
+        (sample_keys(labels={**LABELS, "file": "label.csv"}), "labels.file: no 'label.csv' here; did you mean"),
         (sample_keys(labels={**LABELS, "unlabelled": "no"}), "labels.unlabelled: should be 'drop' or 'keep', got 'no'"),
-        (sample_keys(labels={**LABELS, "least_share": 2}), "labels.least_share: should be less than or equal to 1, got"),
+        (sample_keys(labels={**LABELS, "least_share": 2}), "labels.least_share: should be less than or equal"),
         (sample_keys(reference=["Con4"]), "reference and query need every sample once: Con4, TAA1"),
         (sample_keys(reference=["Con4"], query=["Con4", "TAA1"]), "reference and query need every sample once"),
         ({"query": ["a"], "reference": ["b"]}, "reference and query need every sample once: there are no samples"),
@@ -149,12 +148,16 @@ def test_the_files_of_a_fallback_are_read_by_the_fallback(project: Path) -> None
         config.fetched("mine")
 
 
-def test_files_are_named_whatever_form_the_source_has() -> None:
-    one = {"kind": "geo", "folder": "x", "files": {"a": {"sha256": "0"}, "b": {"kind": "local", "path": "p"}}}
-    files = {"a": {"kind": "geo", "folder": "x", "sha256": "0"}, "b": {"kind": "local", "path": "p"}}
-    assert config.source_files(one) == files
-    assert config.source_files([one, {"kind": "local", "files": {"c": {}}}]) == files | {"c": {"kind": "local"}}
-    assert config.source_files("a name") == config.source_files({"files": None}) == {}
+def test_every_place_of_a_file_is_known() -> None:
+    own, web = {"kind": "local", "path": "data/manual/l.csv"}, {"kind": "http", "url": "https://example.org/l.csv"}
+    geo = {
+        "kind": "geo",
+        "accession": "GSE1",
+        "files": {"a.gz": {"member": "a.gz"}, "l.csv": {**web, "fallback": [own]}},
+    }
+    places = {"a.gz": [{"kind": "geo", "accession": "GSE1", "member": "a.gz"}], "l.csv": [web, own]}
+    assert config.file_places(geo) == places
+    assert config.file_places([geo, local("b")]) == places | {"b": [{"kind": "local", "path": "b"}]}
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_no_two_columns_share_a_symbol_and_harmonising_again_changes_nothing(
 
 
 @settings(deadline=None)
-@given(st.text(max_size=30))
+@given(st.text("ENSGTR0123456789._PAY ", max_size=14))  # an id has 15 letters
 def test_only_human_gene_ids_lose_their_version(text: str) -> None:
     assert unversioned(text) == ""
     assert unversioned(f"ENSG00000141510.{len(text)}") == "ENSG00000141510"

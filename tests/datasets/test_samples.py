@@ -30,6 +30,7 @@ from tests.datasets.made import (
     configure,
     counts_of,
     gather,
+    in_turn,
     invoke,
     parse,
     run,
@@ -158,9 +159,9 @@ def test_the_annotation_is_read_only_where_the_file_asks_for_it(samples: Path) -
 
 
 def labels_from(*places: dict[str, Any], **changes: Any) -> None:
-    """Let the table of labels come from the first of several places that has it; the counts come from GEO."""
+    """Let the table of labels come from the first of several places that has it."""
     files = sample_keys()["source"]["files"] | {"labels.csv": {**places[0], "fallback": [*places[1:]]}}
-    keys(source={"kind": "geo", "accession": "GSE1", "files": files}, **changes)
+    keys(source={"kind": "local", "files": files}, **changes)
 
 
 def note_attempts(*outcomes: str) -> None:
@@ -226,7 +227,7 @@ def repeat_barcode() -> None:
 
 
 def gathered(types: list[str], **changes: Any) -> Callable[[], Any]:
-    return lambda: (gather(**changes), annotate(list(types)))
+    return in_turn(lambda: gather(**changes), lambda: annotate(list(types)))
 
 
 def other_cells() -> None:
@@ -240,7 +241,7 @@ def no_annotation() -> None:
 
 
 def damaged_annotation(text: str, name: str = "summary.json") -> Callable[[], Any]:
-    return lambda: (gathered(["SMC"] * N_CELLS)(), (Path("data/mine/annotation") / name).write_text(text))
+    return in_turn(gathered(["SMC"] * N_CELLS), lambda: Path("data/mine/annotation", name).write_text(text))
 
 
 CELL, UNKNOWN = "ACGTACGTACGTACGT", ["Unknown"] * N_CELLS
@@ -253,13 +254,13 @@ CLUSTERS = (
 )
 REFUSALS: list[tuple[Callable[[], Any], str]] = [
     # labels that do not fit
-    (table((f"{CELL}-1", "Con4", "a")), f"labels.csv: none of the 1 barcodes of Con4 (not {CELL}) found among the 15 of"),
+    (table((f"{CELL}-1", "Con4", "a")), f"labels.csv: none of the 1 barcodes of Con4 (not {CELL}) found among"),
     (table((f"{CELL}-1", "Con4", "a"), (f"{CELL}.1_1", "Con4", "b")), f"1 rows repeat a cell, such as {CELL} of Con4"),
     (table((f"{CELL}-1", "Con5", "SMC")), "labels.csv: no cell of sample 'Con4'; it has Con5"),
     (table(("cell 1", "Con4", "SMC")), "'cell 1' in its first column is no cell barcode"),
-    (few_labels, f"1 of the 10 barcodes of Con4 (not {'A' * 0 + 'A' * 8 + 'C' * 8}) found among the 15 of {DENSE} (such as"),
+    (few_labels, f"1 of the 10 barcodes of Con4 (not {'A' * 8 + 'C' * 8}) found among the 15 of {DENSE} (such"),
     (few_labels, f"(such as {barcodes(0)[1]}), but labels.least_share is 0.5; is it the table of these samples?"),
-    (lambda: (few_labels(), keys(labels=SMALL_SHARE)), "labels.least_share is 0.11"),
+    (in_turn(few_labels, lambda: keys(labels=SMALL_SHARE)), "labels.least_share is 0.11"),
     (lambda: keys(labels={**LABELS, "sample": "ident"}), "labels.csv: no column 'ident'; it has orig.ident, celltype"),
     (lambda: edit(FOLDER / "labels.csv", lambda text: text.replace(",", " ")), "one column only, no comma was found"),
     # damaged files
@@ -275,8 +276,8 @@ REFUSALS: list[tuple[Callable[[], Any], str]] = [
     (lambda: keys(source={**sample_keys()["source"]}, x="lognorm"), "data/mine/raw: X is declared lognorm but holds"),
     (gathered(UNKNOWN, samples=SUFFIXES), "no barcode ends in -7; the endings are 1, 2"),
     # where they are from
-    (lambda: labels_from(PUBLISHED, OWN), "data/mine/raw/attempts.json: does not say which place labels.csv is from; fet"),
-    (lambda: (labels_from(PUBLISHED, OWN), note_attempts()), "does not say which place labels.csv is from"),
+    (lambda: labels_from(PUBLISHED, OWN), "attempts.json: does not say which place labels.csv is from; fetch it"),
+    (in_turn(lambda: labels_from(PUBLISHED, OWN), note_attempts), "does not say which place labels.csv is from"),
     # annotation
     (gathered(UNKNOWN), f"cell_type has only 'Unknown' in the evaluated cells, so nothing can be scored; {CLUSTERS}"),
     (gathered(UNKNOWN, obs=STIM), "phenotype is column 'stim' of a table of labels that is not there"),
@@ -285,7 +286,7 @@ REFUSALS: list[tuple[Callable[[], Any], str]] = [
     (damaged_annotation("[]"), "data/mine/annotation: damaged ("),
     (damaged_annotation("{"), "data/mine/annotation: damaged ("),
     (damaged_annotation("cell_id,qc\n", "cells.csv"), "data/mine/annotation: damaged ("),
-    (damaged_annotation("cell_id,cluster,cell_type,qc\n", "cells.csv"), "summary.json is not of the 0 cells in cells.csv"),
+    (damaged_annotation("cell_id,cluster,cell_type,qc\n", "cells.csv"), "summary.json is not of the 0 cells in"),
     (gather, "data/mine/annotation/summary.json: no such file; run the stage that makes it first"),
 ]  # fmt: skip
 
