@@ -89,13 +89,7 @@ def map_labels(labels: pd.Series, table: dict[str, str], path: Path) -> pd.Serie
 
 
 def to_years(labels: pd.Series, path: Path) -> pd.Series:
-    """Read ages: ``52``, ``52 year``, ``6 months``; in years, NaN where missing or called not available.
-
-    Raises
-    ------
-    InputError
-        If a text is neither.
-    """
+    """Read ages: ``52``, ``52 year``, ``6 months``; in years, NaN where missing or called not available."""
     read: dict[str, float] = {}
     for text in labels.dropna().unique():
         match = AGE.fullmatch(text.strip())

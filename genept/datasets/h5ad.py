@@ -56,11 +56,6 @@ def read_elements(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFra
     layer
         The layer to read in place of X. ``raw`` means the layer of that name or, where there is none, the file's
         ``raw``, with its own ``var``.
-
-    Raises
-    ------
-    FileNotFoundError, InputError
-        As `read`.
     """
     path.stat()
     try:
@@ -123,13 +118,7 @@ def layer_names(file: h5py.File) -> list[str]:
 
 
 def select_genes(var: pd.DataFrame, keep: dict[str, Value | list[Value]], path: Path) -> np.ndarray:
-    """Return which rows of `var` are genes, shape (n_var,): those whose columns have a value named in ``keep_var``.
-
-    Raises
-    ------
-    InputError
-        If a column is not there, or no row is left.
-    """
+    """Return which rows of `var` are genes, shape (n_var,): those whose columns have a value named in ``keep_var``."""
     selected = np.ones(len(var), dtype=bool)
     for name, value in keep.items():
         values = column(var, name, path, "keep_var").astype(str)

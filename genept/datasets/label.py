@@ -122,11 +122,6 @@ def join_cell_types(published: RawDataset, dataset: str) -> tuple[RawDataset, di
     Returns
     -------
     The cells, and the summary of the annotation.
-
-    Raises
-    ------
-    InputError
-        If there is no annotation, or it is of other cells.
     """
     annotated = inputs.read_annotation(dataset)
     again = f"`dvc repro annotate@{dataset}` makes it"
@@ -164,13 +159,7 @@ def count(published: RawDataset, obs: pd.DataFrame) -> dict[str, int]:
 
 
 def check_expected(where: Path, expected: dict[str, int], counted: dict[str, int]) -> dict[str, dict[str, Any]]:
-    """Compare the numbers in the files with those that the config expects; return both, for the record.
-
-    Raises
-    ------
-    InputError
-        If one differs; the message names them all.
-    """
+    """Compare the numbers in the files with those that the config expects; return both, for the record."""
     wrong = [f"{key} is {counted.get(key, 0)}, not {n}" for key, n in expected.items() if counted.get(key) != n]
     if wrong:
         raise InputError(f"{where} is not as expected: {'; '.join(wrong)}; correct `expected` in the dataset's file")

@@ -26,11 +26,6 @@ def to_schema(obs: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.D
     ----------
     columns
         The column of each annotation.
-
-    Raises
-    ------
-    InputError
-        If a column is not there or two cells have one id.
     """
     cell_ids = obs.index.astype(str)
     if not cell_ids.is_unique:
@@ -75,11 +70,6 @@ def check_scorable(obs: pd.DataFrame, dataset: str, is_annotated: bool = False) 
     Returns
     -------
     One sentence per annotation that has one label only. Such an annotation stays.
-
-    Raises
-    ------
-    InputError
-        If the one label is the cell type's, or no annotation has two.
     """
     n_labels = {str(key): int(values[values != UNKNOWN].nunique()) for key, values in obs.items()}
     single = [key for key, number in n_labels.items() if number < 2]

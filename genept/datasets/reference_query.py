@@ -35,13 +35,7 @@ class Columns(NamedTuple):
 
 
 def read(folder: Path, config: DatasetConfig) -> RawDataset:
-    """Read reference and query: the genes that both have, in the order of the reference.
-
-    Raises
-    ------
-    InputError
-        If a file is damaged or contradicts the config, if the files share no gene, or if only one holds counts.
-    """
+    """Read reference and query: the genes that both have, in the order of the reference."""
     files = config.h5ad_files
     datasets = {part: h5ad.read(folder / name, config) for part, name in files.items()}
     reference = next(iter(datasets.values()))

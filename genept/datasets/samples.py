@@ -96,11 +96,6 @@ def match_labels(
     Returns
     -------
     The cells' rows in the counts, their labels indexed by barcode, and a sentence with the numbers.
-
-    Raises
-    ------
-    InputError
-        If the table does not know the sample, or too few of its barcodes have a cell.
     """
     known = table.index.get_level_values(0)
     if sample not in known:
@@ -134,13 +129,7 @@ def select_suffix(counts: Counts, suffix: int | str | None, path: Path) -> Count
 
 
 def read_labels(path: Path, config: Labels) -> pd.DataFrame:
-    """Read the table of labels, indexed by sample and barcode letters.
-
-    Raises
-    ------
-    InputError
-        If it is no such table, or two rows are of one cell.
-    """
+    """Read the table of labels, indexed by sample and barcode letters."""
     path.stat()
     try:
         with open_bounded(path) as stream:

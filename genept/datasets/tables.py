@@ -40,15 +40,7 @@ class Counts(NamedTuple):
 
 
 def read_counts(path: Path) -> Counts:
-    """Read a file or a folder of counts.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there.
-    InputError
-        If it is damaged or holds no counts.
-    """
+    """Read a file or a folder of counts."""
     path.stat()
     try:
         return read_tenx(path) if path.is_dir() else read_dense(path)
