@@ -150,14 +150,13 @@ def test_the_files_of_a_fallback_are_read_by_the_fallback(project: Path) -> None
 
 def test_every_place_of_a_file_is_known() -> None:
     own, web = {"kind": "local", "path": "data/manual/l.csv"}, {"kind": "http", "url": "https://example.org/l.csv"}
-    geo = {
-        "kind": "geo",
-        "accession": "GSE1",
-        "files": {"a.gz": {"member": "a.gz"}, "l.csv": {**web, "fallback": [own]}},
-    }
-    places = {"a.gz": [{"kind": "geo", "accession": "GSE1", "member": "a.gz"}], "l.csv": [web, own]}
-    assert config.file_places(geo) == places
-    assert config.file_places([geo, local("b")]) == places | {"b": [{"kind": "local", "path": "b"}]}
+    files = {"a.gz": {"member": "a.gz"}, "l.csv": {**web, "fallback": [own]}}
+    geo = {"kind": "geo", "accession": "GSE1", "files": files}
+    places = config.file_places(parse(source=[geo, local("raw.h5ad")]).source)
+    assert {name: [place["kind"] for place in listed] for name, listed in places.items()} == {
+        "a.gz": ["geo"], "l.csv": ["http", "local"], "raw.h5ad": ["local"],
+    }  # fmt: skip
+    assert places["a.gz"][0]["accession"] == "GSE1" and config.local_path(places["l.csv"][1]) == own["path"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,6 @@ from tests.datasets.made import (
     content,
     invoke,
     make_cells,
-    rename,
     run,
     set_obs,
 )
@@ -85,15 +84,6 @@ def test_equal_runs_give_equal_bytes(project: Path) -> None:
     first = {path: path.read_bytes() for path in OUTPUTS}
     run()
     assert {path: path.read_bytes() for path in OUTPUTS} == first
-
-
-def test_the_order_of_the_file_does_not_change_which_cells_are_evaluated(project: Path) -> None:
-    configure(subset=SUBSET)
-    cells, _ = run()
-    change(lambda data: data[::-1].copy())
-    reverse, _ = run()
-    assert list(reverse.obs_names) == list(cells.obs_names)[::-1]
-    np.testing.assert_array_equal(reverse.X.toarray(), cells.X.toarray()[::-1])
 
 
 @pytest.mark.parametrize(("share", "n_cells"), [(0.2, 12), (0.29, 17)])
@@ -206,15 +196,6 @@ def test_empty_cells_are_dropped_and_counted(project: Path) -> None:
     cells, report = run()
     assert report["cells"]["n_empty_dropped"] == 3 and cells.n_obs == 57
     assert not {"cell0", "cell5", "cell9"} & set(cells.obs_names)
-
-
-def test_of_two_columns_with_one_name_the_larger_stays(project: Path) -> None:
-    change(rename(["TP53", "TP53", *SYMBOLS[2:]]))
-    before = anndata.read_h5ad(RAW).X.toarray()
-    cells, report = run()
-    larger = before[:, :2].sum(axis=0).argmax()
-    np.testing.assert_array_equal(cells[:, "TP53"].X.toarray().ravel(), before[:, larger])
-    assert report["genes"]["dropped_duplicates"] == ["TP53"]
 
 
 def test_symbols_and_ensembl_ids_may_stand_in_columns_of_var(project: Path) -> None:
