@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,17 @@ from anndata import AnnData
 
 from genept.core.errors import InputError
 from genept.data.genes import Table
-from genept.datasets.config import AUTHOR, DatasetConfig
-from genept.datasets.derive import add_derived
-from genept.datasets.inputs import read_raw, uses_annotation, where
-from genept.datasets.obs import fill
-from genept.datasets.raw import harmonise
+from genept.datasets import derive, obs
+from genept.datasets.entry import LABEL_SOURCES, Entry
+from genept.datasets.label import harmonise, takes_reanalysis
+from genept.datasets.label import read as read_whole
 
 CELL_TYPE = "cell_type"
+AUTHOR = LABEL_SOURCES[0]
 
 
-def read(folder: Path, config: DatasetConfig, table: Table, batch: str | None) -> tuple[AnnData, np.ndarray | None]:
-    """Read a dataset's file or files; the column of cell types is never read.
+def read(folder: Path, entry: Entry, table: Table, batch: str | None) -> tuple[AnnData, np.ndarray | None]:
+    """Read a data set's file or files; the column of cell types is never read.
 
     Returns
     -------
@@ -30,28 +31,32 @@ def read(folder: Path, config: DatasetConfig, table: Table, batch: str | None) -
     Raises
     ------
     InputError
-        If a file is damaged or contradicts the config.
+        If a file is damaged or contradicts its entry.
     """
-    config, path = config.without_cell_types(), where(folder, config)
-    raw = read_raw(folder, config)
-    obs, _ = add_derived(raw.obs, config.derive, path)
-    if batch is not None and batch not in obs:
-        raise InputError(f"{path}: no {batch} to tell batches apart; correct annotation.batch in the dataset's file")
-    harmonised = harmonise(raw.x, raw.var, config, table, path)
-    x = raw.x[:, harmonised.keep].astype(np.float32)
-    cells = AnnData(x, obs=pd.DataFrame(index=obs.index), var=pd.DataFrame(index=harmonised.symbols))
-    cells.uns["x"] = raw.content
-    return cells, None if batch is None else fill(obs[[batch]])[batch].to_numpy(dtype=str)
+    entry = entry.without_types()
+    whole = read_whole(folder, entry)
+    where = folder / next(iter(entry.files.values())) if len(entry.files) == 1 else folder
+    labels, _ = derive.add(whole.labels, entry.derived, str(where))
+    if batch is not None and batch not in labels:
+        raise InputError(f"{where}: no {batch} to tell batches apart; correct reanalysis.batch in params.yaml")
+    try:
+        harmonised = harmonise(whole.x, whole.var, entry, table, where)
+    except InputError as error:
+        raise InputError(f"{where}: {error.message}") from None
+    x = whole.x[:, harmonised.keep].astype(np.float32)
+    cells = AnnData(x, obs=pd.DataFrame(index=labels.index), var=pd.DataFrame(index=harmonised.symbols))
+    cells.uns["x"] = whole.content
+    return cells, None if batch is None else obs.fill(labels[[batch]])[batch].to_numpy(dtype=str)
 
 
-def author_labels(folder: Path, config: DatasetConfig) -> pd.Series:
+def author_labels(folder: Path, entry: Entry) -> pd.Series:
     """Return the authors' cell types as text, missing ones `None`, indexed by cell id in the order of the file.
 
     Raises
     ------
     InputError
-        If the config names no column of them, or the file is damaged.
+        If the entry names no column of them, or the file is damaged.
     """
-    if CELL_TYPE not in config.obs or uses_annotation(folder, config.model_copy(update={"label_source": AUTHOR})):
+    if CELL_TYPE not in entry.obs or takes_reanalysis(folder, dataclasses.replace(entry, label_source=AUTHOR)):
         raise InputError(f"{folder}: no file has the authors' {CELL_TYPE}, so there is nothing to compare with")
-    return read_raw(folder, config).obs[CELL_TYPE]
+    return read_whole(folder, dataclasses.replace(entry, derived={})).labels[CELL_TYPE]

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from genept.data import cells as shared
 from genept.datasets.reference_query import Columns, match_columns
-from tests.datasets.made import FOLDER, N_CELLS, SYMBOLS, configure, local, make_cells, run, split_files
+from tests.datasets.made import FOLDER, N_CELLS, configure, local, make_cells, run, split_files
 
 NAMES = ["CD4", "TP53", "LYZ", "TP53"]
 REFERENCE = [[1, 2, 1, 5], [0, 3, 1, 1]]  # TP53: 5 and 6
@@ -72,19 +72,6 @@ def test_the_files_are_joined_by_gene_and_shared_ids_are_told_apart(project: Pat
     assert "reference.h5ad: 8 of 12 genes are not in the other file" in report["notes"]
 
 
-def test_genes_that_stand_in_a_column_are_joined_by_it(project: Path) -> None:
-    data = make_cells()
-    data.var["gene_name"] = SYMBOLS
-    query = data[40:, ::-1].copy()
-    query.var_names = [str(number) for number in range(len(SYMBOLS))]
-    split_files(query, symbol="gene_name")
-    data[:40].copy().write_h5ad(FOLDER / "reference.h5ad")
-    cells, report = run()
-    assert list(cells.var["original_symbol"]) == SYMBOLS
-    np.testing.assert_array_equal(cells.X.toarray(), data.X.toarray())
-    assert report["annotations"]["cell_type"]["n_labels_scored"] == 3
-
-
 def write_file(name: str, matrix: list[list[int]], ids: list[str], names: list[str] = NAMES) -> None:
     obs = pd.DataFrame({"celltype": ["B", "T"], "donor": ["1", "2"]}, index=[f"{name}_{i}" for i in range(2)])
     var = pd.DataFrame({"gene_name": names, "id": ids}, index=ids)
@@ -102,6 +89,7 @@ def test_the_total_over_both_files_decides_where_the_ids_are_the_same(project: P
     # column 1 in both, though column 3 of the reference has more
     np.testing.assert_array_equal(cells.X.toarray(), [[1, 2, 1], [0, 3, 1], [1, 4, 0], [2, 3, 1]])
     assert report["genes"]["dropped_duplicates"] == ["TP53"] and report["checked"]["n_genes"]["found"] == 4
+    assert report["annotations"]["cell_type"]["n_labels_scored"] == 2
     assert BY_ID.replace("(x)", "(TP53)") in report["notes"]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from genept.core import files, pickles
 from genept.core.errors import InputError
 from genept.data.gene_vectors import VectorGene
-from genept.data.genes import COLLISION, Harmonised, Table, unversioned
+from genept.data.genes import Harmonised, Table, unversioned
 from genept.data.hgnc import Gene
 from genept.data.symbols import KNOWN, under_approved_symbols
 
@@ -94,7 +94,7 @@ def account(names: list[str], harmonised: Harmonised, table: Table) -> dict[str,
     under its own name, as it would in a dataset that has both.
     """
     pairs = list(zip(harmonised.original, harmonised.symbols, harmonised.how, strict=True))
-    taken = [original for original, _, how in pairs if how == COLLISION]
+    taken = [original for original, _, how in pairs if how == "taken"]
     collisions = {name: gene.symbol for name in taken if (gene := table.find(unversioned(name) or name).gene)}
     return {
         "n_in_file": len(names),
