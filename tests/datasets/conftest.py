@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import helpers
-from tests.datasets.made import FOLDER, RAW, configure, make_cells, write_samples
+from tests.datasets.made import FOLDER, RAW, configure, make_cells, params_text, write_samples
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     FOLDER.mkdir(parents=True)
     Path("data/reference").mkdir()
     shutil.copy(helpers.HGNC, "data/reference/hgnc.tsv")
+    Path("params.yaml").write_text(params_text())
     return tmp_path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import shutil
@@ -14,6 +15,7 @@ import click.testing
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import yaml
 from scipy.io import mmwrite
 
 from genept.datasets.config import DatasetConfig
@@ -71,9 +73,16 @@ def parse(**changes: Any) -> DatasetConfig:
 
 
 def configure(**changes: Any) -> None:
-    """Write the dataset's file, and params.yaml with a grid that pretrains on it."""
-    grid = {"datasets": ["mine"], "pretrain": ["mine"]}
-    helpers.write_settings(Path(), {"threads": 1, "grid": grid}, {"mine": content(**changes)})
+    """Write the dataset's file."""
+    Path("data/mine.yaml").write_text(yaml.safe_dump(content(**changes), sort_keys=False))
+
+
+@functools.cache
+def params_text(pretrain: str = "mine") -> str:
+    """The repository's params.yaml, with a grid that pretrains on one dataset and no other grids."""
+    params = yaml.safe_load((helpers.ROOT / "params.yaml").read_text(encoding="utf-8"))
+    grid = {"datasets": ["mine", "other"], "models": {}, "pretrain": [pretrain]}
+    return yaml.safe_dump({**params, "threads": 1, "grid": grid, "grids": {}})
 
 
 def change(how: Callable[[anndata.AnnData], Any]) -> None:

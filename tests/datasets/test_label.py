@@ -15,7 +15,6 @@ import scipy.sparse as sp
 from genept.core.errors import InputError
 from genept.data import cells as shared
 from genept.datasets import label, obs, record
-from tests import helpers
 from tests.datasets.made import (
     CORPUS,
     N_CELLS,
@@ -27,6 +26,7 @@ from tests.datasets.made import (
     content,
     invoke,
     make_cells,
+    params_text,
     run,
     set_obs,
 )
@@ -73,7 +73,7 @@ def test_only_datasets_that_models_are_trained_on_have_a_corpus(project: Path) -
     configure(subset=SUBSET)
     run()
     assert CORPUS.exists()
-    helpers.write_settings(Path(), {"grid": {"pretrain": ["other"], "datasets": ["mine", "other"]}})
+    Path("params.yaml").write_text(params_text("other"))
     run()
     assert CORPUS.parent.is_dir() and not list(CORPUS.parent.iterdir())
 
