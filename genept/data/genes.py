@@ -1,15 +1,15 @@
-"""Gene symbols, harmonised through the HGNC table: every data set then calls a gene by the same name.
+"""Gene symbols, harmonised through the HGNC table: every dataset then calls a gene by the same name.
 
-Symbols change, and data sets keep those of their day (IL8 is now CXCL8). A name is looked up as an Ensembl gene id,
+Symbols change, and datasets keep those of their day (IL8 is now CXCL8). A name is looked up as an Ensembl gene id,
 then as an approved symbol, then as a previous one, then as an alias. It stays as it is
 
 - if HGNC does not know it (`unknown`);
 - if it is a previous symbol, or else an alias, of several genes (`ambiguous`): better no gene than the wrong one;
-- if the gene it means is there under a better name already (`taken`): Ensembl id or approved symbol before previous
+- if the gene it means is there under a better name already (`collision`): Ensembl id or approved symbol before previous
   symbol before alias, then the larger total, then the first.
 
-Columns are never added up here: two columns of one gene may be two measurements. A column that is `taken` keeps the
-Ensembl id that the data set gives it, by which Geneformer's engine adds it to the other, as upstream does. A column is
+Columns are never added up here: two columns of one gene may be two measurements. A column in a `collision` keeps the
+Ensembl id that the dataset gives it, by which Geneformer's engine adds it to the other, as upstream does. A column is
 dropped, and listed, if it repeats the name and meaning of one with a larger total (the first, if equal), or if it would
 have to stay under a name that is another column's, an approved symbol, or (where Ensembl ids contradict symbols) a name
 of another gene.
@@ -39,6 +39,8 @@ class Match(NamedTuple):
     how: str
 
 
+KNOWN = ("ensembl", "approved", "previous", "alias")  # how HGNC knows a name
+COLLISION = "collision"
 RANKS = {"ensembl": 0, "approved": 0, "previous": 1, "alias": 2, "ambiguous": 3, "unknown": 3}
 
 
@@ -73,7 +75,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Harmonised:
-    """The genes of a data set under their approved symbols.
+    """The genes of a dataset under their approved symbols.
 
     Attributes
     ----------
@@ -82,14 +84,14 @@ class Harmonised:
     symbols
         Approved symbols, or the names as they were; no two equal.
     ensembl_ids
-        Ensembl gene ids without version, empty where unknown; several columns may have one, see `taken`.
+        Ensembl gene ids without version, empty where unknown; several columns may have one, see `collision`.
     original
-        The names in the data set.
+        The names in the dataset.
     how
         By what each name was found: ``ensembl``, ``approved``, ``previous``, ``alias``, or why it was not:
-        ``ambiguous``, ``unknown``, ``taken``.
+        ``ambiguous``, ``unknown``, ``collision``.
     dropped
-        The names of columns that repeat another, in the order of the data set.
+        The names of columns that repeat another, in the order of the dataset.
     """
 
     keep: np.ndarray
@@ -103,7 +105,7 @@ class Harmonised:
 def harmonise(
     names: Sequence[str], totals: Sequence[float] | np.ndarray, table: Table, ensembl_ids: Sequence[str] | None = None
 ) -> Harmonised:
-    """Give the columns of a data set approved symbols, by the rules at the top of this file.
+    """Give the columns of a dataset approved symbols, by the rules at the top of this file.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ def harmonise(
     totals
         Each column's sum over the cells.
     ensembl_ids
-        Each column's Ensembl gene id, where the data set has them beside the symbols.
+        Each column's Ensembl gene id, where the dataset has them beside the symbols.
 
     Raises
     ------
@@ -149,7 +151,7 @@ def harmonise(
     keep = sorted(by_column)
     for column in stays.values():
         if matches[column].gene:
-            matches[column] = Match(None, "taken")
+            matches[column] = Match(None, COLLISION)
     return Harmonised(
         keep=np.array(keep, dtype=np.intp),
         symbols=[by_column[column] for column in keep],

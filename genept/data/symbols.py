@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from genept.core.errors import InputError
-from genept.data.genes import Harmonised, Table, harmonise, unversioned
-
-KNOWN = ("ensembl", "approved", "previous", "alias")  # how HGNC knows a name
+from genept.data.genes import KNOWN, Harmonised, Table, harmonise, unversioned
 
 
 def under_approved_symbols(path: Path, names: list[str], table: Table) -> Harmonised:

@@ -1,14 +1,41 @@
-"""A dataset's file, ``data/<dataset>.yaml``: where its cells come from and how they are read."""
+"""A dataset's file, ``data/<dataset>.yaml``: where its cells come from and how they are read.
+
+``title``, ``note``, ``source`` and ``obs`` are enough; data/README.md explains every key.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal, NamedTuple
 
+from pydantic import BeforeValidator, PositiveInt, model_validator
+
+from genept.core import files
 from genept.core.config import Config, check_name
-from genept.downloads.config import Sources
+from genept.core.errors import InputError
+from genept.core.params import Annotation as AnnotationName
+from genept.datasets.nested_config import (
+    ANNOTATIONS,
+    Annotation,
+    Derive,
+    Labels,
+    SampleFiles,
+    Subset,
+    refuse_unknown,
+    refuse_unknown_annotations,
+)
+from genept.downloads.config import Sources, files_of
 
 DATA = Path("data")
+RAW = "raw.h5ad"  # the one file of a dataset, wherever it comes from
+REFERENCE_QUERY = {"reference": "reference.h5ad", "query": "query.h5ad"}  # or its two files
+MARKERS = "markers.tsv"
+FALLBACK_NOTE = "fallback.json"  # written by `fetch` beside the files of a dataset's fallback
+
+AUTHOR, ANNOTATION, USER = "author", "annotation", "user"
+SIZES = ("n_cells", "n_genes", *REFERENCE_QUERY)
+Value = str | int | float | bool
+ByAnnotation = BeforeValidator(refuse_unknown_annotations)
 
 
 class DatasetConfig(Config):
@@ -17,26 +44,126 @@ class DatasetConfig(Config):
     title: str
     note: str
     paper: str | None = None  # the paper's dataset that it is
-    label_source: str | None = None
+    label_source: Literal["author", "annotation", "user"] | None = None  # null: the user for a local table of labels
     source: Sources
-    x: str = "counts"
+    x: Literal["counts", "lognorm", "detect"] = "counts"
     layer: str | None = None
-    repeated_ids: str = "refuse"
+    repeated_ids: Literal["refuse", "number"] = "refuse"
     symbol: str | None = None
     ensembl: str | None = None
-    keep_var: dict[str, Any] = {}
-    samples: dict[str, Any] = {}
-    labels: dict[str, Any] | None = None
+    keep_var: dict[str, Value | list[Value]] = {}
+    samples: dict[str, SampleFiles] = {}
+    labels: Labels | None = None
     reference: list[str] = []
     query: list[str] = []
-    annotation: dict[str, Any] | None = None
-    obs: dict[str, str]
-    derive: dict[str, Any] = {}
-    expected: dict[str, int] = {}
-    reported: dict[str, dict[str, Any]] = {}
-    subset: dict[str, Any] | None = None
-    finetune: str | None = None
-    fallback: DatasetConfig | None = None  # another way to the dataset, if a file of `source` is not there
+    annotation: Annotation | None = None
+    obs: Annotated[dict[str, str], ByAnnotation]
+    derive: Annotated[dict[str, Derive], ByAnnotation] = {}
+    expected: dict[str, PositiveInt] = {}
+    reported: dict[
+        str, dict[str, Any]
+    ] = {}  # of each source of reports numbers, and of annotations also lists of labels
+    subset: Subset | None = None
+    finetune: AnnotationName = "cell_type"
+    fallback: DatasetConfig | None = None
+
+    @property
+    def annotations(self) -> list[str]:
+        """Every annotation of the cells: of columns, derived, and the cell types that ``annotate`` gives."""
+        found = {*self.obs, *self.derive, *(["cell_type"] if self.annotation else [])}
+        return [name for name in ANNOTATIONS if name in found]
+
+    @property
+    def h5ad_files(self) -> dict[str, str]:
+        """The dataset's h5ad by part: the one file under an empty name, else those of reference and query."""
+        return {} if self.samples else {"": RAW} if RAW in file_places(self.source) else REFERENCE_QUERY
+
+    @property
+    def input_files(self) -> list[str]:
+        """The files that ``label`` reads, in the order of the source."""
+        listed = [name for name in file_places(self.source) if name != MARKERS]
+        return listed if self.samples else list(self.h5ad_files.values())
+
+    def without_cell_types(self) -> DatasetConfig:
+        """Return the config as if no file had cell types, and without what is derived from them."""
+        obs = {name: column for name, column in self.obs.items() if name != "cell_type"}
+        derive = {name: how for name, how in self.derive.items() if "cell_type" not in (name, how.of, how.over)}
+        return self.model_copy(update={"obs": obs, "derive": derive, "labels": None})
+
+    @model_validator(mode="after")
+    def check_files(self) -> DatasetConfig:
+        """Check that the source has the files that the other keys need."""
+        names = list(file_places(self.source))
+        if self.labels and not self.samples:
+            raise ValueError("labels is for counts that come sample by sample; samples is missing")
+        if self.samples and not (self.labels or self.annotation):
+            raise ValueError("samples needs labels, a table of the cells' labels, or annotation")
+        if not set(self.h5ad_files.values()) <= set(names):
+            raise ValueError(f"source.files needs {RAW}, or {' and '.join(REFERENCE_QUERY.values())}")
+        for sample, counts in self.samples.items():
+            if not any(name == counts.path or name.startswith(f"{counts.path}/") for name in names):
+                raise ValueError(f"samples.{sample}: {counts.path!r} is neither a file nor a folder under source.files")
+        refuse_unknown([self.labels.file] if self.labels else (), names, "labels.file: ")
+        if self.annotation and MARKERS not in names:
+            raise ValueError(f"annotation needs a table of marker genes, {MARKERS}, under source.files")
+        listed = [*self.reference, *self.query]
+        if listed and (sorted(listed) != sorted(self.samples) or not self.reference or not self.query):
+            known = ", ".join(self.samples) or "there are no samples"
+            raise ValueError(f"reference and query need every sample once: {known}")
+        if self.fallback and self.fallback.fallback:
+            raise ValueError("fallback must have no fallback of its own")
+        return self
+
+    @model_validator(mode="after")
+    def check_annotations(self) -> DatasetConfig:
+        """Check that every annotation that a key names is one of the dataset's."""
+        annotations = self.annotations
+        if not self.obs:
+            raise ValueError("obs needs the column of an annotation, such as cell_type: celltype")
+        for name, how in self.derive.items():
+            if name in self.obs:
+                raise ValueError(f"derive: {name!r} is a column under obs already")
+            refuse_unknown([how.of, *([how.over] if how.over else [])], self.obs, f"derive.{name}: ")
+        refuse_unknown(self.expected, [*SIZES, *annotations], "expected: ")
+        for who, reports in self.reported.items():
+            refuse_unknown(reports, [*SIZES, "n_scored", *annotations], f"reported.{who}: ")
+            for key, value in reports.items():
+                is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+                is_labels = key in annotations and isinstance(value, list) and all(isinstance(v, str) for v in value)
+                if not is_number and not is_labels:
+                    wanted = "a whole number above 0" + (", or a list of labels" if key in annotations else "")
+                    raise ValueError(f"reported.{who}.{key} must be {wanted}, got {value!r}")
+        if self.subset and self.subset.by:
+            refuse_unknown([self.subset.by], annotations, "subset.by: ")
+        if self.annotation and self.annotation.batch:
+            known = [name for name in (*self.obs, *self.derive) if name != "cell_type"]  # annotate never reads these
+            refuse_unknown([self.annotation.batch], known, "annotation.batch: ")
+        if "finetune" in self.model_fields_set:
+            refuse_unknown([self.finetune], annotations, "finetune: ")
+            known = self.fallback.annotations if self.fallback else annotations
+            refuse_unknown([self.finetune], known, "finetune, of the fallback: ")
+        return self
+
+
+def file_places(source: Any) -> dict[str, list[dict[str, Any]]]:
+    """Return the files of a source, or of a list of sources, by their names in ``data/<dataset>/raw``.
+
+    Returns
+    -------
+    Of each file the places where it may be, in the order in which they are tried; each with its ``kind``.
+    """
+    return {name: [place.model_dump() for place in file.places] for name, file in files_of(source).items()}
+
+
+def local_path(place: dict[str, Any]) -> str | None:
+    """Return the path of a file on this machine, `None` of one elsewhere.
+
+    Of an absolute path only the name is returned, since records are the same on every machine.
+    """
+    if place.get("kind") != "local":
+        return None
+    path = PurePath(place.get("folder") or "") / place["path"]
+    return f".../{path.name}" if path.is_absolute() else path.as_posix()
 
 
 def path(name: str) -> Path:
@@ -54,3 +181,35 @@ def read(name: str) -> DatasetConfig:
     """
     check_name(name, "datasets")
     return DatasetConfig.read(path(name))
+
+
+class Replacement(NamedTuple):
+    """Title and note of the fallback that replaces a dataset, and why it does."""
+
+    title: str
+    note: str
+    because: str
+
+
+def fetched(name: str) -> tuple[DatasetConfig, Replacement | None]:
+    """Return the config by which the files in ``data/<dataset>/raw`` are read.
+
+    It is the dataset's own, or its fallback where the dataset's own files were not there. The fallback gets title,
+    note, paper and ``finetune`` of the dataset; its own title and note are then returned beside it, with the reason.
+
+    Raises
+    ------
+    ParamsError
+        As `read`.
+    InputError
+        If the files are those of a fallback that the dataset's file no longer has.
+    """
+    config = read(name)
+    folder = DATA / name / "raw"
+    if not (folder / FALLBACK_NOTE).is_file():
+        return config, None
+    if config.fallback is None:
+        raise InputError(f"{folder}: holds files of a fallback that {path(name)} no longer has; fetch it again")
+    because = str(files.read_json(folder / FALLBACK_NOTE)["because"])
+    own = {key: getattr(config, key) for key in ("title", "note", "paper", "finetune")}
+    return config.fallback.model_copy(update=own), Replacement(config.fallback.title, config.fallback.note, because)

@@ -1,4 +1,4 @@
-"""Reading the parts of a published h5ad that are needed, and no others: one matrix, ``obs`` and ``var``."""
+"""Published h5ad files: of each only one matrix, ``obs`` and ``var`` are read, a dense matrix some cells at a time."""
 
 from __future__ import annotations
 
@@ -11,34 +11,60 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata.io import read_elem
+from anndata.utils import make_index_unique
 
 from genept.core.errors import InputError, nearest
+from genept.datasets.config import DatasetConfig, Value
+from genept.datasets.obs import to_schema
+from genept.datasets.raw import RawDataset, check_values, column, to_csr
 
 BYTES_AT_ONCE = 2**26  # of a matrix that is stored dense
 
 
-def read(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
-    """Read the matrix (cells x genes, in the file's order), ``obs`` and ``var``.
-
-    Parameters
-    ----------
-    layer
-        The layer to take in place of X. ``raw`` means the layer of that name or, where there is none, the file's
-        ``raw``, with its own ``var``.
+def read(path: Path, config: DatasetConfig) -> RawDataset:
+    """Read one file: its genes, its values checked, its annotations in the common schema.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     InputError
-        If the file is damaged, was written by anndata before 0.7, or does not hold what is asked for.
+        If the file is damaged, was written by anndata before 0.7, or contradicts the config.
+    """
+    matrix, raw_obs, var, layers = read_elements(path, config.layer)
+    is_gene = select_genes(var, config.keep_var, path)
+    notes = []
+    if config.repeated_ids == "number" and (n_repeated := int(raw_obs.index.duplicated().sum())):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that an id such as AAAC-1 was there before; it is passed over
+            raw_obs.index = make_index_unique(raw_obs.index.astype(str))
+        notes.append(f"{path.name}: {n_repeated} cells have the id of an earlier cell; they are numbered")
+    obs = to_schema(raw_obs, config.obs, path)
+    if 0 in (len(obs), len(var)):
+        raise InputError(f"{path}: has {len(obs)} cells and {len(var)} genes; nothing can be scored")
+    x = to_csr(matrix)
+    if not is_gene.all():
+        x, var = x[:, np.flatnonzero(is_gene)], var[is_gene]
+    return RawDataset(x, obs, var, check_values(x, config.x, path, layers), notes)
+
+
+def read_elements(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFrame, pd.DataFrame, list[str]]:
+    """Read the matrix (cells x genes, in the file's order), ``obs``, ``var`` and the names of the other layers.
+
+    Parameters
+    ----------
+    layer
+        The layer to read in place of X. ``raw`` means the layer of that name or, where there is none, the file's
+        ``raw``, with its own ``var``.
     """
     path.stat()
     try:
         with h5py.File(path, "r") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            matrix, var = find(file, path, layer)
-            return read_matrix(matrix), read_elem(file["obs"]), read_elem(var)
+            layers = layer_names(file)
+            matrix, var = find_matrix(file, path, layer, layers)
+            others = [name for name in layers if name != layer]
+            return read_matrix(matrix), read_elem(file["obs"]), read_elem(var), others
     except (InputError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  (reading a damaged file can raise nearly anything)
@@ -63,7 +89,7 @@ def read_matrix(stored: h5py.Dataset | h5py.Group) -> Any:
     return sp.vstack(blocks, format="csr")
 
 
-def find(file: h5py.File, path: Path, layer: str | None) -> tuple[Any, Any]:
+def find_matrix(file: h5py.File, path: Path, layer: str | None, layers: list[str]) -> tuple[Any, Any]:
     """Return the stored matrix and the stored ``var`` that belongs to it."""
     missing = [name for name in ("obs", "var") if name not in file]
     if missing:
@@ -73,62 +99,34 @@ def find(file: h5py.File, path: Path, layer: str | None) -> tuple[Any, Any]:
             f"{path}: written by anndata before 0.7; read and write it once with a current anndata, "
             "`anndata.read_h5ad(old).write_h5ad(new)`"
         )
-    layers = choices(file)
+    listed = f"it has {', '.join(layers)}" if layers else "it has none"
     if layer is None:
         if "X" not in file or file["X"].attrs.get("encoding-type") == "null":
-            raise InputError(f"{path}: has no X; name a layer as `layer:` in params.yaml ({said(layers)})")
+            raise InputError(f"{path}: has no X; name a layer as `layer:` in the dataset's file ({listed})")
         return file["X"], file["var"]
     if layer not in layers:
-        raise InputError(f"{path}: no layer {layer!r}{nearest(layer, layers)}; {said(layers)}")
+        raise InputError(f"{path}: no layer {layer!r}{nearest(layer, layers)}; {listed}")
     if layer in file.get("layers", {}):
         return file["layers"][layer], file["var"]
     return file["raw/X"], file["raw/var"]
 
 
-def choices(file: h5py.File) -> list[str]:
-    """Return the names that `layer` can take in a file."""
+def layer_names(file: h5py.File) -> list[str]:
+    """Return the names that `layer` can have in a file."""
     layers = list(file.get("layers", {}))
     return [*layers, *(["raw"] if "raw/X" in file and "raw" not in layers else [])]
 
 
-def other_layers(path: Path, layer: str | None) -> list[str]:
-    """Return the names that `layer` could take in a file in place of the one it has."""
-    with h5py.File(path, "r") as file:
-        return [name for name in choices(file) if name != layer]
-
-
-def said(layers: list[str]) -> str:
-    """Say which layers a file has."""
-    return f"it has {', '.join(layers)}" if layers else "it has none"
-
-
-def select_var(var: pd.DataFrame, keep: dict[str, Any], path: Path) -> np.ndarray:
-    """Return which rows of `var` are genes, shape (n_var,): those whose columns have a value named in `keep`.
-
-    Raises
-    ------
-    InputError
-        If a column is not there, or no row is left.
-    """
-    chosen = np.ones(len(var), dtype=bool)
+def select_genes(var: pd.DataFrame, keep: dict[str, Value | list[Value]], path: Path) -> np.ndarray:
+    """Return which rows of `var` are genes, shape (n_var,): those whose columns have a value named in ``keep_var``."""
+    selected = np.ones(len(var), dtype=bool)
     for name, value in keep.items():
-        values = column(var, name, path, "var", "keep_var")
+        values = column(var, name, path, "keep_var").astype(str)
         allowed = [str(item) for item in (value if isinstance(value, list) else [value])]
-        chosen &= np.isin(values.astype(str), allowed)
-        if not chosen.any():
-            found = ", ".join(map(repr, sorted(values.astype(str).unique())[:5]))
+        selected &= np.isin(values, allowed)
+        if not selected.any():
+            seen = ", ".join(map(repr, sorted(values.unique())[:5]))
             raise InputError(
-                f"{path}: keep_var leaves no gene, var[{name!r}] is never {' or '.join(allowed)}; it has {found}"
+                f"{path}: keep_var leaves no gene, var[{name!r}] is never {' or '.join(allowed)}; it has {seen}"
             )
-    return chosen
-
-
-def column(table: pd.DataFrame, name: str, path: Path, part: str, key: str) -> pd.Series:
-    """Return a column of ``obs`` or ``var``, or say which ones there are."""
-    if name not in table.columns:
-        known = [str(title) for title in table.columns]
-        raise InputError(
-            f"{path}: {part} has no column {name!r}, named in params.yaml under {key}{nearest(name, known)}; "
-            f"it has {', '.join(known) or 'no columns'}"
-        )
-    return table[name]
+    return selected

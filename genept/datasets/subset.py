@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from genept.datasets.entry import Subset
+from genept.datasets.config import Subset
 
 
 def draw(cell_ids: Sequence[str], groups: Sequence[str] | None, subset: Subset | None) -> np.ndarray:
     """Return which cells are evaluated, shape (n_cells,) of bool.
 
     Each group gives the same number of cells, or all it has where it has fewer (`shares`). Within a group the cells are
-    ranked by a hash of seed and cell id, and the first ones taken: a random draw that depends on no other cell, on no
-    order and on no random generator's version.
+    ranked by a hash of seed and cell id, and the first ones are drawn: at random, but independent of the other cells,
+    of their order and of a random generator's version.
 
     Parameters
     ----------
@@ -31,24 +31,22 @@ def draw(cell_ids: Sequence[str], groups: Sequence[str] | None, subset: Subset |
     for index, group in enumerate(groups if groups is not None else [""] * len(cell_ids)):
         members.setdefault(group, []).append(index)
     ranks = [hashlib.sha256(f"{subset.seed}\0{cell_id}".encode()).digest() for cell_id in cell_ids]
-    chosen = np.zeros(len(cell_ids), dtype=bool)
+    drawn = np.zeros(len(cell_ids), dtype=bool)
     for group, share in shares({group: len(cells) for group, cells in members.items()}, n_cells).items():
-        chosen[sorted(members[group], key=ranks.__getitem__)[:share]] = True
-    return chosen
+        drawn[sorted(members[group], key=ranks.__getitem__)[:share]] = True
+    return drawn
 
 
 def shares(sizes: dict[str, int], n_cells: int) -> dict[str, int]:
     """Return how many cells each group gives, in all `n_cells` or, if there are fewer, every cell.
 
-    Water-filling: groups are taken from the smallest to the largest (by name where equal), and each gives an equal part
-    of what is still to be given, rounded down, or all it has. So no two groups that have enough differ by more than one
-    cell, and those that give one more are the largest.
+    Water-filling: from the smallest group to the largest (by name where equal), each gives an equal part of the cells
+    that are still needed, rounded down, or all it has. So no two groups that have enough differ by more than one cell,
+    and those that give one more are the largest.
     """
-    given = {}
-    left = n_cells
-    for waiting, group in zip(
-        range(len(sizes), 0, -1), sorted(sizes, key=lambda name: (sizes[name], name)), strict=True
-    ):
-        given[group] = min(sizes[group], left // waiting)
-        left -= given[group]
+    given, needed = {}, n_cells
+    groups = sorted(sizes, key=lambda name: (sizes[name], name))
+    for n_waiting, group in zip(range(len(groups), 0, -1), groups, strict=True):
+        given[group] = min(sizes[group], needed // n_waiting)
+        needed -= given[group]
     return given

@@ -1,4 +1,4 @@
-"""A project with one small dataset to label."""
+"""Two projects to label: one small h5ad, and two samples with a table of labels."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ from pathlib import Path
 import pytest
 
 from tests import helpers
-from tests.datasets.made import RAW, make_cells, write_params
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("label") / "raw.h5ad"
-    make_cells().write_h5ad(path)
-    return path
+from tests.datasets.made import FOLDER, RAW, configure, make_cells, params_text, write_samples
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pristine: Path) -> Path:
-    """A project with the smallest possible entry: title, note, source and obs."""
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / RAW).parent.mkdir(parents=True)
-    shutil.copy(pristine, RAW)
-    Path("data/reference/hgnc").mkdir(parents=True)
-    shutil.copy(helpers.HGNC, "data/reference/hgnc/hgnc.tsv")
-    write_params()
+    FOLDER.mkdir(parents=True)
+    Path("data/reference").mkdir()
+    shutil.copy(helpers.HGNC, "data/reference/hgnc.tsv")
+    Path("params.yaml").write_text(params_text())
     return tmp_path
+
+
+@pytest.fixture
+def project(empty: Path) -> Path:
+    """A project with the smallest possible dataset's file: title, note, source and obs."""
+    make_cells().write_h5ad(RAW)
+    configure()
+    return empty
+
+
+@pytest.fixture
+def samples(empty: Path) -> Path:
+    write_samples()
+    return empty

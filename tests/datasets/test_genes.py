@@ -5,17 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
-import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError
 from genept.data import hgnc
 from genept.data.genes import Harmonised, Table, harmonise, unversioned
-from genept.engines.geneformer import tokens
-from genept.engines.geneformer.dictionaries import Dictionaries
 from tests import helpers
 
 GENES = hgnc.read(helpers.HGNC)
@@ -66,9 +62,9 @@ def test_the_ensembl_id_is_attached_without_version() -> None:
 def test_an_approved_symbol_wins_over_an_old_one_and_nothing_is_merged() -> None:
     result = run(["IL8", "CXCL8", "AREGB", "AREG"], totals=[100, 1, 100, 1])
     assert as_pairs(result) == [
-        ("IL8", "IL8", "taken"),
+        ("IL8", "IL8", "collision"),
         ("CXCL8", "CXCL8", "approved"),
-        ("AREGB", "AREGB", "taken"),
+        ("AREGB", "AREGB", "collision"),
         ("AREG", "AREG", "approved"),
     ]
     assert result.ensembl_ids[0] == "", "two columns with one Ensembl id would be one gene twice"
@@ -107,7 +103,7 @@ def test_ensembl_ids_beside_symbols_decide() -> None:
     ]
 
 
-def test_a_column_whose_id_says_otherwise_does_not_keep_another_genes_symbol() -> None:
+def test_a_column_whose_id_contradicts_its_symbol_is_dropped() -> None:
     tp53 = BY_SYMBOL["TP53"].ensembl_id
     result = run(["TP53", "GAPDH"], totals=[9, 1], ensembl_ids=[tp53, tp53])
     assert result.symbols == ["TP53"]
@@ -166,7 +162,7 @@ IDS = ["", *[gene.ensembl_id for gene in GENES[::20]]]
 COLUMNS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 3), st.sampled_from(IDS)), min_size=1, max_size=30)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(COLUMNS, st.booleans())
 def test_no_two_columns_share_a_symbol_and_harmonising_again_changes_nothing(
     columns: list[tuple[str, int, str]], with_ids: bool
@@ -182,7 +178,7 @@ def test_no_two_columns_share_a_symbol_and_harmonising_again_changes_nothing(
     ids = [
         text
         for text, how in zip(once.ensembl_ids, once.how, strict=True)
-        if how != "taken" and text not in ("", "ENSG00000999999")
+        if how != "collision" and text not in ("", "ENSG00000999999")
     ]
     assert with_ids or len(set(ids)) == len(ids)
 
@@ -192,18 +188,15 @@ def test_no_two_columns_share_a_symbol_and_harmonising_again_changes_nothing(
 
 
 @settings(deadline=None)
-@given(st.text(max_size=30))
+@given(st.text("ENSGTR0123456789._PAY ", max_size=14))  # an id has 15 letters
 def test_only_human_gene_ids_lose_their_version(text: str) -> None:
     assert unversioned(text) == ""
     assert unversioned(f"ENSG00000141510.{len(text)}") == "ENSG00000141510"
     assert unversioned("ENST00000269305.9") == ""
 
 
-def test_a_taken_column_keeps_its_ensembl_id_for_models_that_add_columns_of_one_gene() -> None:
+def test_a_column_in_a_collision_keeps_its_ensembl_id_for_models_that_add_columns_of_one_gene() -> None:
     new, other = "ENSG00000145416", "ENSG00000141510"
-    found = run(["MARCHF1", "MARCH1", "TP53"], [5, 3, 4], [new, f"{new}.4", other])
-    assert as_pairs(found)[1] == ("MARCH1", "MARCH1", "taken")
-    assert found.ensembl_ids == [new, new, other]
-    entries = Dictionaries({new: 7, other: 9}, {new: 1.0, other: 1.0})
-    counts = sp.csr_matrix(np.array([[3.0, 2.0, 4.0]]))  # 3 + 2 against 4
-    assert tokens.rank(counts, tokens.match(found.ensembl_ids, entries), entries, 10)[0][0].tolist() == [7, 9]
+    result = run(["MARCHF1", "MARCH1", "TP53"], [5, 3, 4], [new, f"{new}.4", other])
+    assert as_pairs(result)[1] == ("MARCH1", "MARCH1", "collision")
+    assert result.ensembl_ids == [new, new, other]

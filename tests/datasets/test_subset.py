@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.datasets.entry import Subset
+from genept.datasets.nested_config import Subset
 from genept.datasets.subset import draw, shares
 
 SIZES = st.dictionaries(st.text(alphabet="abcdef", min_size=1, max_size=3), st.integers(1, 60), min_size=1, max_size=9)
@@ -34,11 +34,7 @@ def test_shares_are_as_even_as_the_groups_allow(sizes: dict[str, int], n_cells: 
 
 
 def test_shares_by_hand() -> None:
-    assert shares({"a": 2, "b": 10, "c": 10}, 11) == {
-        "a": 2,
-        "b": 4,
-        "c": 5,
-    }  # the last of equal ones by name gives more
+    assert shares({"a": 2, "b": 10, "c": 10}, 11) == {"a": 2, "b": 4, "c": 5}  # the last of equal ones gives more
     assert shares({"a": 10, "b": 10, "c": 20}, 4) == {"a": 1, "b": 1, "c": 2}  # the largest gives one more
 
 
@@ -53,7 +49,7 @@ def test_the_draw_does_not_depend_on_the_order_of_the_cells(
     chosen = []
     for order in (cells, shuffled):
         ids, groups = [cell for cell, _ in order], [group for _, group in order]
-        mask = draw(ids, groups, Subset(n, "patient", seed))
+        mask = draw(ids, groups, Subset(n_cells=n, by="patient", seed=seed))
         assert mask.sum() == min(n, len(cells))
         chosen.append({cell for cell, is_in in zip(ids, mask, strict=True) if is_in})
         counts = Counter(group for group, is_in in zip(groups, mask, strict=True) if is_in)
@@ -63,18 +59,18 @@ def test_the_draw_does_not_depend_on_the_order_of_the_cells(
 
 def test_another_seed_draws_other_cells_and_the_same_seed_the_same() -> None:
     ids = [f"cell{index}" for index in range(400)]
-    first, again, other = (draw(ids, None, Subset(100, None, seed)) for seed in (1, 1, 2))
+    first, again, other = (draw(ids, None, Subset(n_cells=100, seed=seed)) for seed in (1, 1, 2))
     assert (first == again).all()
     assert 10 < (first & other).sum() < 50  # 25 by chance
 
 
 def test_the_draw_is_even_over_the_file() -> None:
     """Every cell has the same chance: the mean rank of those drawn is within 4 standard errors of the middle."""
-    mask = draw([str(index) for index in range(10_000)], None, Subset(2_000, None, 0))
+    mask = draw([str(index) for index in range(10_000)], None, Subset(n_cells=2_000))
     standard_error = 10_000 / np.sqrt(12 * 2_000)
     assert abs(np.flatnonzero(mask).mean() - 5_000) < 4 * standard_error
 
 
-@pytest.mark.parametrize("subset", [None, Subset(5), Subset(6)])
+@pytest.mark.parametrize("subset", [None, Subset(n_cells=5), Subset(n_cells=6)])
 def test_without_a_subset_or_with_a_large_one_every_cell_is_evaluated(subset: Subset | None) -> None:
     assert draw(list("abcde"), None, subset).all()

@@ -1,1 +1,0 @@
-"""Counts deposited by sample and a table of labels."""

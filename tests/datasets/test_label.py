@@ -1,0 +1,272 @@
+"""A published file becomes cells in the common form, and a record of how."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from genept.core.errors import InputError
+from genept.data import cells as shared
+from genept.datasets import label, obs, record
+from tests.datasets.made import (
+    CORPUS,
+    N_CELLS,
+    OUTPUTS,
+    RAW,
+    SYMBOLS,
+    change,
+    configure,
+    content,
+    invoke,
+    make_cells,
+    params_text,
+    run,
+    set_obs,
+)
+
+SUBSET = {"n_cells": 20, "by": "patient", "seed": 1}
+
+
+def test_title_note_source_and_obs_are_enough(project: Path) -> None:
+    cells, report = run()
+    original = make_cells()
+    assert isinstance(cells.X, sp.csr_matrix) and cells.X.dtype == np.float32
+    np.testing.assert_array_equal(cells.X.toarray(), original.X.toarray())
+    assert cells.uns == {"x": "counts", "label_source": "author"}
+    assert (report["x"], report["label_source"]) == ("counts", "author")
+    assert (report["title"], report["note"], report["paper"]) == ("Mine", "", None)
+    assert list(cells.obs_names) == list(original.obs_names)
+    assert list(cells.obs.columns) == ["cell_type", "patient", "phenotype"]
+    assert list(cells.obs["patient"].astype(str)) == [str(donor) for donor in original.obs["donor"]]
+    assert list(cells.var_names) == ["CXCL8" if symbol == "IL8" else symbol for symbol in SYMBOLS]
+    assert list(cells.var["original_symbol"]) == SYMBOLS
+    assert cells.var.loc["CXCL8", "ensembl_id"] == "ENSG00000169429"
+    assert cells.var.loc["AMY1", "ensembl_id"] == ""
+
+
+def test_a_balanced_subset_is_evaluated_and_the_other_cells_are_the_corpus(project: Path) -> None:
+    configure(subset=SUBSET)
+    cells, report = run()
+    corpus, original = anndata.read_h5ad(CORPUS), make_cells()
+    assert sorted(cells.obs["patient"].value_counts()) == [3, 3, 3, 3, 4, 4]
+    assert sorted([*cells.obs_names, *corpus.obs_names]) == sorted(original.obs_names)
+    for part in (cells, corpus):
+        np.testing.assert_array_equal(part.X.toarray(), original[part.obs_names].X.toarray())
+        order = [int(name.removeprefix("cell")) for name in part.obs_names]
+        assert order == sorted(order), "the order of the file"
+    assert list(corpus.var_names) == list(cells.var_names) and corpus.uns == cells.uns
+    counts = {"n_file": 60, "n_empty_dropped": 0, "n_dropped_by_qc": 0, "n_evaluated": 20, "n_scored": 20}
+    assert report["cells"] == counts | {"n_not_evaluated": 40} and report["subset"] == SUBSET
+    table = shared.read_obs("mine")
+    assert list(table.index) == list(cells.obs_names)
+    pd.testing.assert_frame_equal(table, cells.obs.astype(str), check_names=False)
+
+
+def test_only_datasets_that_models_are_trained_on_have_a_corpus(project: Path) -> None:
+    configure(subset=SUBSET)
+    run()
+    assert CORPUS.exists()
+    Path("params.yaml").write_text(params_text("other"))
+    run()
+    assert CORPUS.parent.is_dir() and not list(CORPUS.parent.iterdir())
+
+
+def test_equal_runs_give_equal_bytes(project: Path) -> None:
+    configure(subset=SUBSET)
+    run()
+    first = {path: path.read_bytes() for path in OUTPUTS}
+    run()
+    assert {path: path.read_bytes() for path in OUTPUTS} == first
+
+
+@pytest.mark.parametrize(("share", "n_cells"), [(0.2, 12), (0.29, 17)])
+def test_a_share_of_the_cells_is_rounded_down(project: Path, share: float, n_cells: int) -> None:
+    configure(subset={"share": share, "seed": 3})
+    cells, report = run()
+    assert (cells.n_obs, anndata.read_h5ad(CORPUS).n_obs) == (n_cells, N_CELLS - n_cells)
+    assert report["subset"] == {"share": share, "seed": 3}
+
+
+def test_the_record_says_what_was_found_renamed_and_counted(project: Path) -> None:
+    configure(expected={"n_cells": 60, "n_genes": 12, "cell_type": 3}, subset=SUBSET)
+    cells, report = run()
+    assert report["checked"]["n_cells"] == {"found": 60, "expected": 60, "match": True}
+    assert report["checked"]["patient"] == {"found": 6}
+    assert report["files"][str(RAW)]["sha256"] == hashlib.sha256(RAW.read_bytes()).hexdigest()
+    assert report["genes"]["renamed"] == {"IL8": "CXCL8"}
+    assert (report["genes"]["ambiguous"], report["genes"]["unknown"]) == (["AMY1"], ["AC000001.1"])
+    assert (report["genes"]["n_without_ensembl_id"], report["genes"]["n_known_to_hgnc"]) == (2, 10)
+    annotation = report["annotations"]["cell_type"]
+    assert annotation["all_cells"] == {"B": 20, "NK": 20, "T": 20}
+    assert annotation["evaluated_cells"] == cells.obs["cell_type"].value_counts().to_dict()
+    donors = {"patients_per_label": {"sick": 3, "well": 3}, "patients_with_several_labels": []}
+    assert report["patients"]["phenotype"] == donors
+
+
+def test_what_others_report_is_compared_and_differences_are_noted(project: Path) -> None:
+    reported: dict[str, Any] = {
+        "the paper": {"n_scored": 13, "n_genes": 12, "patient": 6, "cell_type": ["B", "NK", "Plasma"]},
+        "the study": {"n_cells": 60, "cell_type": ["T", "NK", "B"]},
+    }
+    configure(reported=reported)
+    _, report = run()
+    types = ["B", "NK", "T"]
+    assert [tuple(row.values()) for row in report["reported"]] == [
+        ("the paper", "n_scored", 13, 60, False),
+        ("the paper", "n_genes", 12, 12, True),
+        ("the paper", "patient", 6, 6, True),
+        ("the paper", "cell_type", ["B", "NK", "Plasma"], types, False),
+        ("the study", "n_cells", 60, 60, True),
+        ("the study", "cell_type", types, types, True),
+    ]
+    assert list(report["reported"][0]) == ["by", "what", "reported", "found", "match"]
+    assert report["notes"] == [
+        "n_scored: the paper reports 13, the files show 60",
+        "cell_type: labels that the paper reports and the files lack: Plasma; in the files only: T",
+    ]
+
+
+def test_labels_of_reference_and_query_are_counted_in_the_scored_cells() -> None:
+    table = pd.DataFrame({"cell_type": ["a", "b", "c", "Unknown"], "part": ["reference", "query", "query", "query"]})
+    reported: dict[str, Any] = {"x": {"cell_type": 2, "n_scored": 3, "reference": 1, "age": 4}}
+    rows = record.compare(reported, {"reference": 1}, record.scored_cells(table))
+    assert [(row.what, row.found, row.match) for row in rows] == [
+        ("cell_type", 2, True),
+        ("n_scored", 3, True),
+        ("reference", 1, True),
+        ("age", 0, False),
+    ]
+
+
+def test_numbers_are_compared_with_those_expected() -> None:
+    counted, expected = {"n_cells": 3, "n_genes": 2}, {"found": 3, "expected": 3, "match": True}
+    assert label.check_expected(RAW, {"n_cells": 3}, counted) == {"n_cells": expected, "n_genes": {"found": 2}}
+    with pytest.raises(InputError, match="n_cells is 3, not 4; query is 0, not 5; correct `expected`"):
+        label.check_expected(RAW, {"n_cells": 4, "n_genes": 2, "query": 5}, counted)
+
+
+def test_derived_annotations_are_labels_like_any_other(project: Path) -> None:
+    change(set_obs("years", [f"{30 + 10 * (number % 6)} year" for number in range(N_CELLS)]))
+    configure(
+        obs={"cell_type": "celltype", "patient": "donor", "age": "years"},
+        derive={
+            "phenotype": {"of": "patient", "map": {str(donor): "low" if donor < 2 else "high" for donor in range(6)}},
+            "age_bin": {"of": "age", "quantiles": 2, "over": "patient"},
+        },
+        expected={"age": 6, "age_bin": 2, "phenotype": 2},
+        subset={"n_cells": 20, "by": "phenotype"},
+        finetune="age_bin",
+    )
+    cells, report = run()
+    assert (cells.obs["phenotype"] == "low").sum() == 10
+    assert set(cells.obs["age_bin"][cells.obs["patient"].isin(["0", "1", "2"])]) == {"<=55"}
+    assert report["derived"]["age_bin"]["edges"] == [55.0] and report["finetune"] == "age_bin"
+    assert report["annotations"]["age_bin"]["column"] == "derived"
+
+
+def test_rows_of_var_that_are_no_genes_are_left_out_before_names_are_compared(project: Path) -> None:
+    """As in CITE-seq, where gene and antibody share the name CD4."""
+
+    def add_antibodies(data: anndata.AnnData) -> None:
+        data.var["feature_types"] = ["Gene Expression"] * 10 + ["Antibody Capture"] * 2
+        data.var_names = [*SYMBOLS[:10], "CD4", "CD14"]
+
+    change(add_antibodies)
+    configure(keep_var={"feature_types": "Gene Expression"}, expected={"n_genes": 10})
+    cells, report = run()
+    assert list(cells.var["original_symbol"]) == SYMBOLS[:10]
+    assert report["genes"]["dropped_duplicates"] == []
+
+
+def test_empty_cells_are_dropped_and_counted(project: Path) -> None:
+    def empty_three(data: anndata.AnnData) -> None:
+        dense = data.X.toarray()
+        dense[[0, 5, 9]] = 0
+        data.X = sp.csr_matrix(dense)
+
+    change(empty_three)
+    configure(expected={"n_cells": 60})
+    cells, report = run()
+    assert report["cells"]["n_empty_dropped"] == 3 and cells.n_obs == 57
+    assert not {"cell0", "cell5", "cell9"} & set(cells.obs_names)
+
+
+def test_symbols_and_ensembl_ids_may_stand_in_columns_of_var(project: Path) -> None:
+    def to_columns(data: anndata.AnnData) -> None:
+        data.var["gene_name"] = SYMBOLS
+        data.var["gene_ids"] = ["ENSG00000141510.1", *[""] * 11]
+        data.var_names = [str(number) for number in range(12)]
+
+    change(to_columns)
+    configure(symbol="gene_name", ensembl="gene_ids")
+    assert list(run()[0].var_names[:2]) == ["TP53", "CXCL8"]
+
+
+def test_missing_labels_are_called_unknown_and_counted(project: Path) -> None:
+    labels = pd.Series(["B", "T", None] * 20, dtype=object)
+    labels[[1, 4, 7]] = ["  T ", "nan", ""]
+    change(set_obs("celltype", labels.to_numpy()))
+    configure(expected={"cell_type": 2})
+    cells, report = run()
+    assert cells.obs["cell_type"].value_counts().to_dict() == {"Unknown": 22, "B": 20, "T": 18}
+    assert report["annotations"]["cell_type"]["n_missing"] == 22
+    assert report["annotations"]["cell_type"]["all_cells"] == {"B": 20, "T": 18}
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (np.array([1.0, 2.0, np.nan, 2.5]), ["1", "2", None, "2.5"]),
+        (np.array([1.0, np.nan], dtype=np.float32), ["1", None]),
+        (pd.array([1, None], dtype="Int64"), ["1", None]),
+        ([True, False], ["True", "False"]),
+        (pd.Categorical(["b", None, " a"], categories=["unused", "b", " a"]), ["b", None, "a"]),
+        ([None, None], [None, None]),
+    ],
+)
+def test_labels_of_any_type_become_text(values: Any, texts: list[str | None]) -> None:
+    assert obs.as_text(pd.Series(values)).to_list() == texts
+
+
+@pytest.mark.parametrize("source", ["annotation", "user"])
+def test_the_file_may_say_who_labelled_the_cells(project: Path, source: str) -> None:
+    configure(label_source=source)
+    cells, report = run()
+    assert report["label_source"] == cells.uns["label_source"] == source
+
+
+def test_small_classes_single_labels_and_patients_under_two_are_noted(project: Path) -> None:
+    change(set_obs("celltype", ["rare"] * 3 + ["B", "T", "NK"] * 19))
+    change(set_obs("condition", ["sick"] * 31 + ["well"] * 29))
+    cells, report = run()
+    assert "mine: cell_type: fewer than 10 evaluated cells of rare (3)\n" in invoke().output
+    assert report["annotations"]["cell_type"]["smaller_than_min_class_size"] == ["rare"]
+    assert (cells.obs["cell_type"] == "rare").sum() == 3
+    assert report["patients"]["phenotype"]["patients_with_several_labels"] == ["0", "1", "2", "3", "4", "5"]
+    change(set_obs("condition", "sick"))
+    cells, report = run()
+    assert "phenotype has one label only, so it is not scored" in report["notes"]
+    assert set(cells.obs["phenotype"]) == {"sick"}
+
+
+def test_ids_that_several_cells_have_are_numbered_on_demand(project: Path) -> None:
+    names = ["AAAC", "AAAC", "AAAC-1", "AAAC", *(f"cell{number}" for number in range(4, N_CELLS))]
+    change(lambda data: setattr(data, "obs_names", names))
+    configure(repeated_ids="number")
+    cells, report = run()
+    assert list(cells.obs_names[:5]) == ["AAAC", "AAAC-2", "AAAC-1", "AAAC-3", "cell4"]
+    assert "raw.h5ad: 2 cells have the id of an earlier cell; they are numbered" in report["notes"]
+
+
+def test_a_file_with_the_right_hash_is_read(project: Path) -> None:
+    digest = hashlib.sha256(RAW.read_bytes()).hexdigest()
+    item = {"path": "mine.h5ad", "sha256": digest.upper()}
+    configure(**content(source={"kind": "local", "files": {"raw.h5ad": item}}))
+    run()

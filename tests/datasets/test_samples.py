@@ -1,0 +1,303 @@
+"""Samples and labels are joined by the letters of the barcodes; without labels ``annotate`` gives cell types."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genept.datasets import inputs
+from genept.datasets.samples import letters_of
+from tests.datasets.made import (
+    CORPUS,
+    DENSE,
+    FOLDER,
+    GENES,
+    LABELLED,
+    LABELS,
+    TENX,
+    annotate,
+    assert_refused,
+    barcodes,
+    configure,
+    counts_of,
+    gather,
+    in_turn,
+    invoke,
+    parse,
+    run,
+    sample_keys,
+    write_dense,
+    write_labels,
+    write_text,
+)
+
+N_CELLS = 2 * LABELLED + 6
+OWN = {"kind": "local", "path": "data/manual/mine/labels.csv"}
+PUBLISHED = {"kind": "http", "url": "https://example.org/labels.csv"}
+
+
+def keys(**changes: Any) -> None:
+    configure(**sample_keys(**changes))
+
+
+def test_samples_of_both_forms_are_joined_with_their_labels(samples: Path) -> None:
+    cells, report = run()
+    assert cells.shape == (2 * LABELLED, len(GENES))
+    for sample, name in enumerate(("Con4", "TAA1")):
+        for i, barcode in enumerate(barcodes(sample)[:LABELLED]):
+            cell = cells[f"{name}_{barcode}"]
+            np.testing.assert_array_equal(cell.X.toarray()[0], counts_of(sample)[i])
+            assert cell.obs["cell_type"].item() == ["Tcell", "SMC", "Unknown"][i % 3]
+            assert cell.obs["phenotype"].item() == ["Control", "Ascending only"][sample]
+    assert "Con4: 15 cells counted, 12 of them labelled; 0 labels without a cell" in report["notes"]
+    assert len(report["files"]) == 6 and report["n_samples"] == 2
+
+
+def test_genes_that_only_one_sample_has_are_left_out(samples: Path) -> None:
+    write_dense(GENES[:5], separator=",")
+    keys(expected={"n_genes": 5})
+    assert list(run()[0].var["original_symbol"]) == GENES[:5]
+
+
+def test_labels_without_a_cell_are_counted(samples: Path) -> None:
+    rows = [(f"{barcode}-1", "Con4", "SMC") for barcode in [*barcodes(0)[:4], "ACGTACGTACGTACGT"]]
+    write_labels(rows + [(f"{barcode}_2", "TAA1", "Tcell") for barcode in barcodes(1)])
+    keys(expected={"n_cells": 4 + LABELLED + 3})
+    assert "Con4: 15 cells counted, 4 of them labelled; 1 labels without a cell" in run()[1]["notes"]
+
+
+def test_the_samples_may_be_a_reference_and_a_query(samples: Path) -> None:
+    keys(reference=["TAA1"], query=["Con4"])
+    cells, report = run()
+    assert cells.obs["part"].tolist() == ["query"] * LABELLED + ["reference"] * LABELLED
+    assert report["cells"]["n_scored"] == report["checked"]["query"]["found"] == LABELLED
+
+
+def test_cells_without_a_label_may_be_read(samples: Path) -> None:
+    keys(labels={**LABELS, "unlabelled": "keep"}, expected=None)
+    cells, _ = run()
+    names = [f"{name}_{barcode}" for sample, name in enumerate(("Con4", "TAA1")) for barcode in barcodes(sample)]
+    assert cells.obs_names.tolist() == names
+    assert (cells.obs["cell_type"][LABELLED : LABELLED + 3] == "Unknown").all()
+    assert cells.obs["cell_type"].tolist()[1] == "SMC"
+    np.testing.assert_array_equal(cells.X.toarray(), np.vstack([counts_of(0), counts_of(1)]))
+
+
+@given(letters=st.text("ACGTN", min_size=8, max_size=20), number=st.integers(1, 99), sample=st.integers(1, 99))
+def test_a_barcode_is_its_letters_whatever_programs_put_around(letters: str, number: int, sample: int) -> None:
+    for name in (letters, f"{letters}-{number}", f"{letters}.{number}_{sample}", f"s{sample}_{letters}-{number}"):
+        assert letters_of(name) == letters
+    assert letters_of(f"{letters}-{letters}") is None
+
+
+# Cell types by annotation.
+
+
+def test_without_a_table_of_labels_the_annotation_gives_cell_types(samples: Path) -> None:
+    gather(reported={"GEO": {"n_cells": N_CELLS}}, expected={"n_cells": N_CELLS}, subset={"n_cells": 25})
+    types: list[str | None] = [["SMC", "Tcell", "Unknown"][i % 3] for i in range(N_CELLS)]
+    types[4] = types[20] = None
+    annotate(types)
+    cells, report = run()
+    corpus = anndata.read_h5ad(CORPUS)
+    everything = anndata.concat([cells, corpus])
+    names = [f"{name}_{barcode}" for sample, name in enumerate(("Con4", "TAA1")) for barcode in barcodes(sample)]
+    labelled = {name: kind for name, kind in zip(names, types, strict=True) if kind}
+    assert everything.obs["cell_type"].astype(str).to_dict() == labelled
+    counts = dict(zip(names, np.vstack([counts_of(0), counts_of(1)]), strict=True))
+    np.testing.assert_array_equal(everything.X.toarray(), [counts[name] for name in everything.obs_names])
+    assert everything.obs["patient"].to_dict() == {name: "p1" if "Con4" in name else "p2" for name in labelled}
+    assert (report["label_source"], report["annotation"]["method"]) == ("annotation", "by hand")
+    uns = {"x": "counts", "label_source": "annotation", "annotation": {"method": "by hand", "method_version": 1}}
+    assert cells.uns == corpus.uns == uns
+    assert report["annotations"]["cell_type"]["column"] == "annotation"
+    assert "cell types by annotation of clusters; its quality control left out 2 cells" in report["notes"]
+    assert (report["cells"]["n_file"], report["cells"]["n_dropped_by_qc"], report["cells"]["n_not_evaluated"]) == (
+        30,
+        2,
+        3,
+    )
+    assert report["reported"][0]["match"]  # what the files hold, not what remains of it
+    assert not any(path.endswith("labels.csv") for path in report["files"])
+
+
+@pytest.mark.parametrize(("source", "kinds"), [(None, {"Tcell", "SMC", "Unknown"}), ("annotation", {"other", "more"})])
+def test_a_table_of_labels_goes_before_the_annotation_unless_the_file_says_so(
+    samples: Path, source: str | None, kinds: set[str]
+) -> None:
+    gather(label_source=source)
+    write_labels()
+    annotate(["other", "more"] * (N_CELLS // 2))
+    cells, report = run()
+    assert set(cells.obs["cell_type"]) == kinds
+    assert report["label_source"] == source or "user"  # the table is a local file
+    assert ("annotation" in report) == (source is not None)
+
+
+def test_the_annotation_is_read_only_where_the_file_asks_for_it(samples: Path) -> None:
+    gather()
+    with pytest.raises(FileNotFoundError):
+        inputs.read_annotation("mine")
+    annotate(["SMC", None] * (N_CELLS // 2))
+    annotation = inputs.read_annotation("mine")
+    assert annotation is not None and annotation[0].tolist() == ["SMC", None] * (N_CELLS // 2)
+    Path("data/mine/annotation/summary.json").write_text('{"label_source": "author"}')
+    assert inputs.read_annotation("mine") is None
+    assert not inputs.uses_annotation(FOLDER, parse(label_source="annotation"))
+
+
+# Whose labels they are.
+
+
+def labels_from(*places: dict[str, Any], **changes: Any) -> None:
+    """Let the table of labels come from the first of several places that has it."""
+    files = sample_keys()["source"]["files"] | {"labels.csv": {**places[0], "fallback": [*places[1:]]}}
+    keys(source={"kind": "local", "files": files}, **changes)
+
+
+def note_attempts(*outcomes: str) -> None:
+    """What ``fetch`` notes of the places of the table."""
+    attempts = [{"kind": "any", "where": "any", "outcome": outcome} for outcome in outcomes]
+    (FOLDER / "attempts.json").write_text(json.dumps({"labels.csv": attempts}))
+
+
+def test_of_a_table_from_this_machine_the_record_names_path_and_sha256(samples: Path) -> None:
+    labels_from(PUBLISHED, OWN)
+    note_attempts("404 (Not Found)", "fetched")
+    cells, report = run()
+    assert report["label_source"] == "user"
+    digest = hashlib.sha256((FOLDER / "labels.csv").read_bytes()).hexdigest()
+    assert report["labels_from"] == {"path": "data/manual/mine/labels.csv", "sha256": digest}
+    assert cells.uns == {"x": "counts", "label_source": "user", "labels_from": report["labels_from"]}
+    assert report["attempts"]["labels.csv"][0]["outcome"] == "404 (Not Found)"
+
+
+def test_a_published_table_is_the_authors_though_a_local_one_could_replace_it(samples: Path) -> None:
+    labels_from(PUBLISHED, OWN)
+    note_attempts("fetched")
+    _, report = run()
+    assert report["label_source"] == "author" and "labels_from" not in report
+
+
+def test_who_has_the_authors_own_table_may_name_them(samples: Path) -> None:
+    labels_from(OWN, label_source="author")
+    _, report = run()
+    assert report["label_source"] == "author" and report["labels_from"]["path"] == OWN["path"]
+
+
+# What is refused.
+
+
+def edit(path: Path, how: Callable[[str], str]) -> None:
+    path.write_text(how(path.read_text()))
+
+
+def table(*rows: tuple[str, str, str]) -> Callable[[], Any]:
+    return lambda: write_labels(list(rows))
+
+
+def few_labels() -> None:
+    """Of Con4 one row of ten; of TAA1 all."""
+    others = ["A" * number + "C" * (16 - number) for number in range(9)]
+    rows = [(f"{barcode}-1", "Con4", "SMC") for barcode in [barcodes(0)[0], *others]]
+    write_labels(rows + [(f"{barcode}-1", "TAA1", "Tcell") for barcode in barcodes(1)])
+
+
+def missing_count(value: str) -> Callable[[], Any]:
+    return lambda: write_text(DENSE, f"\t{barcodes(0)[0]}\t{barcodes(0)[1]}\nCD4\t1\t2\nLYZ\t{value}\t3\n")
+
+
+def halve(path: Path) -> Callable[[], Any]:
+    return lambda: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def repeat_barcode() -> None:
+    names = [f"{barcode}-1" for barcode in barcodes(1)]
+    names[3] = names[4].replace("-1", "-2")
+    write_text(TENX / "barcodes.tsv.gz", "".join(f"{name}\n" for name in names))
+
+
+def gathered(types: list[str], **changes: Any) -> Callable[[], Any]:
+    return in_turn(lambda: gather(**changes), lambda: annotate(list(types)))
+
+
+def other_cells() -> None:
+    gathered(["SMC"] * N_CELLS)()
+    edit(Path("data/mine/annotation/cells.csv"), lambda text: text.replace(barcodes(1)[0], "ACGTACGTACGTACGT"))
+
+
+def no_annotation() -> None:
+    gathered(["SMC"] * N_CELLS)()
+    Path("data/mine/annotation/summary.json").write_text('{"label_source": "author"}')
+
+
+def damaged_annotation(text: str, name: str = "summary.json") -> Callable[[], Any]:
+    return in_turn(gathered(["SMC"] * N_CELLS), lambda: Path("data/mine/annotation", name).write_text(text))
+
+
+CELL, UNKNOWN = "ACGTACGTACGTACGT", ["Unknown"] * N_CELLS
+SUFFIXES = {"Con4": {"path": "all", "suffix": 1}, "TAA1": {"path": "all", "suffix": 7}}
+SMALL_SHARE = {**LABELS, "names": {}, "least_share": 0.11}
+CON4 = [f"{letters}-1" for letters in ["C" * 16, *barcodes(0)]]
+STIM = {"cell_type": "celltype", "batch": "sample", "phenotype": "stim"}
+CLUSTERS = (
+    "see data/mine/annotation/clusters.csv and plots/annotation/mine, then correct the marker table or annotation.mi"
+)
+REFUSALS: list[tuple[Callable[[], Any], str]] = [
+    # labels that do not fit
+    (table((f"{CELL}-1", "Con4", "a")), f"labels.csv: none of the 1 barcodes of Con4 (not {CELL}) found among"),
+    (table((f"{CELL}-1", "Con4", "a"), (f"{CELL}.1_1", "Con4", "b")), f"1 rows repeat a cell, such as {CELL} of Con4"),
+    (table((f"{CELL}-1", "Con5", "SMC")), "labels.csv: no cell of sample 'Con4'; it has Con5"),
+    (table(("cell 1", "Con4", "SMC")), "'cell 1' in its first column is no cell barcode"),
+    (few_labels, f"1 of the 10 barcodes of Con4 (not {'A' * 8 + 'C' * 8}) found among the 15 of {DENSE} (such"),
+    (few_labels, f"(such as {barcodes(0)[1]}), but labels.least_share is 0.5; is it the table of these samples?"),
+    (in_turn(few_labels, lambda: keys(labels=SMALL_SHARE)), "labels.least_share is 0.11"),
+    (lambda: keys(labels={**LABELS, "sample": "ident"}), "labels.csv: no column 'ident'; it has orig.ident, celltype"),
+    (lambda: edit(FOLDER / "labels.csv", lambda text: text.replace(",", " ")), "one column only, no comma was found"),
+    # damaged files
+    (halve(DENSE), f"{DENSE}: damaged, or no table of counts"),
+    (halve(TENX / "matrix.mtx.gz"), f"{TENX}: damaged, or no table of counts"),
+    (lambda: (FOLDER / "labels.csv").write_bytes(b"\xff\xfe\x00"), "labels.csv: not a readable table"),
+    (lambda: write_dense(separator=" "), f"{DENSE}: no tab or comma was found in its first line"),
+    (missing_count("NA"), f"{DENSE}: damaged, or no table of counts (could not convert string to float"),
+    (missing_count(""), "no table of counts (could not convert string to float"),
+    (repeat_barcode, "is twice in sample TAA1"),
+    (lambda: write_text(TENX / "barcodes.tsv.gz", f"{CELL}-1\n"), "9 genes and 1 barcodes for a matrix"),
+    ((TENX / "features.tsv.gz").unlink, "features.tsv.gz: no such file"),
+    (lambda: keys(source={**sample_keys()["source"]}, x="lognorm"), "data/mine/raw: X is declared lognorm but holds"),
+    (gathered(UNKNOWN, samples=SUFFIXES), "no barcode ends in -7; the endings are 1, 2"),
+    # where they are from
+    (lambda: labels_from(PUBLISHED, OWN), "attempts.json: does not say which place labels.csv is from; fetch it"),
+    (in_turn(lambda: labels_from(PUBLISHED, OWN), note_attempts), "does not say which place labels.csv is from"),
+    # annotation
+    (gathered(UNKNOWN), f"cell_type has only 'Unknown' in the evaluated cells, so nothing can be scored; {CLUSTERS}"),
+    (gathered(UNKNOWN, obs=STIM), "phenotype is column 'stim' of a table of labels that is not there"),
+    (other_cells, "the annotation is of other cells than data/mine/raw; `dvc repro annotate@mine`"),
+    (no_annotation, "no file has cell types, and there is no annotation; `dvc repro annotate@mine`"),
+    (damaged_annotation("[]"), "data/mine/annotation: damaged ("),
+    (damaged_annotation("{"), "data/mine/annotation: damaged ("),
+    (damaged_annotation("cell_id,qc\n", "cells.csv"), "data/mine/annotation: damaged ("),
+    (damaged_annotation("cell_id,cluster,cell_type,qc\n", "cells.csv"), "summary.json is not of the 0 cells in"),
+    (gather, "data/mine/annotation/summary.json: no such file; run the stage that makes it first"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "text"), REFUSALS, ids=range(len(REFUSALS)))
+def test_what_cannot_be_joined_is_refused(samples: Path, how: Callable[[], Any], text: str) -> None:
+    how()
+    assert_refused(1, text)
+
+
+def test_a_lower_least_share_accepts_the_table(samples: Path) -> None:
+    few_labels()
+    keys(labels={**SMALL_SHARE, "least_share": 0.1}, expected=None)
+    assert invoke().exit_code == 0
