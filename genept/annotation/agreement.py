@@ -15,7 +15,9 @@ from genept.core import files
 DECIMALS = 4
 
 
-def compare(labels: np.ndarray, types: np.ndarray, names: dict[str, str]) -> tuple[dict[str, float | int], pd.DataFrame]:
+def compare(
+    labels: np.ndarray, types: np.ndarray, names: dict[str, str]
+) -> tuple[dict[str, float | int], pd.DataFrame]:
     """Compare annotated types with labels.
 
     Parameters

@@ -116,9 +116,7 @@ def annotate(cells: anndata.AnnData, batches: np.ndarray | None, markers: Marker
     with threadpool_limits(1):
         result = annotate_ordered(ordered, batches[order], markers, settings)
     back = np.argsort(order)
-    return dataclasses.replace(
-        result, qc=result.qc[back], cluster=result.cluster[back], layout=result.layout[back]
-    )
+    return dataclasses.replace(result, qc=result.qc[back], cluster=result.cluster[back], layout=result.layout[back])
 
 
 def annotate_ordered(cells: anndata.AnnData, batches: np.ndarray, markers: Markers, settings: Annotate) -> Result:

@@ -81,8 +81,8 @@ def coordinates(
             columns = components[:, :2].astype(np.float32)
             return np.pad(columns, ((0, 0), (0, 2 - columns.shape[1])))
         n_neighbors = min(n_neighbors, len(components) - 1)
-        distances, indices = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(components).kneighbors(
-            components
+        distances, indices = (
+            NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(components).kneighbors(components)
         )
         UMAP = import_umap()
         with warnings.catch_warnings():

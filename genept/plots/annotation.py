@@ -26,7 +26,11 @@ from genept.plots.palette import DIVERGING, INK, MUTED, looks
 
 MAX_GENES = 8  # of a type, the first of its marker table
 LIMIT = 2  # of z; the shades end there
-SCORE, MARGIN, LEGENDS = 2.0, 4.6, 4.4  # right of the dots, in widths of a gene: ends of two columns, shift of the legends
+SCORE, MARGIN, LEGENDS = (
+    2.0,
+    4.6,
+    4.4,
+)  # right of the dots, in widths of a gene: ends of two columns, shift of the legends
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,9 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
         ax.set_visible(False)  # an empty frame of scanpy's grid
     add_texts(plot, clusters, list(genes["gene"]), evidence.unknown)
     add_frames(plot, clusters, groups)
-    some = f" Of a type with more, the first {MAX_GENES} genes of the table are drawn." if len(genes) < len(scored) else ""
+    some = (
+        f" Of a type with more, the first {MAX_GENES} genes of the table are drawn." if len(genes) < len(scored) else ""
+    )
     caption = (
         f"{about}. Cell types were given to clusters by these marker genes: the score is the mean z of a type's genes, "
         "the margin its lead over the next type (of an unknown cluster, those of its best type); the genes of the "

@@ -31,9 +31,7 @@ def columns(obs: pd.DataFrame, drawn: np.ndarray) -> list[Column]:
     """
     kind = [name for name in KINDS if name in obs][:1]
     return [
-        column(name, obs[name].to_numpy(dtype=str), drawn)
-        for name in [*kind, "cell_type", "patient"]
-        if name in obs
+        column(name, obs[name].to_numpy(dtype=str), drawn) for name in [*kind, "cell_type", "patient"] if name in obs
     ]
 
 

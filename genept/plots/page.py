@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Inches.
 LINE = 0.13
+MARGIN = 0.08
 LEGEND_HEADING = 0.7
 DPI = 150
 
@@ -78,14 +79,15 @@ class Page:
         width -= LEGEND_HEADING
         self.text(x, y, heading, TEXT, weight="bold")
         texts = [label or WITHOUT_LABEL for label, _ in entries]
-        legend = self._legend(texts, entries, 1)
-        widest = size(legend)[0]
+        longest = sorted(texts, key=len)[-5:]  # to measure all takes longer than to draw the picture
+        probe = self._legend(longest, entries[: len(longest)], 1)
+        widest = size(probe)[0]
+        probe.remove()
         if widest > width:
             length = max(8, int(0.85 * max(map(len, texts)) * width / widest))
             texts = [textwrap.fill(text, length) for text in texts]
         n_columns = max(1, int((width + SPACING * TEXT / 72) / (widest + SPACING * TEXT / 72)))
         n_lines = -(-len(entries) // n_columns)
-        legend.remove()
         legend = self._legend(texts, entries, -(-len(entries) // n_lines))
         legend.set_bbox_to_anchor(self.at(x + LEGEND_HEADING, y), self.figure.transFigure)
         return size(legend)[1]
@@ -137,7 +139,7 @@ def save(figure: Figure, path: Path, has_shades: bool = False) -> None:
     It has 256 colours, which keep those of the labels and take a third of the space; all colours if it `has_shades`.
     """
     content = io.BytesIO()
-    figure.savefig(content, dpi=DPI, bbox_inches="tight", pad_inches=0.08)
+    figure.savefig(content, dpi=DPI, bbox_inches=figure.get_tightbbox().padded(MARGIN))  # "tight" would draw twice
     image = Image.open(content).convert("RGB")
     if not has_shades:
         image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
