@@ -13,11 +13,10 @@ from genept.annotation.markers import UNKNOWN
 from genept.core import files
 
 DECIMALS = 4
+Scores = dict[str, float | int]
 
 
-def compare(
-    labels: np.ndarray, types: np.ndarray, names: dict[str, str]
-) -> tuple[dict[str, float | int], pd.DataFrame]:
+def compare(labels: np.ndarray, types: np.ndarray, names: dict[str, str]) -> tuple[Scores, pd.DataFrame]:
     """Compare annotated types with labels.
 
     Parameters
@@ -53,16 +52,16 @@ def compare(
         "f1_macro": f1.mean(),
         "share_unknown": (types == UNKNOWN).mean(),
     }
-    rounded: dict[str, float | int] = {name: round(float(value), DECIMALS) for name, value in scores.items()}
+    rounded: Scores = {name: round(float(value), DECIMALS) for name, value in scores.items()}
     return {**rounded, "n_cells": len(labels)}, table.round(DECIMALS)
 
 
 def write(
     folder: Path, metrics: Path, labels: pd.Series, types: pd.Series, names: dict[str, str], unknown: Sequence[str]
-) -> dict[str, float | int]:
-    """Compare where cells have both, write ``agreement.csv`` and, into `metrics`, ``agreement.json``; return the scores.
+) -> Scores:
+    """Compare the cells that have both; write ``agreement.csv``, and ``agreement.json`` into `metrics`.
 
-    Nothing is written, and no score returned, if no cell has both.
+    Nothing is written, and no score returned, if there is no such cell.
 
     Parameters
     ----------

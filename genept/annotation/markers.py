@@ -1,4 +1,4 @@
-"""Tables of marker genes: a row per cell type and gene, with the address and the words of the source that was opened."""
+"""Tables of marker genes: a row per cell type and gene, with the address and the words of its source."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 1. Quality control: cells with too few or too many genes, or too many mitochondrial counts, are left out (`quality`).
 2. log1p of counts per 10,000, the total over all genes (`genept.data.expression`).
 3. Highly variable genes: dispersion as in Seurat, ranked within each batch and combined (scanpy's ``seurat`` flavour
-   with ``batch_key``), so that no gene is chosen because batches differ. It reads log-normalised values, since a dataset
-   without counts has only those. Batches of fewer than `MIN_BATCH` cells do not vote.
+   with ``batch_key``), so that no gene is chosen because batches differ. It reads log-normalised values, since
+   a dataset without counts has only those. Batches of fewer than `MIN_BATCH` cells do not vote.
 4. Exact principal components of those genes, centred and not scaled (`genept.data.pca`).
 5. Neighbours balanced over batches (`graph`).
 6. Edges with UMAP's weights.

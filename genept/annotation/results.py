@@ -1,4 +1,4 @@
-"""The tables of an annotation: for the label stage, for the pictures, and for a reader who asks why a cluster got its type."""
+"""The tables of an annotation: for the label stage, for the pictures, and for a reader who asks about a cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from genept.annotation.markers import UNKNOWN, Markers
 from genept.annotation.method import METHOD, METHOD_VERSION, Result
 from genept.annotation.quality import OUTCOMES
 from genept.core import files
-from genept.core.params import Annotate
 
 DECIMALS = 4
 

@@ -21,21 +21,18 @@ from genept.core import files
 from genept.core.errors import InputError
 from genept.plots import panels
 from genept.plots.embeddings import heading
-from genept.plots.page import TEXT, TITLE, fill, plain_style
+from genept.plots.page import fill, plain_style
 from genept.plots.palette import DIVERGING, INK, MUTED, looks
 
 MAX_GENES = 8  # of a type, the first of its marker table
 LIMIT = 2  # of z; the shades end there
-SCORE, MARGIN, LEGENDS = (
-    2.0,
-    4.6,
-    4.4,
-)  # right of the dots, in widths of a gene: ends of two columns, shift of the legends
+LARGE, MEDIUM = 12.6, 9.1  # points; the other texts are scanpy's
+SCORE, MARGIN, LEGENDS = 2.0, 4.6, 4.4  # right of the dots, in genes: where two columns end, how far legends move
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tables of an annotation; see `genept.annotation.results.write`. `umap` has each cell's cluster and type, too."""
+    """The tables that `genept.annotation.results.write` describes; `umap` has each cell's cluster and type, too."""
 
     clusters: pd.DataFrame
     markers: pd.DataFrame
@@ -134,18 +131,17 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
         ax.set_visible(False)  # an empty frame of scanpy's grid
     add_texts(plot, clusters, list(genes["gene"]), evidence.unknown)
     add_frames(plot, clusters, groups)
-    some = (
-        f" Of a type with more, the first {MAX_GENES} genes of the table are drawn." if len(genes) < len(scored) else ""
-    )
+    cut = f" Of a type with more, the first {MAX_GENES} genes of the table are drawn."
     caption = (
         f"{about}. Cell types were given to clusters by these marker genes: the score is the mean z of a type's genes, "
         "the margin its lead over the next type (of an unknown cluster, those of its best type); the genes of the "
-        f"cluster's type are framed.{some}"
+        f"cluster's type are framed.{cut if len(genes) < len(scored) else ''}"
     )
     box = figure.get_tightbbox()
     left, width = box.x0 / plot.width, box.width
-    figure.text(left, box.y1 / plot.height + 0.04, fill(title, width, TITLE), fontsize=1.4 * TITLE, weight="bold")
-    figure.text(left, box.y0 / plot.height - 0.04, fill(caption, width, 1.4 * TEXT), fontsize=1.4 * TEXT, va="top")
+    above, below = box.y1 / plot.height + 0.04, box.y0 / plot.height - 0.04
+    figure.text(left, above, fill(title, width, 1.12 * LARGE), fontsize=LARGE, weight="bold")
+    figure.text(left, below, fill(caption, width, MEDIUM), fontsize=MEDIUM, va="top")
     return figure
 
 
@@ -189,10 +185,11 @@ def umap(evidence: Evidence, title: str, about: str) -> Figure:
     if settings["batch"] is not None:
         batches = cells["batch"].to_numpy(str)
         columns.append(panels.Column(heading(settings["batch"]), batches, looks(batches), numbered=False))
+    balance = "" if settings["batch"] is None else ", balanced over batches"
     caption = (
         f"{about}, {len(cells):,} cells that passed quality control. UMAP of the graph that was clustered: "
-        f"{evidence.summary['n_neighbors']} neighbours, balanced over batches; Leiden at resolution "
-        f"{settings['resolution']:g}, seed {settings['seed']}."
+        f"{evidence.summary['n_neighbors']} neighbours{balance}; Leiden at resolution {settings['resolution']:g}, "
+        f"seed {settings['seed']}."
     )
     coordinates = cells[["umap_1", "umap_2"]].to_numpy()
     return panels.draw([panels.Row("", coordinates)], columns, title, caption)

@@ -47,34 +47,25 @@ def heading(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def drawn_cells(dataset: str, model: str, n_cells: int) -> np.ndarray:
-    """Return the rows that are drawn: all, or the cells that a fine-tuned model has not seen.
-
-    Raises
-    ------
-    InputError
-        If the listed unseen cells are not rows of the dataset.
-    """
-    unseen = embeddings.read_notes(dataset, model).get("unseen_cells")
-    if unseen is None:
-        return np.arange(n_cells)
-    drawn = np.unique(np.asarray(unseen, dtype=int))
-    if not len(drawn) or drawn[0] < 0 or drawn[-1] >= n_cells:
-        path = embeddings.notes_path(dataset, model)
-        raise InputError(f"{path}: unseen_cells are not rows of data/{dataset}/obs.csv")
-    return drawn
-
-
 def layout(dataset: str, model: str, cell_ids: list[str], settings: Plot) -> np.ndarray:
     """Return the coordinates of a dataset's cells in a model's embedding.
 
     Returns
     -------
-    Shape (n_cells, 2), float32; NaN for cells that are not drawn.
+    Shape (n_cells, 2), float32; NaN for cells that are not drawn, those that a fine-tuned model has seen.
+
+    Raises
+    ------
+    InputError
+        If the embedding is of other cells, or the listed unseen cells are not rows of the dataset.
     """
     matrix = embeddings.read(dataset, model, cell_ids)
-    drawn = drawn_cells(dataset, model, len(cell_ids))
-    coordinates = np.full((len(cell_ids), 2), np.nan, dtype=np.float32)
+    n_cells = len(cell_ids)
+    drawn = np.unique(np.asarray(embeddings.read_notes(dataset, model).get("unseen_cells", range(n_cells)), dtype=int))
+    if not len(drawn) or drawn[0] < 0 or drawn[-1] >= n_cells:
+        path = embeddings.notes_path(dataset, model)
+        raise InputError(f"{path}: unseen_cells are not rows of data/{dataset}/obs.csv")
+    coordinates = np.full((n_cells, 2), np.nan, dtype=np.float32)
     coordinates[drawn] = umap.cached_coordinates(np.asarray(matrix)[drawn], settings)
     return coordinates
 

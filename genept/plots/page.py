@@ -65,7 +65,7 @@ class Page:
 
     def title(self, x: float, text: str, width: float) -> None:
         """Write the title above the page, over as many lines as it needs."""
-        self.text(x, -2.2 * LINE, wrap(text, width, TITLE), TITLE, weight="bold", va="bottom")
+        self.text(x, -2.2 * LINE, fill(text, width, 1.12 * TITLE), TITLE, weight="bold", va="bottom")
 
     def caption(self, x: float, y: float, text: str, width: float) -> None:
         """Write the caption."""
@@ -121,16 +121,7 @@ def size(legend: Legend) -> tuple[float, float]:
 
 def fill(text: str, width: float, size: float) -> str:
     """Break a text of a size in points into lines that fit a width in inches."""
-    return textwrap.fill(text, max(8, int(width * 72 / (0.54 * size))), break_on_hyphens=False)
-
-
-def wrap(text: str, width: float, size: float) -> str:
-    """Break a title into as few lines as fit a width, nearly equal in length."""
-    length = max(8, int(width * 72 / (0.64 * size)))
-    n_lines = len(textwrap.wrap(text, length, break_on_hyphens=False))
-    while length > 1 and len(textwrap.wrap(text, length - 1, break_on_hyphens=False)) == n_lines:
-        length -= 1
-    return textwrap.fill(text, length, break_on_hyphens=False)
+    return textwrap.fill(text, max(8, int(width * 72 / (0.56 * size))), break_on_hyphens=False)
 
 
 def save(figure: Figure, path: Path, has_shades: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from genept.plots import scatter
-from genept.plots.page import HEADING, LINE, SMALL, Page, plain_style, wrap
+from genept.plots.page import HEADING, LINE, SMALL, Page, fill, plain_style
 from genept.plots.palette import Look
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def draw(rows: Sequence[Row], columns: Sequence[Column], title: str, caption: st
         caption += " A number is at the label's most central cell."
     for i, row in enumerate(rows):
         top = i * (PANEL + GAP)
-        heading = wrap(row.title, PANEL, HEADING)
+        heading = fill(row.title, PANEL, HEADING)
         page.text(-GAP, top + PANEL / 2, heading, HEADING, rotation=90, ha="right", va="center", ma="center")
         for j, column in enumerate(columns):
             ax = page.square(j * (PANEL + GAP), top, PANEL)

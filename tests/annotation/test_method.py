@@ -118,7 +118,7 @@ def test_genes_are_chosen_by_the_batches_that_have_enough_cells(monkeypatch: pyt
 
 
 def test_data_without_a_marker_gene_is_refused(cells: anndata.AnnData) -> None:
-    with pytest.raises(InputError, match="none of the 10 marker genes .* is in 241 cells; is markers.tsv the table"):
+    with pytest.raises(InputError, match=r"none of the 10 marker genes .* is in 241 cells; is markers.tsv the table"):
         method.annotate(cells, None, MARKERS, made.settings(qc={"min_cells_per_gene": 241}))
 
 
