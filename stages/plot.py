@@ -12,7 +12,7 @@ from genept.core.cli import progress, stage
 from genept.core.errors import ParamsError, nearest
 from genept.core.params import Params
 from genept.data import cells
-from genept.datasets import config as datasets
+from genept.datasets.config import DatasetConfig, fetched
 from genept.engines import config as models
 
 PLOTS = Path("plots")
@@ -34,7 +34,7 @@ def main(params: Params, dataset: str) -> None:
             plots/annotation/DATASET/*.png      marker genes by cluster and the clusters' UMAP, if they were annotated
     Example: python -m stages.plot covid
     """
-    config, _ = datasets.fetched(dataset)
+    config, _ = fetched(dataset)
     grid, above = params.grid.models, params.plot.above
     if above not in grid.names:
         raise ParamsError(f"params.yaml: plot.above: {above!r} is not in the grid{nearest(above, grid.names)}")
@@ -52,6 +52,7 @@ def main(params: Params, dataset: str) -> None:
             stack.enter_context(files.replacing_folder(folder))
             for folder in (umap.folder(dataset), PLOTS / "umap" / dataset, PLOTS / "annotation" / dataset)
         )
+        is_annotated = draw_annotation(dataset, config, annotations)
         upper = embeddings.layout(dataset, above, list(obs.index), params.plot)
         np.save(layouts / f"{above}.npy", upper, allow_pickle=False)
         for model in progress(drawn_models, "pictures"):
@@ -61,11 +62,10 @@ def main(params: Params, dataset: str) -> None:
             rows = [panels.Row(titles[name], layout[drawn]) for name, layout in ((above, upper), (model, lower))]
             caption = embeddings.caption(dataset, config.note, len(drawn), len(obs), params.plot)
             page.save(panels.draw(rows, embeddings.columns(obs, drawn), config.title, caption), umaps / f"{model}.png")
-        is_annotated = draw_annotation(dataset, config, annotations)
     click.echo(f"{dataset}: {len(drawn_models)} embeddings{' and the annotation' if is_annotated else ''} drawn")
 
 
-def draw_annotation(dataset: str, config: datasets.DatasetConfig, folder: Path) -> bool:
+def draw_annotation(dataset: str, config: DatasetConfig, folder: Path) -> bool:
     """Draw the evidence of an annotation into a folder, if the dataset has one; return whether it has."""
     tables = cells.DATA / dataset / "annotation"
     (tables / "summary.json").stat()
