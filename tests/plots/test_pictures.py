@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import colormaps
-from matplotlib.artist import getp
+from matplotlib.artist import Artist, getp
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
@@ -78,7 +79,7 @@ def test_every_cell_is_a_point_of_its_label_s_colour_inside_the_panel() -> None:
         offsets = np.asarray(points.get_offsets())
         assert (offsets.min(axis=0) > [ax.get_xlim()[0], ax.get_ylim()[0]]).all()
         assert (offsets.max(axis=0) < [ax.get_xlim()[1], ax.get_ylim()[1]]).all()
-    assert len({len(path.vertices) for path in figure.axes[0].collections[0].get_paths()}) == 2
+    assert len({len(np.asarray(path.vertices)) for path in figure.axes[0].collections[0].get_paths()}) == 2
 
 
 def test_a_label_looks_the_same_when_fewer_cells_are_drawn() -> None:
@@ -87,7 +88,7 @@ def test_a_label_looks_the_same_when_fewer_cells_are_drawn() -> None:
     def shown(figure: Figure) -> list[dict]:
         return [
             {
-                text.get_text(): (getp(handle, "color"), getp(handle, "marker"))
+                text.get_text(): tuple(getp(cast(Artist, handle), name) for name in ("color", "marker"))
                 for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
             }
             for legend in figure.legends
