@@ -1,1 +1,1 @@
-"""Cell types for data sets whose authors published none, by a stated and reproducible method; see `method`."""
+"""Cell types for datasets whose authors published none, by a stated and reproducible method; see `method`."""

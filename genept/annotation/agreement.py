@@ -1,72 +1,80 @@
-"""How well the cell types of a re-analysis agree with the authors'."""
+"""How well the annotated cell types agree with the authors'."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+import pandas as pd
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, precision_recall_fscore_support
 
-from genept.annotation.marker_table import UNKNOWN
+from genept.annotation.markers import UNKNOWN
+from genept.core import files
 
 DECIMALS = 4
+Scores = dict[str, float | int]
 
 
-class Class(NamedTuple):
-    """One of the authors' labels: how many of its cells and of the cells called so are right, and what most became."""
-
-    label: str
-    n_cells: int
-    precision: float
-    recall: float
-    f1: float
-    most_frequent: str
-
-
-def compare(labels: np.ndarray, types: np.ndarray, names: dict[str, str]) -> tuple[dict[str, float | int], list[Class]]:
-    """Compare assigned types with labels.
+def compare(labels: np.ndarray, types: np.ndarray, names: dict[str, str]) -> tuple[Scores, pd.DataFrame]:
+    """Compare annotated types with labels.
 
     Parameters
     ----------
     labels, types
-        Of the compared cells, shape (n_cells,) of text.
+        The authors' label and the annotated type of each compared cell, shape (n_cells,) of text.
     names
-        What the authors call a type. One that is not listed is compared under its own name, so it is wrong unless a
-        label is spelt the same; so is ``Unknown``.
+        The authors' label for each type of the marker table. A type without one is compared under its own name, as is
+        ``Unknown``: it is wrong unless a label is spelt the same.
 
     Returns
     -------
     Scores
-        ``ari`` and ``ami`` (of the two partitions, types of one name being one part and ``Unknown`` another),
-        ``accuracy``, ``f1_macro`` (mean over the authors' labels), ``share_unknown`` and ``n_cells``.
+        ``ari`` and ``ami`` (adjusted Rand index and mutual information of the two partitions; types with one label are
+        one part, ``Unknown`` another), ``accuracy``, ``f1_macro`` (mean over the authors' labels), ``share_unknown``
+        and ``n_cells``.
     Classes
-        Per label of the authors, by name; precision is 0 where no cell is called so. The most frequent type is named
-        as in the marker table, the first by name of equal ones.
+        A row per label, by name: ``n_cells``, ``precision`` (0 if no cell is called so), ``recall``, ``f1`` and
+        ``most_frequent``, the type of the marker table that most of its cells have, the first by name of equal ones.
     """
-    called = np.array([names.get(name, name) for name in types], dtype=object)
-    classes, f1s = [], []
-    for label in sorted(set(labels)):
-        is_label, is_called = labels == label, called == label
-        right = int((is_label & is_called).sum())
-        precision, recall = right / max(int(is_called.sum()), 1), right / int(is_label.sum())
-        f1 = 2 * right / int(is_label.sum() + is_called.sum())
-        found, numbers = np.unique(types[is_label].astype(str), return_counts=True)
-        most_frequent = str(found[numbers.argmax()])
-        rounded = Class(
-            str(label),
-            int(is_label.sum()),
-            round(precision, DECIMALS),
-            round(recall, DECIMALS),
-            round(f1, DECIMALS),
-            most_frequent,
-        )
-        classes.append(rounded)
-        f1s.append(f1)
+    labels, types = labels.astype(str), types.astype(str)
+    called = np.array([names.get(name, name) for name in types])
+    classes = np.unique(labels)
+    precision, recall, f1, sizes = precision_recall_fscore_support(labels, called, labels=classes, zero_division=0)
+    table = pd.DataFrame(
+        {"label": classes, "n_cells": sizes, "precision": precision, "recall": recall, "f1": f1}
+        | {"most_frequent": pd.crosstab(labels, types).idxmax(axis=1).to_numpy()}
+    )
     scores = {
-        "ari": adjusted_rand_score(labels.astype(str), called.astype(str)),
-        "ami": adjusted_mutual_info_score(labels.astype(str), called.astype(str)),
-        "accuracy": float((called == labels).mean()),
-        "f1_macro": float(np.mean(f1s)),
-        "share_unknown": float((types == UNKNOWN).mean()),
+        "ari": adjusted_rand_score(labels, called),
+        "ami": adjusted_mutual_info_score(labels, called),
+        "accuracy": (called == labels).mean(),
+        "f1_macro": f1.mean(),
+        "share_unknown": (types == UNKNOWN).mean(),
     }
-    return {**{name: round(float(value), DECIMALS) for name, value in scores.items()}, "n_cells": len(labels)}, classes
+    rounded: Scores = {name: round(float(value), DECIMALS) for name, value in scores.items()}
+    return {**rounded, "n_cells": len(labels)}, table.round(DECIMALS)
+
+
+def write(
+    folder: Path, metrics: Path, labels: pd.Series, types: pd.Series, names: dict[str, str], unknown: Sequence[str]
+) -> Scores:
+    """Compare the cells that have both; write ``agreement.csv``, and ``agreement.json`` into `metrics`.
+
+    Nothing is written, and no score returned, if there is no such cell.
+
+    Parameters
+    ----------
+    labels, types
+        Indexed by cell id; missing labels `None`, types empty where quality control left the cell out.
+    unknown
+        Labels that are no cell type (``evaluate.unknown``); their cells are not compared.
+    """
+    labels = labels.reindex(types.index)
+    compared = (types != "") & labels.notna() & ~labels.isin(unknown)
+    if not compared.any():
+        return {}
+    scores, classes = compare(labels[compared].to_numpy(), types[compared].to_numpy(), names)
+    files.write_json(metrics / "agreement.json", scores)
+    classes.to_csv(folder / "agreement.csv", index=False, lineterminator="\n", encoding="utf-8")
+    return scores

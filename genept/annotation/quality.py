@@ -7,14 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from genept.annotation.options import QC
+from genept.core.params import QC
 
-MITOCHONDRIAL = "MT-"  # how HGNC's symbols of the 37 mitochondrial genes begin
-OUTCOMES = ("ok", "few_genes", "many_genes", "many_mitochondrial")
+MITOCHONDRIAL = "MT-"  # prefix of HGNC's symbols of the 37 mitochondrial genes
+OK = "ok"
+OUTCOMES = (OK, "few_genes", "many_genes", "many_mitochondrial")
 
 
 def judge(x: csr_matrix, symbols: Sequence[str], content: str, qc: QC) -> np.ndarray:
-    """Say of every cell whether it is kept, or why not: the first of `OUTCOMES` after ``ok`` that holds.
+    """Return for each cell ``ok``, or the first reason in `OUTCOMES` to leave it out: shape (n_cells,), of text.
 
     Parameters
     ----------
@@ -22,13 +23,9 @@ def judge(x: csr_matrix, symbols: Sequence[str], content: str, qc: QC) -> np.nda
         Shape (n_cells, n_genes), without stored zeros.
     content
         What `x` holds, ``counts`` or ``lognorm``.
-
-    Returns
-    -------
-    Shape (n_cells,), of text.
     """
     n_genes = np.diff(x.indptr)
-    outcome = np.full(x.shape[0], OUTCOMES[0], dtype=object)
+    outcome = np.full(x.shape[0], OK, dtype=object)
     if qc.max_mitochondrial is not None:
         outcome[mitochondrial_share(x, symbols, content) > qc.max_mitochondrial] = "many_mitochondrial"
     if qc.max_genes is not None:
@@ -40,8 +37,8 @@ def judge(x: csr_matrix, symbols: Sequence[str], content: str, qc: QC) -> np.nda
 def mitochondrial_share(x: csr_matrix, symbols: Sequence[str], content: str) -> np.ndarray:
     """Return the share of mitochondrial counts in each cell, shape (n_cells,); 0 where no such gene was measured.
 
-    Of log-normalised values it is the share after the logarithm is undone, which is that of the counts if the values
-    are log1p of counts scaled per cell and no gene was left out before.
+    The logarithm of log-normalised values is undone first. That gives the share of the counts if the values are log1p
+    of counts scaled per cell and no gene was removed before.
     """
     is_mitochondrial = np.array([symbol.startswith(MITOCHONDRIAL) for symbol in symbols], dtype=np.float64)
     values = x.data.astype(np.float64)
@@ -50,6 +47,6 @@ def mitochondrial_share(x: csr_matrix, symbols: Sequence[str], content: str) -> 
     return np.divide(linear @ is_mitochondrial, totals, out=np.zeros_like(totals), where=totals > 0)
 
 
-def common_genes(x: csr_matrix, least: int) -> np.ndarray:
-    """Say which genes at least `least` cells have, shape (n_genes,) of bool."""
-    return np.bincount(x.indices, minlength=x.shape[1]) >= least
+def common_genes(x: csr_matrix, min_cells: int) -> np.ndarray:
+    """Return which genes at least `min_cells` cells express, shape (n_genes,) of bool."""
+    return np.bincount(x.indices, minlength=x.shape[1]) >= min_cells

@@ -166,6 +166,13 @@ class Plot(Config):
     n_epochs: PositiveInt | None
     seed: Seed
 
+    @model_validator(mode="after")
+    def check(self) -> Plot:
+        """Refuse what UMAP refuses."""
+        if self.min_dist > self.spread:
+            raise ValueError(f"min_dist must be at most spread, {self.spread}")
+        return self
+
 
 class Report(Config):
     """How scores are compared with the paper's."""

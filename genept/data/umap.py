@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 from sklearn.decomposition import PCA  # here, because a limit on threads holds only for libraries already loaded
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
-# Fewer cells than this have no neighbourhoods worth the name, and UMAP's spectral start needs a few.
-MIN_CELLS = 10
+from genept.core import files
+from genept.core.compiled import import_umap
+from genept.core.params import Plot
+from genept.data.cells import DATA
+
+MIN_CELLS = 10  # fewer have no neighbourhoods worth the name, and UMAP's spectral start needs a few
+CACHE = DATA / "cache" / "umap"
+CACHED_LAYOUTS = 500
+
+
+def folder(dataset: str) -> Path:
+    """Folder of ``<model>.npy``: float32, a row per cell of ``data/<dataset>/obs.csv``, NaN for cells not drawn."""
+    return DATA / dataset / "umap"
+
+
+def cached_coordinates(matrix: np.ndarray, settings: Plot) -> np.ndarray:
+    """Return `coordinates`, computed once per embedding and settings; another version of this file computes anew."""
+    memory = joblib.Memory(CACHE, verbose=0)
+    options = settings.model_dump(exclude={"above"})
+    versions = (files.sha256(Path(__file__)), version("umap-learn"))
+    layout = memory.cache(_coordinates_of_versions)(np.ascontiguousarray(matrix), options, versions)
+    memory.reduce_size(items_limit=CACHED_LAYOUTS)
+    return layout
+
+
+def _coordinates_of_versions(matrix: np.ndarray, options: dict[str, Any], versions: tuple[str, ...]) -> np.ndarray:
+    return coordinates(matrix, **options)
 
 
 def coordinates(
@@ -31,11 +58,11 @@ def coordinates(
     matrix
         An embedding, shape (n_cells, n_dimensions).
     n_components_pca
-        Principal components kept before UMAP; fewer if cells or dimensions are fewer.
+        Principal components that UMAP reads; fewer if there are fewer cells or dimensions.
     n_neighbors, min_dist, spread, n_epochs
-        As in `umap.UMAP`. A cell and `n_neighbors` - 1 others make its neighbourhood; fewer if cells are fewer.
+        As in `umap.UMAP`. A cell and `n_neighbors` - 1 others make its neighbourhood; fewer if there are fewer cells.
     seed
-        Fixes PCA's and UMAP's random draws; UMAP then runs in one thread.
+        Fixes the random draws of PCA and UMAP; UMAP then runs in one thread.
 
     Returns
     -------
@@ -51,24 +78,28 @@ def coordinates(
     with threadpool_limits(limits=1):
         components = principal_components(np.asarray(matrix, dtype=np.float32), n_components_pca, seed)
         if len(components) < MIN_CELLS:
-            return _two_columns(components)
+            columns = components[:, :2].astype(np.float32)
+            return np.pad(columns, ((0, 0), (0, 2 - columns.shape[1])))
         n_neighbors = min(n_neighbors, len(components) - 1)
-        UMAP = _umap()
+        distances, indices = (
+            NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(components).kneighbors(components)
+        )
+        UMAP = import_umap()
         with warnings.catch_warnings():
             # Says that new cells could not be added later, since no search index comes with the neighbours.
             warnings.filterwarnings("ignore", message="precomputed_knn")
             # Says that disconnected groups of cells are placed by their centroids.
             warnings.filterwarnings("ignore", message=".*[Gg]raph is not fully connected")
-            layout: Any = UMAP(
+            umap = UMAP(
                 n_neighbors=n_neighbors,
                 min_dist=min_dist,
                 spread=spread,
                 n_epochs=n_epochs,
                 random_state=seed,
                 n_jobs=1,
-                precomputed_knn=nearest_neighbors(components, n_neighbors),
+                precomputed_knn=(indices.astype(np.int32), distances.astype(np.float32)),
             )
-            return np.ascontiguousarray(layout.fit_transform(components), dtype=np.float32)
+            return np.ascontiguousarray(umap.fit_transform(components), dtype=np.float32)
 
 
 def principal_components(matrix: np.ndarray, n_components: int, seed: int) -> np.ndarray:
@@ -77,30 +108,3 @@ def principal_components(matrix: np.ndarray, n_components: int, seed: int) -> np
         return np.zeros((len(matrix), 1), dtype=np.float32)
     with np.errstate(invalid="ignore"):  # identical cells have no variance to take a share of
         return PCA(min(n_components, *matrix.shape), random_state=seed).fit_transform(matrix)
-
-
-def nearest_neighbors(points: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find each point's nearest points, itself included, exactly: indices and Euclidean distances, nearest first."""
-    search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(points)
-    distances, indices = search.kneighbors(points)
-    return indices.astype(np.int32), distances.astype(np.float32)
-
-
-def _two_columns(components: np.ndarray) -> np.ndarray:
-    """Cut or pad principal components to two columns."""
-    columns = components[:, :2].astype(np.float32)
-    return np.pad(columns, ((0, 0), (0, 2 - columns.shape[1])))
-
-
-def _umap() -> Any:
-    """Import UMAP with its compiled functions kept between processes: 5 s less in each process but the first."""
-    from umap import UMAP, layouts, umap_
-
-    for function in (
-        umap_.smooth_knn_dist,
-        umap_.compute_membership_strengths,
-        layouts._nb_optimize_layout_euclidean_single_epoch,
-    ):
-        with contextlib.suppress(RuntimeError, AttributeError):  # no writable place to keep them
-            function.enable_caching()
-    return UMAP

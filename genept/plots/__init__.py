@@ -1,1 +1,1 @@
-"""UMAP coordinates of the embeddings and the pictures of them."""
+"""The pictures: colours, a page with a legend, UMAP panels, and the evidence of an annotation."""

@@ -28,6 +28,8 @@ COLOURS = (
 )
 SHAPES = ("o", "^", "s", "D", "v", "P")  # matplotlib's marker names
 NO_LABEL = "#B8B8B8"
+INK, MUTED, FRAME = "#202020", "#606060", "#9A9A9A"  # texts and outlines, from dark to light
+DIVERGING = "RdBu_r"  # matplotlib's name: blue below the mean, red above
 
 
 class Look(NamedTuple):
@@ -38,25 +40,27 @@ class Look(NamedTuple):
     number: int
 
 
-def looks(labels: Iterable[str]) -> dict[str, Look]:
+def looks(labels: Iterable[str], no_label: str = "") -> dict[str, Look]:
     """Give every label its look: the first 12 by name differ in colour, each further 12 have the next shape.
 
     Parameters
     ----------
     labels
-        The labels of all cells of the dataset. The empty label, of a cell without one, is light grey and comes last.
+        The labels of all cells of the dataset.
+    no_label
+        The label of cells without one; it is light grey and comes last, whether a cell has it or not.
 
     Returns
     -------
     dict
         In the order of the names, numbers within them by value (P2 before P10).
     """
-    names = sorted(set(labels) - {""}, key=_by_name)
+    names = sorted(set(labels) - {no_label}, key=_by_name)
     table = {
         name: Look(COLOURS[i % len(COLOURS)], SHAPES[i // len(COLOURS) % len(SHAPES)], i + 1)
         for i, name in enumerate(names)
     }
-    return {**table, "": Look(NO_LABEL, "o", len(names) + 1)}
+    return {**table, no_label: Look(NO_LABEL, "o", len(names) + 1)}
 
 
 def _by_name(label: str) -> tuple[list[tuple[int, int, str]], str]:

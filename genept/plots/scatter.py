@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.markers import MarkerStyle
 from matplotlib.patheffects import withStroke
 
+from genept.plots.palette import FRAME, INK
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.path import Path
 
     from genept.plots.palette import Look
 
-FRAME = "#9A9A9A"
-INK = "#202020"
 COVERED = 0.24  # of a panel's area, by the points laid side by side
 SIZES = (0.5, 11.0)  # of a point, in square points: least and most
 NUMBER = 6.0  # points, height of a number

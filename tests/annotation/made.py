@@ -1,4 +1,4 @@
-"""Made-up cells of known types in two batches, a marker table for them, and the parameters that re-analyse them."""
+"""Made-up cells of known types in two batches, a marker table for them, and the settings that annotate them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from genept.core.params import Annotate
 from tests import helpers
 
 N_CELLS = 240
 TYPES = ("Blue", "Green", "Red")  # Red has no marker in the table
 N_OWN = 12  # genes that a type expresses more
-SHARED: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "qc": {"min_genes": 5, "max_genes": None, "max_mitochondrial": 0.2, "min_cells_per_gene": 3},
     "n_hvgs": 60,
     "n_components": 8,
@@ -26,6 +27,12 @@ SHARED: dict[str, Any] = {
     "seed": 0,
     "umap_epochs": 20,
 }
+
+
+def settings(**changes: Any) -> Annotate:
+    """Return the settings, changed."""
+    qc = {**SETTINGS["qc"], **changes.pop("qc", {})}
+    return Annotate.parse({**SETTINGS, **changes, "qc": qc}, "made")
 
 
 def symbols() -> list[str]:
@@ -55,30 +62,22 @@ def cells(seed: int = 0) -> anndata.AnnData:
         {"kind": np.array(TYPES)[types], "donor": np.where(batches == 1, "D2", "D1")},
         index=[f"cell{number:03d}" for number in rng.permutation(N_CELLS)],
     )
-    return anndata.AnnData(sp.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=genes))
+    return anndata.AnnData(sp.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=genes), uns={"x": "counts"})
 
 
 def markers() -> dict[str, tuple[str, ...]]:
-    """Return four genes of two of the types, and a type whose genes the cells have not."""
+    """Return four genes of two of the types, and a type whose genes the cells do not have."""
     return {"Blue": tuple(own("Blue")[:4]), "Green": tuple(own("Green")[:4]), "Absent": ("NOTAGENE1", "NOTAGENE2")}
 
 
-def write_table(path: Path, table: dict[str, tuple[str, ...]]) -> None:
-    """Write a marker table."""
-    lines = ["cell_type\tgene\tsource\tquote"]
-    lines += [f"{name}\t{gene}\thttps://example.org/markers\ta list" for name, genes in table.items() for gene in genes]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
+def write_markers(path: Path) -> None:
+    """Write the marker table."""
+    lines = [f"{name}\t{gene}\thttps://example.org\ta list" for name, genes in markers().items() for gene in genes]
+    path.write_text("\n".join(["cell_type\tgene\tsource\tquote", *lines]) + "\n")
 
 
-def params(**entry: Any) -> dict[str, Any]:
-    """Return parameters with one data set, `mine`, that is re-analysed, and one, `theirs`, that is not."""
-    source = {"kind": "local", "files": {"raw.h5ad": {"path": "mine.h5ad"}}}
+def dataset(**changes: Any) -> dict[str, Any]:
+    """Return the file of a dataset that is annotated."""
+    source = {"kind": "local", "files": {"raw.h5ad": {"path": "mine.h5ad"}, "markers.tsv": {"path": "markers.tsv"}}}
     content = {"title": "Mine", "note": "made up", "source": source, "obs": {"cell_type": "kind", "patient": "donor"}}
-    own = {"markers": "made", "batch": "patient", **entry}
-    return {
-        "threads": 1,
-        "evaluate": {"unknown": ["Unknown"]},
-        "reanalysis": {**SHARED, "qc": dict(SHARED["qc"])},
-        "datasets": {"mine": {**content, "reanalysis": own}, "theirs": content},
-    }
+    return {**content, "annotation": {"batch": "patient"}, **changes}

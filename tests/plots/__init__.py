@@ -1,1 +1,1 @@
-"""The figures: layout, colours and pictures."""
+"""The pictures: layout, colours, and what is drawn."""

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.colors import to_rgb
+from matplotlib import colormaps
+from matplotlib.artist import Artist, getp
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from scipy.spatial.distance import cdist
 
-from genept.plots import palette, panels, scatter
+from genept.plots import annotation, embeddings, page, palette, panels, scatter
+from tests.plots import made
 
 pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
 
@@ -23,7 +30,7 @@ def annotated(**n_labels: int) -> pd.DataFrame:
     return pd.DataFrame({name: [f"{name} {i % n}" for i in range(200)] for name, n in n_labels.items()})
 
 
-def picture(obs: pd.DataFrame, drawn: np.ndarray | None = None, title: str = "A dataset"):
+def picture(obs: pd.DataFrame, drawn: np.ndarray | None = None, title: str = "A dataset") -> Figure:
     """Draw a picture of random coordinates."""
     drawn = np.arange(len(obs)) if drawn is None else drawn
     rng = np.random.default_rng(0)
@@ -31,65 +38,57 @@ def picture(obs: pd.DataFrame, drawn: np.ndarray | None = None, title: str = "A 
         panels.Row("Log-normalised expression, PCA", rng.normal(size=(len(drawn), 2))),
         panels.Row("scGPT, small, trained here on other cells of the same donors", rng.normal(size=(len(drawn), 2))),
     ]
-    return panels.draw(rows, obs, drawn, title, "Dataset a, 200 cells. " * 4)
+    return panels.draw(rows, embeddings.columns(obs, drawn), title, "Dataset a, 200 cells. " * 4)
 
 
 @pytest.mark.parametrize(
     "n_labels",
-    [
-        {"phenotype": 2, "cell_type": 17, "patient": 43},
-        {"cell_type": 6, "patient": 4},
-        {"cell_type": 43},
-        {"disease": 3, "cell_type": 9},
-    ],
+    [{"phenotype": 2, "cell_type": 17, "patient": 43}, {"cell_type": 43}, {"disease": 3, "cell_type": 9}],
 )
-def test_legends_and_texts_are_inside_the_picture_and_off_the_panels(n_labels):
+def test_legends_and_texts_overlap_nothing_and_are_not_wider_than_the_panels(n_labels: dict[str, int]) -> None:
     figure = picture(annotated(**n_labels), title="A dataset with a title that is somewhat long for one column")
-    page = figure.bbox
     frames = [ax.get_window_extent() for ax in figure.axes]
     blocks = [item.get_window_extent() for item in (*figure.legends, *figure.texts)]
     assert len(figure.axes) == 2 * len(n_labels)
     assert len(figure.legends) == len(n_labels)
+    right = max(frame.x1 for frame in frames)
     for i, block in enumerate(blocks):
-        assert page.x0 <= block.x0
-        assert block.x1 <= page.x1
-        assert page.y0 <= block.y0
-        assert block.y1 <= page.y1
+        assert block.x1 <= right
         assert not block.count_overlaps(frames)
         assert not block.count_overlaps(blocks[:i])
 
 
-def test_long_labels_are_broken_over_lines_not_cut():
+def test_long_labels_are_broken_over_lines_not_cut() -> None:
     name = "CD8-positive, alpha-beta cytotoxic T cell of a long-named lineage"
     figure = picture(pd.DataFrame({"cell_type": [f"{name} {i % 9}" for i in range(200)]}))
     (legend,) = figure.legends
-    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    assert legend.get_window_extent().x1 <= figure.axes[0].get_window_extent().x1
     written = [" ".join(text.get_text().split()) for text in legend.get_texts()]
     assert written == [f"{i + 1} {name} {i}" for i in range(9)]
 
 
-def test_every_cell_is_a_point_of_its_label_s_colour_inside_the_panel():
+def test_every_cell_is_a_point_of_its_label_s_colour_inside_the_panel() -> None:
     obs = annotated(cell_type=17)
     figure = picture(obs)
     looks = palette.looks(obs["cell_type"])
     expected = np.array(sorted(to_rgb(looks[label].colour) for label in obs["cell_type"]))
     for ax in figure.axes:
         (points,) = ax.collections
-        assert np.allclose(sorted(tuple(colour[:3]) for colour in points.get_facecolors()), expected)
+        assert np.allclose(sorted(tuple(colour[:3]) for colour in np.asarray(points.get_facecolor())), expected)
         assert len(points.get_paths()) == len(obs)  # one marker each, of two shapes
         offsets = np.asarray(points.get_offsets())
         assert (offsets.min(axis=0) > [ax.get_xlim()[0], ax.get_ylim()[0]]).all()
         assert (offsets.max(axis=0) < [ax.get_xlim()[1], ax.get_ylim()[1]]).all()
-    assert len({len(path.vertices) for path in figure.axes[0].collections[0].get_paths()}) == 2
+    assert len({len(np.asarray(path.vertices)) for path in figure.axes[0].collections[0].get_paths()}) == 2
 
 
-def test_a_label_looks_the_same_when_fewer_cells_are_drawn():
+def test_a_label_looks_the_same_when_fewer_cells_are_drawn() -> None:
     obs = annotated(cell_type=17, patient=43)
 
-    def shown(figure):
+    def shown(figure: Figure) -> list[dict]:
         return [
             {
-                text.get_text(): (handle.get_color(), handle.get_marker())
+                text.get_text(): tuple(getp(cast(Artist, handle), name) for name in ("color", "marker"))
                 for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
             }
             for legend in figure.legends
@@ -101,15 +100,15 @@ def test_a_label_looks_the_same_when_fewer_cells_are_drawn():
         assert few.items() <= all_labels.items()
 
 
-def test_cells_without_a_label_are_drawn_and_named():
+def test_cells_without_a_label_are_drawn_and_named() -> None:
     obs = annotated(cell_type=3)
     obs.loc[:4, "cell_type"] = ""
     (legend,) = picture(obs).legends
     assert [text.get_text() for text in legend.get_texts()][-1] == "no label"
 
 
-def test_cell_types_are_numbered_from_nine_on_and_patients_never():
-    def numbers(n_labels):
+def test_cell_types_are_numbered_from_nine_on_and_patients_never() -> None:
+    def numbers(n_labels: int) -> list[list[str]]:
         figure = picture(annotated(cell_type=n_labels, patient=20))
         return [[text.get_text() for text in ax.texts] for ax in figure.axes]
 
@@ -118,7 +117,7 @@ def test_cell_types_are_numbered_from_nine_on_and_patients_never():
     assert numbers(9) == [all_nine, [], all_nine, []]
 
 
-def test_a_number_is_in_the_larger_of_two_groups_of_cells():
+def test_a_number_is_in_the_larger_of_two_groups_of_cells() -> None:
     coordinates = np.array([[0.0, 0.0]] * 6 + [[9.0, 0.0], [0.0, 9.0], [5.0, 5.0], [4.0, 0.5]])
     ax = Figure().add_subplot()
     looks = palette.looks(["only"])
@@ -130,9 +129,9 @@ def test_a_number_is_in_the_larger_of_two_groups_of_cells():
     assert np.allclose(number.get_position(), (0, 0), atol=0.5)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 20), st.integers(0, 2**32 - 1))
-def test_spread_parts_numbers_that_overlap(n_points, seed):
+def test_spread_parts_numbers_that_overlap(n_points: int, seed: int) -> None:
     places = np.random.default_rng(seed).normal(scale=15, size=(n_points, 2))
     places[n_points // 2 :] = places[0]
     moved = scatter.spread(places, apart=8, rounds=1000)
@@ -140,14 +139,9 @@ def test_spread_parts_numbers_that_overlap(n_points, seed):
     assert distances.min() > 7.9
 
 
-def test_numbers_that_are_apart_stay():
-    places = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-    assert np.allclose(scatter.spread(places, apart=8), places, atol=0.01)
-
-
-def test_picture_files_are_equal_and_hold_no_date_or_program(tmp_path):
+def test_picture_files_are_equal_and_hold_no_date_or_program(tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
-        panels.save(picture(annotated(cell_type=17)), tmp_path / name)
+        page.save(picture(annotated(cell_type=17)), tmp_path / name)
     content = (tmp_path / "one.png").read_bytes()
     assert content == (tmp_path / "two.png").read_bytes()
     position, kinds = 8, set()
@@ -158,6 +152,64 @@ def test_picture_files_are_equal_and_hold_no_date_or_program(tmp_path):
     assert kinds == {b"IHDR", b"PLTE", b"pHYs", b"IDAT", b"IEND"}
 
 
-def test_lines_are_few_and_nearly_equal():
-    assert panels.wrapped("one two three four five", 20) == "one two three\nfour five"
-    assert panels.wrapped("short", 20) == "short"
+def test_captions_follow_the_settings() -> None:
+    def caption(n_drawn: int, **changes: object) -> str:
+        return embeddings.caption("tiny", "made up", n_drawn, 60, made.settings(**changes))
+
+    assert caption(60).startswith("Dataset tiny (made up), 60 cells. UMAP of at most 50 principal components: 15 neigh")
+    assert "14 of 60 cells that fine-tuning has not seen" in caption(14)
+    for key, value, text in (("n_neighbors", 7, "7 neighbours"), ("n_epochs", 33, "33 epochs"), ("seed", 9, "seed 9")):
+        assert text not in caption(60) and text in caption(60, **{key: value})
+    assert "UMAP of" not in caption(9)
+
+
+# Evidence of an annotation.
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> annotation.Evidence:
+    made.write_annotation(tmp_path)
+    return annotation.read(tmp_path)
+
+
+def test_a_dot_says_z_and_share(evidence: annotation.Evidence) -> None:
+    figure = annotation.markers(evidence, "A title", "Dataset a")
+    ax = next(ax for ax in figure.axes if len(ax.get_yticklabels()) == 4)
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert [row.split()[-1] for row in rows] == ["3", "4", "1", "2"]  # by type as in the table, Unknown last
+    assert rows[0] == "T, 9 cells  3"
+    assert [label.get_text() for label in ax.get_xticklabels()] == [*(f"T{i}" for i in range(8)), "P0"]
+    (dots,) = (part for part in ax.collections if isinstance(part, PathCollection))
+    table = evidence.markers[~evidence.markers["gene"].isin(["T8", "T9"])].set_index("cluster").loc[[3, 4, 1, 2]]
+    np.testing.assert_allclose(np.asarray(dots.get_facecolor()), colormaps[palette.DIVERGING]((table["z"] + 2) / 4))
+    np.testing.assert_allclose(dots.get_sizes(), table["share"] * annotation.Dots.DEFAULT_LARGEST_DOT)
+    frames = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    assert [(frame.get_x(), frame.get_y(), frame.get_width()) for frame in frames] == [(0, 0, 8), (0, 1, 8), (8, 2, 1)]
+    assert {"1.25", "1.50", "0.10", "Score", "Margin"} == {text.get_text() for text in ax.texts}
+    captions = " ".join(figure.texts[-1].get_text().split())
+    assert captions.startswith("Dataset a.") and captions.endswith("the first 8 genes of the table are drawn.")
+
+
+@pytest.mark.parametrize("batch", [None, "age_bin"])
+def test_cells_that_pass_are_drawn_by_cluster_type_and_batch(tmp_path: Path, batch: str | None) -> None:
+    made.write_annotation(tmp_path, batch)
+    figure = annotation.umap(annotation.read(tmp_path), "A title", "Dataset a")
+    assert [ax.get_title() for ax in figure.axes] == ["Cluster", "Cell type", "Age bin"][: 3 if batch else 2]
+    assert ("balanced over batches" in figure.texts[-1].get_text().replace("\n", " ")) == (batch is not None)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1", "2", "3", "4"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1", "2", "3", "4"]
+    (points,) = figure.axes[1].collections
+    colours = [to_hex(colour).upper() for colour in np.asarray(points.get_facecolor())]
+    assert len(colours) == 36 and colours.count(palette.NO_LABEL) == 9
+
+
+def test_no_text_is_read_as_a_formula_or_hidden(tmp_path: Path) -> None:
+    labels = [r"$\frac{1}{$", "$x^2$", "_hidden", "{", "a & b % \\", "100 %", "\u03b2-cell", "T<b>cell</b>"]
+    figure = picture(pd.DataFrame({"cell_type": np.resize(labels, 200)}), title=labels[0])
+    (legend,) = figure.legends
+    assert sorted(text.get_text() for text in legend.get_texts()) == sorted(labels)
+    page.save(figure, tmp_path / "panels.png")
+    made.write_annotation(tmp_path, rename=dict(zip(made.CALLED, labels, strict=False)))
+    evidence = annotation.read(tmp_path)
+    page.save(annotation.markers(evidence, labels[0], labels[1]), tmp_path / "markers.png", has_shades=True)
+    page.save(annotation.umap(evidence, labels[0], labels[1]), tmp_path / "umap.png")

@@ -1,4 +1,4 @@
-"""Neighbours balanced over batches, against a search written down as it is said."""
+"""Neighbours balanced over batches, against a search by the definition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.annotation import neighbours
+from genept.annotation import graph
 
 pytestmark = pytest.mark.xdist_group("umap")
 
@@ -33,31 +33,35 @@ def test_they_are_the_nearest_of_every_batch(
     if ties:  # no more cells in one place than candidates are asked for
         points[:, 0] += 10 * (np.arange(n_cells) // 6)
     batches = rng.integers(n_batches, size=n_cells)
-    indices, distances = neighbours.balanced(points, batches, n_neighbors)
-    expected = by_hand(points, batches, neighbours.per_batch(n_neighbors, len(set(batches))))
+    indices, distances = graph.balanced_neighbors(points, batches, n_neighbors)
+    expected = by_hand(points, batches, graph.per_batch(n_neighbors, len(set(batches))))
     assert indices.tolist() == [[i for _, i in row] for row in expected]
     np.testing.assert_allclose(distances, [[distance for distance, _ in row] for row in expected], rtol=1e-12)
 
 
 def test_each_batch_gives_an_equal_part_and_at_least_three() -> None:
-    assert [neighbours.per_batch(15, n) for n in (1, 2, 4, 5, 20)] == [15, 7, 3, 3, 3]
+    assert [graph.per_batch(15, n) for n in (1, 2, 4, 5, 20)] == [15, 7, 3, 3, 3]
 
 
 def test_a_batch_with_fewer_cells_gives_what_it_has() -> None:
     points = np.arange(9, dtype=float)[:, np.newaxis]
-    indices, _ = neighbours.balanced(points, np.array(["a"] * 7 + ["b"] * 2), 8)
+    indices, _ = graph.balanced_neighbors(points, np.array(["a"] * 7 + ["b"] * 2), 8)
     assert indices.shape == (9, 4 + 2)
     assert set(indices[0]) == {0, 1, 2, 3, 7, 8}
 
 
 def test_weights_are_symmetric_and_one_for_the_nearest() -> None:
     points = np.random.default_rng(0).normal(size=(40, 3))
-    indices, distances = neighbours.balanced(points, np.arange(40) % 2, 6)
-    graph = neighbours.weights(indices, distances).toarray()
-    np.testing.assert_array_equal(graph, graph.T)
-    assert graph.diagonal().sum() == 0
-    np.testing.assert_allclose(graph[np.arange(40), indices[:, 1]], 1.0, rtol=1e-5)
+    indices, distances = graph.balanced_neighbors(points, np.arange(40) % 2, 6)
+    weights = graph.connect(indices, distances).toarray()
+    np.testing.assert_array_equal(weights, weights.T)
+    assert weights.diagonal().sum() == 0
+    np.testing.assert_allclose(weights[np.arange(40), indices[:, 1]], 1.0, rtol=1e-5)
     joined = np.zeros((40, 40), dtype=bool)
     joined[np.repeat(np.arange(40), 6), indices.ravel()] = True
     np.fill_diagonal(joined, False)
-    assert not graph[~(joined | joined.T)].any()
+    assert not weights[~(joined | joined.T)].any()
+
+
+def test_clusters_are_numbered_by_size_then_by_their_first_cell() -> None:
+    assert list(graph.by_size(np.array([5, 1, 1, 7, 5, 3, 3, 3]))) == [1, 2, 2, 3, 1, 0, 0, 0]

@@ -1,0 +1,195 @@
+"""The evidence of an annotation in two pictures: the marker genes of every cluster, and the clusters on a UMAP.
+
+They are drawn from the tables in ``data/<dataset>/annotation``, so a change of a picture annotates nothing again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from scanpy.pl import DotPlot
+
+from genept.core import files
+from genept.core.errors import InputError
+from genept.plots import panels
+from genept.plots.embeddings import heading
+from genept.plots.page import fill, plain_style
+from genept.plots.palette import DIVERGING, INK, MUTED, looks
+
+MAX_GENES = 8  # of a type, the first of its marker table
+LIMIT = 2  # of z; the shades end there
+LARGE, MEDIUM = 12.6, 9.1  # points; the other texts are scanpy's
+SCORE, MARGIN, LEGENDS = 2.0, 4.6, 4.4  # right of the dots, in genes: where two columns end, how far legends move
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The tables that `genept.annotation.results.write` describes; `umap` has each cell's cluster and type, too."""
+
+    clusters: pd.DataFrame
+    markers: pd.DataFrame
+    umap: pd.DataFrame
+    summary: dict[str, Any]
+
+    @property
+    def types(self) -> list[str]:
+        """The types that have marker genes in the data, in the order of the marker table."""
+        return list(dict.fromkeys(self.markers["cell_type"]))
+
+    @property
+    def unknown(self) -> str:
+        """The name of clusters without a type; empty if there is no such cluster."""
+        return next(iter(set(self.clusters["cell_type"]) - set(self.types)), "")
+
+
+def read(folder: Path) -> Evidence:
+    """Read the tables of an annotation.
+
+    Raises
+    ------
+    InputError
+        If a table is damaged.
+    """
+    try:
+        summary = files.read_json(folder / "summary.json")
+        text = {"cell_type": str, "gene": str, "cell_id": str, "batch": str}
+        names = ("clusters", "markers", "umap")
+        tables = {name: pd.read_csv(folder / f"{name}.csv", dtype=text, keep_default_na=False) for name in names}
+        cells = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False, usecols=["cell_id", "cluster"])
+        tables["umap"] = tables["umap"].merge(cells, on="cell_id", validate="1:1")
+        types = dict(zip(tables["clusters"]["cluster"].astype(str), tables["clusters"]["cell_type"], strict=True))
+        tables["umap"]["cell_type"] = tables["umap"]["cluster"].map(types)
+        return Evidence(**tables, summary=summary)
+    except (ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{folder}: not readable ({reason}); `dvc repro annotate@{folder.parent.name}` makes it anew"
+        ) from None
+
+
+class Dots(DotPlot):
+    """scanpy's dot plot in the sizes of the other pictures."""
+
+    DEFAULT_CATEGORY_HEIGHT = DEFAULT_CATEGORY_WIDTH = 0.2  # inches
+    DEFAULT_LARGEST_DOT = 120.0  # square points
+
+
+@plain_style
+def markers(evidence: Evidence, title: str, about: str) -> Figure:
+    """Draw a dot for every cluster (rows) and marker gene: z as colour, the share of cells that have it as area.
+
+    Clusters are sorted by type, those without one last. The genes of a cluster's type are framed; score and margin
+    stand on the right.
+    """
+    types = evidence.types
+    place = {name: number for number, name in enumerate(types)}
+    clusters = evidence.clusters.sort_values("cell_type", key=lambda names: names.map(place), kind="stable")
+    ids = list(clusters["cluster"].astype(str))
+    table = evidence.markers.assign(column=evidence.markers.groupby("cluster").cumcount().astype(str))
+    scored = table[table["cluster"] == table["cluster"].iloc[0]]
+    genes = scored[scored.groupby("cell_type").cumcount() < MAX_GENES]
+    groups = {name: list(columns) for name, columns in genes.groupby("cell_type", sort=False)["column"]}
+    z, shares = (
+        table.astype({"cluster": str}).pivot(index="cluster", columns="column", values=values).loc[ids, genes["column"]]
+        for values in ("z", "share")
+    )
+
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    figure.subplots_adjust(0, 0, 1, 1)
+    plot = Dots(
+        anndata.AnnData(
+            np.zeros(z.shape, dtype=np.float32),  # scanpy reads the two tables in its place
+            obs=pd.DataFrame({"cluster": pd.Categorical(ids, categories=ids)}, index=ids),
+            var=pd.DataFrame(index=genes["column"].to_numpy()),
+        ),
+        groups,
+        "cluster",
+        dot_color_df=z,
+        dot_size_df=shares,
+        categories_order=ids,
+        vmin=-LIMIT,
+        vmax=LIMIT,
+        var_group_rotation=0 if all(len(name) <= 4 * len(columns) for name, columns in groups.items()) else 90,
+        ax=figure.add_subplot(),
+    )
+    plot.style(
+        cmap=DIVERGING, dot_min=0, dot_max=1, smallest_dot=0, size_exponent=1, dot_edge_color=MUTED, dot_edge_lw=0.3
+    )
+    plot.legend(colorbar_title="Mean expression,\nz over clusters", size_title="Share of cells\nthat have the gene (%)")
+    plot.make_figure()
+    figure.set_size_inches(plot.width, plot.height)
+    for ax in set(figure.axes) - set(plot.ax_dict.values()):
+        ax.set_visible(False)  # an empty frame of scanpy's grid
+    add_texts(plot, clusters, list(genes["gene"]), evidence.unknown)
+    add_frames(plot, clusters, groups)
+    cut = f" Of a type with more, the first {MAX_GENES} genes of the table are drawn."
+    caption = (
+        f"{about}. Cell types were given to clusters by these marker genes: the score is the mean z of a type's genes, "
+        "the margin its lead over the next type (of an unknown cluster, those of its best type); the genes of the "
+        f"cluster's type are framed.{cut if len(genes) < len(scored) else ''}"
+    )
+    box = figure.get_tightbbox()
+    left, width = box.x0 / plot.width, box.width
+    above, below = box.y1 / plot.height + 0.04, box.y0 / plot.height - 0.04
+    figure.text(left, above, fill(title, width, 1.12 * LARGE), fontsize=LARGE, weight="bold")
+    figure.text(left, below, fill(caption, width, MEDIUM), fontsize=MEDIUM, va="top")
+    return figure
+
+
+def add_texts(plot: DotPlot, clusters: pd.DataFrame, genes: list[str], unknown: str) -> None:
+    """Name rows and columns, and write scores and margins between dots and legends."""
+    ax = plot.ax_dict["mainplot_ax"]
+    names = [f"{row.cell_type}, {row.n_cells:,} cells  {row.cluster}" for row in clusters.itertuples()]
+    ax.set_xticks(ax.get_xticks(), genes, fontsize="small")
+    ax.set_yticks(ax.get_yticks(), names, fontsize="small")
+    right = ax.get_xlim()[1]
+    for place, name in ((SCORE, "score"), (MARGIN, "margin")):
+        ax.text(right + place, -0.2, name.capitalize(), fontsize="small", weight="bold", ha="right", va="bottom")
+        for row, value in enumerate(clusters[name]):
+            ax.text(right + place, row + 0.5, f"{value:.2f}", fontsize="small", ha="right", va="center_baseline")
+    for tick, cell_type in zip(ax.get_yticklabels(), clusters["cell_type"], strict=True):
+        tick.set_color(MUTED if cell_type == unknown else INK)
+    per_gene = ax.get_position().width / (right - ax.get_xlim()[0])
+    for legend in ("size_legend_ax", "color_legend_ax"):
+        axes = plot.ax_dict[legend]
+        axes.set_position(axes.get_position().translated(LEGENDS * per_gene, 0))
+
+
+def add_frames(plot: DotPlot, clusters: pd.DataFrame, groups: dict[str, list[str]]) -> None:
+    """Frame the genes of each cluster's type."""
+    ends = dict(zip(groups, np.cumsum([len(columns) for columns in groups.values()]), strict=True))
+    for row, cell_type in enumerate(clusters["cell_type"]):
+        if cell_type in groups:
+            width = len(groups[cell_type])
+            box = Rectangle((ends[cell_type] - width, row), width, 1, fill=False, edgecolor=INK, clip_on=False)
+            plot.ax_dict["mainplot_ax"].add_patch(box)
+
+
+def umap(evidence: Evidence, title: str, about: str) -> Figure:
+    """Draw the cells that passed quality control by cluster, by type and, if there are several, by batch."""
+    cells, settings = evidence.umap, evidence.summary["settings"]
+    types = looks(evidence.clusters["cell_type"], no_label=evidence.unknown)
+    columns = [
+        panels.Column("Cluster", cells["cluster"].to_numpy(str), looks(cells["cluster"]), numbered=True),
+        panels.Column("Cell type", cells["cell_type"].to_numpy(str), types, numbered=False),
+    ]
+    if settings["batch"] is not None:
+        batches = cells["batch"].to_numpy(str)
+        columns.append(panels.Column(heading(settings["batch"]), batches, looks(batches), numbered=False))
+    balance = "" if settings["batch"] is None else ", balanced over batches"
+    caption = (
+        f"{about}, {len(cells):,} cells that passed quality control. UMAP of the graph that was clustered: "
+        f"{evidence.summary['n_neighbors']} neighbours{balance}; Leiden at resolution {settings['resolution']:g}, "
+        f"seed {settings['seed']}."
+    )
+    coordinates = cells[["umap_1", "umap_2"]].to_numpy()
+    return panels.draw([panels.Row("", coordinates)], columns, title, caption)

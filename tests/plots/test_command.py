@@ -1,0 +1,108 @@
+"""The command: all pictures of a dataset, coordinates, and one line for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from genept.core.params import Models
+from genept.data import embeddings
+from stages.plot import main
+from tests import helpers
+from tests.plots.made import N_CELLS, SETTINGS, clusters, write_annotation
+
+pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
+
+IDS = [f"cell{i}" for i in range(N_CELLS)]
+MODELS = {"custom": ["expression"], "genept_w": ["worded"], "controls": ["random"], "finetuned": ["tuned"]}
+SOURCE = {"kind": "local", "files": {"raw.h5ad": {"path": "x.h5ad"}}}
+DATASET = {"title": "Tiny cells", "note": "made up", "source": SOURCE, "obs": {"cell_type": "kind", "patient": "donor"}}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset of 60 cells with embeddings, one of them fine-tuned, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    write_settings()
+    matrix, labels = clusters()
+    obs = pd.DataFrame({"cell_type": labels, "patient": labels // 2}, index=pd.Index(IDS, name="cell_id"))
+    Path("data/tiny/annotation").mkdir(parents=True)
+    Path("data/tiny/annotation/summary.json").write_text('{"label_source": "author"}')
+    obs.to_csv("data/tiny/obs.csv")
+    for name in ("expression", "worded"):
+        embeddings.write("tiny", name, matrix, IDS, {})
+        Path(f"models/{name}.py").write_text("from genept.engines.config import ModelConfig as Model\n")
+    embeddings.write("tiny", "tuned", matrix[:, :5], IDS, {"unseen_cells": [1, 5, *range(20, 32)]})
+    Path("models/tuned.py").write_text("from genept.engines.config import ModelConfig as Model\n")
+
+
+def write_settings(**plot: Any) -> None:
+    grid = {"datasets": ["tiny"], "models": {key: MODELS.get(key, []) for key in Models.model_fields}}
+    params = {"threads": 1, "grid": {**grid, "pretrain": [], "ensemble": []}, "plot": {**SETTINGS, **plot}}
+    titles = {name: {"title": f"Model {name}"} for names in MODELS.values() for name in names}
+    helpers.write_settings(Path.cwd(), params, {"tiny": DATASET}, titles)
+
+
+def run(code: int = 0) -> str:
+    done = CliRunner().invoke(main, ["tiny"])
+    assert done.exit_code == code, done.output
+    assert done.output.count("\n") == 1
+    return done.output
+
+
+def pictures() -> dict[str, bytes]:
+    return {path.as_posix(): path.read_bytes() for path in sorted(Path("plots").rglob("*.png"))}
+
+
+def test_every_model_but_the_upper_one_and_controls_is_drawn(project: None) -> None:
+    Path("plots/umap/tiny").mkdir(parents=True)
+    Path("plots/umap/tiny/of_another_grid.png").touch()
+    assert run() == "tiny: 2 embeddings drawn\n"
+    drawn = pictures()
+    assert list(drawn) == ["plots/umap/tiny/tuned.png", "plots/umap/tiny/worded.png"]
+    layouts = {path.stem: np.load(path) for path in Path("data/tiny/umap").iterdir()}
+    assert {name: layout.shape for name, layout in layouts.items()} == dict.fromkeys(
+        ("expression", "tuned", "worded"), (N_CELLS, 2)
+    )
+    assert np.isfinite(layouts["expression"]).all() and np.isfinite(layouts["worded"]).all()
+    unseen = np.flatnonzero(np.isfinite(layouts["tuned"]).all(axis=1))
+    assert unseen.tolist() == [1, 5, *range(20, 32)]
+    assert list(Path("plots/annotation/tiny").iterdir()) == []
+    run()
+    assert pictures() == drawn
+
+
+def test_an_annotation_is_drawn(project: None) -> None:
+    write_annotation(Path("data/tiny/annotation"))
+    assert run() == "tiny: 2 embeddings and the annotation drawn\n"
+    assert {"plots/annotation/tiny/markers.png", "plots/annotation/tiny/umap.png"} < set(pictures())
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "text"),
+    [
+        (lambda: write_settings(above="expresion"), 2, "plot.above: 'expresion' is not in the grid; did you mean"),
+        (lambda: write_settings(n_epoch=3), 2, "plot: no setting 'n_epoch'; did you mean 'n_epochs'?"),
+        (lambda: write_settings(n_neighbors=1), 2, "plot.n_neighbors: should be greater than or equal to 2, got 1"),
+        (lambda: write_settings(min_dist=2.0), 2, "plot: min_dist must be at most spread, 1.0"),
+        (lambda: Path("models/worded.yaml").unlink(), 2, "models/worded.yaml: no such file"),
+        (lambda: Path("data/tiny/embeddings/worded.json").unlink(), 1, "worded.json: no such file; run the stage"),
+        (lambda: embeddings.write("tiny", "worded", np.ones((3, 3)), IDS[:3], {}), 1, "made for other cells"),
+        (
+            lambda: embeddings.write("tiny", "tuned", np.ones((N_CELLS, 3)), IDS, {"unseen_cells": [N_CELLS]}),
+            1,
+            "tuned.json: unseen_cells are not rows of data/tiny/obs.csv",
+        ),
+        (lambda: Path("data/tiny/annotation/summary.json").unlink(), 1, "annotation/summary.json: no such file"),
+        (lambda: Path("data/tiny/annotation/clusters.csv").touch(), 1, "data/tiny/annotation: not readable"),
+    ],
+)
+def test_a_refusal_is_one_line_and_writes_nothing(project: None, change: Any, code: int, text: str) -> None:
+    change()
+    assert text in run(code)
+    assert not pictures() and not Path("data/tiny/umap").exists()
