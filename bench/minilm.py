@@ -13,8 +13,8 @@ import torch
 from bench import bounds
 from bench.case import FLOAT32, Case
 from bench.inputs import ENCODER
-from genept.engines.encoder import bert
 from genept.engines.encoder.local import LocalEncoder
+from genept.engines.network import bert
 from genept.engines.network.precision import PRECISIONS
 
 SENTENCE_TRANSFORMERS = "sentence-transformers"

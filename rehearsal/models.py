@@ -127,7 +127,7 @@ def bert_weights(config: dict[str, Any], seed: int) -> bytes:
     """Return random weights of a ``BertForMaskedLM`` under transformers' names, the head included."""
     from safetensors.numpy import save
 
-    from genept.engines.encoder import bert
+    from genept.engines.network import bert
 
     rng = np.random.default_rng(seed)
     width, n_tokens = config["hidden_size"], config["vocab_size"]

@@ -95,7 +95,9 @@ def test_what_cannot_be_a_name_is_refused_by_a_rule_that_is_true(name: Any, sett
     content["grid"]["datasets"] = [name]
     content["grid"]["pretrain"] = []
     (settings / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    with pytest.raises(ParamsError, match=r"params.yaml: grid.datasets.0: .* cannot be a name; begin with a letter") as e:
+    with pytest.raises(
+        ParamsError, match=r"params.yaml: grid.datasets.0: .* cannot be a name; begin with a letter"
+    ) as e:
         params.load()
     assert e.value.exit_code == 2
 

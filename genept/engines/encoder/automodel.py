@@ -18,7 +18,7 @@ UNUSED = "pooler"  # a layer after the states, which sentence encoders do not us
 
 
 class AutoNetwork:
-    """A network of transformers, with the methods of `genept.engines.encoder.bert.Bert`; it pads its batches.
+    """A network of transformers, with the methods of `genept.engines.network.bert.Bert`; it pads its batches.
 
     Attributes
     ----------

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from genept.core.errors import InputError
-from genept.engines.encoder import bert
-from genept.engines.encoder.bert import Bert
+from genept.engines.network import bert
+from genept.engines.network.bert import Bert
 
 
 def load(folder: Path, vocabulary_size: int) -> Bert:
@@ -22,7 +22,7 @@ def load(folder: Path, vocabulary_size: int) -> Bert:
     Raises
     ------
     InputError
-        If the checkpoint is of another release than the dictionary, or see `genept.engines.encoder.bert.read`.
+        If the checkpoint is of another release than the dictionary, or see `genept.engines.network.bert.read`.
     """
     config = bert.read_config(folder / "config.json")
     if config["vocab_size"] != vocabulary_size:

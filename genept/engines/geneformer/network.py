@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from genept.engines.encoder.bert import Bert
 from genept.engines.network import batching, transformer
+from genept.engines.network.bert import Bert
 
 
 def embed(
