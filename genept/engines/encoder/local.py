@@ -18,7 +18,8 @@ import torch
 from genept.core import device as devices
 from genept.core import files
 from genept.core.errors import InputError
-from genept.engines.encoder import automodel, bert
+from genept.engines.encoder import automodel
+from genept.engines.network import bert
 from genept.engines.encoder import words as words_once
 from genept.engines.encoder.encoder import Encoded, Encoder
 from genept.engines.encoder.words import Text
