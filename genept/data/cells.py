@@ -2,7 +2,7 @@
 
 ``data/<dataset>/cells.h5ad`` holds the evaluated subset: ``X`` CSR (counts, or log-normalised values where declared),
 ``obs`` the common schema, ``var`` indexed by gene symbol with a column ``ensembl_id`` (empty where unknown).
-``data/<dataset>/rest.h5ad`` holds the other cells in the same form, for pretraining.
+``data/corpus/<dataset>/cells.h5ad`` holds the other cells in the same form, for pretraining.
 ``data/<dataset>/obs.csv`` repeats ``obs`` of the evaluated subset, so that scoring needs no expression matrix.
 """
 
@@ -26,8 +26,8 @@ PART = "part"  # column of obs.csv where a data set has two files: which one a c
 REFERENCE, QUERY = "reference", "query"  # and their names: scores are of the query; the reference may be learned from
 
 
-def read(dataset: str, part: str = "cells") -> AnnData:
-    """Read the evaluated cells (`part` ``cells``) or the remaining ones (``rest``) of a dataset.
+def read(dataset: str) -> AnnData:
+    """Read the evaluated cells of a dataset.
 
     ``uns['x']`` says what X holds: ``counts`` or ``lognorm``.
 
@@ -36,9 +36,17 @@ def read(dataset: str, part: str = "cells") -> AnnData:
     InputError
         If the file is damaged.
     """
+    return _read(DATA / dataset / "cells.h5ad", dataset)
+
+
+def read_corpus(dataset: str) -> AnnData:
+    """Read the cells of a dataset outside its evaluated subset, as `read` does."""
+    return _read(DATA / "corpus" / dataset / "cells.h5ad", dataset)
+
+
+def _read(path: Path, dataset: str) -> AnnData:
     import anndata
 
-    path = DATA / dataset / f"{part}.h5ad"
     path.stat()
     try:
         return anndata.read_h5ad(path)

@@ -1,7 +1,7 @@
 """Cells as scGPT reads them: vocabulary ids of the expressed genes and their expression in bins.
 
-As upstream's ``embed_data`` and ``DataCollator`` (scgpt 0.2.4), with the deviations of `genept.engines.scgpt.binning`. And a
-sampled subset of genes stays in the order of ``var``, which the encoder, having no positions, cannot see.
+As upstream's ``embed_data`` and ``DataCollator``, with the deviations of `genept.engines.scgpt.binning`. A sampled
+subset of genes stays in the order of ``var``, which the encoder, having no positions, cannot see.
 """
 
 from __future__ import annotations
