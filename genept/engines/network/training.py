@@ -119,9 +119,19 @@ class AdamW:
         parameters, gradients, first, second, n_steps = map(list, zip(*state, strict=True))
         torch._foreach_add_(n_steps, 1)
         torch._fused_adamw_(
-            *(parameters, gradients, first, second, [], n_steps),
-            **{"lr": learning_rate, "beta1": 0.9, "beta2": 0.999, "weight_decay": self.weight_decay, "eps": 1e-8},
-            **{"amsgrad": False, "maximize": False},
+            parameters,
+            gradients,
+            first,
+            second,
+            [],
+            n_steps,
+            lr=learning_rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=self.weight_decay,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
         )
 
 

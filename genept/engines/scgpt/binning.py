@@ -16,51 +16,27 @@ SMALL = 4096  # counts below this are tabulated instead of sorted
 
 
 @njit(nogil=True, cache=True)
-def count_expressed(
-    first: int,
-    last: int,
-    indptr: np.ndarray,
-    indices: np.ndarray,
-    data: np.ndarray,
-    gene_ids: np.ndarray,
-    n_expressed: np.ndarray,
-) -> None:
-    """Count the genes of the vocabulary that cells `first` to `last` - 1 express, into `n_expressed`."""
-    for cell in range(first, last):
-        n = 0
-        for j in range(indptr[cell], indptr[cell + 1]):
-            n += (data[j] != 0) & (gene_ids[np.uint32(indices[j])] >= 0)
-        n_expressed[cell] = n
-
-
-@njit(nogil=True, cache=True)
 def fill(
-    first: int,
-    last: int,
     indptr: np.ndarray,
-    indices: np.ndarray,
+    genes: np.ndarray,
     data: np.ndarray,
-    gene_ids: np.ndarray,
     keys: np.ndarray,
     starts: np.ndarray,
-    n_expressed: np.ndarray,
     probabilities: np.ndarray,
     drawn: bool,
     ids: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """Write the tokens after ``<cls>`` of cells `first` to `last` - 1.
+    """Write the tokens of cells after ``<cls>``.
 
     Parameters
     ----------
-    indptr, indices, data
-        Expression, CSR.
-    gene_ids
-        Vocabulary id of each column, -1 for none.
+    indptr, genes, data
+        Where each cell's genes begin, their vocabulary ids and their expression, not zero: float32.
     keys
-        Two random 64-bit numbers of each cell, for its bins and its subset, uint64 of shape (n_cells, 2).
-    starts, n_expressed
-        Where each cell's tokens begin, and from how many genes they are taken.
+        Two random 64-bit numbers of each cell, for its bins and its subset of genes, uint64 of shape (n_cells, 2).
+    starts
+        Where each cell's tokens begin; a cell with more genes than fit gives a random subset.
     probabilities
         ``np.linspace(0, 1, n_bins - 1)``.
     drawn
@@ -68,53 +44,28 @@ def fill(
     ids, values
         Are written to.
     """
-    longest = 1
-    for cell in range(first, last):
-        longest = max(longest, n_expressed[cell] + 1)  # one more, since `gather` writes a gene before it looks at it
-    genes = np.empty(longest, np.int32)
-    x = np.empty(longest, np.float32)
-    shares = np.full(longest, 0.5)
-    bins = np.empty(longest, np.float32)
-    numbers = np.empty(longest, np.uint64)
-    for cell in range(first, last):
-        n = gather(indptr[cell], indptr[cell + 1], indices, data, gene_ids, genes, x)
+    for cell in range(len(starts) - 1):
+        part = slice(indptr[cell], indptr[cell + 1])
+        cell_genes, n = genes[part], part.stop - part.start
+        start, room = starts[cell] + 1, starts[cell + 1] - starts[cell] - 1
         if n == 0:
             continue
+        shares, bins = np.full(n, 0.5), np.empty(n, np.float32)
         if drawn:
             for i in range(n):
-                shares[i] = uniform(mixed(keys[cell, 0], genes[i]))
-        cut(x[:n], shares[:n], probabilities, drawn, bins[:n])
-        start, room = starts[cell] + 1, starts[cell + 1] - starts[cell] - 1
-        if n > room:
-            for i in range(n):
-                numbers[i] = mixed(keys[cell, 1], genes[i])
-            highest = np.partition(numbers[:n], room - 1)[room - 1]
-            n_kept = 0
-            for i in range(n):  # without a branch, which no processor could predict
-                genes[n_kept], bins[n_kept] = genes[i], bins[i]
-                n_kept += numbers[i] <= highest
-            n = n_kept
+                shares[i] = uniform(mixed(keys[cell, 0], cell_genes[i]))
+        cut(data[part], shares, probabilities, drawn, bins)
+        if n <= room:
+            ids[start : start + n], values[start : start + n] = cell_genes, bins
+            continue
+        numbers = np.empty(n, np.uint64)
         for i in range(n):
-            ids[start + i], values[start + i] = genes[i], bins[i]
-
-
-@njit(nogil=True, cache=True)
-def gather(
-    begin: int,
-    end: int,
-    indices: np.ndarray,
-    data: np.ndarray,
-    gene_ids: np.ndarray,
-    genes: np.ndarray,
-    x: np.ndarray,
-) -> int:
-    """Write the ids and values of a cell's expressed genes of the vocabulary; return how many they are."""
-    n = np.uint32(0)
-    for j in range(begin, end):  # without a branch, as above
-        gene = gene_ids[np.uint32(indices[j])]
-        genes[n], x[n] = gene, data[j]
-        n += np.uint32((data[j] != 0) & (gene >= 0))
-    return int(n)
+            numbers[i] = mixed(keys[cell, 1], cell_genes[i])
+        highest = np.partition(numbers, room - 1)[room - 1]
+        for i in range(n):
+            if numbers[i] <= highest:
+                ids[start], values[start] = cell_genes[i], bins[i]
+                start += 1
 
 
 @njit(nogil=True, cache=True)
@@ -137,7 +88,10 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
     counts = np.empty(len(x), np.int32)
     top = as_counts(x, counts)
     if top <= SMALL:
-        up_to = np.cumsum(np.bincount(counts, None, top))
+        numbers = np.zeros(top, np.int64)
+        for i in range(len(counts)):  # six times as fast as numba's np.bincount
+            numbers[np.uint32(counts[i])] += 1
+        up_to = np.cumsum(numbers)
         edges = quantiles_of_counts(up_to, probabilities)
         above, width = np.zeros(top), np.zeros(top)
         passed = 0  # edges at most this value

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anndata
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from genept.engines.network import training
@@ -67,20 +67,20 @@ def pretrain(corpora: dict[str, AnnData], config: Pretrain, folder: Path, device
         model = upstream.network(Args(**args), len(vocab), vocab[PAD]).to(device)
 
     rng = np.random.default_rng(config.seed)
-    genes = [np.array([vocab[symbol] for symbol in corpus.var_names]) for corpus in corpora.values()]
-    x = stack(list(corpora.values()), genes, len(vocab))
-    names = [name for corpus in corpora.values() for name in corpus.obs_names]
-    cells, first = [], 0  # of each dataset, shape (n_steps, share)
+    joined = anndata.concat(list(corpora.values()), join="outer")  # zeros where a dataset lacks a gene
+    x, names = joined[:, symbols].X.tocsr(), joined.obs_names
+    cells, measured, first = [], [], 0
     for corpus, share in zip(corpora.values(), shares, strict=True):
         cells.append(first + training.draws(corpus.n_obs, config.steps, share, rng))
+        measured += [np.array([vocab[symbol] for symbol in corpus.var_names])] * share
         first += corpus.n_obs
-    rows, measured = np.hstack(cells), [part for part, share in zip(genes, shares, strict=True) for _ in range(share)]
+    rows = np.hstack(cells)  # (n_steps, batch_size)
 
     def loss(step: int) -> torch.Tensor:
         whole = tokens.tokenise(
             x[rows[step]],
             [f"step {step + 1}: {names[row]}" for row in rows[step]],  # other draws when a cell comes again
-            np.arange(len(vocab)),
+            np.arange(len(symbols)),
             cls_id=vocab[CLS],
             pad_value=PAD_VALUE,
             n_bins=config.n_bins,
@@ -120,23 +120,6 @@ def args_json(config: Pretrain) -> dict[str, Any]:
         "pad_value": PAD_VALUE,
         "MVC": True,
     }
-
-
-def stack(corpora: list[AnnData], columns: list[np.ndarray], n_columns: int) -> sp.csr_matrix:
-    """Put corpora with different genes one below the other.
-
-    Parameters
-    ----------
-    columns
-        For each corpus where its genes go, shape (n_genes,).
-    n_columns
-        Columns of the result; those of genes that a corpus lacks hold zeros for its cells.
-    """
-    parts = []
-    for corpus, places in zip(corpora, columns, strict=True):
-        x = sp.csr_matrix(corpus.X)
-        parts.append(sp.csr_matrix((x.data, places[x.indices], x.indptr), shape=(corpus.n_obs, n_columns)))
-    return sp.vstack(parts, format="csr")
 
 
 def scale(config: Pretrain) -> float:

@@ -99,46 +99,39 @@ def without_fused_layers() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-class Vocab:
-    """Tokens numbered from 0: what ``scgpt`` uses of ``torchtext.vocab.Vocab``, with its names and errors."""
+class Vocab(dict):  # type: ignore[type-arg]
+    """The number of every token, from 0: what ``scgpt`` uses of ``torchtext.vocab.Vocab``, under its names."""
 
-    def __init__(self, tokens: Iterable[str] | Vocab = ()) -> None:
-        self._ids = dict(tokens._ids) if isinstance(tokens, Vocab) else {token: i for i, token in enumerate(tokens)}
-        self._default: int | None = None
+    default: int | None = None
+
+    def __init__(self, tokens: Iterable[str] = ()) -> None:
+        super().__init__(tokens if isinstance(tokens, Vocab) else {token: i for i, token in enumerate(tokens)})
         self.vocab = self  # torchtext's holds the tokens in C++
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __contains__(self, token: str) -> bool:
-        return token in self._ids
-
-    def __getitem__(self, token: str) -> int:
-        number = self._ids.get(token, self._default)
-        if number is None:
+    def __missing__(self, token: str) -> int:
+        if self.default is None:
             raise RuntimeError(f"token {token} is not in the vocabulary and no default index is set")
-        return number
+        return self.default
 
     def __call__(self, tokens: Iterable[str]) -> list[int]:
+        """Return the numbers of several tokens."""
         return [self[token] for token in tokens]
 
     def insert_token(self, token: str, index: int) -> None:
-        """Add a token at the end, the only place where ``scgpt`` adds any."""
-        if token in self._ids or index != len(self._ids):
-            raise RuntimeError(f"token {token} is already in the vocabulary, or {index} is not its end")
-        self._ids[token] = index
+        """Add a token; ``scgpt`` does so at the end only, in the order of the numbers."""
+        self[token] = index
 
     def append_token(self, token: str) -> None:
         """Add a token at the end."""
-        self.insert_token(token, len(self._ids))
+        self[token] = len(self)
 
     def set_default_index(self, index: int | None) -> None:
         """Set the number of unknown tokens."""
-        self._default = index
+        self.default = index
 
     def get_stoi(self) -> dict[str, int]:
         """Return the number of every token."""
-        return dict(self._ids)
+        return dict(self)
 
 
 def vocab(ordered_dict: Iterable[str], min_freq: int = 1) -> Vocab:
