@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from genept.core.errors import InputError
 from genept.data import hgnc
 from genept.data.genes import Harmonised, Table, harmonise, unversioned
-from genept.engines.geneformer import tokens
+from genept.engines.geneformer import ranking
 from genept.engines.geneformer.dictionaries import Dictionaries
 from tests import helpers
 
@@ -206,4 +206,4 @@ def test_a_taken_column_keeps_its_ensembl_id_for_models_that_add_columns_of_one_
     assert found.ensembl_ids == [new, new, other]
     entries = Dictionaries({new: 7, other: 9}, {new: 1.0, other: 1.0})
     counts = sp.csr_matrix(np.array([[3.0, 2.0, 4.0]]))  # 3 + 2 against 4
-    assert tokens.rank(counts, tokens.match(found.ensembl_ids, entries), entries, 10)[0][0].tolist() == [7, 9]
+    assert ranking.rank(counts, ranking.match(found.ensembl_ids, entries), entries, 10)[0][0].tolist() == [7, 9]

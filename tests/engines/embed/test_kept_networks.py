@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from genept.engines.encoder.text_encoder import TextEncoder
-from genept.engines.geneformer import checkpoint as geneformer_checkpoint
 from genept.engines.geneformer import network as geneformer
 from genept.engines.network import batching, job, transformer
 from genept.engines.network import checkpoints as kept
@@ -32,7 +31,7 @@ def of_scgpt(folder: Path, seed: int) -> Network:
 def of_geneformer(folder: Path, seed: int) -> Network:
     entries = small(V2)
     write_model(folder, entries)
-    model = geneformer_checkpoint.load(folder, len(entries.tokens))
+    model = geneformer.load(folder, len(entries.tokens))
     rng = np.random.default_rng(seed)
     sequences = [rng.integers(4, 30, size=length).astype(np.int32) for length in rng.integers(3, 20, size=40)]
     return lambda dtype: geneformer.embed(model, sequences, 1, dtype=dtype)

@@ -127,16 +127,6 @@ def test_a_long_cell_keeps_cls_and_a_subset_binned_over_all_its_genes() -> None:
         assert kept.items() <= cell_tokens(whole, cell).items()
 
 
-def test_the_lengths_of_all_cells_are_computed_once_however_many_batches_ask_for_them() -> None:
-    whole = tokenise(counts(40), np.arange(60), 25)
-    first = whole.lengths
-    batch = np.array([3, 7])
-    ids, values = whole.of(batch)
-    assert whole.lengths is first
-    assert first.tolist() == [len(cell_tokens(whole, cell)) for cell in range(40)]
-    assert len(ids) == len(values) == first[batch].sum()
-
-
 def cells_of_ones(n_cells: int, n_genes: int) -> anndata.AnnData:
     x = sp.csr_matrix(np.ones((n_cells, n_genes), dtype=np.float32))
     return anndata.AnnData(x, pd.DataFrame(index=[f"cell{i}" for i in range(n_cells)]))
