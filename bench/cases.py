@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 
 from bench import geneformer, genept_w, inputs, minilm, scgpt
 from bench.case import FLOAT32, Spec, Target
@@ -82,11 +81,3 @@ GPU_CASES = {
         targets={FLOAT32: Target(1e-3), BFLOAT16: Target(0.05)},
     ),
 }
-
-if find_spec("geneformer"):
-    CASES["tokenise_geneformer_file"] = Spec(
-        OVARIAN,
-        geneformer.file_tokenisation,
-        n_cells=1000,
-        targets={FLOAT32: Target(1e-12, {geneformer.PACKAGE: 50})},
-    )

@@ -1,9 +1,9 @@
-"""The labelled cells of a dataset, as `label` writes them and every later stage reads them.
+"""The labelled cells of a dataset, as `stages.label` writes them and every later stage reads them.
 
 ``data/<dataset>/cells.h5ad`` holds the evaluated subset: ``X`` CSR (counts, or log-normalised values where declared),
 ``obs`` the common schema, ``var`` indexed by gene symbol with a column ``ensembl_id`` (empty where unknown).
-``data/corpus/<dataset>/cells.h5ad`` holds the other cells in the same form, for pretraining.
-``data/<dataset>/obs.csv`` repeats ``obs`` of the evaluated subset, so that scoring needs no expression matrix.
+``data/<dataset>/obs.csv`` repeats its ``obs``, so that scoring needs no expression matrix.
+``data/corpus/<dataset>/cells.h5ad`` holds the cells outside the subset in the same form, for pretraining.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ if TYPE_CHECKING:
 DATA = Path("data")
 ANNOTATIONS = ("cell_type", "patient", "phenotype", "disease", "cancer_type", "age", "age_bin", "batch")
 
-PART = "part"  # column of obs.csv where a data set has two files: which one a cell is from
-REFERENCE, QUERY = "reference", "query"  # and their names: scores are of the query; the reference may be learned from
+PART = "part"  # column of obs.csv where a dataset has a reference and a query file: which one a cell is from
+REFERENCE, QUERY = "reference", "query"  # its values: scores are of the query; the reference may be learned from
 
 
 def read(dataset: str) -> AnnData:
     """Read the evaluated cells of a dataset.
 
-    ``uns['x']`` says what X holds: ``counts`` or ``lognorm``.
+    ``uns['x']`` tells what X holds: ``counts`` or ``lognorm``.
 
     Raises
     ------
     InputError
         If the file is damaged.
+    FileNotFoundError
+        If there is none.
     """
     return _read(DATA / dataset / "cells.h5ad", dataset)
 
@@ -58,7 +60,7 @@ def _read(path: Path, dataset: str) -> AnnData:
 def read_obs(dataset: str) -> pd.DataFrame:
     """Read the annotations of the evaluated cells: text columns named as in `ANNOTATIONS`, indexed by cell id.
 
-    Where a data set came as two files, ``part`` says which one each cell is from.
+    Where a dataset has a reference and a query file, the column `PART` tells which one each cell is from.
     """
     import pandas as pd
 
@@ -67,7 +69,7 @@ def read_obs(dataset: str) -> pd.DataFrame:
 
 
 def ids_digest(cell_ids: Iterable[str]) -> str:
-    """Return a hash of cell ids in their order; an embedding carries it, to show which cells its rows are."""
+    """Return a hash of cell ids in their order; the notes of an embedding hold it, to show which cells its rows are."""
     digest = hashlib.sha256()
     for cell_id in cell_ids:
         digest.update(str(cell_id).encode() + b"\0")

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from genept.core import params as parameters
 from genept.core.cli import stage
+from genept.core.params import Params
+from genept.engines import config as models
 
 SEEDS = range(5)
 HEADLINES = ("cell_type_knn_accuracy", "cell_type_knn_f1", "cell_type_ari", "cell_type_ami", "cell_type_asw")
@@ -34,39 +35,44 @@ The spread over seeds is the noise that a table of scGPT's scores carries withou
 @click.command()
 @click.argument("model", default="scgpt_mini")
 @stage
-def main(params: dict[str, Any], model: str) -> None:
+def main(params: Params, model: str) -> None:
     """Embed and score every dataset of the grid with several draws of MODEL's bins and with their mean."""
     import numpy as np
     from tabulate import tabulate
 
     from genept.data import cells
     from genept.engines.scgpt import embed as scgpt
-    from genept.metrics import choices, results, scores, tasks
+    from genept.metrics import benchmark, targets
 
-    options = parameters.entry(params, "models", model)
-    chosen = choices.read(params)
+    config = models.read(model)
     rows: list[list[Any]] = []
-    for dataset in params["grid"]["datasets"]:
+    for dataset in params.grid.datasets:
         data, obs = cells.read(dataset), cells.read_obs(dataset)
-        planned, _ = tasks.plan(obs, chosen, dataset)
+        planned, _ = targets.plan(obs, params.evaluate, params.seed, dataset)
         drawn: list[list[float]] = []
         first = None
         for seed in [*SEEDS, None]:
             bins = {"binning": "expected"} if seed is None else {"binning": "drawn", "seed": seed}
-            matrix, _ = scgpt.embed(data, Path("models") / model, options | bins, params.get("device", "auto"))
+            some = config.model_copy(update={"embed": config.embed.model_copy(update=bins)})
+            matrix, _ = scgpt.embed(data, models.MODELS / model, some, params.device)
             first = matrix if first is None else first
-            found = results.headlines(scores.score(planned, scores.fixed(matrix.astype(np.float64)), chosen).rows)
-            numbers = [found[name] for name in HEADLINES]
+            matrices = [matrix.astype(np.float64)] * len(planned)
+            scores = benchmark.score(planned, matrices, params.evaluate, params.seed).headlines
+            numbers = [scores[name] for name in HEADLINES]
             name = "expected" if seed is None else f"drawn, seed {seed}"
             rows.append([dataset, name, *numbers, float((first * matrix).sum(axis=1).min())])
             if seed is not None:
                 drawn.append(numbers)
         rows.insert(-1, [dataset, "drawn, standard deviation", *np.std(drawn, axis=0, ddof=1), None])
-    header = ["Dataset", "Bins", "10-NN accuracy", "10-NN F1", "ARI", "AMI", "ASW", "Cosine"]
+    k = params.evaluate.knn.k
+    header = ["Dataset", "Bins", f"{k}-NN accuracy", f"{k}-NN F1", "ARI", "AMI", "ASW", "Cosine"]
     table = tabulate(rows, header, tablefmt="github", floatfmt=".3f")
-    PAGE.write_text(TEXT.format(model=model, table=table, **options), encoding="utf-8")
+    PAGE.write_text(
+        TEXT.format(model=model, table=table, max_length=config.embed.max_length, seed=config.embed.seed),
+        encoding="utf-8",
+    )
     click.echo(table)
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m docs.draws")
+    main(prog_name="python -m bench.draws")
