@@ -99,7 +99,7 @@ def without_fused_layers() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-class Vocab(dict):  # type: ignore[type-arg]
+class Vocab(dict):
     """The number of every token, from 0: what ``scgpt`` uses of ``torchtext.vocab.Vocab``, under its names."""
 
     default: int | None = None

@@ -20,8 +20,15 @@ from genept.engines.pretraining import Pretraining
 from tests.engines.geneformer.made import CONFIG as MODEL
 
 CONFIG = Pretraining(
-    **{"seed": 3, "steps": 5, "batch_size": 8, "max_length": 12, "learning_rate": 0.003, "mask_ratio": 0.15},
-    **{"width": 8, "n_layers": 2, "n_heads": 2},
+    seed=3,
+    steps=5,
+    batch_size=8,
+    max_length=12,
+    learning_rate=0.003,
+    mask_ratio=0.15,
+    width=8,
+    n_layers=2,
+    n_heads=2,
 )
 FILES = ["config.json", "gene_median_dictionary.pkl", "model.safetensors", "token_dictionary.pkl"]
 

@@ -21,7 +21,7 @@ from genept.engines.scgpt.config import Model
 from genept.engines.scgpt.tokens import Tokens
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "scgpt"
-ARGS = {
+ARGS: dict[str, Any] = {
     "pad_token": "<pad>",
     "input_emb_style": "continuous",
     "n_bins": 51,
