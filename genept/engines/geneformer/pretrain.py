@@ -144,7 +144,7 @@ def new_model(config: Pretraining, n_tokens: int) -> BertForMaskedLM:
 
 
 def start_from_frequencies(model: BertForMaskedLM, batches: list[Batch]) -> None:
-    """Set the head's bias to how frequent each gene is, which a short training would otherwise spend its time on."""
+    """Set the head's bias to how frequent each gene is, on which a short training would spend its time."""
     seen = np.concatenate([sequence for batch in batches for part in batch for sequence in part])
     frequency = np.bincount(seen, minlength=model.config.vocab_size) + 1.0
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Training a small network: which cells each step sees, the schedule, AdamW, and what is said of the result."""
+"""Training a small network: which cells each step sees, the schedule, AdamW, the loss curve and the card."""
 
 from __future__ import annotations
 

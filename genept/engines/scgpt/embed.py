@@ -51,16 +51,16 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
     InputError
         If the checkpoint is not whole, no gene is in its vocabulary, or ``scgpt`` is asked for and not installed.
     """
-    options = config.embed
+    settings = config.embed
     workers = devices.workers(device)
     model = checkpoint.read(folder)
     gene_ids, n_by_old_name = find_genes(list(cells.var_names), old_names(cells), model.vocab)
     notes = {
-        "implementation": options.implementation,
+        "implementation": settings.implementation,
         "device": devices.describe(workers),
-        "seed": options.seed,
-        "binning": options.binning,
-        "max_length": options.max_length,
+        "seed": settings.seed,
+        "binning": settings.binning,
+        "max_length": settings.max_length,
         "n_bins": model.args.n_bins,
         **coverage(cells, gene_ids >= 0),
         "n_genes_by_old_name": n_by_old_name,
@@ -72,16 +72,16 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
         cls_id=model.vocab[checkpoint.CLS],
         pad_value=model.args.pad_value,
         n_bins=model.args.n_bins,
-        max_length=options.max_length,
-        seed=options.seed,
-        drawn=options.binning == "drawn",
+        max_length=settings.max_length,
+        seed=settings.seed,
+        drawn=settings.binning == "drawn",
     )
-    if options.implementation == "upstream":
+    if settings.implementation == "upstream":
         from genept.engines.scgpt import upstream
 
         matrix = upstream.embed(model, sequences, workers[0])
     else:
-        dtype = getattr(torch, options.precision)
+        dtype = getattr(torch, settings.precision)
         matrix = network.embed(model, sequences, workers, dtype)
         if dtype is not torch.float32:
             some = precision.compared(len(sequences))
@@ -89,7 +89,7 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
             notes["against_float32"] = precision.difference(matrix[some], exact)
     matrix[sequences.n_expressed == 0] = 0
     notes |= {
-        "n_cells_truncated": int((sequences.n_expressed + 1 > options.max_length).sum()),
+        "n_cells_truncated": int((sequences.n_expressed + 1 > settings.max_length).sum()),
         "mean_length": round(float(sequences.lengths.mean()), 2),
         "comparable": True,
     }

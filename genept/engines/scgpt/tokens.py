@@ -99,7 +99,7 @@ def tokenise(
         Number of bins with the one for zero. A cell's values are binned over all its vocabulary genes, so that what
         does not fit in `max_length` still counts.
     max_length
-        Most tokens of a cell, ``<cls>`` included; of longer cells a random subset of the genes is taken.
+        Most tokens of a cell, ``<cls>`` included; of longer cells a random subset of the genes is read.
     seed
         The model's seed.
     drawn

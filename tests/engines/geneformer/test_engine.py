@@ -45,9 +45,9 @@ def test_bfloat16_is_near_float32_and_the_notes_say_how_near(tmp_path: Path) -> 
     half = Model.parse({"title": "t", "engine": "geneformer", "embed": {"precision": "bfloat16"}}, "models/m.yaml")
     exact, notes = embed(cells, tmp_path, CONFIG, "cpu")
     rough, rough_notes = embed(cells, tmp_path, half, "cpu")
-    told = rough_notes["against_float32"]
+    distance = rough_notes["against_float32"]
     assert "against_float32" not in notes
-    assert 0.99 < told["cosine_min"] < 1 and told["difference_max"] < 0.1
+    assert 0.99 < distance["cosine_min"] < 1 and distance["difference_max"] < 0.1
     np.testing.assert_allclose(rough, exact, rtol=0, atol=0.1 * np.abs(exact).max())
     assert not rough[~exact.any(axis=1)].any()
 

@@ -1,4 +1,4 @@
-"""Two small corpora that share genes, and the choices of a tiny scGPT."""
+"""Two small corpora that share genes, and the settings of a tiny scGPT."""
 
 from __future__ import annotations
 

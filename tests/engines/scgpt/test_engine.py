@@ -65,11 +65,11 @@ def test_bfloat16_is_near_float32_and_the_notes_say_how_near(saved: Path) -> Non
     exact, notes = engine.embed(data, saved, config(), "cpu")
     rough, rough_notes = engine.embed(data, saved, config(precision="bfloat16"), "cpu")
     assert "against_float32" not in notes
-    told = rough_notes["against_float32"]
+    distance = rough_notes["against_float32"]
     cosines = (exact * rough).sum(axis=1)  # unit rows
-    assert told["n_compared"] == 16
-    assert cosines.min() - 1e-6 <= told["cosine_min"] < 1
-    assert told["cosine_min"] > 0.999
+    assert distance["n_compared"] == 16
+    assert cosines.min() - 1e-6 <= distance["cosine_min"] < 1
+    assert distance["cosine_min"] > 0.999
     assert rough.dtype == np.float32
 
 
