@@ -7,9 +7,10 @@ subset of genes stays in the order of ``var``, which the encoder, having no posi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -111,26 +112,16 @@ def tokenise(
         x = x.copy()
         x.sum_duplicates()  # sorts the columns of each row, too
     gene_ids = np.asarray(gene_ids, dtype=np.int32)
+    n_expressed = np.empty(x.shape[0], dtype=np.int64)
+    _each_part(binning.count_expressed, x.shape[0], x.indptr, x.indices, x.data, gene_ids, n_expressed)
+    starts = np.concatenate([[0], np.cumsum(np.minimum(n_expressed + 1, max_length))])
+    ids = np.empty(starts[-1], dtype=np.int32)
+    values = np.empty(starts[-1], dtype=np.float32)
+    ids[starts[:-1]], values[starts[:-1]] = cls_id, pad_value
     keys = np.array([key(seed, cell_id) for cell_id in cell_ids], dtype=np.uint64).reshape(-1, 2)
     probabilities = np.linspace(0, 1, n_bins - 1)
-
-    def tokenise_some(first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        cells = slice(first, first + CELLS_AT_ONCE)
-        some = x[cells]
-        genes = gene_ids[some.indices]
-        expressed = (genes >= 0) & (some.data != 0)
-        indptr = np.concatenate([[0], np.cumsum(expressed)])[some.indptr]
-        genes, data = genes[expressed], some.data[expressed]
-        n_expressed = np.diff(indptr)
-        starts = np.concatenate([[0], np.cumsum(np.minimum(n_expressed + 1, max_length))])
-        ids = np.full(starts[-1], cls_id, dtype=np.int32)
-        values = np.full(starts[-1], pad_value, dtype=np.float32)
-        binning.fill(indptr, genes, data, keys[cells], starts, probabilities, drawn, ids, values)
-        return ids, values, n_expressed
-
-    parts = threads.each(tokenise_some, range(0, x.shape[0], CELLS_AT_ONCE))
-    ids, values, n_expressed = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    starts = np.concatenate([[0], np.cumsum(np.minimum(n_expressed + 1, max_length))])
+    matrix = x.indptr, x.indices, x.data, gene_ids
+    _each_part(binning.fill, x.shape[0], *matrix, keys, starts, n_expressed, probabilities, drawn, ids, values)
     return Tokens(ids, values, starts, n_expressed)
 
 
@@ -138,3 +129,9 @@ def key(seed: int, cell_id: str) -> tuple[int, int]:
     """Return the two numbers from which a cell's draws come, of its bins and of its subset of genes."""
     digest = hashlib.blake2b(f"{seed}\0{cell_id}".encode(), digest_size=16).digest()
     return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+
+
+def _each_part(compiled: Callable[..., None], n_cells: int, *arguments: Any) -> None:
+    """Call a compiled function for all cells, some at a time."""
+    firsts = range(0, n_cells, CELLS_AT_ONCE)
+    threads.each(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts)
