@@ -42,7 +42,7 @@ readme: $(VENV)/runtime.done
 
 # How much scGPT's random bins move its scores.
 draws: $(VENV)/runtime.done
-	@python -m docs.draws
+	@python -m bench.draws
 
 setup: $(VENV)/dev.done
 

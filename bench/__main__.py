@@ -6,12 +6,12 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import click
 
 from genept.core import cli, files
 from genept.core.errors import ParamsError, nearest
+from genept.core.params import Params
 
 RESULTS = Path("bench/results")
 
@@ -24,7 +24,7 @@ RESULTS = Path("bench/results")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=RESULTS, show_default=True)
 @cli.stage
 def main(
-    params: dict[str, Any],
+    params: Params,
     names: tuple[str, ...],
     n_cells: int | None,
     repeats: int,
@@ -39,7 +39,7 @@ def main(
     \b
     Example: python -m bench --cases scgpt_ovarian --cells 8 --repeats 1
     """
-    cli.prepare(params | ({"threads": threads} if threads else {}))
+    cli.prepare(params.model_copy(update={"threads": threads or params.threads}))
 
     import torch
 

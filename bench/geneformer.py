@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 import torch
-from anndata import AnnData, read_h5ad
+from anndata import AnnData
 
 from bench import bounds
 from bench.case import FLOAT32, Case, relative_difference
-from genept.engines.geneformer import checkpoint, dictionaries, network, tokens
+from genept.engines.geneformer import dictionaries, network, ranking
 from genept.engines.geneformer.dictionaries import MASK, PAD, Dictionaries
-from genept.engines.geneformer.tokens import GeneTokens
+from genept.engines.geneformer.ranking import GeneTokens
 from genept.engines.network.precision import PRECISIONS
 
 PADDED = "transformers BertModel, padded batches"
 PER_CELL = "its steps in numpy, cell by cell"
-PACKAGE = "TranscriptomeTokenizer, h5ad to dataset"
 
 #: Sizes of the first release.
 SIZES: dict[str, Any] = {
@@ -70,58 +67,8 @@ def tokenisation(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FL
         cells=cells,
         few=cells[:N_FEW].copy(),
         n_cells=cells.n_obs,
-        ours={FLOAT32: lambda some: (some, tokens.rank(some.X, genes, entries, max_length)[0])},
+        ours={FLOAT32: lambda some: (some, ranking.rank(some.X, genes, entries, max_length)[0])},
         upstream={PER_CELL: lambda some: upstream_rank(some.X, columns, max_length)},
-        difference=partial(rank_difference, entries=entries),
-    )
-
-
-def file_tokenisation(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,)) -> Case:
-    """Compare the way from a file of cells to ranked genes with that of the geneformer package (2025 or later)."""
-    from geneformer import TranscriptomeTokenizer
-
-    entries = make_dictionaries(cells, SIZES["vocab_size"])
-    max_length = SIZES["max_position_embeddings"]
-    pickles = {
-        "tokens": entries.tokens,
-        "medians": entries.medians,
-        "mapping": {gene: gene for gene in entries.medians},
-    }
-    for name, content in pickles.items():
-        (folder / f"{name}.pkl").write_bytes(pickle.dumps(content))
-    tokenizer = TranscriptomeTokenizer(
-        {"cell": "cell"},  # without an attribute to keep, it fails on a cell without genes
-        model_input_size=max_length,
-        special_token=False,
-        token_dictionary_file=folder / "tokens.pkl",
-        gene_median_file=folder / "medians.pkl",
-        gene_mapping_file=folder / "mapping.pkl",
-    )
-
-    def written(some: AnnData, name: str) -> Path:
-        kept = some[:, some.var["ensembl_id"].astype(str) != ""]
-        obs = pd.DataFrame(
-            {"n_counts": np.asarray(kept.X.sum(axis=1, dtype=np.float64)).ravel(), "cell": range(some.n_obs)}
-        )
-        obs.index = obs.index.astype(str)
-        (folder / name).mkdir()
-        AnnData(kept.X, obs=obs, var=kept.var[["ensembl_id"]]).write_h5ad(folder / name / "cells.h5ad")
-        return folder / name
-
-    def ours(place: Path) -> tuple[AnnData, list[np.ndarray]]:
-        found = read_h5ad(place / "cells.h5ad")
-        return found, tokens.rank(found.X, match(found, entries), entries, max_length)[0]
-
-    def theirs(place: Path) -> list[np.ndarray]:
-        dataset = tokenizer.create_dataset(*tokenizer.tokenize_files(place, "h5ad"))
-        return [np.array(cell) for cell in dataset["input_ids"]]
-
-    return Case(
-        cells=written(cells, "all"),
-        few=written(cells[:N_FEW], "few"),
-        n_cells=cells.n_obs,
-        ours={FLOAT32: ours},
-        upstream={PACKAGE: theirs},
         difference=partial(rank_difference, entries=entries),
     )
 
@@ -153,8 +100,8 @@ def write(folder: Path, entries: Dictionaries, size: dict[str, Any]) -> None:
 def embed(cells: AnnData, folder: Path, dtype: torch.dtype, device: str = "cpu") -> np.ndarray:
     """Embed cells by our side."""
     entries = dictionaries.read(folder)
-    model = checkpoint.load(folder, len(entries.tokens))
-    sequences, _ = tokens.rank(cells.X, match(cells, entries), entries, len(model.positions))
+    model = network.load(folder, len(entries.tokens))
+    sequences, _ = ranking.rank(cells.X, match(cells, entries), entries, len(model.positions))
     return network.embed(model, sequences, 0, [device], dtype)
 
 
@@ -186,7 +133,7 @@ def upstream_embed(cells: AnnData, folder: Path, entries: Dictionaries, device: 
 
 def match(cells: AnnData, entries: Dictionaries) -> GeneTokens:
     """Find the columns' tokens by our side."""
-    return tokens.match(cells.var["ensembl_id"].astype(str).tolist(), entries)
+    return ranking.match(cells.var["ensembl_id"].astype(str).tolist(), entries)
 
 
 def upstream_match(cells: AnnData, entries: Dictionaries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

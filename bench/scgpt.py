@@ -19,8 +19,24 @@ from bench.case import FLOAT32, Case
 from genept.engines.network.precision import PRECISIONS
 from genept.engines.scgpt import checkpoint, network, tokens, upstream
 from genept.engines.scgpt.tokens import Tokens
-from tests.engines.scgpt.made import RELEASED_ARGS as ARGS
 
+#: What of the released whole-human model's args.json its network and cells depend on.
+RELEASED_ARGS: dict[str, Any] = {
+    "pad_token": "<pad>",
+    "input_style": "binned",
+    "input_emb_style": "continuous",
+    "n_bins": 51,
+    "max_seq_len": 1200,
+    "fast_transformer": True,
+    "nlayers": 12,
+    "nheads": 8,
+    "embsize": 512,
+    "d_hid": 512,
+    "dropout": 0.2,
+    "n_layers_cls": 3,
+    "mask_value": -1,
+    "pad_value": -2,
+}
 PUBLISHED = "embed_data as published"
 WITHOUT_FAST_PATH = "embed_data, torch's fast path off"
 COLLATOR = "Dataset and DataCollator"
@@ -32,11 +48,11 @@ N_FEW = 2
 def embedding(
     cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,), device: str = "cpu", **sizes: Any
 ) -> Case:
-    """Compare the way from cells and a checkpoint's files to embeddings; `sizes` replace those of `ARGS`.
+    """Compare the way from cells and a checkpoint's files to embeddings; `sizes` replace those of `RELEASED_ARGS`.
 
     On a GPU upstream runs as published: float16 where autocast takes it, batches of 64.
     """
-    args = ARGS | sizes
+    args = RELEASED_ARGS | sizes
     write(folder, cells, args)
     lengths = np.minimum(np.diff(cells.X.indptr) + 1, MAX_LENGTH)
     flops = bounds.transformer_flops(lengths, args["embsize"], args["d_hid"], args["nlayers"], first_only=True)
@@ -61,8 +77,8 @@ def tokenisation(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FL
         cells=cells,
         few=without_draws(cells[:N_FEW].copy(), MAX_LENGTH),
         n_cells=cells.n_obs,
-        ours={FLOAT32: partial(tokenise, vocab=vocab, gene_ids=gene_ids, args=ARGS)},
-        upstream={COLLATOR: partial(upstream_tokenise, vocab=vocab, gene_ids=gene_ids, args=ARGS)},
+        ours={FLOAT32: partial(tokenise, vocab=vocab, gene_ids=gene_ids, args=RELEASED_ARGS)},
+        upstream={COLLATOR: partial(upstream_tokenise, vocab=vocab, gene_ids=gene_ids, args=RELEASED_ARGS)},
         draws=True,
         difference=token_difference,
     )
@@ -78,7 +94,7 @@ def write(folder: Path, cells: AnnData, args: dict[str, Any]) -> None:
     vocab = vocabulary(cells)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = upstream.network(args, len(vocab), vocab[checkpoint.PAD])
+        model = upstream.network(checkpoint.Args(**args), len(vocab), vocab[checkpoint.PAD])
     checkpoint.write(folder, args, vocab, model.state_dict())
 
 
@@ -100,7 +116,7 @@ def without_draws(cells: AnnData, max_length: int) -> AnnData:
 def embed(cells: AnnData, folder: Path, dtype: torch.dtype, device: str = "cpu") -> np.ndarray:
     """Embed cells by our side."""
     model = checkpoint.read(folder)
-    sequences = tokenise(cells, model.vocab, numbers(cells, model.vocab), vars(model.config))
+    sequences = tokenise(cells, model.vocab, numbers(cells, model.vocab), model.args.model_dump())
     return network.embed(model, sequences, [device], dtype)
 
 

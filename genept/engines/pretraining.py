@@ -1,17 +1,47 @@
-"""Train small models with each method's own objective, on cells that no evaluation uses.
+"""Settings of the small models trained here; imports neither numpy nor torch.
 
-Every engine file in this folder offers one function::
+Such an engine has ``pretrain.py``, whose first line describes its models in ``card.json``, with one function::
 
-    def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, device: str) -> list[tuple[int, float]]
+    def pretrain(corpora: dict[str, AnnData], config: Pretraining, folder: Path, device: str) -> Trained
 
 ``corpora``
     For each dataset the cells outside its evaluated subset, see `genept.data.cells`; not to be changed.
-``options``
-    ``pretrain:`` in the model's entry in params.yaml.
+``config``
+    The section ``pretrain`` of the model's file, in the engine's own class.
 ``folder``
     An empty folder, which gets the checkpoint in the layout of the method's released ones.
 ``device``
     ``cpu`` or ``cuda``.
 
-It returns the number, from 1, and the loss of every step.
+It returns a `genept.engines.network.training.Trained`.
 """
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import PositiveInt, model_validator
+
+from genept.core.config import Config
+from genept.core.params import Seed, Share
+
+
+class Pretraining(Config):
+    """How a model is trained: what scGPT and Geneformer have in common."""
+
+    seed: Seed  # of the first weights, the order of cells and the masks
+    steps: PositiveInt
+    batch_size: PositiveInt  # cells at each step, from all datasets together
+    max_length: PositiveInt  # tokens of a cell
+    learning_rate: Share  # its peak
+    mask_ratio: Share  # of a cell's genes
+    width: PositiveInt
+    n_layers: PositiveInt
+    n_heads: PositiveInt
+
+    @model_validator(mode="after")
+    def check_heads(self) -> Self:
+        """Refuse a width that the heads cannot share."""
+        if self.width % self.n_heads:
+            raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
+        return self

@@ -57,7 +57,7 @@ def read(folder: Path) -> Dictionaries:
         raise InputError(f"{folder}: the token dictionary must have {PAD}, and both or none of {CLS} and {EOS}")
     if sorted(tokens.values()) != list(range(len(tokens))):
         raise InputError(f"{folder}: the token dictionary does not number its entries from 0 without gaps")
-    unusable = [gene for gene in tokens if not is_special(gene) and not 0 < medians.get(gene, math.nan) < math.inf]
+    unusable = [gene for gene in tokens if not gene.startswith("<") and not 0 < medians.get(gene, math.nan) < math.inf]
     if unusable:
         raise InputError(
             f"{folder}: {len(unusable)} genes of the token dictionary have no positive median ({unusable[0]}, ...); "
@@ -74,18 +74,13 @@ def write(folder: Path, tokens: Mapping[str, int], medians: Mapping[str, float])
             temporary.write_bytes(pickle.dumps(plain, protocol=4))
 
 
-def is_special(token: str) -> bool:
-    """Whether an entry of the token dictionary is no gene."""
-    return token.startswith("<")
-
-
 def find(folder: Path, kind: str) -> Path:
     """Return the one file of a kind in `folder`, whichever release named it."""
-    found = sorted(folder.glob(f"{kind}*.pkl"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+    paths = sorted(folder.glob(f"{kind}*.pkl"))
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
         raise InputError(f"{folder}: expected one {kind}*.pkl, found {names}; keep the one of the checkpoint's release")
-    return found[0]
+    return paths[0]
 
 
 def read_pickle(path: Path, kind: type) -> dict[str, Any]:

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy import sparse
 
 from genept.core import device as devices
 from genept.data.expression import coverage
-from genept.engines.geneformer import checkpoint, dictionaries, network, tokens
+from genept.engines.geneformer import dictionaries, network, ranking
 from genept.engines.network import precision
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from genept.engines.geneformer.config import Model
 
-def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) -> tuple[np.ndarray, dict[str, Any]]:
+
+def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Embed cells as Geneformer does: mean over a cell's gene tokens of the second-to-last layer.
 
     Upstream: ``EmbExtractor(emb_mode="cell", emb_layer=-1)``. The dictionary decides between V1 and V2 rules (V2: <cls>
@@ -31,8 +32,6 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
         comparable, since the medians are of counts.
     folder
         The model's folder: ``config.json``, weights, token and median dictionaries.
-    options
-        The model's entry in ``params.yaml``; of it only ``precision`` matters (see `genept.engines.network.precision`).
     device
         ``auto``, ``cpu`` or ``cuda``.
 
@@ -45,15 +44,14 @@ def embed(cells: AnnData, folder: Path, options: dict[str, Any], device: str) ->
     InputError
         If the model's files do not fit together or no gene has a token.
     """
-    dtype = precision.read(options)
+    dtype = getattr(torch, config.embed.precision)
     workers = devices.workers(device)
     entries = dictionaries.read(folder)
-    genes = tokens.match(cells.var["ensembl_id"].astype(str).tolist(), entries)
+    genes = ranking.match(cells.var["ensembl_id"].astype(str).tolist(), entries)
     seen = coverage(cells, genes.has_token)
-    model = checkpoint.load(folder, vocabulary_size=len(entries.tokens))
-    counts = sparse.csr_matrix(cells.X)
+    model = network.load(folder, len(entries.tokens))
     max_length = len(model.positions)
-    sequences, n_truncated = tokens.rank(counts, genes, entries, max_length)
+    sequences, n_truncated = ranking.rank(cells.X.tocsr(), genes, entries, max_length)
     n_framing = int(entries.version == "V2")
     matrix = network.embed(model, sequences, n_framing, workers, dtype)
     notes = {

@@ -1,15 +1,42 @@
-"""Running a Geneformer encoder over token sequences of unequal length."""
+"""A Geneformer encoder: from the files of a ``BertForMaskedLM`` to cell embeddings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from genept.engines.network import batching, transformer
+from genept.core.errors import InputError
+from genept.engines.network import bert
 from genept.engines.network.bert import Bert
+from genept.engines.network import batching, transformer
+
+
+def load(folder: Path, n_tokens: int) -> Bert:
+    """Load the encoder without its last layer, ready to run.
+
+    Geneformer's cell embedding is the second-to-last layer (upstream ``emb_layer=-1``), so the last one need not run.
+
+    Parameters
+    ----------
+    n_tokens
+        Entries of the token dictionary, which the checkpoint must fit.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is of another release than the dictionary; for others see `genept.engines.network.bert.read`.
+    """
+    config = bert.read_config(folder / "config.json")
+    if config["vocab_size"] != n_tokens:
+        raise InputError(
+            f"{folder}: the checkpoint knows {config['vocab_size']} tokens, the token dictionary has {n_tokens}; they "
+            "are not of one release"
+        )
+    return bert.read(folder, n_layers_dropped=1)
 
 
 def embed(

@@ -1,109 +1,116 @@
-"""What ranks a cell's genes, compiled: their values, and a sort in one pass over fine buckets."""
+"""Rank-value tokens: a cell as its genes, from the one most above its usual expression downwards.
+
+Upstream: ``TranscriptomeTokenizer`` of the ``geneformer`` package; verified token by token against it, V1 and V2 rules.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
 import numpy as np
-from numba import njit
+from scipy import sparse
 
-BUCKETS = 4  # at most, for each value
-SMALL = 32  # values in a bucket up to which insertion is fast
-GAPS = (8929, 3968, 1750, 701, 301, 132, 57, 23, 10, 4)  # of Shell's sort, for more: Ciura 2001, extended
+from genept.core import threads
+from genept.engines.geneformer.dictionaries import CLS, EOS, Dictionaries
 
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def scale(counts: np.ndarray, columns: np.ndarray, starts: np.ndarray, medians: np.ndarray, target: float) -> None:
-    """Turn counts into ``counts / total of the cell * target / median of the column``, in place.
-
-    In this order, as upstream, since another order would round differently.
-    """
-    for cell in range(len(starts) - 1):
-        total = 0.0
-        for j in range(starts[cell], starts[cell + 1]):
-            total += counts[j]
-        for j in range(starts[cell], starts[cell + 1]):
-            counts[j] = counts[j] / total * target / medians[np.uint32(columns[j])]
+TARGET_SUM = 10_000
+CELLS_AT_ONCE = 256  # in one thread's turn; bounds the memory of a float64 copy
 
 
-@njit(nogil=True, cache=True)
-def descending(
-    values: np.ndarray, tokens: np.ndarray, starts: np.ndarray, ranked: np.ndarray, lengths: np.ndarray
-) -> None:
-    """Order every cell's tokens by value, the largest first, equal values by token, the smallest first.
+class GeneTokens(NamedTuple):
+    """Which columns of an expression matrix are which tokens."""
+
+    columns: sparse.csr_matrix
+    """1 where a column has a token, float64, shape (n_columns, n_tokens)."""
+    medians: np.ndarray
+    """Median of each token's gene, NaN for special tokens; float64, shape (n_tokens,)."""
+
+    @property
+    def has_token(self) -> np.ndarray:
+        """Whether each column has a token, shape (n_columns,)."""
+        return np.diff(self.columns.indptr) > 0
+
+
+def match(names: Sequence[str], dictionaries: Dictionaries) -> GeneTokens:
+    """Find the token of every column.
 
     Parameters
     ----------
-    values
-        Not negative, float64, shape (n,).
-    tokens
-        Shape (n,), int32.
-    starts
-        Where each cell's values begin, and where the last ones end; shape (n_cells + 1,).
-    ranked
-        Is written to: each cell's tokens whose value is not 0, from where its values begin; shape (n,), int32.
-    lengths
-        Is written to: how many those are; shape (n_cells,).
+    names
+        Ensembl id of every column, empty where unknown; aliases of the V2 dictionaries are understood.
     """
-    longest = 1
-    for cell in range(len(lengths)):
-        longest = max(longest, starts[cell + 1] - starts[cell] + 1)
-    unsorted_values, unsorted_tokens = np.empty(longest), np.empty(longest, np.int32)
-    sorted_values = np.empty(longest)
-    places = np.empty(BUCKETS * longest + 2, np.int32)
-    for cell in range(len(lengths)):
-        n = 0
-        for j in range(starts[cell], starts[cell + 1]):
-            unsorted_values[n], unsorted_tokens[n] = values[j], tokens[j]
-            n += values[j] > 0
-        lengths[cell] = n
-        out = ranked[starts[cell] : starts[cell] + n]
-        into_buckets(unsorted_values[:n], unsorted_tokens[:n], places, sorted_values[:n], out)
+    genes = [dictionaries.gene(name) for name in names]
+    tokens = [dictionaries.tokens[gene] if gene in dictionaries.medians else -1 for gene in genes]
+    numbers = np.array(tokens, dtype=np.int32)
+    rows = np.flatnonzero(numbers >= 0)
+    shape = len(genes), len(dictionaries.tokens)
+    medians = np.array([dictionaries.medians.get(token, np.nan) for token in dictionaries.tokens])
+    order = np.argsort(list(dictionaries.tokens.values()))
+    return GeneTokens(sparse.csr_matrix((np.ones(len(rows)), (rows, numbers[rows])), shape=shape), medians[order])
 
 
-@njit(nogil=True, cache=True)
-def into_buckets(
-    values: np.ndarray, tokens: np.ndarray, places: np.ndarray, sorted_values: np.ndarray, sorted_tokens: np.ndarray
-) -> None:
-    """Sort one cell.
+def relative(counts: sparse.csr_matrix, genes: GeneTokens) -> sparse.csr_matrix:
+    """Return ``counts / n_counts * 10,000 / median`` of every gene that has a token.
 
-    The bits of floating-point numbers that are not negative, read as integers, are in the order of the numbers, and
-    their first bits are nearly the logarithm, over which expression spreads far more evenly than over its values.
+    ``n_counts`` is the cell's total over all columns, also those without a token. Columns of one gene are summed, as
+    V2 does and later editions of V1; the first V1 code ranked them as separate tokens of the same gene.
+
+    Parameters
+    ----------
+    counts
+        Shape (n_cells, n_columns); none may be negative.
+
+    Returns
+    -------
+    Shape (n_cells, n_tokens), float64, tokens ascending, no stored zeros.
     """
-    n = len(values)
-    if n == 0:
-        return
-    bits = values.view(np.int64)
-    lowest, highest = bits.min(), bits.max()
-    shift = 0
-    while (highest - lowest) >> shift >= BUCKETS * n:
-        shift += 1
-    n_buckets = ((highest - lowest) >> shift) + 1
-    places[: n_buckets + 1] = 0
-    for i in range(n):
-        places[np.uint64(highest - bits[i] >> shift) + np.uint64(1)] += 1
-    fullest = 0
-    for bucket in range(n_buckets):
-        fullest = max(fullest, places[bucket + 1])
-        places[bucket + 1] += places[bucket]
-    for i in range(n):
-        of_value = np.uint64(highest - bits[i] >> shift)
-        place = np.uint32(places[of_value])
-        sorted_values[place], sorted_tokens[place] = values[i], tokens[i]
-        places[of_value] += 1
-    if fullest > SMALL:
-        for bucket in range(n_buckets):
-            begin, end = places[bucket - 1] if bucket else 0, places[bucket]  # by now
-            if end - begin > SMALL:
-                for gap in GAPS:
-                    insert(sorted_values[begin:end], sorted_tokens[begin:end], gap)
-    insert(sorted_values, sorted_tokens, 1)
+    counts = counts.astype(np.float64)
+    totals = counts @ np.ones(counts.shape[1])
+    values = (counts @ genes.columns).tocsc().tocsr()  # which sorts in linear time
+    values.eliminate_zeros()
+    totals = np.repeat(totals, np.diff(values.indptr))
+    values.data = values.data / totals * TARGET_SUM / genes.medians[values.indices]  # in upstream's order of rounding
+    return values
 
 
-@njit(nogil=True, cache=True)
-def insert(values: np.ndarray, tokens: np.ndarray, gap: int) -> None:
-    """Sort each `gap`-th place in place, the largest value first, then by token; fast where nearly all is in order."""
-    for i in range(gap, len(values)):
-        value, token, j = values[i], tokens[i], i
-        while j >= gap and (values[j - gap] < value or (values[j - gap] == value and tokens[j - gap] > token)):
-            values[j], tokens[j] = values[j - gap], tokens[j - gap]
-            j -= gap
-        values[j], tokens[j] = value, token
+def rank(
+    counts: sparse.csr_matrix, genes: GeneTokens, dictionaries: Dictionaries, max_length: int
+) -> tuple[list[np.ndarray], int]:
+    """Turn cells into rank-value tokens.
+
+    Non-zero values (see `relative`) are sorted descending; V2 dictionaries add <cls> in front and <eos> at the end,
+    which count towards `max_length`.
+
+    Parameters
+    ----------
+    counts
+        Shape (n_cells, n_columns); none may be negative.
+    max_length
+        Longest sequence the network takes: 2,048 for the released V1, 4,096 for V2.
+
+    Returns
+    -------
+    The token sequences, int32, empty for a cell without any gene that has a token, and how many cells were truncated.
+
+    Notes
+    -----
+    Ties go to the smaller token, so that the order of the columns never matters; upstream leaves them to an unstable
+    sort.
+    """
+    framed = dictionaries.version == "V2"
+    room = max_length - 2 if framed else max_length
+    front, end = (np.array([dictionaries.tokens[name]] if framed else [], dtype=np.int32) for name in (CLS, EOS))
+
+    def rank_some(first: int) -> tuple[list[np.ndarray], int]:
+        values = relative(counts[first : first + CELLS_AT_ONCE], genes)
+        sequences = []
+        for start, stop in pairwise(values.indptr):
+            order = np.argsort(-values.data[start:stop], kind="stable")[:room]
+            tokens = values.indices[start:stop][order].astype(np.int32, copy=False)
+            sequences.append(np.concatenate((front, tokens, end)) if len(tokens) else tokens)
+        return sequences, int((np.diff(values.indptr) > room).sum())
+
+    parts = threads.each(rank_some, range(0, counts.shape[0], CELLS_AT_ONCE))
+    return [sequence for sequences, _ in parts for sequence in sequences], sum(number for _, number in parts)

@@ -1,10 +1,10 @@
-"""scGPT's bins of expression and its choice of genes, cell by cell, compiled.
+"""scGPT's bins of expression and its choice of genes, compiled: `make bench` asks for 50 times upstream's speed.
 
-As upstream's ``binning`` and ``DataCollator`` (scgpt 0.2.4): a cell's non-zero values are cut at their own quantiles,
-and of a cell with too many genes a random subset is taken. Where a value equals several quantiles, as most counts do,
-upstream draws one of the bins between them. Its draws come from two global, unseeded generators, one of them in as many
-copies as the machine has processors. Here a draw is a hash of (seed, cell id, gene): it does not depend on other cells,
-other genes, the order of either, or the machine.
+As upstream's ``binning`` and ``DataCollator``: a cell's non-zero values are cut at their own quantiles, and of a cell
+with too many genes a random subset is read. Where a value equals several quantiles, as most counts do, upstream draws
+one of the bins between them, from two global, unseeded generators, one of them in as many copies as the machine has
+processors. Here a draw is a hash of (seed, cell id, gene): it does not depend on other cells, other genes, the order of
+either, or the machine. Plain numpy around a smaller compiled part took 2 to 3 times the processor time.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def fill(
     keys
         Two random 64-bit numbers of each cell, for its bins and its subset, uint64 of shape (n_cells, 2).
     starts, n_expressed
-        Where each cell's tokens begin, and from how many genes they are taken.
+        Where each cell's tokens begin, and how many genes each expresses.
     probabilities
         ``np.linspace(0, 1, n_bins - 1)``.
     drawn

@@ -6,11 +6,14 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from torch import nn
 
 from genept.core import files
+from genept.core.config import explain
 from genept.core.errors import InputError
 from genept.engines.network import state_dict
 
@@ -30,27 +33,33 @@ UNUSED = (
 PARTS = ("encoder", "value_encoder", "transformer_encoder", *(name.removesuffix(".") for name in UNUSED))
 
 
-@dataclass(frozen=True)
-class Config:
-    """What of ``args.json`` an embedding depends on, under upstream's names.
+class Args(BaseModel):
+    """What an embedding depends on of ``args.json``, under upstream's names; other settings are ignored."""
 
-    ``embsize`` is the embedding's width, ``d_hid`` that of the feed-forward layers, ``pad_value`` the value given with
-    padding and with ``<cls>``; values are bins 1 to ``n_bins`` - 1.
-    """
+    model_config = ConfigDict(strict=True, frozen=True)
 
-    embsize: int
-    nheads: int
-    d_hid: int
-    nlayers: int
-    n_bins: int
-    pad_value: int
+    embsize: PositiveInt  # width of the embedding
+    nheads: PositiveInt
+    d_hid: PositiveInt  # width of the feed-forward layers
+    nlayers: PositiveInt
+    n_bins: Annotated[int, Field(ge=2)]  # one for zero, the others for values
+    pad_value: int  # given with padding and with <cls>
+    input_emb_style: Literal["continuous"] = "continuous"
+    pad_token: Literal["<pad>"] = "<pad>"
+
+    @model_validator(mode="after")
+    def check_heads(self) -> Self:
+        """Refuse a width that the heads cannot share."""
+        if self.embsize % self.nheads:
+            raise ValueError(f"embsize {self.embsize} cannot be divided into {self.nheads} heads")
+        return self
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint in memory: settings, the number of every token, and the encoder's weights in float32."""
 
-    config: Config
+    args: Args
     vocab: dict[str, int]
     weights: dict[str, torch.Tensor]
 
@@ -69,7 +78,7 @@ def read(folder: Path) -> Checkpoint:
         vocabulary, a weight is of an unusual kind of number or not finite, or there is a weight that is neither the
         encoder's nor one of `UNUSED`.
     """
-    config = read_config(folder / "args.json")
+    args = read_args(folder / "args.json")
     vocab = read_vocab(folder / "vocab.json")
     path = folder / "best_model.pt"
     weights = {name.replace("Wqkv.", "in_proj_"): weight for name, weight in read_weights(path).items()}
@@ -79,7 +88,7 @@ def read(folder: Path) -> Checkpoint:
     for token in SPECIAL_TOKENS:
         vocab.setdefault(token, len(vocab))
     encoder = {}
-    for name, shape in shapes(config, n_rows).items():
+    for name, shape in shapes(args, n_rows).items():
         if name not in weights:
             raise InputError(f"{path}: no weight {name!r}, expected with shape {shape}; the checkpoint is incomplete")
         found = tuple(weights[name].shape)
@@ -90,7 +99,7 @@ def read(folder: Path) -> Checkpoint:
         if name not in encoder and not name.startswith(UNUSED):
             raise InputError(
                 f"{path}: unexpected weight {name!r}; the checkpoint is of another kind of model, or has more layers "
-                f"than the {config.nlayers} of args.json"
+                f"than the {args.nlayers} of args.json"
             )
     if not n_in_file <= n_rows <= len(vocab):
         raise InputError(
@@ -99,28 +108,15 @@ def read(folder: Path) -> Checkpoint:
     for token in (PAD, CLS):
         if vocab[token] >= n_rows:
             raise InputError(f"{folder / 'vocab.json'}: no token {token!r}, and the weights have no row for it")
-    return Checkpoint(config, vocab, encoder)
+    return Checkpoint(args, vocab, encoder)
 
 
-def read_config(path: Path) -> Config:
+def read_args(path: Path) -> Args:
     """Read ``args.json``; a missing or impossible setting raises `InputError`."""
-    args = _mapping(path)
-    sizes = {}
-    for name in ("embsize", "nheads", "d_hid", "nlayers", "n_bins", "pad_value"):
-        value = args.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or (name != "pad_value" and value < 1):
-            raise InputError(f"{path}: setting {name!r} should be a whole number, found {value!r}")
-        sizes[name] = value
-    if sizes["n_bins"] < 2:
-        raise InputError(f"{path}: n_bins should be at least 2, one for zero and one for values; found 1")
-    if sizes["embsize"] % sizes["nheads"]:
-        raise InputError(f"{path}: embsize {sizes['embsize']} cannot be divided into {sizes['nheads']} heads")
-    style = args.get("input_emb_style", "continuous")
-    if style != "continuous":
-        raise InputError(f"{path}: input_emb_style {style!r} is not supported, only 'continuous'")
-    if args.get("pad_token", PAD) != PAD:
-        raise InputError(f"{path}: pad_token {args['pad_token']!r} is not supported, only {PAD!r}")
-    return Config(**sizes)
+    try:
+        return Args.model_validate(_mapping(path))
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}") from None
 
 
 def read_vocab(path: Path) -> dict[str, int]:
@@ -149,28 +145,22 @@ def write(folder: Path, args: dict[str, Any], vocab: dict[str, int], weights: Ma
     files.write_json(folder / "vocab.json", vocab)
 
 
-def shapes(config: Config, n_tokens: int) -> dict[str, tuple[int, ...]]:
+def shapes(args: Args, n_tokens: int) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every weight of the encoder, as ``scgpt``'s TransformerModel names them."""
-    width, hidden = config.embsize, config.d_hid
-    norm: dict[str, tuple[int, ...]] = {"weight": (width,), "bias": (width,)}
-    parts: dict[str, dict[str, tuple[int, ...]]] = {
-        "encoder.embedding": {"weight": (n_tokens, width)},
-        "encoder.enc_norm": norm,
-        "value_encoder.linear1": {"weight": (width, 1), "bias": (width,)},
-        "value_encoder.linear2": {"weight": (width, width), "bias": (width,)},
-        "value_encoder.norm": norm,
-    }
-    for i in range(config.nlayers):
-        layer = f"transformer_encoder.layers.{i}"
-        parts |= {
-            f"{layer}.self_attn": {"in_proj_weight": (3 * width, width), "in_proj_bias": (3 * width,)},
-            f"{layer}.self_attn.out_proj": {"weight": (width, width), "bias": (width,)},
-            f"{layer}.linear1": {"weight": (hidden, width), "bias": (hidden,)},
-            f"{layer}.linear2": {"weight": (width, hidden), "bias": (width,)},
-            f"{layer}.norm1": norm,
-            f"{layer}.norm2": norm,
+    width = args.embsize
+    with torch.device("meta"):  # shapes without numbers
+        layer = nn.TransformerEncoderLayer(width, args.nheads, args.d_hid)
+        parts = {
+            "encoder.embedding": nn.Embedding(n_tokens, width),
+            "encoder.enc_norm": nn.LayerNorm(width),
+            "value_encoder.linear1": nn.Linear(1, width),
+            "value_encoder.linear2": nn.Linear(width, width),
+            "value_encoder.norm": nn.LayerNorm(width),
+            **{f"transformer_encoder.layers.{i}": layer for i in range(args.nlayers)},
         }
-    return {f"{part}.{name}": shape for part, names in parts.items() for name, shape in names.items()}
+    return {
+        f"{part}.{name}": tuple(w.shape) for part, module in parts.items() for name, w in module.state_dict().items()
+    }
 
 
 def _mapping(path: Path) -> dict[str, Any]:

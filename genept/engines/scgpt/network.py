@@ -57,22 +57,22 @@ def embed(
     def inputs() -> list[Any]:
         return [str(dtype).encode(), tokens.ids, tokens.values]
 
-    return batching.run(forward, tokens.lengths, checkpoint.config.embsize, devices, "cells", tokens_per_batch, inputs)
+    return batching.run(forward, tokens.lengths, checkpoint.args.embsize, devices, "cells", tokens_per_batch, inputs)
 
 
 class Network:
     """The encoder on a device: tables of embedded genes and bins, and the transformer's layers."""
 
     def __init__(self, checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> None:
-        config = checkpoint.config
-        self.lowest = min(config.pad_value, 0)
+        args = checkpoint.args
+        self.lowest = min(args.pad_value, 0)
         with torch.inference_mode():
             weights = {name: weight.to(device) for name, weight in checkpoint.weights.items()}
-            n_values = STEPS * (max(config.n_bins, config.pad_value + 1) - self.lowest)
+            n_values = STEPS * (max(args.n_bins, args.pad_value + 1) - self.lowest)
             values = self.lowest + torch.arange(n_values, device=device) / STEPS
             self.genes = gene_embedding(weights)
             self.values = value_embedding(weights, values)
-            self.transformer = encoder(weights, config.nlayers, config.nheads).to(device, dtype)
+            self.transformer = encoder(weights, args.nlayers, args.nheads).to(device, dtype)
 
     def cells(self, ids: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
         """Embed cells whose tokens lie end to end; unit rows, shape (n_cells, width)."""

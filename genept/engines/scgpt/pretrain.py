@@ -9,24 +9,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anndata
 import numpy as np
 import torch
 
-from genept.core.cli import progress
-from genept.core.errors import ParamsError
-from genept.engines.network import corpus
+from genept.engines.network import training
+from genept.engines.network.training import Trained
 from genept.engines.scgpt import checkpoint, tokens, upstream
-from genept.engines.scgpt.checkpoint import CLS, PAD, SPECIAL_TOKENS
+from genept.engines.scgpt.checkpoint import CLS, PAD, SPECIAL_TOKENS, Args
+from genept.engines.scgpt.config import Pretrain
+from genept.engines.scgpt.tokens import Tokens
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from scgpt.model import TransformerModel
 
 PAD_VALUE, MASK_VALUE = -2, -1  # as the released models
-WARM_UP = 0.1
 
 
-def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, device: str) -> list[tuple[int, float]]:
+def pretrain(corpora: dict[str, AnnData], config: Pretrain, folder: Path, device: str) -> Trained:
     """Train an scGPT and write it in the layout of the released checkpoints.
 
     At every step a part of each cell's values is masked and predicted from the outputs of the genes' own tokens; and
@@ -38,79 +39,81 @@ def pretrain(corpora: list[AnnData], options: dict[str, Any], folder: Path, devi
     Parameters
     ----------
     corpora
-        Cells to train on, counts or log-normalised (the bins are the same), with gene symbols as ``var``'s index.
-        Every corpus gives the same number of cells to every step.
-    options
-        ``seed``, ``steps``, ``batch_size`` (cells), ``max_length`` (tokens a cell), ``asked_genes`` (of ``<cls>``,
-        for each cell), ``learning_rate`` (its peak), ``mask_ratio``, ``width``, ``n_layers``, ``n_heads``,
-        ``n_bins``.
+        Cells to train on by dataset, counts or log-normalised (the bins are the same), with gene symbols as ``var``'s
+        index. Every dataset gives the same number of cells to every step (`training.shares`).
     folder
         Gets ``args.json``, ``vocab.json`` and ``best_model.pt``, in spite of its name the last step's weights.
 
     Returns
     -------
-    Every step's number, from 1, and loss: the sum of the two mean squared errors, where 1 is the variance of the bins
-    of expressed genes.
+    The loss is the sum of the two mean squared errors, where 1 is the variance of the bins of expressed genes.
 
     Raises
     ------
-    ParamsError
-        If an option is missing or impossible.
+    ParamsError, InputError
+        If a dataset has too few cells for its share of a step.
 
     Notes
     -----
-    Equal corpora, options, thread count and kind of processor give equal bytes. No dropout (upstream 0.2): few cells
+    Equal corpora, settings, thread count and kind of processor give equal bytes. No dropout (upstream 0.2): few cells
     are seen often. Upstream's other objective, generating the genes that a prompt leaves out, is not trained.
     """
-    check(options, len(corpora))
-    args = settings(options)
-    vocab = {token: i for i, token in enumerate([*corpus.gene_symbols(corpora), *SPECIAL_TOKENS])}
+    shares = training.shares(config.batch_size, corpora)
+    symbols = sorted(set().union(*(corpus.var_names for corpus in corpora.values())))
+    vocab = {token: i for i, token in enumerate([*symbols, *SPECIAL_TOKENS])}
+    args = args_json(config)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options["seed"])
-        model = upstream.network(args, len(vocab), vocab[PAD]).to(device)
-    losses = train(model, corpora, vocab, options, device)
-    predict_bins(model, scale(options))
+        torch.manual_seed(config.seed)
+        model = upstream.network(Args(**args), len(vocab), vocab[PAD]).to(device)
+
+    rng = np.random.default_rng(config.seed)
+    joined = anndata.concat(list(corpora.values()), join="outer")  # zeros where a dataset lacks a gene
+    x, names = joined[:, symbols].X.tocsr(), joined.obs_names
+    cells, measured, first = [], [], 0
+    for corpus, share in zip(corpora.values(), shares, strict=True):
+        cells.append(first + training.draws(corpus.n_obs, config.steps, share, rng))
+        measured += [np.array([vocab[symbol] for symbol in corpus.var_names])] * share
+        first += corpus.n_obs
+    rows = np.hstack(cells)  # (n_steps, batch_size)
+
+    def loss(step: int) -> torch.Tensor:
+        whole = tokens.tokenise(
+            x[rows[step]],
+            [f"step {step + 1}: {names[row]}" for row in rows[step]],  # other draws when a cell comes again
+            np.arange(len(symbols)),
+            cls_id=vocab[CLS],
+            pad_value=PAD_VALUE,
+            n_bins=config.n_bins,
+            max_length=len(vocab),
+            seed=config.seed,
+        )
+        return batch_loss(model, whole, measured, vocab[PAD], config, rng)
+
+    trained = training.train(model, loss, config)
+    predict_bins(model, scale(config))
     checkpoint.write(folder, args, vocab, model.state_dict())
-    return losses
+    return trained
 
 
-def check(options: dict[str, Any], n_corpora: int) -> None:
-    """Check the options before anything slow begins."""
-    where = "params.yaml: pretrain of an scgpt model"
-    for name in ("steps", "batch_size", "max_length", "asked_genes", "width", "n_layers", "n_heads", "n_bins"):
-        least = 3 if name in ("max_length", "n_bins") else 1
-        if type(options.get(name)) is not int or options[name] < least:
-            raise ParamsError(f"{where}: {name} must be a whole number of at least {least}, got {options.get(name)!r}")
-    if type(options.get("seed")) is not int or options["seed"] < 0:
-        raise ParamsError(f"{where}: seed must be a whole number of at least 0, got {options.get('seed')!r}")
-    for name in ("learning_rate", "mask_ratio"):
-        if not isinstance(options.get(name), float) or not 0 < options[name] < 1:
-            raise ParamsError(f"{where}: {name} must be a number between 0 and 1, got {options.get(name)!r}")
-    if options["width"] % options["n_heads"]:
-        raise ParamsError(f"{where}: width {options['width']} is not a multiple of n_heads {options['n_heads']}")
-    if options["batch_size"] % n_corpora:
-        raise ParamsError(f"{where}: batch_size {options['batch_size']} is not a multiple of the {n_corpora} corpora")
-
-
-def settings(options: dict[str, Any]) -> dict[str, Any]:
+def args_json(config: Pretrain) -> dict[str, Any]:
     """Return the content of ``args.json``: the settings of the released models, under their names."""
     return {
         "pad_token": PAD,
         "input_style": "binned",
         "input_emb_style": "continuous",
-        "n_bins": options["n_bins"],
-        "max_seq_len": options["max_length"],
-        "mask_ratio": options["mask_ratio"],
+        "n_bins": config.n_bins,
+        "max_seq_len": config.max_length,
+        "mask_ratio": config.mask_ratio,
         "trunc_by_sample": True,
-        "batch_size": options["batch_size"],
-        "lr": options["learning_rate"],
+        "batch_size": config.batch_size,
+        "lr": config.learning_rate,
         "no_cls": True,
         "no_cce": True,
         "fast_transformer": False,
-        "nlayers": options["n_layers"],
-        "nheads": options["n_heads"],
-        "embsize": options["width"],
-        "d_hid": options["width"],
+        "nlayers": config.n_layers,
+        "nheads": config.n_heads,
+        "embsize": config.width,
+        "d_hid": config.width,
         "dropout": 0.0,
         "n_layers_cls": 3,
         "mask_value": MASK_VALUE,
@@ -119,74 +122,32 @@ def settings(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def scale(options: dict[str, Any]) -> float:
+def scale(config: Pretrain) -> float:
     """Return the standard deviation of bins 1 to ``n_bins`` - 1, the unit in which the network learns fastest."""
-    return ((options["n_bins"] - 1) ** 2 - 1) ** 0.5 / 12**0.5
-
-
-def train(
-    model: TransformerModel, corpora: list[AnnData], vocab: dict[str, int], options: dict[str, Any], device: str
-) -> list[tuple[int, float]]:
-    """Train in place: Adam, learning rate up linearly over the first tenth of the steps, then down linearly to 0."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=options["learning_rate"], fused=True)
-    steps, warm_up = options["steps"], max(1, round(WARM_UP * options["steps"]))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
-    )
-    rng = np.random.default_rng(options["seed"])
-    genes = [np.array([vocab[symbol] for symbol in part.var_names]) for part in corpora]
-    x = corpus.stack(corpora, genes, len(vocab))
-    names = [name for part in corpora for name in part.obs_names]
-    firsts = np.cumsum([0, *(part.n_obs for part in corpora)])
-    n_each = options["batch_size"] // len(corpora)
-    cells = np.hstack(  # (n_steps, batch_size), a block of columns for each corpus
-        [first + corpus.draws(part.n_obs, n_each, steps, rng) for first, part in zip(firsts, corpora, strict=False)]
-    )
-    losses = []
-    model.train()
-    for step in progress(range(1, steps + 1), "pretraining", unit="step"):
-        rows = cells[step - 1]
-        whole = tokens.tokenise(
-            x[rows],
-            [f"step {step}: {names[row]}" for row in rows],  # other draws when a cell comes again
-            np.arange(len(vocab)),
-            cls_id=vocab[CLS],
-            pad_value=PAD_VALUE,
-            n_bins=options["n_bins"],
-            max_length=len(vocab),
-            seed=options["seed"],
-        )
-        loss = batch_loss(model, whole, genes, vocab[PAD], options, rng, device)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        losses.append((step, loss.item()))
-    return losses
+    return ((config.n_bins - 1) ** 2 - 1) ** 0.5 / 12**0.5
 
 
 def batch_loss(
     model: TransformerModel,
-    whole: tokens.Tokens,
+    whole: Tokens,
     measured: list[np.ndarray],
     pad_id: int,
-    options: dict[str, Any],
+    config: Pretrain,
     rng: np.random.Generator,
-    device: str,
 ) -> torch.Tensor:
-    """Return the loss over some cells, as many of each corpus.
+    """Return the loss over some cells.
 
     Parameters
     ----------
     whole
-        The cells with all their genes, corpus after corpus.
+        The cells with all their genes.
     measured
-        For each corpus its genes as vocabulary ids.
+        For each cell the genes that its dataset measures, as vocabulary ids.
     """
-    shown = sample(whole, options["max_length"], rng)
+    device = model.encoder.embedding.weight.device
+    shown = sample(whole, config.max_length, rng)
     ids, bins, padding = shown.pad(np.arange(len(shown)), pad_id, PAD_VALUE)  # (n_cells, longest)
-    masked = (rng.random(ids.shape) < options["mask_ratio"]) & (bins > 0)  # neither <cls> nor padding
+    masked = (rng.random(ids.shape) < config.mask_ratio) & (bins > 0)  # neither <cls> nor padding
     values = np.where(masked, MASK_VALUE, bins)
     hidden = model._encode(  # (n_cells, longest, width)
         torch.from_numpy(ids).to(device),
@@ -194,41 +155,39 @@ def batch_loss(
         torch.from_numpy(padding).to(device) if padding.any() else None,
     )
     own = model.decoder(hidden[torch.from_numpy(masked).to(device)])["pred"]  # of masked genes only, to save time
-    loss = squared_error(own, bins[masked], scale(options))
+    loss = squared_error(own, bins[masked], scale(config))
 
-    asked = questions(whole, measured, options["asked_genes"], rng)  # (n_cells, n_asked)
+    asked = questions(whole, measured, config.asked_genes, rng)  # (n_cells, n_asked)
     truth = np.take_along_axis(dense(whole, model.encoder.embedding.num_embeddings), asked, axis=1)
     answers = model.mvc_decoder(hidden[:, 0], model.encoder(torch.from_numpy(asked).to(device)))["pred"]
-    return loss + squared_error(answers, truth, scale(options))
+    return loss + squared_error(answers, truth, scale(config))
 
 
-def questions(whole: tokens.Tokens, measured: list[np.ndarray], n_asked: int, rng: np.random.Generator) -> np.ndarray:
+def questions(whole: Tokens, measured: list[np.ndarray], n_asked: int, rng: np.random.Generator) -> np.ndarray:
     """Choose the genes whose values ``<cls>`` has to tell, shape (n_cells, n_asked), as vocabulary ids.
 
     Half of them are genes that the cell expresses, else the best answer would foremost be how many it expresses; the
-    others are any genes that its corpus measures, because what was not measured is not 0.
+    others are any genes that its dataset measures, because what was not measured is not 0.
     """
-    n_each = len(whole) // len(measured)
     asked = np.empty((len(whole), n_asked), dtype=np.int64)
-    for cell in range(len(whole)):
-        genes = measured[cell // n_each]
+    for cell, genes in enumerate(measured):
         expressed = whole.ids[whole.starts[cell] + 1 : whole.starts[cell + 1]]
         asked[cell, : n_asked // 2] = rng.choice(expressed if len(expressed) else genes, n_asked // 2)
         asked[cell, n_asked // 2 :] = rng.choice(genes, n_asked - n_asked // 2)
     return asked
 
 
-def sample(whole: tokens.Tokens, max_length: int, rng: np.random.Generator) -> tokens.Tokens:
+def sample(whole: Tokens, max_length: int, rng: np.random.Generator) -> Tokens:
     """Return the cells with ``<cls>`` and at most `max_length` - 1 of their genes, drawn at random."""
-    kept = [
+    places = [
         np.append(start, start + 1 + rng.permutation(length - 1)[: max_length - 1])
         for start, length in zip(whole.starts, whole.lengths, strict=False)
     ]
-    flat, starts = np.concatenate(kept), np.cumsum([0, *map(len, kept)])
-    return tokens.Tokens(whole.ids[flat], whole.values[flat], starts, whole.n_expressed)
+    flat, starts = np.concatenate(places), np.cumsum([0, *map(len, places)])
+    return Tokens(whole.ids[flat], whole.values[flat], starts, whole.n_expressed)
 
 
-def dense(whole: tokens.Tokens, n_tokens: int) -> np.ndarray:
+def dense(whole: Tokens, n_tokens: int) -> np.ndarray:
     """Return the cells' bins as a matrix with a column for every token of the vocabulary, 0 where not expressed."""
     matrix = np.zeros((len(whole), n_tokens), dtype=np.float32)
     matrix[np.repeat(np.arange(len(whole)), whole.lengths), whole.ids] = whole.values

@@ -1,7 +1,7 @@
 """Cells as scGPT reads them: vocabulary ids of the expressed genes and their expression in bins.
 
-As upstream's ``embed_data`` and ``DataCollator`` (scgpt 0.2.4), with the deviations of `genept.engines.scgpt.binning`. And a
-sampled subset of genes stays in the order of ``var``, which the encoder, having no positions, cannot see.
+As upstream's ``embed_data`` and ``DataCollator``, with the deviations of `genept.engines.scgpt.binning`. A sampled
+subset of genes stays in the order of ``var``, which the encoder, having no positions, cannot see.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def tokenise(
         Number of bins with the one for zero. A cell's values are binned over all its vocabulary genes, so that what
         does not fit in `max_length` still counts.
     max_length
-        Most tokens of a cell, ``<cls>`` included; of longer cells a random subset of the genes is taken.
+        Most tokens of a cell, ``<cls>`` included; of longer cells a random subset of the genes is read.
     seed
         The model's seed.
     drawn

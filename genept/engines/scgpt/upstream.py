@@ -1,11 +1,17 @@
-"""The ``scgpt`` package itself: its network, to train one and to check ours against. Importing it takes seconds."""
+"""The ``scgpt`` package itself: its network, to train one and to check ours against. Importing it takes seconds.
+
+The package imports torchtext, which is no longer developed and does not load beside current versions of torch. It needs
+only an ordered dictionary of it, for which `Vocab` and `vocab` stand in.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +19,7 @@ import torch
 
 from genept.core.cli import progress
 from genept.core.errors import InputError
-from genept.engines.scgpt import torchtext_stand_in
-from genept.engines.scgpt.checkpoint import PAD, UNUSED, Checkpoint
+from genept.engines.scgpt.checkpoint import PAD, UNUSED, Args, Checkpoint
 from genept.engines.scgpt.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ def package() -> Any:
     InputError
         If it is not installed.
     """
-    torchtext_stand_in.install()
+    install_torchtext()
     logger = logging.getLogger("scGPT")
     if not logger.handlers:  # else the package adds one that writes to standard output
         logger.addHandler(logging.NullHandler())
@@ -48,37 +53,36 @@ def package() -> Any:
     return scgpt
 
 
-def network(args: dict[str, Any], n_tokens: int, pad_id: int) -> TransformerModel:
-    """Return upstream's network for the settings of ``args.json``, with fresh weights, as ``embed_data`` makes it."""
+def network(args: Args, n_tokens: int, pad_id: int) -> TransformerModel:
+    """Return upstream's network with fresh weights, as ``embed_data`` makes it but without dropout."""
     return package().model.TransformerModel(
         ntoken=n_tokens,
-        d_model=args["embsize"],
-        nhead=args["nheads"],
-        d_hid=args["d_hid"],
-        nlayers=args["nlayers"],
-        nlayers_cls=args.get("n_layers_cls", 3),
+        d_model=args.embsize,
+        nhead=args.nheads,
+        d_hid=args.d_hid,
+        nlayers=args.nlayers,
         vocab={PAD: pad_id},  # all that it asks of the vocabulary
-        dropout=args.get("dropout", 0.0),
         pad_token=PAD,
-        pad_value=args["pad_value"],
+        pad_value=args.pad_value,
         do_mvc=True,
         use_fast_transformer=False,
+        dropout=0.0,
     )
 
 
 def embed(checkpoint: Checkpoint, tokens: Tokens, device: str = "cpu") -> np.ndarray:
     """Embed cells with upstream's network: the same input and output as `genept.engines.scgpt.network.embed`."""
-    config, pad_id = checkpoint.config, checkpoint.vocab[PAD]
-    model = network(vars(config), len(checkpoint.weights["encoder.embedding.weight"]), pad_id)
+    args, pad_id = checkpoint.args, checkpoint.vocab[PAD]
+    model = network(args, len(checkpoint.weights["encoder.embedding.weight"]), pad_id)
     wrong = model.load_state_dict(checkpoint.weights, strict=False)
     assert not wrong.unexpected_keys and all(name.startswith(UNUSED) for name in wrong.missing_keys)
     model.to(device).eval()
-    embeddings = np.empty((len(tokens), config.embsize), dtype=np.float32)
+    embeddings = np.empty((len(tokens), args.embsize), dtype=np.float32)
     starts = range(0, len(tokens), BATCH_SIZE)
     with torch.inference_mode(), without_fused_layers():
         for start in progress(starts, "cells", unit="batch"):
             cells = np.arange(start, min(start + BATCH_SIZE, len(tokens)))
-            ids, values, padding = (torch.from_numpy(a).to(device) for a in tokens.pad(cells, pad_id, config.pad_value))
+            ids, values, padding = (torch.from_numpy(a).to(device) for a in tokens.pad(cells, pad_id, args.pad_value))
             output = model._encode(ids, values, padding)
             embeddings[cells] = torch.nn.functional.normalize(output[:, 0], dim=1).cpu().numpy()
     return embeddings
@@ -93,3 +97,57 @@ def without_fused_layers() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+class Vocab(dict):
+    """The number of every token, from 0: what ``scgpt`` uses of ``torchtext.vocab.Vocab``, under its names."""
+
+    default: int | None = None
+
+    def __init__(self, tokens: Iterable[str] = ()) -> None:
+        super().__init__(tokens if isinstance(tokens, Vocab) else {token: i for i, token in enumerate(tokens)})
+        self.vocab = self  # torchtext's holds the tokens in C++
+
+    def __missing__(self, token: str) -> int:
+        if self.default is None:
+            raise RuntimeError(f"token {token} is not in the vocabulary and no default index is set")
+        return self.default
+
+    def __call__(self, tokens: Iterable[str]) -> list[int]:
+        """Return the numbers of several tokens."""
+        return [self[token] for token in tokens]
+
+    def insert_token(self, token: str, index: int) -> None:
+        """Add a token; ``scgpt`` does so at the end only, in the order of the numbers."""
+        self[token] = index
+
+    def append_token(self, token: str) -> None:
+        """Add a token at the end."""
+        self[token] = len(self)
+
+    def set_default_index(self, index: int | None) -> None:
+        """Set the number of unknown tokens."""
+        self.default = index
+
+    def get_stoi(self) -> dict[str, int]:
+        """Return the number of every token."""
+        return dict(self)
+
+
+def vocab(ordered_dict: Iterable[str], min_freq: int = 1) -> Vocab:
+    """Make a vocabulary; ``scgpt`` calls it with tokens that all are frequent enough."""
+    return Vocab(ordered_dict)
+
+
+def install_torchtext() -> None:
+    """Make ``import torchtext.vocab`` work: with the real one where it loads, else with `Vocab` and `vocab`."""
+    try:
+        import torchtext.vocab  # noqa: F401
+    except (ImportError, OSError, RuntimeError):  # absent; or its library does not match torch
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchtext"]:
+            del sys.modules[name]
+        parent, module = ModuleType("torchtext"), ModuleType("torchtext.vocab")
+        parent.__path__ = []
+        module.__dict__.update(Vocab=Vocab, vocab=vocab)
+        parent.__dict__["vocab"] = module
+        sys.modules |= {"torchtext": parent, "torchtext.vocab": module}

@@ -18,9 +18,11 @@ from anndata import AnnData
 from scipy import sparse
 
 from genept.engines.geneformer import dictionaries
+from genept.engines.geneformer.config import Model
 from genept.engines.geneformer.dictionaries import Dictionaries
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "geneformer"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "geneformer"
+CONFIG = Model.parse({"title": "t", "engine": "geneformer", "embed": {}}, "models/m.yaml")
 V1 = {"<pad>": 0, "<mask>": 1}
 V2 = {**V1, "<cls>": 2, "<eos>": 3}
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Matrices this small gain nothing from threads, and lose much where other tests run beside them."""
     before = torch.get_num_threads()

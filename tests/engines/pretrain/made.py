@@ -1,13 +1,17 @@
-"""Two small corpora that share genes, and the choices of a tiny scGPT."""
+"""Two small corpora that share genes, and the settings of a tiny scGPT."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-PRETRAIN = {
+from genept.engines.scgpt.config import Pretrain
+
+PRETRAIN: dict[str, Any] = {
     "seed": 0,
     "steps": 6,
     "batch_size": 8,
@@ -20,6 +24,7 @@ PRETRAIN = {
     "n_heads": 2,
     "n_bins": 51,
 }
+CONFIG = Pretrain(**PRETRAIN)
 GENES = {"one": [f"G{i}" for i in range(30)], "two": [f"G{i}" for i in range(20, 60)]}
 
 

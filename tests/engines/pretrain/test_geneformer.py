@@ -12,15 +12,24 @@ import torch
 from anndata import AnnData
 from scipy import sparse
 
-from genept.core.errors import InputError, ParamsError
+from genept.core.errors import InputError
 from genept.engines.geneformer import dictionaries
 from genept.engines.geneformer import pretrain as geneformer
 from genept.engines.geneformer.embed import embed
+from genept.engines.pretraining import Pretraining
+from tests.engines.geneformer.made import CONFIG as MODEL
 
-OPTIONS: dict[str, Any] = {
-    **{"seed": 3, "steps": 5, "batch_size": 8, "max_length": 12, "learning_rate": 0.003, "mask_ratio": 0.15},
-    **{"width": 8, "n_layers": 2, "n_heads": 2},
-}
+CONFIG = Pretraining(
+    seed=3,
+    steps=5,
+    batch_size=8,
+    max_length=12,
+    learning_rate=0.003,
+    mask_ratio=0.15,
+    width=8,
+    n_layers=2,
+    n_heads=2,
+)
 FILES = ["config.json", "gene_median_dictionary.pkl", "model.safetensors", "token_dictionary.pkl"]
 
 
@@ -38,21 +47,24 @@ def ids(first: int, last: int) -> list[str]:
     return [f"ENSG{i:011d}" for i in range(first, last)]
 
 
-def corpora() -> list[AnnData]:
-    return [corpus(ids(1, 21)), corpus([*ids(15, 41), ""], n_cells=9, seed=1)]
+def corpora() -> dict[str, AnnData]:
+    return {"one": corpus(ids(1, 21)), "two": corpus([*ids(15, 41), ""], n_cells=9, seed=1)}
+
+
+def changed(**change: Any) -> Pretraining:
+    return CONFIG.model_copy(update=change)
 
 
 def test_the_folder_is_a_checkpoint_that_transformers_loads_whole(tmp_path: Path) -> None:
     from transformers import BertForMaskedLM
 
-    losses = geneformer.pretrain(corpora(), OPTIONS, tmp_path, "cpu")
-    assert [step for step, _ in losses] == [1, 2, 3, 4, 5]
-    assert all(0 < loss < 2 * np.log(42) for _, loss in losses)
+    losses, n_weights = geneformer.pretrain(corpora(), CONFIG, tmp_path, "cpu")
+    assert len(losses) == 5 and all(0 < loss < 2 * np.log(42) for loss in losses)
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
     loaded: Any = BertForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
     model, report = loaded
     assert not any(report.values())
-    assert model.config.vocab_size == 42
+    assert (model.config.vocab_size, n_weights) == (42, model.num_parameters())
     assert model.config.max_position_embeddings == 12
     entries = dictionaries.read(tmp_path)
     assert entries.version == "V1"
@@ -60,36 +72,36 @@ def test_the_folder_is_a_checkpoint_that_transformers_loads_whole(tmp_path: Path
 
 
 def test_the_engine_embeds_with_the_trained_model(tmp_path: Path) -> None:
-    geneformer.pretrain(corpora(), OPTIONS, tmp_path, "cpu")
-    matrix, notes = embed(corpora()[1], tmp_path, {}, "cpu")
+    geneformer.pretrain(corpora(), CONFIG, tmp_path, "cpu")
+    matrix, notes = embed(corpora()["two"], tmp_path, MODEL, "cpu")
     assert matrix.shape == (9, 8)
     assert np.isfinite(matrix).all()
     assert (notes["version"], notes["layer"], notes["n_genes_missing"]) == ("V1", 1, 1)
 
 
 def test_equal_runs_give_equal_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
-    first = geneformer.pretrain(corpora(), OPTIONS, tmp_path / "a", "cpu")
+    first = geneformer.pretrain(corpora(), CONFIG, tmp_path / "a", "cpu")
     torch.manual_seed(99)
     before = torch.get_rng_state()
-    second = geneformer.pretrain(corpora(), OPTIONS, tmp_path / "b", "cpu")
+    second = geneformer.pretrain(corpora(), CONFIG, tmp_path / "b", "cpu")
     assert torch.equal(torch.get_rng_state(), before)
     assert first == second
     for name in FILES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    geneformer.pretrain(corpora(), {**OPTIONS, "seed": 4}, tmp_path / "c", "cpu")
+    geneformer.pretrain(corpora(), changed(seed=4), tmp_path / "c", "cpu")
     assert (tmp_path / "a" / FILES[2]).read_bytes() != (tmp_path / "c" / FILES[2]).read_bytes()
 
 
 def test_training_learns_which_genes_go_together(tmp_path: Path) -> None:
-    options = {**OPTIONS, "steps": 150, "batch_size": 16, "learning_rate": 0.01, "width": 16}
-    losses = geneformer.pretrain([corpus(ids(1, 21), n_cells=60)], options, tmp_path, "cpu")
+    config = changed(steps=150, batch_size=16, learning_rate=0.01, width=16)
+    losses, _ = geneformer.pretrain({"one": corpus(ids(1, 21), n_cells=60)}, config, tmp_path, "cpu")
     # Knowing the frequencies only costs log(20) nats; knowing the kind of cell, about log(10).
-    assert np.mean([loss for _, loss in losses[:5]]) > 2.8
-    assert np.mean([loss for _, loss in losses[-30:]]) < 2.6
+    assert np.mean(losses[:5]) > 2.8
+    assert np.mean(losses[-30:]) < 2.6
 
 
 def test_medians_are_over_the_non_zero_counts_of_all_cells() -> None:
-    one, two = corpora()
+    one, two = corpora().values()
     duplicated = two.var["ensembl_id"].tolist()
     duplicated[3] = duplicated[2]  # two columns of one gene are one gene
     two.var["ensembl_id"] = duplicated
@@ -116,10 +128,10 @@ def test_a_gene_that_no_cell_has_gets_no_token() -> None:
 
 
 def test_the_loss_is_that_of_the_whole_head_over_padded_cells() -> None:
-    model = geneformer.new_model(OPTIONS, n_tokens=42).eval()
+    model = geneformer.new_model(CONFIG, n_tokens=42).eval()
     rng = np.random.default_rng(0)
     parts = [[rng.integers(2, 42, length) for length in lengths] for lengths in ((3, 5, 4), (12, 9))]
-    loss = geneformer.batch_loss(model, parts, 0.4, torch.Generator().manual_seed(7), "cpu")
+    loss = geneformer.batch_loss(model, parts, 0.4, torch.Generator().manual_seed(7))
 
     generator = torch.Generator().manual_seed(7)
     masked, mask, labels = (torch.zeros((5, 12), dtype=torch.long) for _ in range(3))
@@ -148,59 +160,55 @@ def test_masking_is_that_of_bert() -> None:
     assert int(changed[chosen & (changed != 1)].min()) >= 2  # a random gene, never <pad>
 
 
-def test_every_corpus_gives_its_share_to_every_step_and_every_cell_its_turn() -> None:
-    one, two = corpora()
-    entries = geneformer.make_dictionaries([one, two])
-    for cells in (one, two):
-        steps = geneformer.draw(cells, entries, OPTIONS, 2, np.random.default_rng(0))
-        assert [len(batch) for batch in steps] == [4] * 5
-    drawn = [tuple(cell) for batch in steps for cell in batch]  # 20 draws of the 9 cells of the second corpus
+@pytest.mark.parametrize("names", [["one"], ["one", "two"], ["one", "two", "three"]])
+def test_any_number_of_datasets_shares_every_step(tmp_path: Path, names: list[str]) -> None:
+    parts = corpora() | {"three": corpus(ids(30, 50), n_cells=5, seed=2)}
+    losses, _ = geneformer.pretrain({name: parts[name] for name in names}, CONFIG, tmp_path, "cpu")
+    assert len(losses) == 5 and np.isfinite(losses).all()
+
+
+def test_every_drawn_cell_has_its_turn() -> None:
+    parts = corpora()
+    entries = geneformer.make_dictionaries(list(parts.values()))
+    steps = geneformer.draw("two", parts["two"], entries, CONFIG, 4, np.random.default_rng(0))
+    assert [len(batch) for batch in steps] == [4] * 5
+    drawn = [tuple(cell) for batch in steps for cell in batch]  # 20 draws of 9 cells
     assert {drawn.count(cell) for cell in set(drawn)} <= {2, 3}
 
 
 def test_an_unlucky_batch_without_a_masked_gene_does_not_break_the_run(tmp_path: Path) -> None:
-    options = {**OPTIONS, "mask_ratio": 1e-9}
-    losses = geneformer.pretrain(corpora(), options, tmp_path, "cpu")
-    assert [loss for _, loss in losses] == [0.0] * 5
-    matrix, _ = embed(corpora()[0], tmp_path, {}, "cpu")
+    losses, _ = geneformer.pretrain(corpora(), changed(mask_ratio=1e-9), tmp_path, "cpu")
+    assert losses == [0.0] * 5
+    matrix, _ = embed(corpora()["one"], tmp_path, MODEL, "cpu")
     assert np.isfinite(matrix).all()
 
 
-def test_a_log_normalised_corpus_is_refused(tmp_path: Path) -> None:
-    one, two = corpora()
-    two.uns["x"] = "lognorm"
-    with pytest.raises(InputError, match="pretraining corpus 2: Geneformer learns from raw counts"):
-        geneformer.pretrain([one, two], OPTIONS, tmp_path, "cpu")
-    assert not any(tmp_path.iterdir())
-
-
-def test_a_corpus_without_a_known_gene_is_refused(tmp_path: Path) -> None:
-    for nothing in ([corpus(["", ""])], [corpora()[0], corpus(["", ""])]):
-        with pytest.raises(InputError, match="a corpus has no gene with both an Ensembl id and a count"):
-            geneformer.pretrain(nothing, OPTIONS, tmp_path, "cpu")
-
-
-def test_cells_without_a_known_gene_are_not_drawn(tmp_path: Path) -> None:
+def test_cells_without_a_known_gene_are_not_drawn() -> None:
     cells = corpus([*ids(1, 6), ""])
     counts = cells.X.toarray()
     counts[:27, :5], counts[27:, 0] = 0, 1
     cells.X = sparse.csr_matrix(counts)
-    steps = geneformer.draw(cells, geneformer.make_dictionaries([cells]), OPTIONS, 1, np.random.default_rng(0))
-    assert all(len(cell) for batch in steps for cell in batch)
+    entries = geneformer.make_dictionaries([cells])
+    steps = geneformer.draw("one", cells, entries, CONFIG, 8, np.random.default_rng(0))
     assert [len(batch) for batch in steps] == [8] * 5
+    assert all(len(cell) for batch in steps for cell in batch)
+
+
+def lognorm() -> AnnData:
+    cells = corpus(ids(1, 21))
+    cells.uns["x"] = "lognorm"
+    return cells
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("two", "text"),
     [
-        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
-        ({"width": None}, "width must be a whole number"),
-        ({"seed": -1}, "seed must be"),
-        ({"mask_ratio": 1.5}, "mask_ratio must be a number between 0 and 1, got 1.5"),
-        ({"n_heads": 3}, "width 8 is not a multiple of n_heads 3"),
-        ({"batch_size": 7}, "batch_size 7 is not a multiple of the 2 corpora"),
+        (lognorm(), "data/corpus/two/cells.h5ad: Geneformer learns from raw counts"),
+        (corpus(["", ""]), "data/corpus/two/cells.h5ad: no gene has both an Ensembl id and a count"),
+        (corpus(ids(1, 21), n_cells=3), "data/corpus/two/cells.h5ad: 3 cells are outside the evaluated subset"),
     ],
 )
-def test_impossible_options_are_named_before_any_work(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ParamsError, match=message):
-        geneformer.pretrain(corpora(), {**OPTIONS, **change}, tmp_path, "cpu")
+def test_a_dataset_that_cannot_be_learned_from_is_refused(tmp_path: Path, two: AnnData, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        geneformer.pretrain({"one": corpus(ids(1, 21)), "two": two}, CONFIG, tmp_path, "cpu")
+    assert not any(tmp_path.iterdir())

@@ -11,15 +11,13 @@ import torch
 
 from genept.engines.scgpt import checkpoint, tokens, upstream
 from genept.engines.scgpt import pretrain as pretraining
-from tests.engines.pretrain.made import PRETRAIN, cells
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from tests.engines.pretrain.made import CONFIG, cells
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
     torch.manual_seed(0)
-    return upstream.network(pretraining.settings(PRETRAIN), 63, 60)
+    return upstream.network(checkpoint.Args(**pretraining.args_json(CONFIG)), 63, 60)
 
 
 def whole(dataset: str = "one", n_cells: int = 6, first_gene: int = 0) -> tokens.Tokens:
@@ -29,12 +27,12 @@ def whole(dataset: str = "one", n_cells: int = 6, first_gene: int = 0) -> tokens
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
-    corpora = [cells("one", 200), cells("two", 200)]
-    losses = pretraining.pretrain(corpora, PRETRAIN | {"steps": 60, "max_length": 30}, tmp_path, "cpu")
-    assert [step for step, _ in losses] == list(range(1, 61))
-    values = np.array([loss for _, loss in losses])
+    corpora = {dataset: cells(dataset, 200) for dataset in ("one", "two")}
+    config = CONFIG.model_copy(update={"steps": 60, "max_length": 30})
+    values = np.array(pretraining.pretrain(corpora, config, tmp_path, "cpu").losses)
+    assert len(values) == 60
     assert values[-10:].mean() < 0.6 * values[:5].mean()
-    assert checkpoint.read(tmp_path).config.embsize == 8
+    assert checkpoint.read(tmp_path).args.embsize == 8
 
 
 def test_only_expressed_genes_are_masked_and_cls_and_padding_never(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,8 +45,8 @@ def test_only_expressed_genes_are_masked_and_cls_and_padding_never(model: Any, m
 
     monkeypatch.setattr(model, "_encode", recorded)
     batch = whole(n_cells=60)
-    options = PRETRAIN | {"max_length": 20}
-    pretraining.batch_loss(model, batch, [np.arange(30)], 60, options, np.random.default_rng(0), "cpu")
+    config = CONFIG.model_copy(update={"max_length": 20})
+    pretraining.batch_loss(model, batch, [np.arange(30)] * 60, 60, config, np.random.default_rng(0))
     ids, values, padding = (tensor.numpy() for tensor in seen)
     truth = pretraining.dense(batch, 63)[np.arange(60)[:, None], ids]
     masked = values == -1
@@ -71,13 +69,13 @@ def test_cls_is_asked_for_expressed_genes_and_for_any_gene_of_the_cells_own_corp
         np.concatenate([first.starts, first.starts[-1] + second.starts[1:]]),
         np.concatenate([first.n_expressed, second.n_expressed]),
     )
-    measured = [np.arange(30), np.arange(20, 60)]
+    measured = [np.arange(30)] * 3 + [np.arange(20, 60)] * 3
     asked = pretraining.questions(both, measured, 1000, np.random.default_rng(0))
     assert asked.shape == (6, 1000)
     bins = np.take_along_axis(pretraining.dense(both, 63), asked, axis=1)
     assert (bins[:, :500] > 0).all()
     for cell in range(6):
-        genes = measured[cell // 3]
+        genes = measured[cell]
         assert set(asked[cell, 500:]) == set(genes)
         assert set(asked[cell, :500]) == set(genes[pretraining.dense(both, 63)[cell, genes] > 0])
 
@@ -101,7 +99,7 @@ def test_a_sample_is_cls_and_a_random_subset() -> None:
 
 def test_the_heads_are_left_predicting_in_bins() -> None:
     torch.manual_seed(0)
-    model = upstream.network(pretraining.settings(PRETRAIN), 63, 60).eval()
+    model = upstream.network(checkpoint.Args(**pretraining.args_json(CONFIG)), 63, 60).eval()
     hidden, genes = torch.randn(4, 8), torch.randn(4, 5, 8)
     with torch.no_grad():
         own, asked = model.decoder(hidden)["pred"], model.mvc_decoder(hidden, genes)["pred"]
@@ -111,4 +109,4 @@ def test_the_heads_are_left_predicting_in_bins() -> None:
 
 
 def test_the_unit_of_the_loss_is_the_deviation_of_the_bins() -> None:
-    assert pretraining.scale(PRETRAIN) == pytest.approx(np.std(np.arange(1, 51)))
+    assert pretraining.scale(CONFIG) == pytest.approx(np.std(np.arange(1, 51)))

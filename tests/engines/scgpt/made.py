@@ -17,11 +17,11 @@ import scipy.sparse as sp
 import torch
 
 from genept.engines.scgpt import checkpoint, upstream
+from genept.engines.scgpt.config import Model
 from genept.engines.scgpt.tokens import Tokens
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "scgpt"
-OPTIONS = {"engine": "scgpt", "implementation": "native", "seed": 0, "max_length": 1200}
-ARGS = {
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "scgpt"
+ARGS: dict[str, Any] = {
     "pad_token": "<pad>",
     "input_emb_style": "continuous",
     "n_bins": 51,
@@ -33,25 +33,12 @@ ARGS = {
     "n_layers_cls": 3,
     "pad_value": -2,
 }
-#: What of the released whole-human model's args.json its network and cells depend on.
-RELEASED_ARGS: dict[str, Any] = {
-    "pad_token": "<pad>",
-    "input_style": "binned",
-    "input_emb_style": "continuous",
-    "n_bins": 51,
-    "max_seq_len": 1200,
-    "fast_transformer": True,
-    "nlayers": 12,
-    "nheads": 8,
-    "embsize": 512,
-    "d_hid": 512,
-    "dropout": 0.2,
-    "n_layers_cls": 3,
-    "mask_value": -1,
-    "pad_value": -2,
-}
-N_RELEASED_TOKENS = 60_697
+N_TOKENS = 20_000
 SYMBOLS = [f"GENE{i}" for i in range(60)]
+
+
+def config(**embed: object) -> Model:
+    return Model.parse({"title": "t", "engine": "scgpt", "embed": embed}, "models/m.yaml")
 
 
 def as_tokens(ids: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> Tokens:
@@ -66,23 +53,18 @@ def upstream_model(
     """Upstream's network with random weights, of which none is trivial."""
     vocab = {token: i for i, token in enumerate([*symbols, *checkpoint.SPECIAL_TOKENS])}
     torch.manual_seed(seed)
-    model = upstream.network(args, len(vocab), vocab["<pad>"])
+    model = upstream.network(checkpoint.Args(**args), len(vocab), vocab["<pad>"])
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
     return model.eval(), vocab
 
 
-def change(saved: Path, folder: Path, **weights: torch.Tensor | None) -> Path:
-    """Copy the saved checkpoint with some weights replaced, added, or (None) left out; `__` stands for a dot."""
-    state = checkpoint.read_weights(saved / "best_model.pt")
-    for name, weight in weights.items():
-        key = name.replace("__", ".")
-        if weight is None:
-            del state[key]
-        else:
-            state[key] = weight
-    checkpoint.write(folder, ARGS, checkpoint.read_vocab(saved / "vocab.json"), state)
+def change(saved: Path, folder: Path, weights: dict[str, torch.Tensor | None] | None = None) -> Path:
+    """Copy the saved checkpoint with some weights replaced, added, or (None) left out."""
+    state = checkpoint.read_weights(saved / "best_model.pt") | (weights or {})
+    present = {name: weight for name, weight in state.items() if weight is not None}
+    checkpoint.write(folder, ARGS, checkpoint.read_vocab(saved / "vocab.json"), present)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The scgpt engine: notes, options and precision."""
+"""The scgpt engine: notes, settings, precision, and the package behind it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import yaml
 
 from genept.core.errors import InputError, ParamsError
 from genept.engines.scgpt import checkpoint, network, upstream
 from genept.engines.scgpt import embed as engine
-from tests.engines.scgpt.made import OPTIONS, SYMBOLS, counts, random_tokens
+from genept.engines.scgpt.config import Model
+from tests import helpers
+from tests.engines.scgpt.made import SYMBOLS, config, counts, random_tokens
 
 
 def test_notes_count_what_the_model_does_not_see(saved: Path) -> None:
@@ -23,7 +28,7 @@ def test_notes_count_what_the_model_does_not_see(saved: Path) -> None:
     dense = data.X.toarray()
     dense[3, :40] = 0
     data.X = sp.csr_matrix(dense)
-    matrix, notes = engine.embed(data, saved, OPTIONS | {"max_length": 20}, "cpu")
+    matrix, notes = engine.embed(data, saved, config(max_length=20), "cpu")
     n_expressed = (dense[:, :40] > 0).sum(axis=1)
     assert notes["n_genes"] == 60
     assert notes["n_genes_missing"] == 20
@@ -41,30 +46,30 @@ def test_log_normalised_cells_are_comparable_and_the_notes_say_why(saved: Path) 
     data = counts(5)
     normalised = data.copy()
     normalised.X, normalised.uns["x"] = data.X.log1p(), "lognorm"
-    expected, _ = engine.embed(data, saved, OPTIONS, "cpu")
-    found, notes = engine.embed(normalised, saved, OPTIONS, "cpu")
+    expected, _ = engine.embed(data, saved, config(), "cpu")
+    found, notes = engine.embed(normalised, saved, config(), "cpu")
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert notes["comparable"] is True and "log-normalisation does not change" in notes["reason"]
 
 
 def test_upstream_and_native_implementations_agree(saved: Path) -> None:
     data = counts(20)
-    native, _ = engine.embed(data, saved, OPTIONS | {"max_length": 20}, "cpu")
-    oracle, notes = engine.embed(data, saved, OPTIONS | {"max_length": 20, "implementation": "upstream"}, "cpu")
+    native, _ = engine.embed(data, saved, config(max_length=20), "cpu")
+    oracle, notes = engine.embed(data, saved, config(max_length=20, implementation="upstream"), "cpu")
     assert notes["implementation"] == "upstream"
     np.testing.assert_allclose(native, oracle, atol=1e-5)
 
 
 def test_bfloat16_is_near_float32_and_the_notes_say_how_near(saved: Path) -> None:
     data = counts(20)
-    exact, notes = engine.embed(data, saved, OPTIONS, "cpu")
-    rough, rough_notes = engine.embed(data, saved, OPTIONS | {"precision": "bfloat16"}, "cpu")
+    exact, notes = engine.embed(data, saved, config(), "cpu")
+    rough, rough_notes = engine.embed(data, saved, config(precision="bfloat16"), "cpu")
     assert "against_float32" not in notes
-    told = rough_notes["against_float32"]
+    distance = rough_notes["against_float32"]
     cosines = (exact * rough).sum(axis=1)  # unit rows
-    assert told["n_compared"] == 16
-    assert cosines.min() - 1e-6 <= told["cosine_min"] < 1
-    assert told["cosine_min"] > 0.999
+    assert distance["n_compared"] == 16
+    assert cosines.min() - 1e-6 <= distance["cosine_min"] < 1
+    assert distance["cosine_min"] > 0.999
     assert rough.dtype == np.float32
 
 
@@ -78,8 +83,8 @@ def test_half_bins_go_through_as_upstreams_network_takes_them(saved: Path) -> No
 
 def test_expected_bins_embed_between_the_draws(saved: Path) -> None:
     data = counts(20)
-    drawn = [engine.embed(data, saved, OPTIONS | {"seed": seed}, "cpu")[0] for seed in range(30)]
-    expected, notes = engine.embed(data, saved, OPTIONS | {"binning": "expected"}, "cpu")
+    drawn = [engine.embed(data, saved, config(seed=seed), "cpu")[0] for seed in range(8)]
+    expected, notes = engine.embed(data, saved, config(binning="expected"), "cpu")
     assert notes["binning"] == "expected"
     middle = np.mean(drawn, axis=0)
     assert np.abs(expected - middle).max() < np.abs(np.array(drawn) - middle).max()
@@ -116,36 +121,56 @@ def test_a_gene_that_the_vocabulary_has_by_both_names_is_its_approved_one() -> N
 
 def test_genes_found_by_their_old_name_are_seen_and_noted(saved: Path) -> None:
     data = counts(5)
-    expected, expected_notes = engine.embed(data, saved, OPTIONS, "cpu")
+    expected, expected_notes = engine.embed(data, saved, config(), "cpu")
     data.var["original_symbol"] = SYMBOLS
     data.var_names = [*SYMBOLS[:50], *(f"RENAMED{i}" for i in range(10))]
-    found, notes = engine.embed(data, saved, OPTIONS, "cpu")
+    found, notes = engine.embed(data, saved, config(), "cpu")
     np.testing.assert_array_equal(found, expected)
     assert (notes["n_genes_by_old_name"], notes["n_genes_missing"]) == (10, 0)
     assert expected_notes["n_genes_by_old_name"] == 0 and notes["share_of_counts_missing"] == 0
     del data.var["original_symbol"]
-    assert engine.embed(data, saved, OPTIONS, "cpu")[1]["n_genes_missing"] == 10
+    assert engine.embed(data, saved, config(), "cpu")[1]["n_genes_missing"] == 10
 
 
 def test_no_known_gene_is_an_error(saved: Path) -> None:
     data = counts(3)
     data.var_names = [f"Gene{i}" for i in range(60)]
     with pytest.raises(InputError, match="knows none of the 60 genes"):
-        engine.embed(data, saved, OPTIONS, "cpu")
+        engine.embed(data, saved, config(), "cpu")
 
 
 @pytest.mark.parametrize(
-    ("option", "value"),
-    [("implementation", "flash"), ("max_length", 1), ("seed", None), ("binning", "mean"), ("precision", "half")],
+    ("section", "change", "text"),
+    [
+        ("embed", {"implementation": "flash"}, "embed.implementation: should be 'native' or 'upstream', got 'flash'"),
+        ("embed", {"max_length": 1}, "embed.max_length: should be greater than or equal to 2"),
+        ("embed", {"seed": None}, "embed.seed: should be a valid integer"),
+        ("embed", {"binning": "mean"}, "embed.binning: should be 'drawn' or 'expected'"),
+        ("embed", {"precision": "half"}, "embed.precision: should be 'float32' or 'bfloat16'"),
+        ("embed", {"precison": "bfloat16"}, "no setting 'precison'; did you mean 'precision'?"),
+        ("embed", {"implementation": "upstream", "precision": "bfloat16"}, "upstream runs in precision float32 only"),
+        ("pretrain", {"steps": 0}, "pretrain.steps: should be greater than 0, got 0"),
+        ("pretrain", {"max_length": 2}, "pretrain.max_length: should be greater than or equal to 3, got 2"),
+        ("pretrain", {"seed": -1}, "pretrain.seed: should be greater than or equal to 0, got -1"),
+        ("pretrain", {"mask_ratio": 1.5}, "pretrain.mask_ratio: should be less than 1, got 1.5"),
+        ("pretrain", {"width": 9}, "pretrain: width 9 is not a multiple of n_heads 2"),
+    ],
 )
-def test_impossible_options_are_errors(saved: Path, option: str, value: object) -> None:
-    with pytest.raises(ParamsError, match=f"{option} must be"):
-        engine.embed(counts(3), saved, OPTIONS | {option: value}, "cpu")
+def test_impossible_settings_are_one_line(section: str, change: dict[str, Any], text: str) -> None:
+    content = yaml.safe_load((helpers.ROOT / "models" / "scgpt_mini.yaml").read_text(encoding="utf-8"))
+    Model.parse(content, "models/m.yaml")
+    content[section] |= change
+    with pytest.raises(ParamsError) as error:
+        Model.parse(content, "models/m.yaml")
+    assert error.value.message.startswith("models/m.yaml: ") and text in error.value.message
+    assert "\n" not in error.value.message and error.value.exit_code == 2
 
 
-def test_upstreams_network_runs_in_float32_only(saved: Path) -> None:
-    with pytest.raises(ParamsError, match="implementation upstream runs in precision float32 only"):
-        engine.embed(counts(3), saved, OPTIONS | {"implementation": "upstream", "precision": "bfloat16"}, "cpu")
+def test_settings_are_read_without_numpy_and_torch() -> None:
+    code = "import sys; from genept.engines import config; config.read('scgpt_mini'); print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, cwd=helpers.ROOT).stdout.split()
+    assert not {"numpy", "torch"} & set(loaded)
 
 
 def test_the_native_engine_does_not_import_the_scgpt_package() -> None:
@@ -160,3 +185,33 @@ def test_a_missing_scgpt_package_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(InputError, match="`make setup` installs it") as error:
         upstream.package()
     assert "\n" not in error.value.message
+
+
+def test_the_stand_in_for_torchtext_gives_the_package_its_vocabulary() -> None:
+    from_file = upstream.package().tokenizer.GeneVocab.from_dict({"b": 1, "<pad>": 0})
+    from_file.append_token("c")
+    assert from_file.get_stoi() == {"<pad>": 0, "b": 1, "c": 2}
+    assert "x" not in from_file and len(from_file) == 3
+    assert from_file(["c", "b", "x"]) == [2, 1, 0]  # <pad> is the package's default
+    assert upstream.package().tokenizer.GeneVocab(["b", "a"], specials=["<pad>"])["a"] == 1
+    with pytest.raises(RuntimeError, match="no default index"):
+        upstream.Vocab(["a"])["b"]
+
+
+def test_a_torchtext_that_loads_is_left_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, real_vocab = ModuleType("torchtext"), ModuleType("torchtext.vocab")
+    monkeypatch.setitem(sys.modules, "torchtext", real)
+    monkeypatch.setitem(sys.modules, "torchtext.vocab", real_vocab)
+    upstream.install_torchtext()
+    assert sys.modules["torchtext.vocab"] is real_vocab
+
+
+def test_a_torchtext_whose_library_does_not_load_is_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "torchtext"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise OSError('undefined symbol')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("torchtext", "torchtext.vocab"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    upstream.install_torchtext()
+    assert sys.modules["torchtext.vocab"].Vocab is upstream.Vocab

@@ -13,16 +13,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.scgpt import RELEASED_ARGS
 from genept.engines.scgpt import checkpoint, network, upstream
 from genept.engines.scgpt import embed as engine
 from genept.engines.scgpt.tokens import Tokens
 from tests.engines.scgpt.made import (
     FIXTURES,
-    N_RELEASED_TOKENS,
-    OPTIONS,
-    RELEASED_ARGS,
+    N_TOKENS,
     SYMBOLS,
     as_tokens,
+    config,
     random_tokens,
     upstream_model,
 )
@@ -56,7 +56,7 @@ def test_native_equals_embed_data_of_the_scgpt_package(saved: Path, monkeypatch:
     data = anndata.AnnData(sp.csr_matrix(x), pd.DataFrame(index=list("abcdefghi")), pd.DataFrame(index=SYMBOLS))
     data.uns["x"] = "counts"
     data.var_names = [*SYMBOLS[:50], *(f"UNKNOWN{i}" for i in range(10))]
-    found, _ = engine.embed(data, saved, OPTIONS, "cpu")
+    found, _ = engine.embed(data, saved, config(), "cpu")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: (), raising=False)  # no worker processes
     torch.backends.mha.set_fastpath_enabled(True)
     expected = package.tasks.embed_data(
@@ -72,7 +72,7 @@ def embedded(saved: Path) -> tuple[checkpoint.Checkpoint, Tokens, np.ndarray]:
     return loaded, sequences, network.embed(loaded, sequences, tokens_per_batch=1)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(tokens_per_batch=st.integers(1, 1000), order=st.permutations(range(25)))
 def test_embedding_depends_on_neither_the_batches_nor_the_order_of_the_cells(
     embedded: tuple[checkpoint.Checkpoint, Tokens, np.ndarray], tokens_per_batch: int, order: list[int]
@@ -96,21 +96,22 @@ def test_embedding_does_not_depend_on_torchs_threads(saved: Path) -> None:
 
 
 def test_a_checkpoint_in_the_layout_of_the_released_one_embeds_as_the_scgpt_packages_network(tmp_path: Path) -> None:
-    """The whole way, from a flash-attention checkpoint in the real sizes; values all different leave no draw."""
-    model, vocab = upstream_model(args=RELEASED_ARGS, symbols=[f"GENE{i}" for i in range(N_RELEASED_TOKENS - 3)])
+    """The whole way, from a flash-attention checkpoint of 4 layers of 12; values all different leave no draw."""
+    args = RELEASED_ARGS | {"nlayers": 4}
+    model, vocab = upstream_model(args=args, symbols=[f"GENE{i}" for i in range(N_TOKENS - 3)])
     state = {name.replace("in_proj_", "Wqkv."): weight for name, weight in model.state_dict().items()}
-    assert sum("Wqkv" in name for name in state) == 2 * 12
+    assert sum("Wqkv" in name for name in state) == 2 * 4
     state["flag_encoder.weight"] = torch.zeros(2, 512)
-    checkpoint.write(tmp_path, RELEASED_ARGS, vocab, state)
+    checkpoint.write(tmp_path, args, vocab, state)
     rng = np.random.default_rng(0)
-    genes = np.sort(rng.choice(N_RELEASED_TOKENS - 3, 90, replace=False))
+    genes = np.sort(rng.choice(N_TOKENS - 3, 90, replace=False))
     x = np.zeros((2, 90), dtype=np.float32)
     for row, n in zip(x, (40, 70), strict=True):
         row[rng.choice(90, n, replace=False)] = 3 * rng.permutation(n) + 1
     data = anndata.AnnData(sp.csr_matrix(x), var=pd.DataFrame(index=[f"GENE{gene}" for gene in genes]))
     data.uns["x"] = "counts"
-    found, notes = engine.embed(data, tmp_path, OPTIONS, "cpu")
-    (tmp_path / "best_model.pt").unlink()  # 200 megabytes, which pytest would keep
+    found, notes = engine.embed(data, tmp_path, config(), "cpu")
+    (tmp_path / "best_model.pt").unlink()  # 70 megabytes, which pytest would keep
     for row, vector in zip(x, found, strict=True):
         values = row[row > 0]
         bins = np.digitize(values, np.quantile(values, np.linspace(0, 1, 50)))

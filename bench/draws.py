@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from genept.core import params as parameters
 from genept.core.cli import stage
 from genept.core.params import Params
+from genept.engines import config as models
 
 SEEDS = range(5)
 HEADLINES = ("cell_type_knn_accuracy", "cell_type_knn_f1", "cell_type_ari", "cell_type_ami", "cell_type_asw")
@@ -44,7 +44,7 @@ def main(params: Params, model: str) -> None:
     from genept.engines.scgpt import embed as scgpt
     from genept.metrics import benchmark, targets
 
-    options = parameters.entry(params, "models", model)
+    config = models.read(model)
     rows: list[list[Any]] = []
     for dataset in params.grid.datasets:
         data, obs = cells.read(dataset), cells.read_obs(dataset)
@@ -53,7 +53,8 @@ def main(params: Params, model: str) -> None:
         first = None
         for seed in [*SEEDS, None]:
             bins = {"binning": "expected"} if seed is None else {"binning": "drawn", "seed": seed}
-            matrix, _ = scgpt.embed(data, Path("models") / model, options | bins, params.device)
+            some = config.model_copy(update={"embed": config.embed.model_copy(update=bins)})
+            matrix, _ = scgpt.embed(data, models.MODELS / model, some, params.device)
             first = matrix if first is None else first
             matrices = [matrix.astype(np.float64)] * len(planned)
             scores = benchmark.score(planned, matrices, params.evaluate, params.seed).headlines
@@ -63,11 +64,15 @@ def main(params: Params, model: str) -> None:
             if seed is not None:
                 drawn.append(numbers)
         rows.insert(-1, [dataset, "drawn, standard deviation", *np.std(drawn, axis=0, ddof=1), None])
-    header = ["Dataset", "Bins", "10-NN accuracy", "10-NN F1", "ARI", "AMI", "ASW", "Cosine"]
+    k = params.evaluate.knn.k
+    header = ["Dataset", "Bins", f"{k}-NN accuracy", f"{k}-NN F1", "ARI", "AMI", "ASW", "Cosine"]
     table = tabulate(rows, header, tablefmt="github", floatfmt=".3f")
-    PAGE.write_text(TEXT.format(model=model, table=table, **options), encoding="utf-8")
+    PAGE.write_text(
+        TEXT.format(model=model, table=table, max_length=config.embed.max_length, seed=config.embed.seed),
+        encoding="utf-8",
+    )
     click.echo(table)
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m docs.draws")
+    main(prog_name="python -m bench.draws")
