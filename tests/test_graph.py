@@ -17,7 +17,8 @@ PAGE = ROOT / "docs/reruns.md"
 HEADING = """# What a change runs again
 
 A change of a file or a setting runs the stages beside it. What follows runs again only if their results differ.
-`tests/test_graph.py` makes this table from `dvc.yaml` and fails when it is out of date; `python -m tests.test_graph` writes it.
+`tests/test_graph.py` makes this table from `dvc.yaml` and fails when it is out of date;
+`python -m tests.test_graph` writes it.
 
 | A change of | runs |
 |---|---|

@@ -19,11 +19,10 @@ from genept.core import device as devices
 from genept.core import files
 from genept.core.errors import InputError
 from genept.engines.encoder import automodel
-from genept.engines.network import bert
 from genept.engines.encoder import words as words_once
 from genept.engines.encoder.encoder import Encoded, Encoder
 from genept.engines.encoder.words import Text
-from genept.engines.network import batching, transformer
+from genept.engines.network import batching, bert, transformer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from genept.core.errors import InputError
-from genept.engines.network import bert
+from genept.engines.network import batching, bert, transformer
 from genept.engines.network.bert import Bert
-from genept.engines.network import batching, transformer
 
 
 def load(folder: Path, n_tokens: int) -> Bert:

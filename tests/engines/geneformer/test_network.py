@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from genept.core.errors import InputError
-from genept.engines.network import bert
 from genept.engines.geneformer import dictionaries, network, ranking
 from genept.engines.geneformer.dictionaries import Dictionaries
 from genept.engines.geneformer.embed import embed
+from genept.engines.network import bert
 from tests.engines.geneformer.made import (
     CONFIG,
     FIXTURES,
