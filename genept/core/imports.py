@@ -7,14 +7,16 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]  # the folder that holds the package genept
+SETTINGS = ["genept.downloads"]  # imported for the form of `source` only, which moves no number
 
 
 def closure(path: Path, root: Path = ROOT) -> list[Path]:
     """Return a Python file and all files under `root` that it imports, directly or not, also within functions.
 
-    An import whose name is computed when the code runs (`importlib.import_module`) is not seen. Nothing is executed.
+    An import whose name is computed when the code runs (`importlib.import_module`) is not seen, nor is `SETTINGS`.
+    Nothing is executed.
     """
-    finder = ModuleFinder([str(root)])
+    finder = ModuleFinder([str(root)], excludes=SETTINGS)
     finder.run_script(str(path))
     files = (getattr(module, "__file__", None) for module in finder.modules.values())
     return sorted(Path(file) for file in files if file)

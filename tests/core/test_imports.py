@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from genept.core import imports
-from tests import helpers
 
 FILES = {
     "start.py": "from lib.a import f\nimport numpy\n",
@@ -50,19 +49,3 @@ def test_the_hash_changes_with_the_code_that_runs_only(
     before = imports.sha256(root / "start.py", root)
     change(root)
     assert (imports.sha256(root / "start.py", root) != before) is differs
-
-
-@pytest.mark.parametrize(
-    ("room", "layers"),
-    [
-        ("core", ["core"]),
-        ("data", ["core", "data"]),
-        ("engines/network", ["core", "engines/network", "engines/pretraining.py"]),
-        ("engines/genept_w", ["core", "data", "engines/config.py", "engines/encoder/settings.py", "engines/genept_w"]),
-    ],
-)
-def test_imports_run_one_way(room: str, layers: list[str]) -> None:
-    package = helpers.ROOT / "genept"
-    files = {file for path in (package / room).rglob("*.py") for file in imports.closure(path)}
-    names = [file.relative_to(package).as_posix() for file in files if file.name != "__init__.py"]
-    assert names and not [name for name in names if not name.startswith(tuple(layers))]

@@ -1,15 +1,12 @@
-"""What all text encoders share, and the choice of one by a model's settings."""
+"""What all text encoders share."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from genept.engines.encoder.settings import EncoderConfig, OpenAI
 
 
 class Encoded(NamedTuple):
@@ -52,25 +49,3 @@ class Encoder(abc.ABC):
     @abc.abstractmethod
     def card(self) -> dict[str, Any]:
         """Describe what the vectors depend on, as values that JSON has, equal for equal runs."""
-
-
-def load(config: EncoderConfig, folder: Path, device: str, precision: str = "float32") -> Encoder:
-    """Return the encoder that a model's settings name.
-
-    Parameters
-    ----------
-    folder
-        Where the files of a local encoder are.
-    device
-        ``auto``, ``cpu`` or ``cuda``, as in params.yaml; for a local encoder.
-    precision
-        ``float32`` or ``bfloat16``, of a local encoder's layers.
-    """
-    if config.encoder == "openai":
-        from genept.engines.encoder.openai import OpenAIEncoder
-
-        return OpenAIEncoder(config.openai or OpenAI())
-    from genept.engines.encoder.local import LocalEncoder
-    from genept.engines.network.precision import PRECISIONS
-
-    return LocalEncoder(folder, device, dtype=PRECISIONS[precision])

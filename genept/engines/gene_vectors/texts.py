@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from genept.core.errors import InputError, ParamsError
 from genept.data.gene_vectors import GeneVectors, VectorGene
 from genept.data.hgnc import Gene
-from genept.engines.encoder import encoder as encoders
+from genept.engines.encoder.loading import load_encoder
 from genept.engines.gene_vectors import summaries
 from genept.engines.genept_w.config import Vectors
 
@@ -46,7 +46,7 @@ def make(config: Vectors, folder: Path, hgnc_genes: list[Gene], device: str) -> 
         If a locus type is the type of no gene.
     """
     texts = write_texts(config, folder, hgnc_genes)
-    encoder = encoders.load(config, folder, device)
+    encoder = load_encoder(config, folder, device)
     encoded = encoder.encode(texts.lines, label="gene texts")
     genes = [
         VectorGene(gene.symbol, gene.ensembl_id, int(n_tokens), bool(truncated), line)

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from genept.core.errors import InputError
 from genept.data.expression import coverage
-from genept.engines.encoder import encoder as encoders
+from genept.engines.encoder.loading import load_encoder
 from genept.engines.genept_s import precomputed
 from genept.engines.genept_s.config import Embed, Model
 from genept.engines.network import precision
@@ -48,7 +48,7 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
 
 def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Encode the sentences, and note how much of them was read."""
-    encoder = encoders.load(settings, folder, device, settings.precision)
+    encoder = load_encoder(settings, folder, device, settings.precision)
     prompt = settings.prompt.replace("\n", " ")
     symbols = list(cells.var_names)
     # A symbol has at least one token, so the encoder cannot read more of them than it reads tokens.
@@ -63,7 +63,7 @@ def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[
     notes = {}
     if settings.precision != "float32":
         some = precision.compared(len(rows))
-        exact = encoders.load(settings, folder, device).encode_words(prompt, symbols, [rows[i] for i in some])
+        exact = load_encoder(settings, folder, device).encode_words(prompt, symbols, [rows[i] for i in some])
         notes["against_float32"] = precision.difference(encoded.vectors[some], exact.vectors)
     return encoded.vectors, {
         **notes,
