@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ def readers() -> dict[str, Callable[[], Any]]:
     found: dict[str, Callable[[], Any]] = {"params.yaml": params.load}
     for path in sorted((ROOT / "data").glob("*.yaml")):
         if path.stem not in ("reference", "hashes.lock"):
-            found[f"data/{path.name}"] = lambda name=path.stem: datasets.read(name)
+            found[f"data/{path.name}"] = partial(datasets.read, path.stem)
     for path in sorted((ROOT / "models").glob("*.yaml")):
-        found[f"models/{path.name}"] = lambda name=path.stem: models.read(name)
+        found[f"models/{path.name}"] = partial(models.read, path.stem)
     return found
 
 
