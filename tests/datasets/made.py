@@ -135,8 +135,8 @@ LABELS = {"file": "labels.csv", "sample": "orig.ident", "names": {"ATAA1": "TAA1
 
 
 def barcodes(sample: int) -> list[str]:
-    rng = np.random.default_rng(sample)
-    return ["".join(rng.choice(list("ACGT"), 16)) for _ in range(LABELLED + 3)]
+    letters = np.random.default_rng(sample).choice(list("ACGT"), (LABELLED + 3, 16))
+    return ["".join(row) for row in letters]
 
 
 def counts_of(sample: int) -> np.ndarray:
