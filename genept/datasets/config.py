@@ -149,11 +149,6 @@ def fetched(name: str) -> tuple[DatasetConfig, Replacement | None]:
 
     It is the dataset's own, or its fallback where the dataset's own files were not there. The fallback gets title,
     note, paper and ``finetune`` of the dataset; its own title and note are then returned beside it, with the reason.
-
-    Raises
-    ------
-    InputError
-        If the files are those of a fallback that the dataset's file no longer has.
     """
     config = read(name)
     folder = DATA / name / "raw"

@@ -1,18 +1,4 @@
-"""Annotations made from others: a patient's phenotype by a map of labels, age bins from donors' ages.
-
-In a dataset's file::
-
-    derive:
-      phenotype:
-        of: patient
-        map:
-          affected_1: Ascending only
-          control_1: Control
-      age_bin:
-        of: age
-        quantiles: 4          # or edges: [40, 60]
-        over: patient         # each donor counts once; left out: each cell
-"""
+"""Annotations made from others: a patient's phenotype by a map of labels, age bins from donors' ages."""
 
 from __future__ import annotations
 

@@ -44,13 +44,6 @@ def read_elements(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFra
     """Read the matrix (cells x genes, in the file's order), ``obs``, ``var`` and the names of the other layers.
 
     Layer ``raw`` is the layer of that name or, where there is none, the file's ``raw``, with its own ``var``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    InputError
-        If it is damaged, was written by anndata before 0.7, or has no such layer.
     """
     path.stat()
     try:

@@ -24,13 +24,7 @@ def read_raw(folder: Path, config: DatasetConfig) -> RawDataset:
     """Read a raw dataset from its fetched files: one h5ad, reference and query, or sample by sample.
 
     Derived annotations are not among its ``obs``: `genept.datasets.derive.add_derived` adds them.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file is missing.
-    InputError
-        If a file is damaged or contradicts the config.
+    `InputError` names a file that is damaged or contradicts the config, `FileNotFoundError` one that is missing.
     """
     if config.samples:
         return samples.read(folder, config)
@@ -43,13 +37,6 @@ def check_hashes(folder: Path, config: DatasetConfig) -> dict[str, str]:
     """Return the sha256 of each fetched file by its path, compared with the one in its source, if it has one.
 
     A table of labels may be missing where `annotate` gives cell types in its place.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file is missing.
-    InputError
-        If a file was changed since it was fetched.
     """
     listed = files_of(config.source)
     optional = config.labels.file if config.labels and config.annotation else None
@@ -79,41 +66,26 @@ def local_labels(folder: Path, config: DatasetConfig) -> dict[str, str]:
     """Return ``path`` and ``sha256`` of a table of labels that came from a file on this machine, else nothing.
 
     Records are the same on every machine, so of an absolute path only the name is returned.
-
-    Raises
-    ------
-    InputError
-        If the folder does not say which of several places the table is from.
     """
-    places = files_of(config.source)[config.labels.file].places if config.labels else ()
-    if config.labels is None or not any(place.kind == "local" for place in places):
+    if config.labels is None:
         return {}
-    n_tried, attempts = 1, folder / ATTEMPTS
+    name = config.labels.file
+    places = files_of(config.source)[name].places
+    kind, words = places[0].kind, places[0].words
     if len(places) > 1:
-        n_tried = len(files.read_json(attempts).get(config.labels.file, [])) if attempts.is_file() else 0
-        if not 0 < n_tried <= len(places):
-            raise InputError(f"{attempts}: does not say which place {config.labels.file} is from; fetch it again")
-    place = places[n_tried - 1]
-    if place.kind != "local":
-        return {}
-    return {"path": place.words.removeprefix("local "), "sha256": files.sha256(folder / config.labels.file)}
+        successful = files.read_json(folder / ATTEMPTS)[name][-1]
+        kind, words = successful["kind"], successful["where"]
+    return {"path": words.removeprefix("local "), "sha256": files.sha256(folder / name)} if kind == "local" else {}
 
 
 def join_cell_types(published: RawDataset, dataset: str) -> tuple[RawDataset, dict[str, Any]]:
     """Give the cells the types that ``annotate`` found, without those that its quality control left out.
 
-    A cell is ``Unknown`` if its cluster has no type.
+    A cell is ``Unknown`` if its cluster has no type. `InputError` if the annotation is damaged or of other cells.
 
     Returns
     -------
     The cells, and the content of ``summary.json``: method, settings and numbers.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the stage has not run.
-    InputError
-        If its files are damaged, or of other cells.
     """
     folder, again = DATA / dataset / "annotation", f"`dvc repro annotate@{dataset}` makes it"
     try:

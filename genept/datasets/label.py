@@ -53,17 +53,7 @@ class Labelled:
 def label(folder: Path, config: DatasetConfig, table: genes.Table, dataset: str, with_corpus: bool = False) -> Labelled:
     """Read, check, harmonise and divide a dataset, whose files are in `folder`.
 
-    Parameters
-    ----------
-    table
-        The HGNC table.
-    with_corpus
-        Whether the cells outside the evaluated subset are wanted, too.
-
-    Raises
-    ------
-    InputError
-        If a file is damaged or contradicts the config.
+    `table` is HGNC's. `InputError` names a file that is damaged or contradicts the config.
     """
     annotation, labels_from = dict[str, Any](), dict[str, str]()
     if inputs.uses_annotation(folder, config):

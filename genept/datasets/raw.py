@@ -21,30 +21,14 @@ LARGEST_LOGARITHM = 50.0  # no logarithm of an expression value comes near: log1
 
 @dataclass(frozen=True)
 class RawDataset:
-    """All cells of a dataset as they were published.
+    """All cells of a dataset as they were published."""
 
-    Attributes
-    ----------
-    path
-        The file, or the folder of several, for errors.
-    x
-        Shape (n_cells, n_genes); without rows of ``var`` that are no genes.
-    obs
-        The annotations that columns hold, as text, missing ones `None`; of reference and query also ``part``.
-    var
-        The genes' own table; of reference and query that of the reference.
-    content
-        What `x` holds, ``counts`` or ``lognorm``.
-    notes
-        What a user should know, one sentence each.
-    """
-
-    path: Path
-    x: sp.csr_matrix
-    obs: pd.DataFrame
-    var: pd.DataFrame
-    content: str
-    notes: list[str]
+    path: Path  # the file, or the folder of several, for errors
+    x: sp.csr_matrix  # shape (n_cells, n_genes); without rows of var that are no genes
+    obs: pd.DataFrame  # the annotations that columns hold, as text, missing ones None; of reference and query also part
+    var: pd.DataFrame  # the genes' own table; of reference and query that of the reference
+    content: str  # what x holds: counts or lognorm
+    notes: list[str]  # what a user should know, one sentence each
 
     def gene_totals(self) -> np.ndarray:
         """Sum each gene over the cells, shape (n_genes,)."""

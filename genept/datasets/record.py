@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,32 +29,29 @@ def describe(
     folder: Path,
     min_class_size: int,
 ) -> dict[str, Any]:
-    """Return the record.
+    """Return the record; `digests` are those of the files in `folder` that were read.
 
-    Parameters
-    ----------
-    fallback
-        The fallback that the files are of, `None` if they are the dataset's own.
-    digests
-        The sha256 of each file in `folder` that was read.
-    min_class_size
-        Labels with fewer evaluated cells are listed.
+    Labels with fewer evaluated cells than `min_class_size` are listed. They are scored all the same.
     """
     evaluated, scored = labelled.cells.obs, scored_cells(labelled.cells.obs)
     origins: dict[Any, str] = {**config.obs} | dict.fromkeys(labelled.derived, "derived")
     if labelled.annotation:
         origins["cell_type"] = ANNOTATION
-    annotations = {}
+    annotations, small = dict[str, Any](), list[str]()
     for key in labelled.obs.columns.drop(PART, errors="ignore"):
         counts = tally(evaluated[key])
+        rare = [name for name, number in counts.items() if number < min_class_size]
         annotations[key] = {
             "column": origins[key],
             "n_labels_scored": len(set(scored[key]) - {UNKNOWN}),
             "n_missing": int(labelled.obs[key].isna().sum()),
-            "smaller_than_min_class_size": [name for name, number in counts.items() if number < min_class_size],
+            "smaller_than_min_class_size": rare,
             "all_cells": tally(labelled.obs[key]),
             "evaluated_cells": counts,
         }
+        if rare:
+            listed = ", ".join(f"{name} ({counts[name]})" for name in rare)
+            small.append(f"{key}: fewer than {min_class_size} evaluated cells of {listed}")
     counted, expected = labelled.counted, config.expected
     comparisons = compare(config.reported, counted, scored)
     attempts = folder / ATTEMPTS
@@ -95,7 +93,7 @@ def describe(
             *([f"fallback: {fallback.title} ({fallback.because})"] if fallback else []),
             *labelled.notes,
             *(difference(row) for row in comparisons if not row["match"]),
-            *small_classes(annotations, min_class_size),
+            *small,
         ],
     }
     return {key: value for key, value in record.items() if value or key not in OPTIONAL}
@@ -155,8 +153,7 @@ def describe_genes(harmonised: Harmonised) -> dict[str, Any]:
 
 def tally(labels: pd.Series) -> dict[str, int]:
     """Count labels, the most frequent first and equal ones by name."""
-    counts = labels.value_counts()
-    return {str(label): int(counts[label]) for label in sorted(counts.index, key=lambda text: (-counts[text], text))}
+    return dict(sorted(Counter(labels.dropna()).items(), key=lambda item: (-item[1], item[0])))
 
 
 def count_patients(obs: pd.DataFrame) -> dict[str, Any]:
@@ -174,13 +171,3 @@ def count_patients(obs: pd.DataFrame) -> dict[str, Any]:
                 "patients_with_several_labels": sorted(n_labels[n_labels > 1].index),
             }
     return report
-
-
-def small_classes(annotations: dict[str, dict[str, Any]], min_class_size: int) -> list[str]:
-    """Say in a sentence per annotation which labels have few evaluated cells. They are scored all the same."""
-    return [
-        f"{key}: fewer than {min_class_size} evaluated cells of "
-        + ", ".join(f"{label} ({report['evaluated_cells'][label]})" for label in report["smaller_than_min_class_size"])
-        for key, report in annotations.items()
-        if report["smaller_than_min_class_size"]
-    ]

@@ -62,10 +62,9 @@ def test_the_matrix_is_in_memory_at_most_twice(
     hgnc_genes = hgnc.read(helpers.HGNC)
     names = [*(gene.symbol for gene in hgnc_genes), *(f"unknown{i}" for i in range(N_GENES))][:N_GENES]
     obs = pd.DataFrame({"type": np.array(["B", "T"])[np.arange(N_CELLS) % 2]}, index=[f"c{i}" for i in range(N_CELLS)])
-    anndata.AnnData(counts if is_dense else matrix, obs=obs, var=pd.DataFrame(index=names)).write_h5ad(
-        tmp_path / "raw.h5ad"
-    )
-    del matrix, counts
+    data = anndata.AnnData(counts if is_dense else matrix, obs=obs, var=pd.DataFrame(index=names))
+    data.write_h5ad(tmp_path / "raw.h5ad")
+    del data, matrix, counts
     config, table = parse(obs={"cell_type": "type"}, **subset), genes.Table(hgnc_genes)
     tracemalloc.start()
     labelled = label.label(tmp_path, config, table, "x", with_corpus=True)

@@ -200,13 +200,6 @@ def test_labels_of_any_type_become_text(values: Any, texts: list[str | None]) ->
     assert obs.as_text(pd.Series(values)).tolist() == texts
 
 
-@pytest.mark.parametrize("source", ["annotation", "user"])
-def test_the_file_may_say_who_labelled_the_cells(project: Path, source: str) -> None:
-    configure(label_source=source)
-    cells, report = run()
-    assert report["label_source"] == cells.uns["label_source"] == source
-
-
 def test_small_classes_single_labels_and_patients_under_two_are_noted(project: Path) -> None:
     change(set_obs("celltype", ["rare"] * 3 + ["B", "T", "NK"] * 19))
     change(set_obs("condition", ["sick"] * 31 + ["well"] * 29))

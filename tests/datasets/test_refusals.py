@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
@@ -16,7 +15,6 @@ import h5py
 import numpy as np
 import pytest
 
-from genept.datasets import label as labelling
 from tests import helpers
 from tests.datasets.made import (
     OUTPUTS,
@@ -162,19 +160,6 @@ main(['mine'])
 def test_what_cannot_be_right_is_refused(project: Path, how: Change, text: str) -> None:
     how()
     assert_refused(1, text)
-
-
-def test_a_full_disk_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = labelling.write
-
-    def write_the_first_only(path: Path, *rest: Any) -> None:
-        if path.parent.name == "new":
-            return write(path, *rest)
-        path.write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(labelling, "write", write_the_first_only)
-    assert_refused(1, "the disk is full")
 
 
 def test_a_process_killed_while_writing_leaves_the_earlier_results(project: Path) -> None:
