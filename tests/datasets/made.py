@@ -103,12 +103,8 @@ def set_x(matrix: Callable[[np.ndarray], Any]) -> Callable[[anndata.AnnData], No
     return lambda data: setattr(data, "X", matrix(data.X.toarray()))
 
 
-def rename(names: list[str]) -> Callable[[anndata.AnnData], None]:
-    return lambda data: setattr(data, "var_names", names)
-
-
-def name_cells(first: list[str]) -> Callable[[anndata.AnnData], None]:
-    return lambda data: setattr(data, "obs_names", [*first, *data.obs_names[len(first) :]])
+def put(attribute: str, value: Any) -> Callable[[anndata.AnnData], None]:
+    return lambda data: setattr(data, attribute, value)
 
 
 def set_obs(column: str, values: Any) -> Callable[[anndata.AnnData], None]:

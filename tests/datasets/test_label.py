@@ -25,6 +25,7 @@ from tests.datasets.made import (
     invoke,
     make_cells,
     params_text,
+    put,
     run,
     set_obs,
     set_x,
@@ -215,8 +216,7 @@ def test_small_classes_single_labels_and_patients_under_two_are_noted(project: P
 
 
 def test_ids_that_several_cells_have_are_numbered_on_demand(project: Path) -> None:
-    names = ["AAAC", "AAAC", "AAAC-1", "AAAC", *(f"cell{number}" for number in range(4, N_CELLS))]
-    change(lambda data: setattr(data, "obs_names", names))
+    change(put("obs_names", ["AAAC", "AAAC", "AAAC-1", "AAAC", *(f"cell{number}" for number in range(4, N_CELLS))]))
     configure(repeated_ids="number")
     cells, report = run()
     assert list(cells.obs_names[:5]) == ["AAAC", "AAAC-2", "AAAC-1", "AAAC-3", "cell4"]

@@ -26,8 +26,7 @@ from tests.datasets.made import (
     in_turn,
     local,
     make_cells,
-    name_cells,
-    rename,
+    put,
     run,
     set_obs,
     set_value,
@@ -72,16 +71,15 @@ def scale(data: anndata.AnnData) -> None:
     data.X = data.X.toarray() - 1.5
 
 
-def log_query() -> None:
-    query = make_cells()[40:].copy()
-    query.X = query.layers["logged"]
-    split_files(query, x="detect")
+def split(how: Callable[[anndata.AnnData], Any], **keys: Any) -> Change:
+    """Put the cells into two files, after changing those of the query."""
 
+    def apply() -> None:
+        query = make_cells()[40:].copy()
+        how(query)
+        split_files(query, **keys)
 
-def rename_query() -> None:
-    query = make_cells()[40:].copy()
-    query.var_names = [f"Gene{number}" for number in range(len(SYMBOLS))]
-    split_files(query)
+    return apply
 
 
 MOUSE = ["Trp53", "Cd4", "Gapdh", "Actb", "Cd14", "Lyz", "Nkg7", *SYMBOLS[7:]]
@@ -103,17 +101,17 @@ REFUSALS: list[tuple[Change, str]] = [
     (keys(x="lognorm"), "X is declared lognorm but has whole numbers only"),
     (cells(set_x(lambda x: x * 33.3), x="detect"), "nor logarithms (up to 233.1): corrected"),
     # layers
-    (cells(lambda data: setattr(data, "X", None)), f"has no X; name a layer {LAYER}logged)"),
+    (cells(put("X", None)), f"has no X; name a layer {LAYER}logged)"),
     (cells(scale), f"name the layer with counts {LAYER}counts, logged, raw)"),
     (cells(lambda data: setattr(data, "X", data.layers.pop("logged"))), "the file has no other layer; give raw"),
     (keys(layer="loged"), f"{RAW}: no layer 'loged'; did you mean 'logged'?; it has logged"),
     (keys(layer="raw"), "no layer 'raw'; it has logged"),
     # genes and cells
     (cells(lambda data: data[:0].copy()), f"{RAW}: has 0 cells and 12 genes; nothing can be scored"),
-    (cells(rename(MOUSE)), f"{RAW}: the genes look like mouse genes"),
-    (cells(rename([f"ENSMUSG000000{n:05}" for n in range(12)])), "the genes are not human"),
-    (cells(rename([str(n) for n in range(12)])), "none of the 12 gene names"),
-    (cells(name_cells(["a", "a", "b", "a"])), f"{RAW}: 2 cells have the id of an earlier cell (such as 'a')"),
+    (cells(put("var_names", MOUSE)), f"{RAW}: the genes look like mouse genes"),
+    (cells(put("var_names", [f"ENSMUSG000000{n:05}" for n in range(12)])), "the genes are not human"),
+    (cells(put("var_names", [str(n) for n in range(12)])), "none of the 12 gene names"),
+    (cells(put("obs_names", [*"aaba", *map(str, range(56))])), "2 cells have the id of an earlier cell (such as 'a')"),
     (keys(keep_var={"kind": "Gene"}), "var has no column 'kind', which `keep_var` in the dataset's file names"),
     (
         cells(lambda data: data.var.insert(0, "kind", "gene"), keep_var={"kind": ["Gene", "Gene Expression"]}),
@@ -129,8 +127,8 @@ REFUSALS: list[tuple[Change, str]] = [
         f"{RAW} is not as expected: n_cells is 60, not 61; cell_type is 3, not 4; correct `expected`",
     ),
     # reference and query
-    (rename_query, "data/mine/raw: reference.h5ad and query.h5ad have no gene in common"),
-    (log_query, "one of reference.h5ad and query.h5ad holds counts, the other does not"),
+    (split(put("var_names", [f"Gene{n}" for n in range(12)])), "reference.h5ad and query.h5ad have no gene in common"),
+    (split(put("X", make_cells()[40:].layers["logged"]), x="detect"), "query.h5ad holds counts, the other does not"),
     # files
     (keys(source=local(**{"raw.h5ad": {"path": "a", "sha256": "0" * 64}})), "but its source expects 0000"),
     (RAW.unlink, f"{RAW}: no such file; run the stage that makes it first"),

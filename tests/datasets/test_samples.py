@@ -204,13 +204,8 @@ def gathered(types: list[str], **changes: Any) -> Callable[[], Any]:
     return in_turn(lambda: gather(**changes), lambda: annotate(list(types)))
 
 
-def other_cells() -> None:
-    gathered(["SMC"] * N_CELLS)()
-    path = Path("data/mine/annotation/cells.csv")
-    path.write_text(path.read_text().replace(barcodes(1)[0], CELL))
-
-
-def damaged_annotation(text: str, name: str = "summary.json") -> Callable[[], Any]:
+def annotated(text: str, name: str = "summary.json") -> Callable[[], Any]:
+    """An annotation with another content of one file."""
     return in_turn(gathered(["SMC"] * N_CELLS), lambda: Path("data/mine/annotation", name).write_text(text))
 
 
@@ -246,11 +241,11 @@ REFUSALS: list[tuple[Callable[[], Any], str]] = [
     # annotation
     (gathered(UNKNOWN), f"cell_type has only 'Unknown' in the evaluated cells, so nothing can be scored; {CLUSTERS}"),
     (gathered(UNKNOWN, obs=STIM), "phenotype is column 'stim' of a table of labels that is not there"),
-    (other_cells, "the annotation is of other cells than data/mine/raw; `dvc repro annotate@mine`"),
-    (damaged_annotation('{"label_source": "author"}'), "no file has cell types, and there is no annotation; `dvc"),
-    (damaged_annotation("[]"), "data/mine/annotation: damaged ("),
-    (damaged_annotation("cell_id,qc\n", "cells.csv"), "data/mine/annotation: damaged ("),
-    (damaged_annotation("cell_id,cluster,cell_type,qc\n", "cells.csv"), "summary.json is not of the 0 cells in"),
+    (annotated("cell_id,cluster,cell_type,qc\n" + "x,1,B,ok\n" * N_CELLS, "cells.csv"), "annotation is of other cells"),
+    (annotated('{"label_source": "author"}'), "no file has cell types, and there is no annotation; `dvc"),
+    (annotated("[]"), "data/mine/annotation: damaged ("),
+    (annotated("cell_id,qc\n", "cells.csv"), "data/mine/annotation: damaged ("),
+    (annotated("cell_id,cluster,cell_type,qc\n", "cells.csv"), "summary.json is not of the 0 cells in"),
     (gather, "data/mine/annotation/summary.json: no such file; run the stage that makes it first"),
 ]  # fmt: skip
 
