@@ -13,8 +13,7 @@ from genept.data.genes import Table
 from genept.datasets import inputs
 from genept.datasets.config import DatasetConfig
 from genept.datasets.derive import add_derived
-from genept.datasets.obs import fill
-from genept.datasets.raw import harmonise
+from genept.datasets.obs import UNKNOWN
 
 CELL_TYPE = "cell_type"
 
@@ -40,16 +39,15 @@ def read(folder: Path, config: DatasetConfig, table: Table, batch: str | None) -
         If a file is damaged or contradicts the config.
     """
     config = config.without_cell_types()
-    where = inputs.where(folder, config)
     raw = inputs.read_raw(folder, config)
-    obs, _ = add_derived(raw.obs, config.derive, where)
+    obs, _ = add_derived(raw.obs, config.derive, raw.path)
     if batch is not None and batch not in obs:
-        raise InputError(f"{where}: has no {batch} without the cell types; choose another annotation.batch")
-    harmonised = harmonise(raw.x, raw.var, config, table, where)
+        raise InputError(f"{raw.path}: has no {batch} without the cell types; choose another annotation.batch")
+    harmonised = raw.harmonise(config, table)
     x = raw.x[:, harmonised.keep].astype(np.float32)
     cells = AnnData(x, obs=pd.DataFrame(index=obs.index), var=pd.DataFrame(index=harmonised.symbols))
     cells.uns["x"] = raw.content
-    return cells, None if batch is None else fill(obs[[batch]])[batch].to_numpy(dtype=str)
+    return cells, None if batch is None else obs[batch].fillna(UNKNOWN).to_numpy(dtype=str)
 
 
 def author_labels(folder: Path, config: DatasetConfig) -> pd.Series | None:

@@ -11,42 +11,34 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from genept.core.errors import InputError
+from genept.core.params import Annotation
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
 DATA = Path("data")
-ANNOTATIONS = ("cell_type", "patient", "phenotype", "disease", "cancer_type", "age", "age_bin", "batch")
+ANNOTATIONS: tuple[str, ...] = get_args(Annotation)
 
 PART = "part"  # column of obs.csv where a dataset has a reference and a query file: which one a cell is from
 REFERENCE, QUERY = "reference", "query"  # its values: scores are of the query; the reference may be learned from
 
 
 def read(dataset: str) -> AnnData:
-    """Read the evaluated cells of a dataset.
-
-    ``uns['x']`` tells what X holds: ``counts`` or ``lognorm``.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    FileNotFoundError
-        If there is none.
-    """
+    """Read the evaluated cells of a dataset; ``uns['x']`` tells what X holds, ``counts`` or ``lognorm``."""
     return _read(DATA / dataset / "cells.h5ad", dataset)
 
 
 def read_corpus(dataset: str) -> AnnData:
-    """Read the cells of a dataset outside its evaluated subset, as `read` does."""
+    """Read the cells of a dataset outside its evaluated subset."""
     return _read(DATA / "corpus" / dataset / "cells.h5ad", dataset)
 
 
 def _read(path: Path, dataset: str) -> AnnData:
+    """Read an h5ad: `FileNotFoundError` if there is none, `InputError` if it is damaged."""
     import anndata
 
     path.stat()

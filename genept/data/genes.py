@@ -56,10 +56,9 @@ class Table:
             self.approved[gene.symbol] = gene
             if gene.ensembl_id:
                 self.ensembl.setdefault(gene.ensembl_id, gene)
-            for symbol in set(gene.previous):
-                self.previous.setdefault(symbol, []).append(gene)
-            for symbol in set(gene.aliases):
-                self.alias.setdefault(symbol, []).append(gene)
+            for found, symbols in ((self.previous, gene.previous), (self.alias, gene.aliases)):
+                for symbol in set(symbols):
+                    found.setdefault(symbol, []).append(gene)
 
     def find(self, name: str, ensembl_id: str = "") -> Match:
         """Look up a name, which may itself be an Ensembl id; an Ensembl id that HGNC knows decides."""
@@ -75,31 +74,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Harmonised:
-    """The genes of a dataset under their approved symbols.
+    """The genes of a dataset under their approved symbols; all but `dropped` are aligned."""
 
-    Attributes
-    ----------
-    keep
-        The columns that are kept, ascending; the next three are aligned to it.
-    symbols
-        Approved symbols, or the names as they were; no two equal.
-    ensembl_ids
-        Ensembl gene ids without version, empty where unknown; several columns may have one, see `collision`.
-    original
-        The names in the dataset.
-    how
-        By what each name was found: ``ensembl``, ``approved``, ``previous``, ``alias``, or why it was not:
-        ``ambiguous``, ``unknown``, ``collision``.
-    dropped
-        The names of columns that repeat another, in the order of the dataset.
-    """
-
-    keep: np.ndarray
-    symbols: list[str]
-    ensembl_ids: list[str]
-    original: list[str]
-    how: list[str]
-    dropped: list[str]
+    keep: np.ndarray  # the columns that are kept, ascending
+    symbols: list[str]  # approved ones, or the names as they were; no two equal
+    ensembl_ids: list[str]  # without version, empty where unknown; several columns may have one, see `collision`
+    original: list[str]  # the names in the dataset
+    how: list[str]  # a key of `RANKS`: by what the name was found, or why not; or `collision`
+    dropped: list[str]  # the names of columns that repeat another, in the order of the dataset
 
 
 def harmonise(
@@ -110,7 +92,7 @@ def harmonise(
     Parameters
     ----------
     names
-        Gene symbols or Ensembl gene ids, with or without version, one per column.
+        Each column's gene symbol or Ensembl gene id, with or without version.
     totals
         Each column's sum over the cells.
     ensembl_ids
@@ -192,5 +174,5 @@ def check_species(names: list[str], matches: list[Match], table: Table) -> None:
     if len(unknown) == len(names):
         raise InputError(
             f"none of the {len(names)} gene names (such as {', '.join(map(repr, names[:3]))}) is known to HGNC; "
-            "if another column of var has symbols or Ensembl ids, name it as `symbol:` or `ensembl:` in params.yaml"
+            "if another column of var has symbols or Ensembl ids, name it as `symbol:` or `ensembl:` in its settings"
         )

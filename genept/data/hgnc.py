@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,28 +45,19 @@ def read(path: Path = PATH) -> list[Gene]:
         If a column is missing, a row is cut short, or no row is approved.
     """
     with path.open(encoding="utf-8") as stream:
-        titles = stream.readline().rstrip("\n").split("\t")
-        missing = [title for title in COLUMNS if title not in titles]
-        if missing:
-            raise InputError(f"{path}: not an HGNC table, no column {', '.join(map(repr, missing))}")
-        status, symbol, name, aliases, previous, ensembl_id, locus_type, ncbi_id = map(titles.index, COLUMNS)
-        genes = []
-        for number, line in enumerate(stream, start=2):
-            cells = line.rstrip("\n").split("\t")
-            if len(cells) != len(titles):
-                raise InputError(f"{path}: line {number} has {len(cells)} columns, not {len(titles)}; fetch it again")
-            if cells[status] == "Approved":
-                genes.append(
-                    Gene(
-                        cells[symbol],
-                        cells[name],
-                        split(cells[aliases]),
-                        split(cells[previous]),
-                        cells[ensembl_id].partition(".")[0],
-                        cells[locus_type],
-                        cells[ncbi_id],
-                    )
-                )
+        rows = [line.rstrip("\n").split("\t") for line in stream]
+    titles = rows[0] if rows else []
+    if missing := [title for title in COLUMNS if title not in titles]:
+        raise InputError(f"{path}: not an HGNC table, no column {', '.join(map(repr, missing))}")
+    columns = itemgetter(*map(titles.index, COLUMNS))
+    genes = []
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(titles):
+            raise InputError(f"{path}: line {number} has {len(row)} columns, not {len(titles)}; fetch it again")
+        status, symbol, name, aliases, previous, ensembl_id, locus_type, ncbi_id = columns(row)
+        if status == "Approved":
+            ensembl_id = ensembl_id.partition(".")[0]
+            genes.append(Gene(symbol, name, split(aliases), split(previous), ensembl_id, locus_type, ncbi_id))
     if not genes:
         raise InputError(f"{path}: no approved gene in it; fetch it again")
     return genes
@@ -73,4 +65,4 @@ def read(path: Path = PATH) -> list[Gene]:
 
 def split(cell: str) -> tuple[str, ...]:
     """Split a cell such as ``"BRCC1, FANCS"`` into its symbols, in the table's order."""
-    return tuple(stripped for symbol in cell.split(",") if (stripped := symbol.strip())) if cell else ()
+    return tuple(stripped for symbol in cell.split(",") if (stripped := symbol.strip()))

@@ -5,28 +5,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
-from pydantic import BeforeValidator, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from genept.core import files
 from genept.core.config import Config, check_name
 from genept.core.errors import InputError
 from genept.core.params import Annotation as AnnotationName
-from genept.datasets.nested_config import (
-    ANNOTATIONS,
-    Annotation,
-    Derive,
-    Labels,
-    SampleFiles,
-    Subset,
-    refuse_unknown,
-    refuse_unknown_annotations,
-)
+from genept.data.cells import ANNOTATIONS, DATA
+from genept.datasets.nested_config import Annotation, Derive, Labels, SampleFiles, Subset, refuse_unknown
 from genept.downloads.config import Sources, files_of
 
-DATA = Path("data")
 RAW = "raw.h5ad"  # the one file of a dataset, wherever it comes from
 REFERENCE_QUERY = {"reference": "reference.h5ad", "query": "query.h5ad"}  # or its two files
 MARKERS = "markers.tsv"
@@ -35,7 +26,6 @@ FALLBACK_NOTE = "fallback.json"  # written by `fetch` beside the files of a data
 AUTHOR, ANNOTATION, USER = "author", "annotation", "user"
 SIZES = ("n_cells", "n_genes", *REFERENCE_QUERY)
 Value = str | int | float | bool
-ByAnnotation = BeforeValidator(refuse_unknown_annotations)
 
 
 class DatasetConfig(Config):
@@ -57,31 +47,29 @@ class DatasetConfig(Config):
     reference: list[str] = []
     query: list[str] = []
     annotation: Annotation | None = None
-    obs: Annotated[dict[str, str], ByAnnotation]
-    derive: Annotated[dict[str, Derive], ByAnnotation] = {}
+    obs: dict[AnnotationName, str]
+    derive: dict[AnnotationName, Derive] = {}
     expected: dict[str, PositiveInt] = {}
-    reported: dict[
-        str, dict[str, Any]
-    ] = {}  # of each source of reports numbers, and of annotations also lists of labels
+    reported: dict[str, dict[str, PositiveInt | list[str]]] = {}  # by who does: numbers, or the labels of an annotation
     subset: Subset | None = None
     finetune: AnnotationName = "cell_type"
     fallback: DatasetConfig | None = None
 
     @property
     def annotations(self) -> list[str]:
-        """Every annotation of the cells: of columns, derived, and the cell types that ``annotate`` gives."""
-        found = {*self.obs, *self.derive, *(["cell_type"] if self.annotation else [])}
+        """Every annotation of the cells: of columns, derived, and the cell types that `annotate` gives."""
+        found: set[str] = {*self.obs, *self.derive, *(["cell_type"] if self.annotation else [])}
         return [name for name in ANNOTATIONS if name in found]
 
     @property
     def h5ad_files(self) -> dict[str, str]:
         """The dataset's h5ad by part: the one file under an empty name, else those of reference and query."""
-        return {} if self.samples else {"": RAW} if RAW in file_places(self.source) else REFERENCE_QUERY
+        return {} if self.samples else {"": RAW} if RAW in files_of(self.source) else REFERENCE_QUERY
 
     @property
     def input_files(self) -> list[str]:
         """The files that ``label`` reads, in the order of the source."""
-        listed = [name for name in file_places(self.source) if name != MARKERS]
+        listed = [name for name in files_of(self.source) if name != MARKERS]
         return listed if self.samples else list(self.h5ad_files.values())
 
     def without_cell_types(self) -> DatasetConfig:
@@ -93,7 +81,7 @@ class DatasetConfig(Config):
     @model_validator(mode="after")
     def check_files(self) -> DatasetConfig:
         """Check that the source has the files that the other keys need."""
-        names = list(file_places(self.source))
+        names = list(files_of(self.source))
         if self.labels and not self.samples:
             raise ValueError("labels is for counts that come sample by sample; samples is missing")
         if self.samples and not (self.labels or self.annotation):
@@ -103,7 +91,7 @@ class DatasetConfig(Config):
         for sample, counts in self.samples.items():
             if not any(name == counts.path or name.startswith(f"{counts.path}/") for name in names):
                 raise ValueError(f"samples.{sample}: {counts.path!r} is neither a file nor a folder under source.files")
-        refuse_unknown([self.labels.file] if self.labels else (), names, "labels.file: ")
+        refuse_unknown([self.labels and self.labels.file], names, "labels.file: ")
         if self.annotation and MARKERS not in names:
             raise ValueError(f"annotation needs a table of marker genes, {MARKERS}, under source.files")
         listed = [*self.reference, *self.query]
@@ -123,47 +111,18 @@ class DatasetConfig(Config):
         for name, how in self.derive.items():
             if name in self.obs:
                 raise ValueError(f"derive: {name!r} is a column under obs already")
-            refuse_unknown([how.of, *([how.over] if how.over else [])], self.obs, f"derive.{name}: ")
+            refuse_unknown([how.of, how.over], self.obs, f"derive.{name}: ")
         refuse_unknown(self.expected, [*SIZES, *annotations], "expected: ")
         for who, reports in self.reported.items():
             refuse_unknown(reports, [*SIZES, "n_scored", *annotations], f"reported.{who}: ")
-            for key, value in reports.items():
-                is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-                is_labels = key in annotations and isinstance(value, list) and all(isinstance(v, str) for v in value)
-                if not is_number and not is_labels:
-                    wanted = "a whole number above 0" + (", or a list of labels" if key in annotations else "")
-                    raise ValueError(f"reported.{who}.{key} must be {wanted}, got {value!r}")
-        if self.subset and self.subset.by:
-            refuse_unknown([self.subset.by], annotations, "subset.by: ")
-        if self.annotation and self.annotation.batch:
-            known = [name for name in (*self.obs, *self.derive) if name != "cell_type"]  # annotate never reads these
-            refuse_unknown([self.annotation.batch], known, "annotation.batch: ")
+        refuse_unknown([self.subset and self.subset.by], annotations, "subset.by: ")
+        known = [name for name in (*self.obs, *self.derive) if name != "cell_type"]  # annotate never reads these
+        refuse_unknown([self.annotation and self.annotation.batch], known, "annotation.batch: ")
         if "finetune" in self.model_fields_set:
             refuse_unknown([self.finetune], annotations, "finetune: ")
-            known = self.fallback.annotations if self.fallback else annotations
-            refuse_unknown([self.finetune], known, "finetune, of the fallback: ")
+            if self.fallback:
+                refuse_unknown([self.finetune], self.fallback.annotations, "finetune, of the fallback: ")
         return self
-
-
-def file_places(source: Any) -> dict[str, list[dict[str, Any]]]:
-    """Return the files of a source, or of a list of sources, by their names in ``data/<dataset>/raw``.
-
-    Returns
-    -------
-    Of each file the places where it may be, in the order in which they are tried; each with its ``kind``.
-    """
-    return {name: [place.model_dump() for place in file.places] for name, file in files_of(source).items()}
-
-
-def local_path(place: dict[str, Any]) -> str | None:
-    """Return the path of a file on this machine, `None` of one elsewhere.
-
-    Of an absolute path only the name is returned, since records are the same on every machine.
-    """
-    if place.get("kind") != "local":
-        return None
-    path = PurePath(place.get("folder") or "") / place["path"]
-    return f".../{path.name}" if path.is_absolute() else path.as_posix()
 
 
 def path(name: str) -> Path:
@@ -172,13 +131,7 @@ def path(name: str) -> Path:
 
 
 def read(name: str) -> DatasetConfig:
-    """Read and check a dataset's file.
-
-    Raises
-    ------
-    ParamsError
-        If the file or one of its settings is not what it should be.
-    """
+    """Read and check a dataset's file; `ParamsError` names the first setting that is not what it should be."""
     check_name(name, "datasets")
     return DatasetConfig.read(path(name))
 
@@ -196,13 +149,6 @@ def fetched(name: str) -> tuple[DatasetConfig, Replacement | None]:
 
     It is the dataset's own, or its fallback where the dataset's own files were not there. The fallback gets title,
     note, paper and ``finetune`` of the dataset; its own title and note are then returned beside it, with the reason.
-
-    Raises
-    ------
-    ParamsError
-        As `read`.
-    InputError
-        If the files are those of a fallback that the dataset's file no longer has.
     """
     config = read(name)
     folder = DATA / name / "raw"

@@ -1,18 +1,4 @@
-"""Annotations made from others: a patient's phenotype by a map of labels, age bins from donors' ages.
-
-In a dataset's file::
-
-    derive:
-      phenotype:
-        of: patient
-        map:
-          affected_1: Ascending only
-          control_1: Control
-      age_bin:
-        of: age
-        quantiles: 4          # or edges: [40, 60]
-        over: patient         # each donor counts once; left out: each cell
-"""
+"""Annotations made from others: a patient's phenotype by a map of labels, age bins from donors' ages."""
 
 from __future__ import annotations
 
@@ -28,22 +14,15 @@ import pandas as pd
 from genept.core.errors import InputError
 from genept.datasets.config import Derive
 
-AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:(years?|yrs?|y)|(months?|m)|(weeks?|w)|(days?|d))?(?:[ -]old)?", re.IGNORECASE)
-PER_YEAR = (1.0, 12.0, 365.25 / 7, 365.25)  # years, months, weeks, days
+AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(years?|yrs?|y|months?|m|weeks?|w|days?|d)?(?:[ -]old)?")
+PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
 NOT_KNOWN = ("not available", "not applicable", "unknown", "na", "n/a")
 
 
 def add_derived(
-    obs: pd.DataFrame, derive: Mapping[str, Derive], path: Path
+    obs: pd.DataFrame, derive: Mapping[Any, Derive], path: Path
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
-    """Add derived annotations; missing ones stay missing.
-
-    Parameters
-    ----------
-    obs
-        The annotations of all cells as text, missing ones `None`.
-    path
-        The file that they are from, for errors.
+    """Add derived annotations to those of all cells (text, missing ones `None`); `path` is for errors.
 
     Returns
     -------
@@ -65,11 +44,11 @@ def add_derived(
             report[name] = {"of": how.of, "map": how.map}
         else:
             ages = to_years(obs[how.of], path)
-            edges = np.array(how.edges) if how.edges else quantile_edges(ages, obs, how, path)
-            obs[name] = bin_names(ages, edges)
+            edges = how.edges or quantile_edges(ages, obs, how, path)
+            obs[name] = to_bins(ages, edges)
             report[name] = {
                 "of": how.of,
-                "edges": edges.tolist(),
+                "edges": edges,
                 "edges_are": f"quantiles over {how.over or 'cells'}" if how.quantiles else "given",
                 "ties": "a number equal to an edge is in the lower bin",
                 "range": [float(ages.min()), float(ages.max())],
@@ -79,8 +58,7 @@ def add_derived(
 
 def map_labels(labels: pd.Series, table: dict[str, str], path: Path) -> pd.Series:
     """Look labels up; a label that the map lacks is an error, one of the map that no cell has is not."""
-    unknown = sorted(set(labels.dropna()) - set(table))
-    if unknown:
+    if unknown := sorted(set(labels.dropna()) - set(table)):
         raise InputError(
             f"{path}: {labels.name} has {', '.join(map(repr, unknown[:5]))}, which the map under `derive` in the "
             "dataset's file lacks; add them there"
@@ -90,27 +68,24 @@ def map_labels(labels: pd.Series, table: dict[str, str], path: Path) -> pd.Serie
 
 def to_years(labels: pd.Series, path: Path) -> pd.Series:
     """Read ages: ``52``, ``52 year``, ``6 months``; in years, NaN where missing or called not available."""
-    read: dict[str, float] = {}
+    years: dict[str, float] = {}
     for text in labels.dropna().unique():
-        match = AGE.fullmatch(text.strip())
-        if text.strip().lower() in NOT_KNOWN:
-            read[text] = np.nan
-        elif match:
-            unit = next((i for i, name in enumerate(match.groups()[1:]) if name), 0)
-            read[text] = float(match[1]) / PER_YEAR[unit]
-        else:
+        if match := AGE.fullmatch(text.strip().lower()):
+            years[text] = float(match[1]) / PER_YEAR[(match[2] or "y")[0]]
+        elif text.strip().lower() not in NOT_KNOWN:
             raise InputError(f"{path}: {labels.name} has {text!r}, which is no age; expected such as 52 or '52 year'")
-    ages = labels.map(read).astype(float)
+    ages = labels.map(years).astype(float)
     if ages.isna().all():
         raise InputError(f"{path}: {labels.name} has no age at all, so there are no bins")
     return ages
 
 
-def quantile_edges(ages: pd.Series, obs: pd.DataFrame, how: Derive, path: Path) -> np.ndarray:
+def quantile_edges(ages: pd.Series, obs: pd.DataFrame, how: Derive, path: Path) -> list[float]:
     """Return the inner quantiles (``numpy.quantile``, linear) to four decimals, equal ones once.
 
     Over donors each counts once, so that those with many cells do not decide.
     """
+    assert how.quantiles is not None
     values = ages.dropna()
     if how.over is not None:
         by_donor = values.groupby(obs[how.over][values.index])
@@ -121,15 +96,13 @@ def quantile_edges(ages: pd.Series, obs: pd.DataFrame, how: Derive, path: Path) 
                 "in the dataset's file to count each cell for itself"
             )
         values = by_donor.first()
-    assert how.quantiles is not None
     inner = np.arange(1, how.quantiles) / how.quantiles
-    return np.unique(np.quantile(values.to_numpy(), inner).round(4))
+    return np.unique(np.quantile(values, inner).round(4)).tolist()
 
 
-def bin_names(ages: pd.Series, edges: np.ndarray) -> pd.Series:
+def to_bins(ages: pd.Series, edges: list[float]) -> pd.Series:
     """Return each number's bin as text, such as ``<=40``, ``40 to 60`` (above 40, at most 60) and ``>60``."""
     texts = [f"{edge:.10g}" for edge in edges]
     names = [f"<={texts[0]}", *(f"{low} to {high}" for low, high in pairwise(texts)), f">{texts[-1]}"]
-    bins = np.searchsorted(edges, ages.to_numpy(), side="left")  # NaN goes last; the last line takes it out
-    named = pd.Series([names[i] for i in np.minimum(bins, len(edges))], index=ages.index, dtype=object)
-    return named.where(ages.notna(), None)
+    bins = pd.cut(ages, [-np.inf, *edges, np.inf], labels=names)
+    return bins.astype(object).where(ages.notna(), None)

@@ -22,15 +22,7 @@ BYTES_AT_ONCE = 2**26  # of a matrix that is stored dense
 
 
 def read(path: Path, config: DatasetConfig) -> RawDataset:
-    """Read one file: its genes, its values checked, its annotations in the common schema.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    InputError
-        If the file is damaged, was written by anndata before 0.7, or contradicts the config.
-    """
+    """Read one file: its genes, its values checked, its annotations in the common schema."""
     matrix, raw_obs, var, layers = read_elements(path, config.layer)
     is_gene = select_genes(var, config.keep_var, path)
     notes = []
@@ -45,26 +37,37 @@ def read(path: Path, config: DatasetConfig) -> RawDataset:
     x = to_csr(matrix)
     if not is_gene.all():
         x, var = x[:, np.flatnonzero(is_gene)], var[is_gene]
-    return RawDataset(x, obs, var, check_values(x, config.x, path, layers), notes)
+    return RawDataset(path, x, obs, var, check_values(x, config.x, path, layers), notes)
 
 
 def read_elements(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFrame, pd.DataFrame, list[str]]:
     """Read the matrix (cells x genes, in the file's order), ``obs``, ``var`` and the names of the other layers.
 
-    Parameters
-    ----------
-    layer
-        The layer to read in place of X. ``raw`` means the layer of that name or, where there is none, the file's
-        ``raw``, with its own ``var``.
+    Layer ``raw`` is the layer of that name or, where there is none, the file's ``raw``, with its own ``var``.
     """
     path.stat()
     try:
         with h5py.File(path, "r") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            layers = layer_names(file)
-            matrix, var = find_matrix(file, path, layer, layers)
+            if missing := [name for name in ("obs", "var") if name not in file]:
+                raise InputError(f"{path}: an HDF5 file but not an h5ad file, it has no {' and no '.join(missing)}")
+            if not isinstance(file["obs"], h5py.Group):
+                raise InputError(
+                    f"{path}: written by anndata before 0.7; read and write it once with a current anndata, "
+                    "`anndata.read_h5ad(old).write_h5ad(new)`"
+                )
+            layers = {name: f"layers/{name}" for name in file.get("layers", {})}
+            if "raw/X" in file:
+                layers.setdefault("raw", "raw/X")
+            listed = f"it has {', '.join(layers) or 'none'}"
+            if layer is None and ("X" not in file or file["X"].attrs.get("encoding-type") == "null"):
+                raise InputError(f"{path}: has no X; name a layer as `layer:` in the dataset's file ({listed})")
+            if layer is not None and layer not in layers:
+                raise InputError(f"{path}: no layer {layer!r}{nearest(layer, layers)}; {listed}")
+            matrix = "X" if layer is None else layers[layer]
+            var = "raw/var" if matrix == "raw/X" else "var"
             others = [name for name in layers if name != layer]
-            return read_matrix(matrix), read_elem(file["obs"]), read_elem(var), others
+            return read_matrix(file[matrix]), read_elem(file["obs"]), read_elem(file[var]), others
     except (InputError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  (reading a damaged file can raise nearly anything)
@@ -87,34 +90,6 @@ def read_matrix(stored: h5py.Dataset | h5py.Group) -> Any:
         n_at_once = -(-n_at_once // stored.chunks[0]) * stored.chunks[0]
     blocks = [sp.csr_matrix(stored[first : first + n_at_once]) for first in range(0, max(1, n_cells), n_at_once)]
     return sp.vstack(blocks, format="csr")
-
-
-def find_matrix(file: h5py.File, path: Path, layer: str | None, layers: list[str]) -> tuple[Any, Any]:
-    """Return the stored matrix and the stored ``var`` that belongs to it."""
-    missing = [name for name in ("obs", "var") if name not in file]
-    if missing:
-        raise InputError(f"{path}: an HDF5 file but not an h5ad file, it has no {' and no '.join(missing)}")
-    if not isinstance(file["obs"], h5py.Group):
-        raise InputError(
-            f"{path}: written by anndata before 0.7; read and write it once with a current anndata, "
-            "`anndata.read_h5ad(old).write_h5ad(new)`"
-        )
-    listed = f"it has {', '.join(layers)}" if layers else "it has none"
-    if layer is None:
-        if "X" not in file or file["X"].attrs.get("encoding-type") == "null":
-            raise InputError(f"{path}: has no X; name a layer as `layer:` in the dataset's file ({listed})")
-        return file["X"], file["var"]
-    if layer not in layers:
-        raise InputError(f"{path}: no layer {layer!r}{nearest(layer, layers)}; {listed}")
-    if layer in file.get("layers", {}):
-        return file["layers"][layer], file["var"]
-    return file["raw/X"], file["raw/var"]
-
-
-def layer_names(file: h5py.File) -> list[str]:
-    """Return the names that `layer` can have in a file."""
-    layers = list(file.get("layers", {}))
-    return [*layers, *(["raw"] if "raw/X" in file and "raw" not in layers else [])]
 
 
 def select_genes(var: pd.DataFrame, keep: dict[str, Value | list[Value]], path: Path) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -12,22 +12,14 @@ from genept.core.errors import nearest
 from genept.core.params import QC, Annotate, Seed, Share
 from genept.core.params import Annotation as AnnotationName
 
-ANNOTATIONS = get_args(AnnotationName)
 
-
-def refuse_unknown(names: Iterable[Any], known: Iterable[str], place: str = "") -> None:
-    """Raise `ValueError` for a name that is not known; the message names the nearest one that is."""
+def refuse_unknown(names: Iterable[Any], known: Iterable[str], place: str) -> None:
+    """Raise `ValueError` for a name (`None` is none) that is not known; the message names the nearest one that is."""
     known = list(known)
     for name in names:
-        if name not in known:
+        if name is not None and name not in known:
             hint = nearest(str(name), known) or "."
             raise ValueError(f"{place}no {name!r} here{hint} Known: {', '.join(known) or 'none'}")
-
-
-def refuse_unknown_annotations(content: Any) -> Any:
-    """Check the keys of a mapping, which are annotations; for pydantic's ``BeforeValidator``."""
-    refuse_unknown(content if isinstance(content, dict) else (), ANNOTATIONS)
-    return content
 
 
 class Subset(Config):
@@ -125,13 +117,7 @@ class Annotation(Config):
     umap_epochs: PositiveInt | None = None
 
     def settings(self, shared: Annotate) -> Annotate:
-        """Return the settings of ``params.yaml`` with the dataset's own in their place.
-
-        Raises
-        ------
-        ParamsError
-            If they contradict each other.
-        """
+        """Return the settings of ``params.yaml`` with the dataset's own in their place."""
         own = self.model_dump(exclude_unset=True, exclude={"batch", "names"})
         qc = {**shared.qc.model_dump(), **own.pop("qc", {})}
         return Annotate.parse({**shared.model_dump(), **own, "qc": QC.parse(qc, "annotation.qc")}, "annotation")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,16 +17,11 @@ UNKNOWN = "Unknown"
 MISSING = ("", "nan", "NaN", "None", "<NA>")  # the texts that missing values become in a column turned into text
 
 
-def to_schema(obs: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:
-    """Return the annotations as text, missing ones as `None`, in the order of the schema.
+def to_schema(obs: pd.DataFrame, columns: Mapping[Any, str], path: Path) -> pd.DataFrame:
+    """Return the annotations as text in the order of the schema, indexed by ``cell_id``.
 
     Spaces around a label are removed, and whole numbers that a column with gaps holds as 1.0 are written 1. A label is
-    missing if it is NaN or None, empty, or one of the texts `MISSING`.
-
-    Parameters
-    ----------
-    columns
-        The column of each annotation.
+    missing, `None`, if it is NaN or None, empty, or one of the texts `MISSING`.
     """
     cell_ids = obs.index.astype(str)
     if not cell_ids.is_unique:
@@ -35,53 +31,36 @@ def to_schema(obs: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.D
             "unique in the file, for example obs_names = sample + '_' + barcode, or set `repeated_ids: number`"
         )
     labels = {key: as_text(column(obs, columns[key], path, "obs")) for key in ANNOTATIONS if key in columns}
-    return pd.DataFrame({key: values.to_numpy() for key, values in labels.items()}, index=cell_ids.rename("cell_id"))
+    return pd.DataFrame(labels, index=cell_ids.rename("cell_id"))
 
 
-def as_text(values: pd.Series) -> pd.Series:
+def as_text(values: pd.Series) -> np.ndarray:
     """Return labels as text, missing ones as `None`; each distinct value is converted once."""
     codes, distinct = pd.factorize(values)
-    texts = pd.Series([label_text(value) for value in distinct] + [None], dtype=object)  # code -1, missing: the last
-    return pd.Series(texts.to_numpy()[codes], index=values.index)
+    texts = np.array([*map(label_text, distinct), None], dtype=object)  # code -1, missing: the last
+    return texts[codes]
 
 
 def label_text(value: object) -> str | None:
     """Return one label as text, or `None` if it is missing."""
-    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
-    text = str(int(value)) if is_whole else str(value).strip()  # type: ignore[call-overload]
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    text = str(value).strip()
     return None if text in MISSING else text
 
 
-def fill(obs: pd.DataFrame) -> pd.DataFrame:
-    """Call missing labels ``Unknown``. Cell-type tasks leave such cells out (``evaluate.unknown``)."""
-    return obs.where(obs.notna(), UNKNOWN)
-
-
-def check_scorable(obs: pd.DataFrame, dataset: str, is_annotated: bool = False) -> list[str]:
-    """Check that something can be scored on the evaluated cells; return what to note about the rest.
-
-    Parameters
-    ----------
-    obs
-        The annotations of the evaluated cells, filled.
-    is_annotated
-        Whether ``annotate`` gave the cell types.
-
-    Returns
-    -------
-    One sentence per annotation that has one label only. Such an annotation stays.
-    """
-    n_labels = {str(key): int(values[values != UNKNOWN].nunique()) for key, values in obs.items()}
-    single = [key for key, number in n_labels.items() if number < 2]
-    if "cell_type" in single or len(single) == len(n_labels):
+def check_scorable(obs: pd.DataFrame, dataset: str, is_annotated: bool) -> list[str]:
+    """Check that something can be scored on the evaluated cells; note which annotations have one label only."""
+    single = [str(key) for key, labels in obs.items() if labels[labels != UNKNOWN].nunique() < 2]
+    if "cell_type" in single or len(single) == obs.shape[1]:
         key = "cell_type" if "cell_type" in single else single[0]
-        labels = ", ".join(map(repr, sorted(obs[key].unique())))
         advice = f"correct its column under `obs` in data/{dataset}.yaml"
         if is_annotated and key == "cell_type":
             advice = (
                 f"see data/{dataset}/annotation/clusters.csv and plots/annotation/{dataset}, then correct the marker "
                 f"table or annotation.min_margin in data/{dataset}.yaml"
             )
+        labels = ", ".join(map(repr, sorted(obs[key].unique())))
         raise InputError(
             f"{dataset}: {key} has only {labels} in the evaluated cells, so nothing can be scored; {advice}"
         )

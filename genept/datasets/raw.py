@@ -21,60 +21,33 @@ LARGEST_LOGARITHM = 50.0  # no logarithm of an expression value comes near: log1
 
 @dataclass(frozen=True)
 class RawDataset:
-    """All cells of a dataset as they were published.
+    """All cells of a dataset as they were published."""
 
-    Attributes
-    ----------
-    x
-        Shape (n_cells, n_genes); without rows of ``var`` that are no genes.
-    obs
-        The annotations that columns hold, as text, missing ones `None`; of reference and query also ``part``.
-    var
-        The genes' own table; of reference and query that of the reference.
-    content
-        What `x` holds, ``counts`` or ``lognorm``.
-    notes
-        What a user should know, one sentence each.
-    """
+    path: Path  # the file, or the folder of several, for errors
+    x: sp.csr_matrix  # shape (n_cells, n_genes); without rows of var that are no genes
+    obs: pd.DataFrame  # the annotations that columns hold, as text, missing ones None; of reference and query also part
+    var: pd.DataFrame  # the genes' own table; of reference and query that of the reference
+    content: str  # what x holds: counts or lognorm
+    notes: list[str]  # what a user should know, one sentence each
 
-    x: sp.csr_matrix
-    obs: pd.DataFrame
-    var: pd.DataFrame
-    content: str
-    notes: list[str]
+    def gene_totals(self) -> np.ndarray:
+        """Sum each gene over the cells, shape (n_genes,)."""
+        return np.asarray(self.x.sum(axis=0, dtype=np.float64)).ravel()
 
+    def gene_names(self, config: DatasetConfig) -> list[str]:
+        """Return the genes' names: the index of ``var``, or the column that the config calls ``symbol``."""
+        names = self.var.index if config.symbol is None else column(self.var, config.symbol, self.path, "symbol")
+        return [str(name) for name in names]
 
-def gene_totals(x: sp.csr_matrix) -> np.ndarray:
-    """Sum each gene over the cells, shape (n_genes,)."""
-    return np.asarray(x.sum(axis=0, dtype=np.float64)).ravel()
-
-
-def gene_names(var: pd.DataFrame, config: DatasetConfig, path: Path) -> list[str]:
-    """Return the genes' names: the index of ``var``, or the column that the config calls ``symbol``."""
-    return [str(name) for name in (var.index if config.symbol is None else column(var, config.symbol, path, "symbol"))]
-
-
-def harmonise(
-    x: sp.csr_matrix, var: pd.DataFrame, config: DatasetConfig, table: genes.Table, path: Path
-) -> genes.Harmonised:
-    """Give the genes of a raw dataset approved symbols, by the columns that the config names.
-
-    Parameters
-    ----------
-    path
-        The file or folder that the genes are from, for errors.
-
-    Raises
-    ------
-    InputError
-        If a column is not there, the genes are another species', or none is known.
-    """
-    names = gene_names(var, config, path)
-    ids = None if config.ensembl is None else list(map(str, column(var, config.ensembl, path, "ensembl")))
-    try:
-        return genes.harmonise(names, gene_totals(x), table, ids)
-    except InputError as error:
-        raise InputError(f"{path}: {error.message}") from None
+    def harmonise(self, config: DatasetConfig, table: genes.Table) -> genes.Harmonised:
+        """Give the genes approved symbols, by the columns that the config names; see `genept.data.genes`."""
+        ids = None
+        if config.ensembl is not None:
+            ids = [str(text) for text in column(self.var, config.ensembl, self.path, "ensembl")]
+        try:
+            return genes.harmonise(self.gene_names(config), self.gene_totals(), table, ids)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error.message}") from None
 
 
 def column(table: pd.DataFrame, name: str, path: Path, key: str) -> pd.Series:
@@ -97,17 +70,10 @@ def to_csr(matrix: Any) -> sp.csr_matrix:
 
 
 def check_values(matrix: sp.csr_matrix, declared: str, path: Path, layers: Sequence[str] = ()) -> str:
-    """Check that a matrix holds what is declared, and return what it holds: ``counts`` or ``lognorm``.
+    """Check that a matrix (cells x genes) holds what is declared, and return what it holds: ``counts`` or ``lognorm``.
 
-    Parameters
-    ----------
-    matrix
-        Cells x genes.
-    declared
-        ``counts``: whole numbers from 0 to 2**24. ``lognorm``: log-normalised values, which are not negative, have
-        fractions and stay below 50. ``detect``: either; values that are whole numbers only are counts.
-    path, layers
-        The file, and its layers other than this matrix, for the message.
+    Counts are whole numbers from 0 to 2**24. Log-normalised values are not negative, have fractions and stay below 50.
+    ``detect`` is either; values that are whole numbers only are counts. `layers` names the file's other matrices.
 
     Raises
     ------
@@ -115,59 +81,39 @@ def check_values(matrix: sp.csr_matrix, declared: str, path: Path, layers: Seque
         If it holds something else; the message says what it looks like.
     """
     values = matrix.data
-    if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
+    if values.dtype.kind not in "biuf":
         raise InputError(f"{path}: X holds {values.dtype}, not numbers")
-    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-        cells = np.unique(np.searchsorted(matrix.indptr, np.flatnonzero(~np.isfinite(values)), side="right"))
+    n_damaged = np.count_nonzero(~np.isfinite(matrix.sum(axis=1, dtype=np.float64)))
+    if n_damaged:
         raise InputError(
-            f"{path}: X has NaN or infinite values in {len(cells)} of {matrix.shape[0]} cells; remove those cells or "
+            f"{path}: X has NaN or infinite values in {n_damaged} of {matrix.shape[0]} cells; remove those cells or "
             "genes"
         )
     if not len(values):
         return "counts" if declared == "detect" else declared
     least, largest = values.min(), values.max()
-    fractional = int(np.count_nonzero(values != np.rint(values))) if values.dtype.kind == "f" else 0
-    fractions = f"{fractional} of its {len(values)} non-zero values have fractions"
+    n_fractions = np.count_nonzero(values != np.rint(values)) if values.dtype.kind == "f" else 0
+    fractions = f"{n_fractions} of its {len(values)} non-zero values have fractions"
+    advice = "the file has no other layer; give raw counts"
+    if layers:
+        advice = f"name the layer with counts as `layer:` in the dataset's file (it has {', '.join(layers)})"
     if least < 0:
-        problem = f"X has negative values (down to {least:.6g}): it looks centred or scaled; {advise_layer(layers)}"
-    elif declared == "detect" and fractional and largest > LARGEST_LOGARITHM:
-        problem = (
-            f"X holds neither counts ({fractions}) nor logarithms (values up to {largest:.6g} are too large): "
-            f"{describe_values(matrix, layers)}"
-        )
-    elif declared == "counts" and fractional:
-        problem = f"X is declared counts but {fractions}: {describe_values(matrix, layers)}"
-    elif declared == "lognorm" and not fractional:
-        problem = (
-            f"X is declared lognorm but holds whole numbers only (up to {largest:.0f}): it looks like counts; "
-            "declare `x: counts`"
-        )
-    elif declared == "lognorm" and largest > LARGEST_LOGARITHM:
-        problem = (
-            f"X is declared lognorm but has values up to {largest:.6g}, too large for logarithms; give log1p of the "
-            "normalised values, or counts"
-        )
-    elif not fractional and largest > LARGEST_COUNT:
-        problem = f"X has a count of {largest:.0f}, more than 2^24: beyond that float32 is not exact"
+        problem = f"negative values (down to {least:.6g}): it looks centred or scaled; {advice}"
+    elif not n_fractions and declared == "lognorm":
+        problem = f"whole numbers only (up to {largest:.0f}): it looks like counts; declare `x: counts`"
+    elif not n_fractions and largest > LARGEST_COUNT:
+        problem = f"a count of {largest:.0f}, more than 2^24: beyond that float32 is not exact"
+    elif n_fractions and declared == "counts" and largest <= LARGEST_LOGARITHM:
+        problem = f"fractions ({fractions}): it looks log-normalised (largest value {largest:.3g}); {advice}"
+        problem += ", or declare `x: lognorm`"
+    elif n_fractions and (declared == "counts" or largest > LARGEST_LOGARITHM):
+        problem = f"neither counts ({fractions}) nor logarithms (up to {largest:.6g}): "
+        totals = matrix.sum(axis=1, dtype=np.float64).A1
+        totals = totals[totals > 0]
+        if totals.max() <= totals.min() * 1.001:
+            problem += f"it looks normalised to {np.median(totals):.0f} per cell, without logarithm; {advice}"
+        else:
+            problem += f"corrected or estimated counts perhaps; {advice}, or round them"
     else:
-        return "lognorm" if fractional else "counts"
-    raise InputError(f"{path}: {problem}")
-
-
-def advise_layer(layers: Sequence[str]) -> str:
-    """Say which matrix to use in place of one that cannot be used."""
-    if not layers:
-        return "the file has no other layer; give raw counts"
-    return f"name the layer with counts as `layer:` in the dataset's file (it has {', '.join(layers)})"
-
-
-def describe_values(matrix: sp.csr_matrix, layers: Sequence[str]) -> str:
-    """Say what a non-negative matrix with fractions may be, and what to do about it."""
-    largest, advice = matrix.data.max(), advise_layer(layers)
-    if largest <= LARGEST_LOGARITHM:
-        return f"it looks log-normalised (largest value {largest:.3g}); {advice}, or declare `x: lognorm`"
-    totals = matrix.sum(axis=1, dtype=np.float64).A1
-    totals = totals[totals > 0]
-    if totals.max() <= totals.min() * 1.001:
-        return f"it looks normalised to {np.median(totals):.0f} per cell, without logarithm; {advice}"
-    return f"corrected or estimated counts perhaps (largest value {largest:.6g}); {advice}, or round them"
+        return "lognorm" if n_fractions else "counts"
+    raise InputError(f"{path}: X is declared {declared} but has {problem}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -11,22 +12,12 @@ from genept.core import files
 from genept.data import hgnc
 from genept.data.cells import PART, QUERY
 from genept.data.genes import COLLISION, KNOWN, Harmonised
-from genept.datasets.config import DatasetConfig, Replacement
+from genept.datasets.config import ANNOTATION, DatasetConfig, Replacement
 from genept.datasets.inputs import ATTEMPTS
 from genept.datasets.label import Labelled
 from genept.datasets.obs import UNKNOWN
 
 OPTIONAL = ("fallback", "labels_from", "annotation", "attempts", "reported", "derived")  # left out where empty
-
-
-class Comparison(NamedTuple):
-    """What somebody reports of a dataset, and what its files show: a number or labels by name."""
-
-    by: str
-    what: str
-    reported: int | list[str]
-    found: int | list[str]
-    match: bool
 
 
 def describe(
@@ -38,25 +29,32 @@ def describe(
     folder: Path,
     min_class_size: int,
 ) -> dict[str, Any]:
-    """Return the record.
+    """Return the record; `digests` are those of the files in `folder` that were read.
 
-    Parameters
-    ----------
-    fallback
-        The fallback that the files are of, `None` if they are the dataset's own.
-    digests
-        The sha256 of each file in `folder` that was read.
-    min_class_size
-        Labels with fewer evaluated cells are listed.
+    Labels with fewer evaluated cells than `min_class_size` are listed. They are scored all the same.
     """
-    scored = scored_cells(labelled.cells.obs)
-    annotations = {
-        key: describe_annotation(labelled.obs[key], column, labelled.cells.obs[key], scored[key], min_class_size)
-        for key, column in labelled.columns.items()
-    }
-    counted = {key: check["found"] for key, check in labelled.checked.items()}
+    evaluated, scored = labelled.cells.obs, scored_cells(labelled.cells.obs)
+    origins: dict[Any, str] = {**config.obs} | dict.fromkeys(labelled.derived, "derived")
+    if labelled.annotation:
+        origins["cell_type"] = ANNOTATION
+    annotations, small = dict[str, Any](), list[str]()
+    for key in labelled.obs.columns.drop(PART, errors="ignore"):
+        counts = tally(evaluated[key])
+        rare = [name for name, number in counts.items() if number < min_class_size]
+        annotations[key] = {
+            "column": origins[key],
+            "n_labels_scored": len(set(scored[key]) - {UNKNOWN}),
+            "n_missing": int(labelled.obs[key].isna().sum()),
+            "smaller_than_min_class_size": rare,
+            "all_cells": tally(labelled.obs[key]),
+            "evaluated_cells": counts,
+        }
+        if rare:
+            listed = ", ".join(f"{name} ({counts[name]})" for name in rare)
+            small.append(f"{key}: fewer than {min_class_size} evaluated cells of {listed}")
+    counted, expected = labelled.counted, config.expected
     comparisons = compare(config.reported, counted, scored)
-    attempts, n_evaluated = folder / ATTEMPTS, labelled.cells.n_obs
+    attempts = folder / ATTEMPTS
     digests = digests | {hgnc.PATH.as_posix(): files.sha256(hgnc.PATH)}
     record = {
         "dataset": dataset,
@@ -74,15 +72,18 @@ def describe(
         "finetune": config.finetune,
         "files": {path: {"sha256": digest} for path, digest in digests.items()},
         "attempts": files.read_json(attempts) if attempts.is_file() else None,
-        "checked": labelled.checked,
-        "reported": [comparison._asdict() for comparison in comparisons],
+        "checked": {
+            key: {"found": n} | ({"expected": expected[key], "match": True} if key in expected else {})
+            for key, n in counted.items()
+        },
+        "reported": comparisons,
         "cells": {
             "n_file": counted["n_cells"],
             "n_empty_dropped": labelled.n_empty,
             "n_dropped_by_qc": labelled.n_dropped_by_qc,
-            "n_evaluated": n_evaluated,
+            "n_evaluated": len(evaluated),
             "n_scored": len(scored),
-            "n_not_evaluated": len(labelled.obs) - n_evaluated,
+            "n_not_evaluated": len(labelled.obs) - len(evaluated),
         },
         "genes": describe_genes(labelled.genes),
         "annotations": annotations,
@@ -91,8 +92,8 @@ def describe(
         "notes": [
             *([f"fallback: {fallback.title} ({fallback.because})"] if fallback else []),
             *labelled.notes,
-            *differences(comparisons),
-            *small_classes(annotations, min_class_size),
+            *(difference(row) for row in comparisons if not row["match"]),
+            *small,
         ],
     }
     return {key: value for key, value in record.items() if value or key not in OPTIONAL}
@@ -105,19 +106,8 @@ def scored_cells(obs: pd.DataFrame) -> pd.DataFrame:
 
 def compare(
     reported: dict[str, dict[str, int | list[str]]], counted: dict[str, int], scored: pd.DataFrame
-) -> list[Comparison]:
-    """Compare what others report of a dataset with what its files show.
-
-    Parameters
-    ----------
-    reported
-        By who reports it: ``n_cells``, ``n_genes``, ``n_scored``, cells of ``reference`` and ``query``, and of
-        annotations numbers of labels, or labels by name.
-    counted
-        As `genept.datasets.label.count` returns it.
-    scored
-        The annotations of the cells that scores are of, filled; labels are counted in these.
-    """
+) -> list[dict[str, Any]]:
+    """Compare what others report with what the files show; labels are counted in the cells that scores are of."""
     comparisons = []
     for who, statements in reported.items():
         for what, value in statements.items():
@@ -128,24 +118,19 @@ def compare(
                 labels = sorted(set(scored[what]) - {UNKNOWN})
                 found = labels if isinstance(value, list) else len(labels)
             value = sorted(value) if isinstance(value, list) else value
-            comparisons.append(Comparison(who, what, value, found, found == value))
+            comparisons.append({"by": who, "what": what, "reported": value, "found": found, "match": found == value})
     return comparisons
 
 
-def differences(comparisons: list[Comparison]) -> list[str]:
-    """Say in a sentence each where the files show something else than others report."""
-    notes = []
-    for by, what, reported, found, match in comparisons:
-        if match:
-            continue
-        if isinstance(reported, list):
-            labels = found if isinstance(found, list) else []
-            absent = ", ".join(sorted(set(reported) - set(labels))) or "none"
-            extra = ", ".join(sorted(set(labels) - set(reported))) or "none"
-            notes.append(f"{what}: labels that {by} reports and the files lack: {absent}; in the files only: {extra}")
-        else:
-            notes.append(f"{what}: {by} reports {reported}, the files show {found}")
-    return notes
+def difference(row: dict[str, Any]) -> str:
+    """Say in a sentence that the files show something else than others report."""
+    by, what, reported, found = row["by"], row["what"], row["reported"], row["found"]
+    if not isinstance(reported, list):
+        return f"{what}: {by} reports {reported}, the files show {found}"
+    labels = set(found) if isinstance(found, list) else set()
+    absent = ", ".join(sorted(set(reported) - labels)) or "none"
+    extra = ", ".join(sorted(labels - set(reported))) or "none"
+    return f"{what}: labels that {by} reports and the files lack: {absent}; in the files only: {extra}"
 
 
 def describe_genes(harmonised: Harmonised) -> dict[str, Any]:
@@ -166,44 +151,15 @@ def describe_genes(harmonised: Harmonised) -> dict[str, Any]:
     }
 
 
-def describe_annotation(
-    labels: pd.Series, column: str, evaluated: pd.Series, scored: pd.Series, min_class_size: int
-) -> dict[str, Any]:
-    """Report the labels of one annotation.
-
-    Parameters
-    ----------
-    labels
-        The labels of all cells with counts, missing ones being `None`.
-    column
-        Its name in the file.
-    evaluated, scored
-        The labels of the evaluated cells, missing ones called ``Unknown``; and of those that scores are of.
-    """
-    counts = tally(evaluated)
-    return {
-        "column": column,
-        "n_labels_scored": len(set(scored) - {UNKNOWN}),
-        "n_missing": int(labels.isna().sum()),
-        "smaller_than_min_class_size": [name for name, number in counts.items() if number < min_class_size],
-        "all_cells": tally(labels),
-        "evaluated_cells": counts,
-    }
-
-
 def tally(labels: pd.Series) -> dict[str, int]:
     """Count labels, the most frequent first and equal ones by name."""
-    counts = labels.value_counts()
-    return {str(label): int(counts[label]) for label in sorted(counts.index, key=lambda text: (-counts[text], text))}
+    return dict(sorted(Counter(labels.dropna()).items(), key=lambda item: (-item[1], item[0])))
 
 
 def count_patients(obs: pd.DataFrame) -> dict[str, Any]:
     """Count the patients behind each phenotype and disease: the number that a comparison of conditions rests on.
 
-    Returns
-    -------
-    Of each annotation that exists, beside ``patient``: the number of patients of each label, and the patients that have
-    cells under several labels. Cells without a patient or a label do not count.
+    Cells without a patient or a label do not count.
     """
     report = {}
     for key in ("phenotype", "disease"):
@@ -215,13 +171,3 @@ def count_patients(obs: pd.DataFrame) -> dict[str, Any]:
                 "patients_with_several_labels": sorted(n_labels[n_labels > 1].index),
             }
     return report
-
-
-def small_classes(annotations: dict[str, dict[str, Any]], min_class_size: int) -> list[str]:
-    """Say in a sentence per annotation which labels have few evaluated cells. They are scored all the same."""
-    return [
-        f"{key}: fewer than {min_class_size} evaluated cells of "
-        + ", ".join(f"{label} ({report['evaluated_cells'][label]})" for label in report["smaller_than_min_class_size"])
-        for key, report in annotations.items()
-        if report["smaller_than_min_class_size"]
-    ]

@@ -23,6 +23,7 @@ the ``sample``.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -35,86 +36,78 @@ from genept.data.cells import PART, QUERY, REFERENCE
 from genept.datasets.config import DatasetConfig, Labels
 from genept.datasets.obs import to_schema
 from genept.datasets.raw import RawDataset, check_values, to_csr
-from genept.datasets.tables import DAMAGE, Counts, first_line, open_bounded, read_counts
+from genept.datasets.tables import Counts, damage_explained, open_bounded, read_counts
 
 SAMPLE = "sample"
 BARCODE = re.compile(r"[ACGTN]{8,}")
 
 
 def read(folder: Path, config: DatasetConfig) -> RawDataset:
-    """Read all samples and give their cells the labels of the table.
-
-    Raises
-    ------
-    InputError
-        If a file is missing, damaged or no such table, a barcode is there twice in a sample, or no cell has a label.
-    """
-    path, table = folder, cast(pd.DataFrame | None, None)
-    if config.labels:
-        path = folder / config.labels.file
-        table = read_labels(path, config.labels)
-    elif unknown := [name for name, column in config.obs.items() if column != SAMPLE]:
+    """Read all samples and give their cells the labels of the table."""
+    table_path = folder / config.labels.file if config.labels else folder
+    table = read_labels(table_path, config.labels) if config.labels else None
+    unknown = [name for name, column in config.obs.items() if column != SAMPLE]
+    if table is None and unknown:
         raise InputError(
             f"{folder}: {unknown[0]} is column {config.obs[unknown[0]]!r} of a table of labels that is not there; "
             f"without it only the `{SAMPLE}` of a cell is known; derive {unknown[0]} from that, or leave it out"
         )
-    matrices, tables, notes = [], [], []
+    matrices, genes, labels, notes = [], [], [], []
     of_folder: dict[Path, Counts] = {}  # the last that was read: it may hold the next sample, too
-    var: pd.DataFrame | None = None
     for sample, files in config.samples.items():
-        source = folder / files.path
-        if source not in of_folder:
-            of_folder = {source: read_counts(source)}
-        x, barcodes, genes = select_suffix(of_folder[source], files.suffix, source)
-        cells = barcode_letters(barcodes, source, sample)
-        rows, labels = np.arange(len(cells)), pd.DataFrame(index=pd.Index(cells))
-        note = f"{sample}: {len(cells)} cells counted"
-        if config.labels is not None and table is not None:
-            rows, labels, note = match_labels(table, sample, cells, config.labels, path, source)
-        matrices.append((x[rows], genes))
-        tables.append(labels.set_axis([f"{sample}_{cell}" for cell in labels.index]).assign(**{SAMPLE: sample}))
+        path = folder / files.path
+        if path not in of_folder:
+            of_folder = {path: read_counts(path)}
+        counts = select_suffix(of_folder[path], files.suffix, path)
+        cells = pd.Index(barcode_letters(counts.barcodes, path))
+        if not cells.is_unique:
+            repeated = cells[cells.duplicated()][0]
+            raise InputError(f"{path}: barcode {repeated} is twice in sample {sample}, so labels fit two cells")
+        rows, own, note = np.arange(len(cells)), pd.DataFrame(index=cells), f"{sample}: {len(cells)} cells counted"
+        if config.labels and table is not None:
+            rows, own, note = match_labels(table, sample, cells, config.labels, table_path, path)
+        matrices.append(counts.x[rows])
+        genes.append(counts.genes)
+        labels.append(own.set_axis([f"{sample}_{cell}" for cell in own.index]).assign(**{SAMPLE: sample}))
         notes.append(note)
-        var = genes if var is None else var[var.index.isin(genes.index)]
     of_folder.clear()  # it may be most of the memory
-    assert var is not None
+    var = genes[0]
+    for others in genes[1:]:
+        var = var[var.index.isin(others.index)]
     if not len(var):
         raise InputError(f"{folder}: the samples have no gene in common")
-    joined = to_csr(sp.vstack([x[:, genes.index.get_indexer(var.index)] for x, genes in matrices], format="csr"))
-    content = check_values(joined, config.x, folder)
-    table = pd.concat(tables)
-    obs = to_schema(table, config.obs, path)
+    aligned = [x[:, own.index.get_indexer(var.index)] for x, own in zip(matrices, genes, strict=True)]
+    x, joined = to_csr(sp.vstack(aligned, format="csr")), pd.concat(labels)
+    content = check_values(x, config.x, folder)
+    obs = to_schema(joined, config.obs, table_path)
     if config.reference:
-        obs[PART] = np.where(table[SAMPLE].isin(config.reference), REFERENCE, QUERY)
-    return RawDataset(joined, obs, var, content, notes)
+        obs[PART] = np.where(joined[SAMPLE].isin(config.reference), REFERENCE, QUERY)
+    return RawDataset(folder, x, obs, var, content, notes)
 
 
 def match_labels(
-    table: pd.DataFrame, sample: str, cells: list[str], config: Labels, table_path: Path, counts_path: Path
+    table: pd.DataFrame, sample: str, cells: pd.Index, config: Labels, table_path: Path, counts_path: Path
 ) -> tuple[np.ndarray, pd.DataFrame, str]:
-    """Find the labelled cells of a sample; with ``unlabelled: keep`` its other cells, too.
-
-    Returns
-    -------
-    The cells' rows in the counts, their labels indexed by barcode, and a sentence with the numbers.
-    """
+    """Return a sample's labelled cells: rows in the counts, labels by barcode, and a sentence with the numbers."""
     known = table.index.get_level_values(0)
     if sample not in known:
         raise InputError(f"{table_path}: no cell of sample {sample!r}; it has {', '.join(known.unique()[:20])}")
     labels = cast(pd.DataFrame, table.loc[sample])
-    rows = pd.Index(cells).get_indexer(labels.index)
-    n_matched, n_unmatched = int((rows >= 0).sum()), int((rows < 0).sum())
+    rows = cells.get_indexer(labels.index)
+    is_matched = rows >= 0
+    n_matched, n_unmatched = int(is_matched.sum()), int((~is_matched).sum())
     if n_matched == 0 or n_matched < config.least_share * len(labels):
-        alone = [cells[row] for row in np.setdiff1d(np.arange(len(cells)), rows)]
-        such_as = "".join(f" (such as {cell})" for cell in (alone or cells)[:1])
+        alone = cells[~cells.isin(labels.index)]
+        such_as = f" (such as {alone[0]})" if len(alone) else ""
         raise InputError(
             f"{table_path}: {n_matched or 'none'} of the {len(labels)} barcodes of {sample} (not "
-            f"{labels.index[rows < 0][0]}) found among the {len(cells)} of {counts_path}{such_as}, but "
+            f"{labels.index[~is_matched][0]}) found among the {len(cells)} of {counts_path}{such_as}, but "
             f"labels.least_share is {config.least_share:g}; is it the table of these samples?"
         )
     note = f"{sample}: {len(cells)} cells counted, {n_matched} of them labelled; {n_unmatched} labels without a cell"
     if config.unlabelled == "keep":
         return np.arange(len(cells)), labels.reindex(cells), note
-    return rows[rows >= 0], labels.loc[rows >= 0], note
+    return rows[is_matched], labels[is_matched], note
 
 
 def select_suffix(counts: Counts, suffix: int | str | None, path: Path) -> Counts:
@@ -130,39 +123,25 @@ def select_suffix(counts: Counts, suffix: int | str | None, path: Path) -> Count
 
 def read_labels(path: Path, config: Labels) -> pd.DataFrame:
     """Read the table of labels, indexed by sample and barcode letters."""
-    path.stat()
-    try:
-        with open_bounded(path) as stream:
-            table = pd.read_csv(stream, index_col=0, dtype=str, keep_default_na=False)
-    except DAMAGE as error:
-        raise InputError(f"{path}: not a readable table ({first_line(error)}); fetch it again") from None
+    with damage_explained(path, "a readable table"), open_bounded(path) as stream:
+        table = pd.read_csv(stream, index_col=0, dtype=str, keep_default_na=False)
     if config.sample not in table.columns:
         known = ", ".join(map(str, table.columns)) or "one column only, no comma was found"
         raise InputError(f"{path}: no column {config.sample!r}; it has {known}")
-    letters = [letters_of(str(name)) for name in table.index]
-    if None in letters:
-        raise InputError(f"{path}: {table.index[letters.index(None)]!r} in its first column is no cell barcode")
-    samples = table[config.sample].replace(config.names)
-    index = pd.MultiIndex.from_arrays([samples.to_numpy(), np.array(letters, dtype=object)])
+    letters = barcode_letters([str(name) for name in table.index], path)
+    index = pd.MultiIndex.from_arrays([table[config.sample].replace(config.names), letters])
     if not index.is_unique:
         sample, barcode = index[index.duplicated()][0]
         raise InputError(f"{path}: {index.duplicated().sum()} rows repeat a cell, such as {barcode} of {sample}")
     return table.set_axis(index).sort_index()
 
 
-def barcode_letters(barcodes: list[str], path: Path, sample: str) -> list[str]:
-    """Return the letters of each barcode, which must be unique within a sample."""
-    letters = [letters_of(barcode) for barcode in barcodes]
-    if None in letters:
-        raise InputError(f"{path}: {barcodes[letters.index(None)]!r} is no cell barcode")
-    index = pd.Index(letters)
-    if not index.is_unique:
-        repeated = index[index.duplicated()][0]
-        raise InputError(f"{path}: barcode {repeated} is twice in sample {sample}, so labels fit two cells")
-    return list(index)
-
-
-def letters_of(barcode: str) -> str | None:
-    """Return the nucleotides of a barcode, `None` if there are none or several runs of them."""
-    runs = BARCODE.findall(barcode)
-    return runs[0] if len(runs) == 1 else None
+def barcode_letters(names: Sequence[str], path: Path) -> list[str]:
+    """Return the nucleotides of each cell's name, which must have one run of them."""
+    letters = []
+    for name in names:
+        runs = BARCODE.findall(name)
+        if len(runs) != 1:
+            raise InputError(f"{path}: {name!r} is no cell barcode")
+        letters.append(runs[0])
+    return letters

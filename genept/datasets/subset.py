@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from genept.datasets.config import Subset
 
@@ -13,28 +15,18 @@ from genept.datasets.config import Subset
 def draw(cell_ids: Sequence[str], groups: Sequence[str] | None, subset: Subset | None) -> np.ndarray:
     """Return which cells are evaluated, shape (n_cells,) of bool.
 
-    Each group gives the same number of cells, or all it has where it has fewer (`shares`). Within a group the cells are
+    Each group (without groups: all cells) gives the number of cells that `shares` says. Within a group the cells are
     ranked by a hash of seed and cell id, and the first ones are drawn: at random, but independent of the other cells,
     of their order and of a random generator's version.
-
-    Parameters
-    ----------
-    groups
-        Each cell's group; `None` where the draw is over all cells alike.
-    subset
-        How many cells and with which seed; `None` for all cells.
     """
     n_cells = len(cell_ids) if subset is None else subset.size(len(cell_ids))
     if subset is None or n_cells == len(cell_ids):
         return np.ones(len(cell_ids), dtype=bool)
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(groups if groups is not None else [""] * len(cell_ids)):
-        members.setdefault(group, []).append(index)
-    ranks = [hashlib.sha256(f"{subset.seed}\0{cell_id}".encode()).digest() for cell_id in cell_ids]
-    drawn = np.zeros(len(cell_ids), dtype=bool)
-    for group, share in shares({group: len(cells) for group, cells in members.items()}, n_cells).items():
-        drawn[sorted(members[group], key=ranks.__getitem__)[:share]] = True
-    return drawn
+    hashes = [hashlib.sha256(f"{subset.seed}\0{cell_id}".encode()).hexdigest() for cell_id in cell_ids]
+    cells = pd.DataFrame({"group": "" if groups is None else groups, "hash": hashes})
+    ranks = cells.sort_values("hash").groupby("group").cumcount().sort_index()
+    given = shares(Counter(cells["group"]), n_cells)
+    return (ranks < cells["group"].map(given)).to_numpy()
 
 
 def shares(sizes: dict[str, int], n_cells: int) -> dict[str, int]:

@@ -2,14 +2,15 @@
 
 Files may be compressed, and none is unpacked further than a table can reach: what a few hundred kilobytes unpack to may
 fill the memory. Tables of counts compress at most some 50 times, so a file that unpacks to more than 250 times its size
-is none; a small one may, up to 64 MiB.
+is none; a small one may, up to 64 MiB. To know that, a compressed file is unpacked once more before it is read.
 """
 
 from __future__ import annotations
 
 import bz2
+import contextlib
+import csv
 import gzip
-import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,7 +29,6 @@ SLACK = 64 << 20  # a small file of zeros does no harm
 AT_ONCE = 1 << 20
 ROWS = 1000  # of a dense table read at a time
 COMPRESSIONS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 
 
 class Counts(NamedTuple):
@@ -40,28 +40,36 @@ class Counts(NamedTuple):
 
 
 def read_counts(path: Path) -> Counts:
-    """Read a file or a folder of counts."""
+    """Read a file or a folder of counts; `InputError` if it is damaged or something else."""
+    with damage_explained(path, "a table of counts"):
+        return read_tenx(path) if path.is_dir() else read_dense(path)
+
+
+@contextlib.contextmanager
+def damage_explained(path: Path, expected: str) -> Iterator[None]:
+    """Turn what damaged or other files raise into an `InputError`; that a file is missing passes."""
     path.stat()
     try:
-        return read_tenx(path) if path.is_dir() else read_dense(path)
+        yield
     except FileNotFoundError:
         raise
-    except DAMAGE as error:
-        raise InputError(f"{path}: damaged, or no table of counts ({first_line(error)}); fetch it again") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: damaged, or not {expected} ({reason}); fetch it again") from None
 
 
 def read_dense(path: Path) -> Counts:
     """Read a table of genes in rows and cells in columns, separated by tabs or commas, some rows at a time."""
-    with open_bounded(path) as stream:
-        header = stream.readline()
-    separator = "\t" if b"\t" in header else ","
-    if header and separator.encode() not in header:
-        raise InputError(
-            f"{path}: no tab or comma was found in its first line, which should name the cells; separate the columns "
-            "by tabs (R's write.table does with sep = '\\t')"
-        )
     blocks, genes, barcodes = [], list[str](), list[str]()
     with open_bounded(path) as stream:
+        header = stream.readline()
+        separator = "\t" if b"\t" in header else ","
+        if header and separator.encode() not in header:
+            raise InputError(
+                f"{path}: no tab or comma was found in its first line, which should name the cells; separate the "
+                "columns by tabs (R's write.table does with sep = '\\t')"
+            )
+        stream.seek(0)
         # a gene may be called NA
         for rows in pd.read_csv(stream, sep=separator, index_col=0, chunksize=ROWS, keep_default_na=False):
             barcodes = [str(name) for name in rows.columns]
@@ -79,13 +87,15 @@ def read_tenx(folder: Path) -> Counts:
     """
     with open_bounded(find_file(folder, "matrix.mtx")) as stream:
         matrix = sp.csr_matrix(mmread(stream)).T.tocsr()
-    barcodes = [fields[0] for fields in read_lines(find_file(folder, "barcodes.tsv"))]
-    features = list(read_lines(find_file(folder, "features.tsv", "genes.tsv")))
+    barcodes = read_lines(find_file(folder, "barcodes.tsv"))[0]
+    features = read_lines(find_file(folder, "features.tsv", "genes.tsv"))
     if matrix.shape != (len(barcodes), len(features)):
         raise ValueError(f"{len(features)} genes and {len(barcodes)} barcodes for a matrix of {matrix.T.shape}")
-    is_gene = [i for i, fields in enumerate(features) if len(fields) < 3 or fields[2] == "Gene Expression"]
-    genes = pd.DataFrame({"gene_ids": [features[i][0] for i in is_gene]}, index=[features[i][1] for i in is_gene])
-    return Counts(matrix[:, is_gene].astype(np.float32), barcodes, number_repeated_genes(genes))
+    if 2 in features:  # the kind of a feature
+        is_gene = (features[2] == "Gene Expression").to_numpy()
+        matrix, features = matrix[:, np.flatnonzero(is_gene)], features[is_gene]
+    genes = pd.DataFrame({"gene_ids": features[0].to_list()}, index=features[1])
+    return Counts(matrix.astype(np.float32), list(barcodes), number_repeated_genes(genes))
 
 
 def number_repeated_genes(genes: pd.DataFrame) -> pd.DataFrame:
@@ -104,49 +114,23 @@ def find_file(folder: Path, *names: str) -> Path:
     raise InputError(f"{folder}: no {' or '.join(names)}, compressed or not")
 
 
-def read_lines(path: Path) -> Iterator[list[str]]:
-    """Yield the tab-separated fields of each line."""
-    with io.TextIOWrapper(open_bounded(path), encoding="utf-8") as stream:
-        for line in stream:
-            yield line.rstrip("\r\n").split("\t")
-
-
-def first_line(error: BaseException) -> str:
-    """Return an error's message as one line."""
-    return " ".join(str(error).split())[:200]
-
-
-class Bounded(io.RawIOBase):
-    """The unpacked bytes of a file, of which no more than `limit` can be read."""
-
-    def __init__(self, stream: IO[bytes], path: Path, limit: int) -> None:
-        self.stream, self.path, self.limit, self.n_bytes = stream, path, limit, 0
-
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read the next bytes into a buffer; return how many."""
-        content = self.stream.read(len(buffer))
-        self.n_bytes += len(content)
-        if self.n_bytes > self.limit:
-            raise InputError(
-                f"{self.path}: unpacks to more than {self.limit >> 20} MiB, over {MAX_RATIO} times its size; no table "
-                "of counts does; if it is one, unpack it and name the unpacked file in the dataset's file"
-            )
-        buffer[: len(content)] = content
-        return len(content)
-
-    def close(self) -> None:
-        """Close the file, too."""
-        self.stream.close()
-        super().close()
+def read_lines(path: Path) -> pd.DataFrame:
+    """Read lines of tab-separated texts; columns are numbered from 0."""
+    with open_bounded(path) as stream:
+        return pd.read_csv(stream, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
 
 
 def open_bounded(path: Path) -> IO[bytes]:
-    """Open a file that may be compressed, as its ending says, for reading what it unpacks to."""
+    """Open a file that may be compressed, as its ending says; refuse one that unpacks to more than a table does."""
     if path.suffix not in COMPRESSIONS:
         return path.open("rb")
-    limit = SLACK + MAX_RATIO * path.stat().st_size
-    return io.BufferedReader(Bounded(COMPRESSIONS[path.suffix](path, "rb"), path, limit), AT_ONCE)
+    unpack, n_left = COMPRESSIONS[path.suffix], SLACK + MAX_RATIO * path.stat().st_size
+    with unpack(path) as stream:
+        while chunk := stream.read(AT_ONCE):
+            n_left -= len(chunk)
+            if n_left < 0:
+                raise InputError(
+                    f"{path}: unpacks to more than {MAX_RATIO} times its size; no table of counts does; if it is one, "
+                    "unpack it and name the unpacked file in the dataset's file"
+                )
+    return unpack(path)

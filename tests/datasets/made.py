@@ -93,24 +93,18 @@ def change(how: Callable[[anndata.AnnData], Any]) -> None:
 
 
 def set_value(value: float) -> Callable[[anndata.AnnData], None]:
-    def apply(matrix: np.ndarray) -> np.ndarray:
-        dense = matrix.astype(np.float64)
-        dense[3, 2] = value
-        return dense
-
-    return set_x(apply)
+    """Change one value, of cell 3 and gene 2."""
+    is_there = np.zeros((N_CELLS, len(SYMBOLS)), dtype=bool)
+    is_there[3, 2] = True
+    return set_x(lambda x: np.where(is_there, value, x.astype(np.float64)))
 
 
 def set_x(matrix: Callable[[np.ndarray], Any]) -> Callable[[anndata.AnnData], None]:
     return lambda data: setattr(data, "X", matrix(data.X.toarray()))
 
 
-def rename(names: list[str]) -> Callable[[anndata.AnnData], None]:
-    return lambda data: setattr(data, "var_names", names)
-
-
-def name_cells(first: list[str]) -> Callable[[anndata.AnnData], None]:
-    return lambda data: setattr(data, "obs_names", [*first, *data.obs_names[len(first) :]])
+def put(attribute: str, value: Any) -> Callable[[anndata.AnnData], None]:
+    return lambda data: setattr(data, attribute, value)
 
 
 def set_obs(column: str, values: Any) -> Callable[[anndata.AnnData], None]:
@@ -135,8 +129,8 @@ LABELS = {"file": "labels.csv", "sample": "orig.ident", "names": {"ATAA1": "TAA1
 
 
 def barcodes(sample: int) -> list[str]:
-    rng = np.random.default_rng(sample)
-    return ["".join(rng.choice(list("ACGT"), 16)) for _ in range(LABELLED + 3)]
+    letters = np.random.default_rng(sample).choice(list("ACGT"), (LABELLED + 3, 16))
+    return ["".join(row) for row in letters]
 
 
 def counts_of(sample: int) -> np.ndarray:

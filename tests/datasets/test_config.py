@@ -2,67 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from genept.core import params
-from genept.core.errors import InputError, ParamsError
+from genept.core.errors import ParamsError
 from genept.datasets import config
 from tests import helpers
-from tests.datasets.made import FOLDER, LABELS, assert_refused, configure, content, invoke, local, parse, sample_keys
+from tests.datasets.made import FOLDER, LABELS, assert_refused, configure, content, local, parse, run, sample_keys
 
 AGES = {"obs": {"cell_type": "c", "patient": "p", "age": "a"}}
 MARKERS = local("raw.h5ad", "markers.tsv")
-
-
-@pytest.mark.parametrize("path", sorted((helpers.ROOT / "data").glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_files_of_this_repository_are_valid(path: Path) -> None:
-    if path.stem != "reference":
-        own = config.DatasetConfig.read(path)
-        assert "cell_type" in own.annotations and own.finetune in own.annotations
-
-
-def test_what_is_left_out_has_a_default() -> None:
-    smallest = parse()
-    assert (smallest.x, smallest.repeated_ids, smallest.finetune, smallest.subset) == (
-        "counts", "refuse", "cell_type", None,
-    )  # fmt: skip
-    assert smallest.annotations == ["cell_type", "patient", "phenotype"]
-    assert smallest.input_files == ["raw.h5ad"]
-    assert parse(**sample_keys()).samples["Con4"].path == "samples/Con4.txt.gz"
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
         ({"note": None}, "note is missing"),
-        ({"obs": None}, "obs is missing"),
         ({"obs": {}}, "obs needs the column of an annotation, such as cell_type: celltype"),
-        ({"obs": {"celltype": "celltype"}}, "obs: no 'celltype' here; did you mean 'cell_type'?"),
+        ({"obs": {"celltype": "celltype"}}, "obs.celltype.[key]: should be 'cell_type', 'patient', 'phen"),
         ({"subste": {"n_cells": 3}}, "no setting 'subste'; did you mean 'subset'?"),
-        ({"otherwise": {}}, "no setting 'otherwise'"),
         ({"subset": {"n_cells": 0}}, "subset.n_cells: should be greater than 0, got 0"),
         ({"subset": {"n_cells": 9, "by": "batch"}}, "subset.by: no 'batch' here. Known: cell_type, patient, phenotype"),
-        ({"subset": {"n_cells": 9, "sed": 1}}, "subset: no setting 'sed'; did you mean 'seed'?"),
-        ({"subset": 100}, "subset: should be a valid dictionary or instance of Subset, got 100"),
         ({"subset": {}}, "subset: needs n_cells, or a share of the cells such as 0.2"),
         ({"subset": {"share": 0.2, "n_cells": 3}}, "subset: needs n_cells, or a share of the cells such as 0.2"),
         ({"subset": {"share": 1.5}}, "subset.share: should be less than 1, got 1.5"),
-        ({"subset": {"share": "half"}}, "subset.share: should be a valid number, got 'half'"),
         ({"expected": {"cells": 60}}, "expected: no 'cells' here; did you mean 'n_cells'?"),
-        ({"expected": {"n_cells": "many"}}, "expected.n_cells: should be a valid integer, got 'many'"),
         ({"finetune": "disease"}, "finetune: no 'disease' here. Known: cell_type, patient, phenotype"),
         ({"x": "log"}, "x: should be 'counts', 'lognorm' or 'detect', got 'log'"),
-        ({"label_source": "mine"}, "label_source: should be 'author', 'annotation' or 'user', got 'mine'"),
-        ({"repeated_ids": "drop"}, "repeated_ids: should be 'refuse' or 'number', got 'drop'"),
         ({"source": local("mine.h5ad")}, "source.files needs raw.h5ad, or reference.h5ad and query.h5ad"),
         ({"reported": {"x": {"n_cell": 3}}}, "reported.x: no 'n_cell' here; did you mean 'n_cells'?"),
-        ({"reported": {"x": {"n_cells": [3]}}}, "reported.x.n_cells must be a whole number above 0, got [3]"),
-        ({"reported": {"x": {"patient": "six"}}}, "patient must be a whole number above 0, or a list of labels, got"),
-        ({"reported": {"x": 3}}, "reported.x: should be a valid dictionary, got 3"),
+        ({"reported": {"x": {"n_cells": [3]}}}, "should be a valid integer, got [3]"),
         ({"fallback": content(finetune="age")}, "fallback: finetune: no 'age' here"),
         ({"fallback": content(fallback=content())}, "fallback must have no fallback of its own"),
         ({"fallback": content(subste=1)}, "fallback: no setting 'subste'; did you mean 'subset'?"),
@@ -74,22 +46,16 @@ def test_what_is_left_out_has_a_default() -> None:
         ({"derive": {"age_bin": {"of": "batch", "quantiles": 4}}, **AGES}, "derive.age_bin: no 'batch' here."),
         ({"derive": {"age_bin": {"of": "age", "quantiles": 4, "over": "disease"}}, **AGES}, "age_bin: no 'disease'"),
         ({"derive": {"patient": {"of": "age", "quantiles": 4}}, **AGES}, "'patient' is a column under obs already"),
-        ({"derive": {"age_bin": {"of": "age", "quantile": 4}}, **AGES}, "derive.age_bin: no setting 'quantile'; did "),
-        ({"derive": {"agebin": {"of": "age", "quantiles": 4}}, **AGES}, "derive: no 'agebin' here; did you mean 'age_"),
         # annotation
         ({"annotation": {"batch": None}}, "annotation needs a table of marker genes, markers.tsv, under source.files"),
-        ({"annotation": {}, "source": MARKERS}, "annotation.batch is missing"),
         ({"annotation": {"batch": "cell_type"}, "source": MARKERS}, "annotation.batch: no 'cell_type' here. Known: p"),
         ({"annotation": {"batch": None, "n_hgv": 9}, "source": MARKERS}, "no setting 'n_hgv'; did you mean 'n_hvgs'?"),
-        ({"annotation": {"batch": None, "n_hvgs": 1}, "source": MARKERS}, "annotation.n_hvgs: should be greater than"),
         # samples
         (sample_keys(labels=None), "samples needs labels, a table of the cells' labels, or annotation"),
         ({"labels": LABELS}, "labels is for counts that come sample by sample; samples is missing"),
         (sample_keys(samples={"a": "samples/Con5.txt.gz"}), "'samples/Con5.txt.gz' is neither a file nor a folder"),
-        (sample_keys(samples={"Con4": {"suffix": 1}}), "samples.Con4.path is missing"),
         (sample_keys(samples={"Con4": {"path": "samples/TAA1", "ending": 1}}), "samples.Con4: no setting 'ending'"),
         (sample_keys(labels={**LABELS, "file": "label.csv"}), "labels.file: no 'label.csv' here; did you mean"),
-        (sample_keys(labels={**LABELS, "unlabelled": "no"}), "labels.unlabelled: should be 'drop' or 'keep', got 'no'"),
         (sample_keys(labels={**LABELS, "least_share": 2}), "labels.least_share: should be less than or equal"),
         (sample_keys(reference=["Con4"]), "reference and query need every sample once: Con4, TAA1"),
         (sample_keys(reference=["Con4"], query=["Con4", "TAA1"]), "reference and query need every sample once"),
@@ -103,12 +69,9 @@ def test_what_cannot_be_meant_is_one_line(changes: dict[str, Any], text: str) ->
     assert text in caught.value.message
 
 
-def test_the_stage_refuses_a_bad_file_and_a_wrong_name(project: Path) -> None:
+def test_the_stage_refuses_a_bad_file(project: Path) -> None:
     configure(subste={})
     assert_refused(2, "data/mine.yaml: no setting 'subste'; did you mean 'subset'?")
-    wrong = invoke("mime")
-    assert wrong.exit_code == 2 and "data/mime.yaml: no such file; did you mean 'mine'?" in wrong.output
-    assert invoke("../mine").exit_code == 2
 
 
 def test_settings_of_an_annotation_replace_those_of_params() -> None:
@@ -132,42 +95,10 @@ def test_the_files_of_a_fallback_are_read_by_the_fallback(project: Path) -> None
     configure(**own, fallback=fallback)
     assert config.fetched("mine") == (config.read("mine"), None)
     (FOLDER / "fallback.json").write_text('{"because": "it is not there"}')
-    found, replacement = config.fetched("mine")
-    assert (found.title, found.note, found.paper, found.finetune) == ("Mine", "", "aorta", "phenotype")
-    assert found.subset is not None and found.subset.share == 0.2
-    assert replacement == ("Drawn here", "another subset", "it is not there")
-    assert invoke().exit_code == 0
-    record = json.loads(Path("metrics/verification/mine.json").read_text())
-    assert (record["title"], record["paper"], record["cells"]["n_evaluated"]) == ("Mine", "aorta", 12)
+    _, record = run()
+    assert (record["title"], record["paper"], record["finetune"]) == ("Mine", "aorta", "phenotype")
+    assert record["cells"]["n_evaluated"] == 12
     assert record["fallback"] == {"title": "Drawn here", "note": "another subset", "because": "it is not there"}
     assert "fallback: Drawn here (it is not there)" in record["notes"]
     configure(**own)
-    with pytest.raises(
-        InputError, match=r"holds files of a fallback that data/mine\.yaml no longer has; fetch it again"
-    ):
-        config.fetched("mine")
-
-
-def test_every_place_of_a_file_is_known() -> None:
-    own, web = {"kind": "local", "path": "data/manual/l.csv"}, {"kind": "http", "url": "https://example.org/l.csv"}
-    files = {"a.gz": {"member": "a.gz"}, "l.csv": {**web, "fallback": [own]}}
-    geo = {"kind": "geo", "accession": "GSE1", "files": files}
-    places = config.file_places(parse(source=[geo, local("raw.h5ad")]).source)
-    assert {name: [place["kind"] for place in listed] for name, listed in places.items()} == {
-        "a.gz": ["geo"], "l.csv": ["http", "local"], "raw.h5ad": ["local"],
-    }  # fmt: skip
-    assert places["a.gz"][0]["accession"] == "GSE1" and config.local_path(places["l.csv"][1]) == own["path"]
-
-
-@pytest.mark.parametrize(
-    ("place", "path"),
-    [
-        ({"kind": "local", "path": "a/b.csv"}, "a/b.csv"),
-        ({"kind": "local", "folder": "mine", "path": "b.csv"}, "mine/b.csv"),
-        ({"kind": "local", "path": "/home/me/b.csv"}, ".../b.csv"),
-        ({"kind": "http", "url": "x"}, None),
-        ({"kind": "gdrive", "folder": "1Lg", "name": "x"}, None),
-    ],
-)
-def test_a_path_on_this_machine_is_known_and_its_folders_are_not_told(place: dict[str, Any], path: str | None) -> None:
-    assert config.local_path(place) == path
+    assert_refused(1, "holds files of a fallback that data/mine.yaml no longer has; fetch it again")

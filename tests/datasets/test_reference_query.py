@@ -11,13 +11,14 @@ import pytest
 import scipy.sparse as sp
 
 from genept.data import cells as shared
-from genept.datasets.reference_query import Columns, match_columns
+from genept.datasets.reference_query import match_columns
 from tests.datasets.made import FOLDER, N_CELLS, configure, local, make_cells, run, split_files
 
 NAMES = ["CD4", "TP53", "LYZ", "TP53"]
 REFERENCE = [[1, 2, 1, 5], [0, 3, 1, 1]]  # TP53: 5 and 6
 QUERY = [[1, 4, 0, 0], [2, 3, 1, 1]]  # TP53: 7 and 1; with the reference 12 and 7
 IDS = ["g0", "g1", "g2", "g3"]
+ENSEMBL_IDS = ["ENSG00000010610", "ENSG00000141510", "ENSG00000090382", "ENSG00000153563"]  # the last is CD8A
 BY_ID = (
     "1 gene names are those of several columns (x): joined by their ids, equal in both files; of one meaning the "
     "larger total over both decides"
@@ -28,9 +29,9 @@ BY_TOTAL = (
 )
 
 
-def columns(names: str, ids: str, totals: list[float]) -> Columns:
+def columns(names: str, ids: str, totals: list[float]) -> pd.DataFrame:
     """A file's columns; names and ids are letters."""
-    return Columns(list(names), list(ids), np.array(totals))
+    return pd.DataFrame({"name": list(names), "id": list(ids), "total": totals})
 
 
 @pytest.mark.parametrize(
@@ -38,16 +39,16 @@ def columns(names: str, ids: str, totals: list[float]) -> Columns:
     [
         (columns("axx", "124", [1, 9, 1]), columns("xxa", "421", [9, 1, 1]), [[0, 1, 2], [2, 1, 0]], [BY_ID]),
         (columns("axbx", "1234", [1, 2, 1, 9]), columns("axx", "156", [1, 3, 4]), [[0, 3], [0, 2]], [BY_TOTAL]),
-        (columns("axbx", "1234", [1, 2, 1, 9]), columns("ax", "12", [1, 3]), [[0, 3], [0, 1]], [BY_TOTAL]),
+        (columns("axbx", "1234", [1, 9, 1, 9]), columns("ax", "12", [1, 3]), [[0, 1], [0, 1]], [BY_TOTAL]),
         (columns("axbx", "1234", [1, 2, 1, 9]), columns("xax", "212", [3, 1, 3]), [[0, 3], [1, 0]], [BY_TOTAL]),
         (columns("axxb", "1234", [1, 1, 1, 1]), columns("bca", "123", [1, 1, 1]), [[0, 3], [2, 0]], []),
     ],
     ids=["same ids", "other ids", "not repeated in one", "an id that is no id", "names that one lacks"],
 )  # fmt: skip
 def test_columns_with_one_name_are_matched(
-    reference: Columns, query: Columns, places: list[list[int]], notes: list[str]
+    reference: pd.DataFrame, query: pd.DataFrame, places: list[list[int]], notes: list[str]
 ) -> None:
-    assert match_columns([reference, query]) == (places, notes)
+    assert match_columns(reference, query) == (places, notes)
 
 
 def test_a_reference_and_a_query_are_one_dataset(project: Path) -> None:
@@ -72,45 +73,33 @@ def test_the_files_are_joined_by_gene_and_shared_ids_are_told_apart(project: Pat
     assert "reference.h5ad: 8 of 12 genes are not in the other file" in report["notes"]
 
 
-def write_file(name: str, matrix: list[list[int]], ids: list[str], names: list[str] = NAMES) -> None:
-    obs = pd.DataFrame({"celltype": ["B", "T"], "donor": ["1", "2"]}, index=[f"{name}_{i}" for i in range(2)])
-    var = pd.DataFrame({"gene_name": names, "id": ids}, index=ids)
-    values = sp.csr_matrix(np.array(matrix, dtype=np.float32))
-    anndata.AnnData(values, obs=obs, var=var).write_h5ad(FOLDER / f"{name}.h5ad")
-    labels = {"cell_type": "celltype", "patient": "donor"}
-    configure(source=local("reference.h5ad", "query.h5ad"), obs=labels, symbol="gene_name")
-
-
-def test_the_total_over_both_files_decides_where_the_ids_are_the_same(project: Path) -> None:
-    write_file("reference", REFERENCE, IDS)
-    write_file("query", [row[::-1] for row in QUERY], IDS[::-1], NAMES[::-1])
+@pytest.mark.parametrize(
+    ("ids", "query_ids", "config", "symbols", "note"),
+    [
+        (IDS, IDS, {}, ["CD4", "TP53", "LYZ"], BY_ID),
+        (IDS, [*IDS[:3], "g9"], {}, ["CD4", "LYZ", "TP53"], BY_TOTAL),
+        (ENSEMBL_IDS, ENSEMBL_IDS, {"ensembl": "id"}, ["CD4", "TP53", "LYZ", "CD8A"], BY_ID),
+    ],
+    ids=["the total over both files decides", "each file keeps its own", "two known genes stay two"],
+)
+def test_columns_with_one_name_are_joined(
+    project: Path, ids: list[str], query_ids: list[str], config: dict[str, str], symbols: list[str], note: str
+) -> None:
+    for name, matrix, own in (("reference", REFERENCE, ids), ("query", QUERY, query_ids)):
+        obs = pd.DataFrame({"celltype": ["B", "T"]}, index=[f"{name}_{i}" for i in range(2)])
+        var = pd.DataFrame({"gene_name": NAMES, "id": own}, index=own)
+        data = anndata.AnnData(sp.csr_matrix(np.array(matrix, dtype=np.float32)), obs=obs, var=var)
+        order = slice(None, None, 1 if name == "reference" else -1)  # columns may stand in any order
+        data[:, order].copy().write_h5ad(FOLDER / f"{name}.h5ad")
+    source = local("reference.h5ad", "query.h5ad")
+    configure(source=source, obs={"cell_type": "celltype"}, symbol="gene_name", **config)
     cells, report = run()
-    assert list(cells.var_names) == ["CD4", "TP53", "LYZ"]
-    # column 1 in both, though column 3 of the reference has more
-    np.testing.assert_array_equal(cells.X.toarray(), [[1, 2, 1], [0, 3, 1], [1, 4, 0], [2, 3, 1]])
-    assert report["genes"]["dropped_duplicates"] == ["TP53"] and report["checked"]["n_genes"]["found"] == 4
+    assert list(cells.var_names) == symbols
+    own_columns = {"CD4": (0, 0), "TP53": (1, 1), "LYZ": (2, 2), "CD8A": (3, 3)}
+    if note == BY_TOTAL:
+        own_columns["TP53"] = (3, 1)
+    places = np.array([own_columns[symbol] for symbol in symbols]).T
+    expected = [*np.array(REFERENCE)[:, places[0]], *np.array(QUERY)[:, places[1]]]
+    np.testing.assert_array_equal(cells.X.toarray(), expected)
+    assert note.replace("(x)", "(TP53)") in report["notes"]
     assert report["annotations"]["cell_type"]["n_labels_scored"] == 2
-    assert BY_ID.replace("(x)", "(TP53)") in report["notes"]
-
-
-def test_each_file_keeps_its_own_where_the_ids_differ(project: Path) -> None:
-    write_file("reference", REFERENCE, IDS)
-    write_file("query", QUERY, [*IDS[:3], "g9"])
-    cells, report = run()
-    assert list(cells.var_names) == ["CD4", "LYZ", "TP53"]
-    np.testing.assert_array_equal(cells.X.toarray(), [[1, 1, 5], [0, 1, 1], [1, 0, 4], [2, 1, 3]])
-    assert report["checked"]["n_genes"]["found"] == 3
-    assert BY_TOTAL.replace("(x)", "(TP53)") in report["notes"]
-
-
-def test_columns_with_one_name_and_two_known_genes_stay_two_as_in_one_file(project: Path) -> None:
-    """Of names that repeat, Ensembl ids decide what is meant; so both stay, one under its own symbol."""
-    ids = ["ENSG00000010610", "ENSG00000141510", "ENSG00000090382", "ENSG00000153563"]  # the last is CD8A
-    write_file("reference", REFERENCE, ids)
-    write_file("query", QUERY, ids)
-    configure(
-        source=local("reference.h5ad", "query.h5ad"), symbol="gene_name", ensembl="id", obs={"cell_type": "celltype"}
-    )
-    cells, _ = run()
-    assert list(cells.var_names) == ["CD4", "TP53", "LYZ", "CD8A"]
-    np.testing.assert_array_equal(cells.X.toarray(), [*REFERENCE, *QUERY])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +23,7 @@ def fill_one_by_one(sizes: dict[str, int], n_cells: int) -> list[int]:
     return sorted(given_cells.values())
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(SIZES, st.integers(1, 300))
 def test_shares_are_as_even_as_the_groups_allow(sizes: dict[str, int], n_cells: int) -> None:
     given_cells = shares(sizes, n_cells)
@@ -38,7 +37,7 @@ def test_shares_by_hand() -> None:
     assert shares({"a": 10, "b": 10, "c": 20}, 4) == {"a": 1, "b": 1, "c": 2}  # the largest gives one more
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(SIZES, st.integers(1, 200), st.integers(0, 5), st.randoms())
 def test_the_draw_does_not_depend_on_the_order_of_the_cells(
     sizes: dict[str, int], n: int, seed: int, random: object
@@ -62,13 +61,6 @@ def test_another_seed_draws_other_cells_and_the_same_seed_the_same() -> None:
     first, again, other = (draw(ids, None, Subset(n_cells=100, seed=seed)) for seed in (1, 1, 2))
     assert (first == again).all()
     assert 10 < (first & other).sum() < 50  # 25 by chance
-
-
-def test_the_draw_is_even_over_the_file() -> None:
-    """Every cell has the same chance: the mean rank of those drawn is within 4 standard errors of the middle."""
-    mask = draw([str(index) for index in range(10_000)], None, Subset(n_cells=2_000))
-    standard_error = 10_000 / np.sqrt(12 * 2_000)
-    assert abs(np.flatnonzero(mask).mean() - 5_000) < 4 * standard_error
 
 
 @pytest.mark.parametrize("subset", [None, Subset(n_cells=5), Subset(n_cells=6)])
