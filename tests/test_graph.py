@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -174,6 +175,7 @@ def file_of(module: str) -> str | None:
     return next((one.as_posix() for one in found), None)
 
 
+@functools.cache
 def imported(path: str) -> set[str]:
     """The project's files that a file imports, within its functions, too."""
     names: set[str] = set()

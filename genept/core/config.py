@@ -63,6 +63,9 @@ def explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "string_type" and isinstance(value, int | float):
         message = f"put quotes around {value!r}: YAML reads it as a number"
+    elif first["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        message = f"should be {first['ctx']['expected']}, got {value!r}{nearest(str(value), known)}"
     elif first["type"] != "value_error":
         message = f"{message[0].lower()}{message[1:].removeprefix('nput ')}, got {value!r}".replace("ishould", "should")
     return f"{place}: {message}" if place else message

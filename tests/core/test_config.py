@@ -113,7 +113,7 @@ def test_what_cannot_be_a_name_is_refused_by_a_rule_that_is_true(name: Any, sett
         ("device", "gpu", "params.yaml: device: should be 'auto', 'cpu' or 'cuda', got 'gpu'"),
         ("evaluate.knn.k", 1.5, "params.yaml: evaluate.knn.k: should be a valid integer, got 1.5"),
         ("evaluate.split.test_size", 1.0, "params.yaml: evaluate.split.test_size: should be less than 1, got 1.0"),
-        ("evaluate.logreg.labels", ["phenotyp"], "params.yaml: evaluate.logreg.labels.0: should be 'cell_type', "),
+        ("evaluate.logreg.labels", ["phenotyp"], "got 'phenotyp'; did you mean 'phenotype'?"),
         ("grid.ensemble", ["expresion"], "'expresion' is not in the grid; did you mean 'expression'?"),
         ("grid.pretrain", [], "pretrain: names no dataset to train scgpt_trained and geneformer_trained on"),
         ("grid.models.controls", ["expression"], "models: 'expression' stands twice"),
@@ -130,6 +130,14 @@ def test_what_a_setting_cannot_be_is_said_in_one_line(key: str, value: Any, mess
         params.load()
     assert message in error.value.message
     assert "\n" not in error.value.message
+
+
+def test_a_misspelt_annotation_is_refused_and_the_nearest_named(settings: Path) -> None:
+    content = yaml.safe_load((settings / "data/covid.yaml").read_text(encoding="utf-8"))
+    content["obs"]["phenotyp"] = content["obs"].pop("phenotype")
+    (settings / "data/covid.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ParamsError, match=r"data/covid.yaml: obs.phenotyp.*; did you mean 'phenotype'"):
+        datasets.read("covid")
 
 
 def test_a_version_that_yaml_reads_as_a_number_needs_quotes() -> None:
