@@ -1,0 +1,62 @@
+"""Counting tokens without downloading anything, and cutting a sentence behind a symbol."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genept.engines.encoder import paid
+
+ADA = "text-embedding-ada-002"
+symbols = st.lists(st.text("ABCDEFG-0123456789µ", min_size=1, max_size=12), max_size=40)
+
+
+def two_a_token(text: str) -> int:
+    """A tokenizer that merges some bytes of every word."""
+    return sum((len(word.encode()) + 1) // 2 for word in text.split())
+
+
+@given(symbols, st.integers(1, 300), st.sampled_from([paid.n_bytes, two_a_token]))
+@settings(deadline=None)
+def test_a_cut_text_has_as_many_whole_words_as_fit(names: list[str], max_tokens: int, count: Any) -> None:
+    text = " ".join(names)
+    beginnings = ["", *(" ".join(names[:k]) for k in range(1, len(names) + 1))]
+    fitting = [beginning for beginning in beginnings if count(beginning) <= max_tokens]
+    assert paid.cut(text, max_tokens, count) == fitting[-1]
+
+
+def test_tiktoken_counts_if_its_table_is_here_and_else_bytes_bound_the_tokens(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    encoding = SimpleNamespace(encode_ordinary=str.split)
+    names = {ADA: "cl100k_base", "gpt-4o": "o200k_base"}
+    module = SimpleNamespace(encoding_name_for_model=names.__getitem__, get_encoding={"cl100k_base": encoding}.get)
+    monkeypatch.setitem(sys.modules, "tiktoken", module)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    bound = paid.counter(ADA)
+    assert (bound.name, bound.exact, bound.count("CD19 µ")) == ("bytes", False, 7)
+    paid.table_path().touch()
+    exact = paid.counter(ADA)
+    assert (exact.name, exact.exact, exact.count("CD19 B2M")) == ("cl100k_base", True, 2)
+    assert not paid.counter("gpt-4o").exact and not paid.counter("bge-m3").exact
+    monkeypatch.setitem(sys.modules, "tiktoken", None)
+    assert not paid.counter(ADA).exact
+
+
+def test_the_table_is_looked_for_where_tiktoken_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = pytest.importorskip("tiktoken.load", reason="the package tiktoken is not installed (`pip install tiktoken`)")
+    import tiktoken
+    from tiktoken_ext import openai_public
+
+    asked: list[str] = []
+    monkeypatch.setattr(load, "read_file_cached", lambda address, _: asked.append(address) or b"")
+    openai_public.cl100k_base()
+    assert asked == [paid.TABLE_ADDRESS]
+    for model in (ADA, "text-embedding-3-small", "text-embedding-3-large"):
+        assert tiktoken.encoding_name_for_model(model) == paid.TABLE
