@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +39,12 @@ class Encoder(abc.ABC):
 
         A vector depends neither on the other texts nor on their order, beyond float rounding.
         """
+
+    def encode_words(
+        self, prompt: str, words: Sequence[str], rows: Iterable[np.ndarray], label: str = "encoding"
+    ) -> Encoded:
+        """Encode for each of `rows`, indices of `words`, the text of `prompt` and these words, joined by spaces."""
+        return self.encode((prompt + " ".join([words[i] for i in row.tolist()]) for row in rows), label)
 
     @abc.abstractmethod
     def card(self) -> dict[str, Any]:

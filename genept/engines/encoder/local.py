@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,22 +21,16 @@ import torch
 from genept.core import device as devices
 from genept.core import files
 from genept.core.errors import InputError
+from genept.engines.encoder import words as words_once
 from genept.engines.encoder.encoder import Encoded, Encoder
+from genept.engines.encoder.words import Text
 from genept.engines.network import batching, bert, transformer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-CHUNK = 1024  # texts tokenised at a time: a tokenizer's own notes on a text are many times its tokens
+CHUNK = 8192  # texts tokenised at a time: a tokenizer's own notes on a text are many times its tokens
 UNUSED = "pooler"  # a layer after the states, which sentence encoders do not use and often do not have
-
-
-class Text(NamedTuple):
-    """A text as an encoder reads it."""
-
-    ids: np.ndarray  # (n_tokens,), int32: the tokens read, the special ones included
-    n_characters: int  # the tokens cover this much of the text's beginning
-    truncated: bool  # the text has more tokens
 
 
 class LocalEncoder(Encoder):
@@ -90,8 +84,19 @@ class LocalEncoder(Encoder):
 
     def encode(self, texts: Iterable[str], label: str = "encoding") -> Encoded:
         """Encode texts; the result depends neither on their order nor on the batches, beyond float rounding."""
-        read = list(tokenise(self.tokenizer, texts))
-        ids = [text.ids for text in read]
+        return self._encode(tokenise(self.tokenizer, texts), label)
+
+    def encode_words(
+        self, prompt: str, words: Sequence[str], rows: Iterable[np.ndarray], label: str = "encoding"
+    ) -> Encoded:
+        """Do as `Encoder.encode_words`; with a tokenizer that splits at spaces every word is tokenised once only."""
+        rows = list(rows)
+        joined = words_once.texts(self.tokenizer, prompt, words, rows, self.max_length)
+        return super().encode_words(prompt, words, rows, label) if joined is None else self._encode(joined, label)
+
+    def _encode(self, texts: Iterable[Text], label: str) -> Encoded:
+        texts = list(texts)
+        ids = [text.ids for text in texts]
         lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
 
         def forward(device: str, batch: np.ndarray) -> torch.Tensor:
@@ -108,8 +113,8 @@ class LocalEncoder(Encoder):
         return Encoded(
             batching.run(forward, lengths, self.n_dimensions, list(self.networks), label, inputs=inputs),
             lengths,
-            np.array([text.n_characters for text in read], dtype=np.int64),
-            np.array([text.truncated for text in read], dtype=bool),
+            np.array([text.n_characters for text in texts], dtype=np.int64),
+            np.array([text.truncated for text in texts], dtype=bool),
             {"device": self.device},
         )
 

@@ -47,16 +47,18 @@ def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[
     prompt = settings.prompt.replace("\n", " ")
     symbols = list(cells.var_names)
     # A symbol has at least one token, so the encoder cannot read more of them than it reads tokens.
-    rows = ranked(cells.X.tocsr(), symbols, min(settings.max_symbols, encoder.max_length))
-    sentences = [sentence(prompt, symbols, row) for row in rows]
-    encoded = encoder.encode(sentences, label="cell sentences")
-    n_read = [symbols_read(text, len(prompt), n) for text, n in zip(sentences, encoded.n_characters, strict=True)]
-    if not any(n_read) and any(len(text) > len(prompt) for text in sentences):
+    rows = list(ranked(cells.X.tocsr(), symbols, min(settings.max_symbols, encoder.max_length)))
+    encoded = encoder.encode_words(prompt, symbols, rows, label="cell sentences")
+    n_read = [
+        symbols_read(sentence(prompt, symbols, row), len(prompt), n_characters)
+        for row, n_characters in zip(rows, encoded.n_characters.tolist(), strict=True)
+    ]
+    if not any(n_read) and any(len(row) for row in rows):
         raise InputError(f"embed.prompt fills all {encoder.max_length} tokens that the encoder reads; shorten it")
     notes = {}
     if settings.precision != "float32":
-        some = precision.compared(len(sentences))
-        exact = load_encoder(settings, folder, device).encode([sentences[i] for i in some])
+        some = precision.compared(len(rows))
+        exact = load_encoder(settings, folder, device).encode_words(prompt, symbols, [rows[i] for i in some])
         notes["against_float32"] = precision.difference(encoded.vectors[some], exact.vectors)
     return encoded.vectors, {
         **notes,

@@ -40,8 +40,8 @@ def of_text_encoder(folder: Path, seed: int) -> Network:
     symbols = [f"G{i}" for i in range(40)]
     helpers.write_encoder(folder, ["genes: ", *symbols])
     rng = np.random.default_rng(seed)
-    texts = ["genes: " + " ".join(rng.choice(symbols, size=length)) for length in rng.integers(0, 30, size=30)]
-    return lambda dtype: LocalEncoder(folder, "cpu", dtype=dtype).encode(texts).vectors
+    rows = [rng.integers(40, size=length) for length in rng.integers(0, 30, size=30)]
+    return lambda dtype: LocalEncoder(folder, "cpu", dtype=dtype).encode_words("genes: ", symbols, rows).vectors
 
 
 @pytest.mark.parametrize("made", [of_scgpt, of_geneformer, of_text_encoder])
