@@ -1,7 +1,8 @@
 """Tokens of texts that are made of the same words over and over: every word is tokenised once.
 
-A BERT's tokenizer does to a word what it does to the word within a text, as long as spaces part it from the others. So
-the tokens of a text are those of its words, one after the other, and need not be found anew for every text.
+It is written here because it takes 0.2 ms a cell instead of 3 to 7 (one thread, see ``docs/engines.md``), which was the
+ceiling on a GPU. A BERT's tokenizer does to a word what it does to the word within a text, as long as spaces part it
+from the others. So the tokens of a text are those of its words, one after the other.
 """
 
 from __future__ import annotations
