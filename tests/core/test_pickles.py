@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import datetime
 import os
 import pickle
 import struct
@@ -165,15 +164,11 @@ def test_a_program_is_refused_and_does_not_run(file: Path, protocol: int, wrap: 
         (b"(S'touch harmed'\nios\nsystem\n.", "asks to import os.system"),
         (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "asks to import os.system"),
         (b"\x80\x04\x8c\x05numpy\x8c\x1adtype.__init__.__globals__\x93.", "asks to import numpy.dtype.__init__"),
-        (b"cnumpy\nload\n.", "asks to import numpy.load"),
-        (b"c_codecs\ndecode\n.", "asks to import _codecs.decode"),
         (b"\x82\x01.", "makes an object or a set"),
-        (b"(cnumpy\ndtype\nS'f8'\no.", "makes an object or a set"),
         (b"\x80\x02cnumpy\ndtype\n)\x81.", "makes an object or a set"),
         (b"\x80\x04\x8f(" + b")" + b"\x85" * 200_000 + b"\x90.", "makes an object or a set"),
         (pickle.dumps({1, 2}, protocol=4), "makes an object or a set"),
         (pickle.dumps(1j), "asks to import builtins.complex"),
-        (pickle.dumps(datetime.date(2023, 10, 16)), "asks to import datetime.date"),
         (b"c" + b"a" * 10_000 + b"\nb\n.", "asks to import a"),
         # the same bytes decoded a thousand times
         (b"(c_codecs\nencode\nq\0X" + struct.pack("<I", 9000) + b"a" * 9000 + b"X\6\0\0\0latin1\x86q\1"

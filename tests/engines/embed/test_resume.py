@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,9 @@ CACHE = Path("data/cache")
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose runs save a checkpoint after every batch."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project whose runs save a checkpoint after every batch, and end at Ctrl-C also if the tests run in background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(checkpoints, "INTERVAL", checkpoints.INTERVAL)  # restored after the test
     Path("interval").write_text("0")
@@ -75,7 +76,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("data/blood").mkdir(parents=True)
     Path("data/blood.yaml").write_text("title: Blood\n")
     write_cells(lambda cells: None)
-    return tmp_path
+    yield tmp_path
+    signal.signal(signal.SIGINT, before)
 
 
 def write_cells(change: Callable[[anndata.AnnData], None]) -> None:

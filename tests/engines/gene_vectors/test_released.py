@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from genept.core import files
-from genept.data import gene_vectors, hgnc
-from genept.data.genes import Table, harmonise
+from genept.data import gene_vectors
 from tests.engines.gene_vectors.made import FOLDER, MODEL, run
 
 FILE = "GenePT_gene_embedding_ada_text.pickle"
@@ -89,16 +88,6 @@ def test_the_card_says_where_the_vectors_are_from_and_what_became_of_every_name(
     by_symbol = {gene.symbol: gene for gene in genes}
     assert by_symbol["MARCHF1"] == ("MARCHF1", "ENSG00000145416", 0, False, "")
     assert by_symbol["IL8"].ensembl_id == ""
-
-
-def test_a_dataset_and_the_file_agree_on_old_and_new_names() -> None:
-    """Harmonised alike, whichever of a gene's names either has."""
-    table = Table(hgnc.read())
-    in_file = ["IL8", "MARCHF1", "AMY1", "LOC9", "GAPDH"]
-    in_dataset = ["CXCL8", "MARCH1", "AMY1", "LOC9", "ENSG00000111640"]
-    found, _ = take({name: [float(row)] for row, name in enumerate(in_file)})
-    symbols = harmonise(in_dataset, [1.0] * 5, table).symbols
-    assert [float(found[symbol][0]) for symbol in symbols] == [0, 1, 2, 3, 4]
 
 
 class Harm:
