@@ -66,7 +66,7 @@ CACHE = Path("data/cache")
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A project whose runs save a checkpoint after every batch, and end at Ctrl-C also if the tests run in background."""
+    """A project whose runs save a checkpoint after every batch, and end at Ctrl-C even in a background job."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(checkpoints, "INTERVAL", checkpoints.INTERVAL)  # restored after the test
