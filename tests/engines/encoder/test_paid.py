@@ -55,7 +55,12 @@ def test_the_table_is_looked_for_where_tiktoken_keeps_it(monkeypatch: pytest.Mon
     from tiktoken_ext import openai_public
 
     asked: list[str] = []
-    monkeypatch.setattr(load, "read_file_cached", lambda address, _: asked.append(address) or b"")
+
+    def read_file_cached(address: str, expected_hash: str) -> bytes:
+        asked.append(address)
+        return b""
+
+    monkeypatch.setattr(load, "read_file_cached", read_file_cached)
     openai_public.cl100k_base()
     assert asked == [paid.TABLE_ADDRESS]
     for model in (ADA, "text-embedding-3-small", "text-embedding-3-large"):
