@@ -6,18 +6,15 @@ from pathlib import Path
 
 import click
 
-from genept.core.cli import stage
-from genept.core.config import check_name, read_yaml
+from genept.core.cli import DATASET, MODEL, stage
 from genept.core.errors import ParamsError
 from genept.core.params import Params
 from genept.data import cells, embeddings, export
-from genept.datasets import config as dataset_config
-from genept.engines import config as model_config
 
 
 @click.command()
-@click.argument("dataset")
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument("dataset", type=DATASET)
+@click.argument("models", metavar="MODEL...", type=MODEL, nargs=-1, required=True)
 @click.option(
     "--into",
     "source",
@@ -54,9 +51,6 @@ def main(
     Examples: python -m stages.export covid genept_w_minilm scgpt_mini --output covid.h5ad
               python -m stages.export covid scgpt_mini --into mine.h5ad --missing nan
     """
-    for name, path in ((dataset, dataset_config.path), *((model, model_config.path) for model in models)):
-        check_name(name, "command line")
-        read_yaml(path(name))  # names the nearest if there is no such file
     own = cells.DATA / dataset / "cells.h5ad"
     target = output or source
     if target is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from genept.core.cli import stage
+from genept.core.cli import MODEL, stage
 from genept.core.errors import ParamsError
 from genept.core.params import Params
 from genept.engines import config as models
@@ -15,7 +15,7 @@ ENCODERS = Path("data/encoders")
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @stage
 def main(params: Params, model: str) -> None:
     """Make one vector per gene for MODEL, a GenePT-w model: models/MODEL.yaml says how under `vectors`.

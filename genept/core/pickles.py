@@ -22,15 +22,8 @@ import numpy as np
 
 from genept.core.errors import InputError
 
-DAMAGE: tuple[type[Exception], ...] = (
-    pickle.UnpicklingError,
-    struct.error,
-    EOFError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
-DAMAGE += (AttributeError, MemoryError, OverflowError)
+DAMAGE: tuple[type[Exception], ...] = (pickle.UnpicklingError, struct.error, EOFError, LookupError, TypeError)
+DAMAGE += (ValueError, AttributeError, MemoryError, OverflowError)
 ATOMS = {bool, bytes, float, int, str, type(None)}
 NUMBER_TYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
 NO_CONTENT = b"".join((pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX))
@@ -48,8 +41,7 @@ def load(path: Path, *, pack: bool = False) -> Any:
     Parameters
     ----------
     pack
-        Give the values of dictionaries that are lists of floats as arrays of float32. Each is packed as soon as it is
-        read, so that a dictionary of vectors takes 4 bytes a number.
+        Give the values of dictionaries that are lists of floats as arrays of float32, which takes 4 bytes a number.
 
     Raises
     ------

@@ -89,6 +89,7 @@ def test_known_failures_are_one_line(folder: Path, error: Exception, code: int, 
     ("file", "content", "arguments", "text"),
     [
         ("params.yaml", "a: [1", (), "params.yaml: not readable as YAML"),
+        ("params.yaml", "a: 1\na: 2", (), "params.yaml: not readable as YAML"),
         ("params.yaml", "- 1\n- 2\n", (), "params.yaml: expected a mapping"),
         ("params.yaml", "thread: 2\n", (), "params.yaml: no setting 'thread'; did you mean 'threads'?"),
         ("params.yaml", None, (), "params.yaml: no such file; run from the top folder"),

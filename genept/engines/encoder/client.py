@@ -20,13 +20,7 @@ TIMEOUT = 120.0  # seconds
 
 
 class Client:
-    """The package openai, with errors of one line; for several threads.
-
-    Raises
-    ------
-    InputError
-        If OpenAI's own server is asked without a key, or the key is none.
-    """
+    """The package openai, with errors of one line; for several threads."""
 
     def __init__(self, config: OpenAI, base_url: str, host: str) -> None:
         import openai  # takes most of a second
@@ -50,13 +44,7 @@ class Client:
             self.asked["extra_headers"] = {"Authorization": openai.Omit()}
 
     def embed(self, texts: list[str]) -> tuple[np.ndarray, int | None]:
-        """Return the vectors, float32 of shape (n_texts, n_dimensions), and the server's count of tokens.
-
-        Raises
-        ------
-        InputError
-            If the server does not answer, or not with vectors.
-        """
+        """Return the vectors, float32 of shape (n_texts, n_dimensions), and the server's count of tokens."""
         openai = self.openai
         try:
             return self.read(self.client.embeddings.create(input=texts, **self.asked), len(texts))

@@ -2,11 +2,14 @@
 
 The folder holds ``config.json``, ``model.safetensors``, ``tokenizer.json`` and ``sentence_bert_config.json``, and for
 an encoder that takes the first token instead of the mean (bge) sentence-transformers' ``1_Pooling/config.json`` as
-``pooling.json``. The numbers are those of the package sentence-transformers, which is not needed.
+``pooling.json``. The numbers are those of the package sentence-transformers, which is not needed. A BERT runs without
+padding (`genept.engines.network.bert`), any other encoder as the package transformers runs it.
 """
 
 from __future__ import annotations
 
+import copy
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,7 +21,6 @@ import torch
 from genept.core import device as devices
 from genept.core import files
 from genept.core.errors import InputError
-from genept.engines.encoder import automodel
 from genept.engines.encoder import words as words_once
 from genept.engines.encoder.encoder import Encoded, Encoder
 from genept.engines.encoder.words import Text
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 CHUNK = 8192  # texts tokenised at a time: a tokenizer's own notes on a text are many times its tokens
+UNUSED = "pooler"  # a layer after the states, which sentence encoders do not use and often do not have
 
 
 class LocalEncoder(Encoder):
@@ -48,16 +51,11 @@ class LocalEncoder(Encoder):
     Raises
     ------
     InputError
-        If a file is missing or damaged, the network is none that can be read, or `max_length` is more than it has
-        positions for.
+        If a file is missing or damaged, the network cannot be read, or has fewer positions than `max_length`.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        device: str = "auto",
-        max_length: int | None = None,
-        dtype: torch.dtype = torch.float32,
+        self, folder: Path, device: str = "auto", max_length: int | None = None, dtype: torch.dtype = torch.float32
     ) -> None:
         if max_length is None:
             max_length = files.read_json(folder / "sentence_bert_config.json")["max_seq_length"]
@@ -68,7 +66,7 @@ class LocalEncoder(Encoder):
         self.dtype = dtype
         self.first_token = read_pooling(folder)
         self.tokenizer = load_tokenizer(folder / "tokenizer.json", max_length)
-        network = bert.read(folder) if automodel.kind(folder) == "bert" else automodel.read(folder)
+        network = bert.read(folder) if read_kind(folder) == "bert" else read_network(folder)
         self.networks = {worker: network.to(worker, dtype) for worker in workers}
         self.n_dimensions = network.width
         if max_length > network.n_positions:
@@ -86,28 +84,19 @@ class LocalEncoder(Encoder):
 
     def encode(self, texts: Iterable[str], label: str = "encoding") -> Encoded:
         """Encode texts; the result depends neither on their order nor on the batches, beyond float rounding."""
-        return self._encode(read(self.tokenizer, texts), label)
+        return self._encode(tokenise(self.tokenizer, texts), label)
 
     def encode_words(
         self, prompt: str, words: Sequence[str], rows: Iterable[np.ndarray], label: str = "encoding"
     ) -> Encoded:
-        """Encode for each of `rows` the text of `prompt` and those of the `words`, joined by single spaces.
-
-        The same as `encode` of these texts. With a tokenizer that splits at spaces every word is tokenised once only,
-        see `genept.engines.encoder.words`.
-        """
+        """Do as `Encoder.encode_words`; with a tokenizer that splits at spaces every word is tokenised once only."""
         rows = list(rows)
         joined = words_once.texts(self.tokenizer, prompt, words, rows, self.max_length)
-        if joined is None:
-            return super().encode_words(prompt, words, rows, label)
-        return self._encode(joined, label)
+        return super().encode_words(prompt, words, rows, label) if joined is None else self._encode(joined, label)
 
     def _encode(self, texts: Iterable[Text], label: str) -> Encoded:
-        ids, ends, truncated = [], [], []
-        for text in texts:
-            ids.append(text.ids)
-            ends.append(text.n_characters)
-            truncated.append(text.truncated)
+        texts = list(texts)
+        ids = [text.ids for text in texts]
         lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
 
         def forward(device: str, batch: np.ndarray) -> torch.Tensor:
@@ -121,24 +110,17 @@ class LocalEncoder(Encoder):
         def inputs() -> list[Any]:
             return [str(self.dtype).encode(), *ids]
 
-        vectors = batching.run(forward, lengths, self.n_dimensions, list(self.networks), label, inputs=inputs)
         return Encoded(
-            vectors,
+            batching.run(forward, lengths, self.n_dimensions, list(self.networks), label, inputs=inputs),
             lengths,
-            np.array(ends, dtype=np.int64),
-            np.array(truncated, dtype=bool),
+            np.array([text.n_characters for text in texts], dtype=np.int64),
+            np.array([text.truncated for text in texts], dtype=bool),
             {"device": self.device},
         )
 
 
 def read_pooling(folder: Path) -> bool:
-    """Return whether the first token's state stands for the text, as ``pooling.json`` says; else the mean over all.
-
-    Raises
-    ------
-    InputError
-        If it asks for another kind, such as the maximum.
-    """
+    """Return whether the first token's state stands for the text, as ``pooling.json`` says; else the mean over all."""
     path = folder / "pooling.json"
     config = files.read_json(path) if path.is_file() else {}
     modes = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
@@ -147,7 +129,7 @@ def read_pooling(folder: Path) -> bool:
     return modes == ["pooling_mode_cls_token"]
 
 
-def read(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Text]:
+def tokenise(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Text]:
     """Yield what an encoder reads of every text, tokenising `CHUNK` texts at a time."""
     texts = iter(texts)
     while chunk := list(islice(texts, CHUNK)):
@@ -168,3 +150,62 @@ def load_tokenizer(path: Path, max_length: int) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
     return tokenizer
+
+
+class AutoNetwork:
+    """A network of transformers, with the methods of `genept.engines.network.bert.Bert`; it pads its batches."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.width: int = model.config.hidden_size
+        padding = getattr(getattr(model, "embeddings", None), "padding_idx", None)
+        first = 0 if padding is None else padding + 1  # RoBERTa and MPNet count positions from here
+        self.n_positions: int = getattr(model.config, "max_position_embeddings", sys.maxsize) - first
+
+    def to(self, device: str, dtype: torch.dtype = torch.float32) -> AutoNetwork:
+        """Return a copy on a device, in a precision."""
+        return AutoNetwork(copy.deepcopy(self.model).to(device=device, dtype=dtype))
+
+    def hidden(self, sequences: Sequence[Any], lengths: np.ndarray) -> torch.Tensor:
+        """Return the last layer's states of sequences of token ids, end to end: shape (sum of lengths, width)."""
+        ids = [torch.from_numpy(np.asarray(sequence, dtype=np.int64)) for sequence in sequences]
+        padded = torch.nn.utils.rnn.pad_sequence(ids, True, self.model.config.pad_token_id or 0)
+        mask = torch.arange(padded.shape[1]) < torch.from_numpy(lengths)[:, None]
+        padded, mask = padded.to(self.model.device), mask.to(self.model.device)
+        return self.model(input_ids=padded, attention_mask=mask.long()).last_hidden_state[mask]
+
+
+def read_kind(folder: Path) -> str:
+    """Return the ``model_type`` of a folder's ``config.json``, such as ``bert``."""
+    path = folder / "config.json"
+    try:
+        config = files.read_json(path)
+    except ValueError:
+        raise InputError(f"{path}: not readable as JSON; fetch it again") from None
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(kind, str):
+        raise InputError(f"{path}: model_type is {kind!r}; 'bert' or another encoder of transformers is expected")
+    return kind
+
+
+def read_network(folder: Path) -> AutoNetwork:
+    """Read an encoder by transformers; no code in the folder is run.
+
+    A network that also decodes (T5) is refused, and so are missing weights, which transformers would fill with random
+    numbers.
+    """
+    from transformers import AutoModel
+
+    try:
+        model, info = AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: transformers cannot read this {read_kind(folder)} ({reason})") from None
+    if model.config.is_encoder_decoder:
+        raise InputError(f"{folder}: a {read_kind(folder)} also decodes; an encoder is expected")
+    missing = sorted(name for name in info["missing_keys"] if UNUSED not in name)
+    if missing:
+        raise InputError(f"{folder}: {len(missing)} weights that config.json calls for are missing, e.g. {missing[0]}")
+    return AutoNetwork(model.eval())

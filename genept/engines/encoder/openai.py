@@ -1,19 +1,19 @@
 """Text vectors from an embeddings API: OpenAI's, or any server that speaks its protocol.
 
-Every vector is kept as it arrives (`genept.engines.encoder.vector_cache`), so that none is paid for twice: not after an
-error, Ctrl-C or a crash, and not for another model of the benchmark. The cost is estimated before the first request and
-bounded by ``max_usd``. The package openai sends the requests (`genept.engines.encoder.client`).
+Every vector is kept as it arrives, so that none is paid for twice: not after an error, Ctrl-C or a crash, and not for
+another model of the benchmark. The cost is estimated before the first request and bounded by ``max_usd``
+(`genept.engines.encoder.paid`). The package openai sends the requests (`genept.engines.encoder.client`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -21,13 +21,12 @@ import numpy as np
 
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError, ParamsError
-from genept.engines.encoder import tokens
+from genept.engines.encoder import paid
 from genept.engines.encoder.client import OPENAI_SERVER, Client
 from genept.engines.encoder.encoder import Encoded, Encoder
+from genept.engines.encoder.paid import Budget, VectorCache
 from genept.engines.encoder.settings import OpenAI, host_of
-from genept.engines.encoder.vector_cache import VectorCache
 
-CACHE = Path("data/cache/text_api")
 MAX_TOKENS_PER_REQUEST = 300_000  # of the API
 
 
@@ -40,13 +39,7 @@ class Text(NamedTuple):
 
 
 class OpenAIEncoder(Encoder):
-    """A model behind an embeddings API.
-
-    Raises
-    ------
-    ParamsError
-        If OPENAI_BASE_URL, which counts where ``base_url`` is null, is not an address.
-    """
+    """A model behind an embeddings API. Where ``base_url`` is null, the environment's OPENAI_BASE_URL counts."""
 
     def __init__(self, config: OpenAI) -> None:
         self.config = config
@@ -55,21 +48,14 @@ class OpenAIEncoder(Encoder):
             self.host = host_of(self.base_url)
         except ValueError as error:
             raise ParamsError(f"OPENAI_BASE_URL: {error}") from None
-        self.counter = tokens.counter(config.model)
+        self.counter = paid.counter(config.model)
         self.max_length = config.max_tokens
 
     def card(self) -> dict[str, Any]:
         """Describe what the vectors depend on."""
-        config = self.config
-        asked = {} if config.dimensions is None else {"dimensions": config.dimensions}
-        return {
-            "encoder": "openai",
-            "model": config.model,
-            "server": self.host,
-            **asked,
-            "tokens_counted_by": self.counter.name,
-            "max_length": self.max_length,
-        }
+        asked = {} if self.config.dimensions is None else {"dimensions": self.config.dimensions}
+        counted = {"tokens_counted_by": self.counter.name, "max_length": self.max_length}
+        return {"encoder": "openai", "model": self.config.model, "server": self.host, **asked, **counted}
 
     def encode(self, texts: Iterable[str], label: str = "encoding") -> Encoded:
         """Return the server's vectors of texts, each cut behind a word if it is longer than ``max_tokens``.
@@ -83,26 +69,26 @@ class OpenAIEncoder(Encoder):
             If a text is empty, the texts may cost more than ``max_usd``, or the server does not answer with vectors.
         """
         whole = list(texts)
-        cuts = [tokens.cut(text, self.max_length, self.counter.count) for text in whole]
+        cuts = [paid.cut(text, self.max_length, self.counter.count) for text in whole]
         if not all(cuts):
             raise InputError(f"{cuts.count('')} texts are empty, or no word of them fits; the API takes no empty text")
         keys = [self.key(text) for text in cuts]
         unique = dict(zip(keys, cuts, strict=True))
-        with VectorCache(CACHE) as cache:
+        budget = Budget(self.config)
+        with contextlib.closing(VectorCache()) as cache:
             vectors = cache.read(unique)
+            n_cached = sum(key in vectors for key in keys)
             to_send = [Text(key, text, self.counter.count(text)) for key, text in unique.items() if key not in vectors]
-            budget = Budget(self.config)
-            self.announce(len(whole), sum(key in vectors for key in keys), to_send, budget)
+            self.announce(len(whole), n_cached, to_send, budget)
             if to_send:
                 vectors |= self.send(to_send, cache, budget, label)
-        sent = {text.key for text in to_send}
         if len({len(vector) for vector in vectors.values()}) > 1:
-            raise InputError(f"{self.host}: vectors of several lengths for {self.config.model}; remove {CACHE}")
+            raise InputError(f"{self.host}: vectors of several lengths for {self.config.model}; remove {paid.CACHE}")
         notes = {
             "model": self.config.model,
             "server": self.host,
             "tokens_counted_by": self.counter.name,
-            "cached_share": round(sum(key not in sent for key in keys) / max(len(keys), 1), 6),
+            "cached_share": round(n_cached / max(len(keys), 1), 6),
             "tokens_sent": budget.n_tokens,
             "usd": round(budget.usd(budget.n_tokens), 6),
         }
@@ -145,77 +131,39 @@ class OpenAIEncoder(Encoder):
             if stopped.is_set():
                 return {}
             try:
-                return fetch_and_keep(batch)
+                estimate = sum(text.n_tokens for text in batch)
+                budget.reserve(estimate)
+                vectors, counted = client.embed([text.text for text in batch])
+                budget.settle(estimate, counted)
+                arrived = dict(zip([text.key for text in batch], vectors, strict=True))
+                cache.write(arrived)
+                return arrived
             except BaseException:
                 stopped.set()
                 raise
 
-        def fetch_and_keep(batch: list[Text]) -> dict[bytes, np.ndarray]:
-            estimate = sum(text.n_tokens for text in batch)
-            budget.reserve(estimate)
-            vectors, counted = client.embed([text.text for text in batch])
-            budget.settle(estimate, counted)
-            arrived = dict(zip([text.key for text in batch], vectors, strict=True))
-            cache.write(arrived)
-            return arrived
-
-        found: dict[bytes, np.ndarray] = {}
+        vectors: dict[bytes, np.ndarray] = {}
         pool = ThreadPoolExecutor(self.config.concurrency)
         try:
             with progress_bar(label, len(to_send), "text") as bar:
                 futures = [pool.submit(fetch, batch) for batch in batches(to_send, self.config.batch_size)]
                 for future in as_completed(futures):
-                    found |= future.result()
+                    vectors |= future.result()
                     bar.update(len(future.result()))
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
-        return found
+        return vectors
 
 
 def batches(to_send: Sequence[Text], batch_size: int) -> Iterator[list[Text]]:
     """Cut texts into requests, in order: at most `batch_size` texts, and no more tokens than a request may have."""
     batch: list[Text] = []
-    n_tokens = 0
     for text in to_send:
-        if batch and (len(batch) == batch_size or n_tokens + text.n_tokens > MAX_TOKENS_PER_REQUEST):
+        n_tokens = sum(other.n_tokens for other in batch) + text.n_tokens
+        if batch and (len(batch) == batch_size or n_tokens > MAX_TOKENS_PER_REQUEST):
             yield batch
-            batch, n_tokens = [], 0
+            batch = []
         batch.append(text)
-        n_tokens += text.n_tokens
     if batch:
         yield batch
-
-
-class Budget:
-    """What a run may cost, for several threads: tokens counted by the server, and estimates of those under way."""
-
-    def __init__(self, config: OpenAI) -> None:
-        self.config = config
-        self.n_tokens = 0  # by the server's count
-        self.under_way = 0  # estimated
-        self.lock = threading.Lock()
-
-    def usd(self, n_tokens: int) -> float:
-        """Return the price of tokens."""
-        return n_tokens * self.config.price / 1_000_000
-
-    def reserve(self, estimate: int) -> None:
-        """Take a batch into account before it is sent; raise `InputError` if the run could then cost too much.
-
-        That can only be if the server has counted more tokens than were estimated.
-        """
-        with self.lock:
-            if self.usd(self.n_tokens + self.under_way + estimate) > self.config.max_usd:
-                raise InputError(
-                    f"stopped at {self.n_tokens:,} tokens by the server's count, ${self.usd(self.n_tokens):.4f}: the "
-                    f"next texts could cost more than max_usd {self.config.max_usd:g}; what arrived is in {CACHE}, "
-                    "raise max_usd to go on"
-                )
-            self.under_way += estimate
-
-    def settle(self, estimate: int, counted: int | None) -> None:
-        """Replace a batch's estimate by the server's count; None, from a server that counts nothing, keeps it."""
-        with self.lock:
-            self.under_way -= estimate
-            self.n_tokens += estimate if counted is None else counted

@@ -17,11 +17,8 @@ Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 def host_of(base_url: str) -> str:
     """Return the host of a server's address, in lower case, with the port if it is not the protocol's own.
 
-    Raises
-    ------
-    ValueError
-        If it is not an address over http or https, or holds a user, a password or a query, where keys hide. The
-        message does not repeat it.
+    `ValueError` if it is no address over http or https, or holds a user, a password or a query, where keys hide. The
+    message does not repeat it.
     """
     try:
         parts = urlsplit(base_url)

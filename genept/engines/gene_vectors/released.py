@@ -51,13 +51,7 @@ def make(path: Path, hgnc_genes: list[Gene]) -> GeneVectors:
 
 
 def read(path: Path) -> tuple[list[str], np.ndarray]:
-    """Read the names and their vectors, float32 of shape (n_names, n_dimensions), in the order of the file.
-
-    Raises
-    ------
-    InputError
-        As `make`.
-    """
+    """Read the names and their vectors, float32 of shape (n_names, n_dimensions), in the order of the file."""
     content = pickles.load(path, pack=True)
     if not isinstance(content, dict) or not content or not all(isinstance(name, str) for name in content):
         raise InputError(f"{path}: expected a dictionary from gene symbols to vectors")

@@ -7,13 +7,14 @@ A JSON file holds ``{symbol: text}``. A csv has a line of titles; the columns ar
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from genept.core import files
 from genept.core.errors import InputError
@@ -28,10 +29,8 @@ SUMMARY_TITLES = ("summary", "gene_summary")
 class Summaries(NamedTuple):
     """The summaries of a file."""
 
-    texts: dict[str, str]
-    """By approved symbol, where HGNC has one."""
-    card: dict[str, Any]
-    """File, hash and counts, for the card of the vectors."""
+    texts: dict[str, str]  # by approved symbol, where HGNC has one
+    card: dict[str, Any]  # file, hash and counts, for the card of the vectors
 
 
 def read(path: Path, hgnc_genes: Iterable[Gene]) -> Summaries:
@@ -42,16 +41,16 @@ def read(path: Path, hgnc_genes: Iterable[Gene]) -> Summaries:
     InputError
         If the file is damaged, is of another form, or holds no summary of a gene that HGNC knows.
     """
-    if not path.name.removesuffix(".gz").endswith((".json", ".csv")):
+    kind = Path(path.name.removesuffix(".gz")).suffix
+    if kind not in (".json", ".csv"):
         raise InputError(f"{path}: expected summaries as .json, .csv, .json.gz or .csv.gz")
-    read_pairs = from_json if path.name.removesuffix(".gz").endswith(".json") else from_csv
     texts: dict[str, str] = {}
     try:
-        with cast(IO[str], (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig")) as stream:
-            for symbol, text in read_pairs(path, stream):
-                if symbol and text:
-                    texts.setdefault(symbol, text)
-    except (gzip.BadGzipFile, zlib.error, EOFError, RecursionError, ValueError, csv.Error) as error:
+        for symbol, text in from_json(path) if kind == ".json" else from_csv(path):
+            symbol, text = (" ".join(part.split()) for part in (symbol, text))
+            if symbol and text:
+                texts.setdefault(symbol, text)
+    except (gzip.BadGzipFile, zlib.error, EOFError, RecursionError, ValueError) as error:
         raise InputError(f"{path}: not readable ({' '.join(str(error).split())}); fetch it again") from None
     harmonised = under_approved_symbols(path, list(texts), Table(hgnc_genes))
     return Summaries(
@@ -60,31 +59,25 @@ def read(path: Path, hgnc_genes: Iterable[Gene]) -> Summaries:
     )
 
 
-def from_json(path: Path, stream: IO[str]) -> Iterator[tuple[str, str]]:
+def from_json(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the symbols and texts of a JSON object; null and NaN count as no text."""
-    content = json.load(stream)
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
+        content = json.loads(stream.read())
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object from gene symbols to summaries")
     for symbol, text in content.items():
         if not isinstance(text, str | float | None):
             raise InputError(f"{path}: {symbol} has no text but {type(text).__name__}")
-        yield one_line(symbol), one_line(text) if isinstance(text, str) else ""
+        yield symbol, text if isinstance(text, str) else ""
 
 
-def from_csv(path: Path, stream: IO[str]) -> Iterator[tuple[str, str]]:
+def from_csv(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the symbols and texts of a table."""
-    rows = csv.reader(stream, strict=True)
-    titles = [title.strip().lower() for title in next(rows, [])]
-    summary = next((title for title in SUMMARY_TITLES if title in titles), None)
-    if SYMBOL_TITLE not in titles or summary is None:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig").fillna("")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first columns for row names
+        raise ValueError("rows have more columns than the header")
+    table.columns = table.columns.str.strip().str.lower()
+    summary = next((title for title in SUMMARY_TITLES if title in table), None)
+    if SYMBOL_TITLE not in table or summary is None:
         raise InputError(f"{path}: expected a column {SYMBOL_TITLE} and a column {' or '.join(SUMMARY_TITLES)}")
-    for row in rows:
-        if row and len(row) != len(titles):
-            raise InputError(f"{path}: line {rows.line_num} has {len(row)} columns, not {len(titles)}; fetch it again")
-        if row:
-            yield one_line(row[titles.index(SYMBOL_TITLE)]), one_line(row[titles.index(summary)])
-
-
-def one_line(text: str) -> str:
-    """Return text with single spaces only."""
-    return " ".join(text.split())
+    yield from zip(table[SYMBOL_TITLE], table[summary], strict=True)

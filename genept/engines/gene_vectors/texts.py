@@ -6,26 +6,18 @@ import ast
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from genept.core.errors import InputError, ParamsError
 from genept.data.gene_vectors import GeneVectors, VectorGene
 from genept.data.hgnc import Gene
-from genept.engines.encoder.loading import load_encoder
+from genept.engines.encoder.encoder import load_encoder
 from genept.engines.gene_vectors import summaries
 from genept.engines.genept_w.config import Vectors
 
 NCBI = Path("data/reference/genes_ncbi.py")
 LITERAL = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""  # a Python string
 ENTRY = re.compile(rf"^ *(\d+) *: *NtData\(.*?\bother_designations={LITERAL}", re.MULTILINE)
-
-
-class Texts(NamedTuple):
-    """What an encoder reads."""
-
-    genes: list[Gene]
-    lines: list[str]  # the text of every gene
-    card: dict[str, Any]
 
 
 def make(config: Vectors, folder: Path, hgnc_genes: list[Gene], device: str) -> GeneVectors:
@@ -45,18 +37,15 @@ def make(config: Vectors, folder: Path, hgnc_genes: list[Gene], device: str) -> 
     ParamsError
         If a locus type is the type of no gene.
     """
-    texts = write_texts(config, folder, hgnc_genes)
+    chosen, lines, card = write_texts(config, folder, hgnc_genes)
     encoder = load_encoder(config, folder, device)
-    encoded = encoder.encode(texts.lines, label="gene texts")
+    encoded = encoder.encode(lines, label="gene texts")
     genes = [
         VectorGene(gene.symbol, gene.ensembl_id, int(n_tokens), bool(truncated), line)
-        for gene, n_tokens, truncated, line in zip(
-            texts.genes, encoded.n_tokens, encoded.truncated, texts.lines, strict=True
-        )
+        for gene, n_tokens, truncated, line in zip(chosen, encoded.n_tokens, encoded.truncated, lines, strict=True)
     ]
     n_truncated = int(encoded.truncated.sum())
-    card = {
-        **texts.card,
+    card |= {
         **encoder.card(),
         "n_truncated": n_truncated,
         "n_without_ensembl_id": sum(not gene.ensembl_id for gene in genes),
@@ -65,8 +54,8 @@ def make(config: Vectors, folder: Path, hgnc_genes: list[Gene], device: str) -> 
     return GeneVectors(encoded.vectors, genes, card, summary)
 
 
-def write_texts(config: Vectors, folder: Path, hgnc_genes: list[Gene]) -> Texts:
-    """Choose the genes and write the text of each; see `make` for parameters and errors."""
+def write_texts(config: Vectors, folder: Path, hgnc_genes: list[Gene]) -> tuple[list[Gene], list[str], dict[str, Any]]:
+    """Choose the genes, write the text of each, and describe both for the card; see `make`."""
     genes = choose(hgnc_genes, config.locus_types)
     card: dict[str, Any] = {"vectors": "text", "text": config.text}
     if config.text == "name":
@@ -84,27 +73,19 @@ def write_texts(config: Vectors, folder: Path, hgnc_genes: list[Gene]) -> Texts:
         lines = [found.texts.get(gene.symbol) or name(gene) for gene in genes]
         card |= {"summaries": found.card, "without_summary": config.without_summary or "name"}
         card["n_without_summary"] = len(without)
-    return Texts(genes, lines, {**card, "locus_types": config.locus_types})
+    return genes, lines, {**card, "locus_types": config.locus_types}
 
 
 def choose(genes: Iterable[Gene], locus_types: Collection[str] | None) -> list[Gene]:
-    """Return the genes of the given HGNC locus types, or all of them for None, in the order given.
-
-    Raises
-    ------
-    ParamsError
-        If a locus type is the type of no gene.
-    """
+    """Return the genes of the given HGNC locus types, or all of them for None, in the order given."""
     genes = list(genes)
-    if locus_types is None:
-        return genes
     known = {gene.locus_type for gene in genes}
-    for locus_type in locus_types:
+    for locus_type in locus_types or ():
         if locus_type not in known:
             raise ParamsError(
                 f"vectors.locus_types: no gene is of type {locus_type!r}; HGNC has {', '.join(sorted(known))}"
             )
-    return [gene for gene in genes if gene.locus_type in locus_types]
+    return [gene for gene in genes if locus_types is None or gene.locus_type in locus_types]
 
 
 def name(gene: Gene) -> str:
@@ -126,11 +107,6 @@ def read_designations(path: Path = NCBI) -> dict[str, list[str]]:
     """Read the other designations of every gene in GOATOOLS' NCBI table, by NCBI Gene id.
 
     The table is Python source. It is searched as text and never run; only its string literals are evaluated.
-
-    Raises
-    ------
-    InputError
-        If it holds no gene.
     """
     found = {
         ncbi_id: [designation for designation in ast.literal_eval(literal).split("|") if designation]

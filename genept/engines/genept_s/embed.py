@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from genept.core.errors import InputError
 from genept.data.expression import coverage
-from genept.engines.encoder.loading import load_encoder
+from genept.engines.encoder.encoder import load_encoder
 from genept.engines.genept_s import precomputed
 from genept.engines.genept_s.config import Embed, Model
 from genept.engines.network import precision
@@ -30,24 +30,19 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
 
     The authors' encoder read all of a sentence; the notes say how many symbols this one reads. Every gene is a word to
     the encoder, so none is missing.
-
-    Raises
-    ------
-    InputError
-        If the encoder reads no symbol of any sentence, because the prompt fills its limit.
     """
     settings = config.embed
-    notes = coverage(cells, known=np.ones(cells.n_vars, dtype=bool))
+    notes = {**coverage(cells, known=np.ones(cells.n_vars, dtype=bool)), "comparable": True}
     if settings.encoder == "file":
-        matrix, found = precomputed.embed(cells, folder)
+        matrix, its_notes = precomputed.embed(cells, folder)
     else:
-        matrix, found = encode(cells, folder, settings, device)
+        matrix, its_notes = encode(cells, folder, settings, device)
     named = {} if settings.encoder == "local" else {"encoder": settings.encoder}
-    return matrix, {**notes, "comparable": True, **named, **found}
+    return matrix, {**notes, **named, **its_notes}
 
 
 def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Encode the sentences, and note how much of them was read."""
+    """Encode the sentences, and note how much of them was read; `InputError` if the prompt leaves no room."""
     encoder = load_encoder(settings, folder, device, settings.precision)
     prompt = settings.prompt.replace("\n", " ")
     symbols = list(cells.var_names)
@@ -68,23 +63,8 @@ def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[
     return encoded.vectors, {
         **notes,
         **encoded.notes,
-        **reading(cells, encoder.max_length, int(encoded.truncated.sum()), n_read),
-    }
-
-
-def reading(cells: AnnData, max_length: int, n_truncated: int, n_read: Sequence[int]) -> dict[str, Any]:
-    """Count how much of the sentences an encoder of `max_length` tokens has read, for the notes.
-
-    Parameters
-    ----------
-    n_truncated
-        Sentences of which it read the beginning only.
-    n_read
-        Symbols read of every sentence, shape (n_cells,).
-    """
-    return {
-        "max_length": max_length,
-        "n_truncated": n_truncated,
+        "max_length": encoder.max_length,
+        "n_truncated": int(encoded.truncated.sum()),
         "symbols_expressed_mean": round(float((cells.X.tocsr().data > 0).sum() / cells.n_obs), 2),
         "symbols_read_mean": round(float(np.mean(n_read)), 2),
         "symbols_read_min": min(n_read),

@@ -7,7 +7,7 @@ shape (n_rows, n_dimensions) with the ids in ``<name>.cells.txt``, one on each l
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,6 @@ from anndata import AnnData
 
 from genept.core import files
 from genept.core.errors import InputError
-
-
-class Table(NamedTuple):
-    """A table of vectors and the row of every cell of the dataset."""
-
-    path: Path
-    vectors: np.ndarray  # (n_rows, n_dimensions)
-    rows: np.ndarray  # (n_cells,), int64; -1: not in the table
 
 
 def embed(cells: AnnData, folder: Path) -> tuple[np.ndarray, dict[str, Any]]:
@@ -33,41 +25,35 @@ def embed(cells: AnnData, folder: Path) -> tuple[np.ndarray, dict[str, Any]]:
     Raises
     ------
     InputError
-        If no table has all cells, or several have, or one cannot be read.
+        If no table has all cells, or several have, or one is damaged, holds anything but numbers, or repeats a cell.
     """
-    tables = [read(path, cells.obs_names) for path in sorted(folder.glob("*")) if path.suffix in (".npy", ".csv")]
+    tables = {path: read(path) for path in sorted(folder.glob("*")) if path.suffix in (".npy", ".csv")}
     if not tables:
         raise InputError(f"{folder}: no vectors; put NAME.csv, or NAME.npy and NAME.cells.txt, there")
-    whole = [table for table in tables if (table.rows >= 0).all()]
-    if not whole:
-        nearest = max(tables, key=lambda table: int((table.rows >= 0).sum()))
-        absent = nearest.rows < 0
+    absent = {path: ~cells.obs_names.isin(ids) for path, (_, ids) in tables.items()}
+    complete = [path for path, mask in absent.items() if not mask.any()]
+    if not complete:
+        path, mask = min(absent.items(), key=lambda item: item[1].sum())
         raise InputError(
-            f"{nearest.path}: lacks {absent.sum():,} of {cells.n_obs:,} cells, the first is "
-            f"{cells.obs_names[absent][0]!r}; ids must be equal to the letter"
+            f"{path}: lacks {mask.sum():,} of {cells.n_obs:,} cells, the first is {cells.obs_names[mask][0]!r}; ids "
+            "must be equal to the letter"
         )
-    if len(whole) > 1:
-        raise InputError(f"{whole[0].path} and {whole[1].path} both have all {cells.n_obs:,} cells; keep one of them")
-    table = whole[0]
-    notes = {"file": table.path.name, "file_sha256": files.sha256(table.path)}
-    return np.asarray(table.vectors[table.rows], dtype=np.float32), notes
+    if len(complete) > 1:
+        raise InputError(f"{complete[0]} and {complete[1]} both have all {cells.n_obs:,} cells; keep one of them")
+    vectors, ids = tables[complete[0]]
+    notes = {"file": complete[0].name, "file_sha256": files.sha256(complete[0])}
+    return np.asarray(vectors[ids.get_indexer(cells.obs_names)], dtype=np.float32), notes
 
 
-def read(path: Path, cell_ids: pd.Index) -> Table:
-    """Read a table and look the cells up in it.
-
-    Raises
-    ------
-    InputError
-        If it is damaged, holds anything but numbers, or names a cell twice.
-    """
+def read(path: Path) -> tuple[np.ndarray, pd.Index]:
+    """Read a table: vectors of shape (n_rows, n_dimensions) and the cell ids of the rows."""
     try:
-        vectors, names = read_npy(path) if path.suffix == ".npy" else read_csv(path)
+        vectors, ids = read_npy(path) if path.suffix == ".npy" else read_csv(path)
     except (ValueError, EOFError) as error:
         raise InputError(f"{path}: not a table of vectors ({str(error).splitlines()[0]})") from None
-    if names.has_duplicates:
-        raise InputError(f"{path}: cell id {names[names.duplicated()][0]!r} occurs more than once")
-    return Table(path, vectors, names.get_indexer(cell_ids))
+    if ids.has_duplicates:
+        raise InputError(f"{path}: cell id {ids[ids.duplicated()][0]!r} occurs more than once")
+    return vectors, ids
 
 
 def read_npy(path: Path) -> tuple[np.ndarray, pd.Index]:
@@ -76,10 +62,10 @@ def read_npy(path: Path) -> tuple[np.ndarray, pd.Index]:
     ids_path = path.with_suffix(".cells.txt")
     if not ids_path.is_file():
         raise InputError(f"{ids_path}: no such file; it names the cells of {path.name}, one on each line")
-    names = ids_path.read_text(encoding="utf-8").splitlines()
-    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number) or len(vectors) != len(names):
-        raise ValueError(f"{vectors.dtype} of shape {vectors.shape} for {len(names)} cells")
-    return vectors, pd.Index(names, dtype=object)
+    ids = ids_path.read_text(encoding="utf-8").splitlines()
+    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number) or len(vectors) != len(ids):
+        raise ValueError(f"{vectors.dtype} of shape {vectors.shape} for {len(ids)} cells")
+    return vectors, pd.Index(ids, dtype=object)
 
 
 def read_csv(path: Path) -> tuple[np.ndarray, pd.Index]:

@@ -15,15 +15,7 @@ from genept.engines.genept_w.embed import weight_by_expression
 
 
 def embed(cells: AnnData, folder: Path, config: Model, device: str, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Embed cells as `genept.engines.genept_w.embed`, with control vectors in place of the model's.
-
-    Parameters
-    ----------
-    folder
-        The model whose gene vectors the control is made from.
-    config
-        Its ``control`` is ``random`` (see `random`) or ``shuffled`` (see `shuffle`).
-    """
+    """Embed cells as `genept.engines.genept_w.embed`, by control vectors made from those of the model in `folder`."""
     vectors, genes = gene_vectors.read(folder)
     symbols = [gene.symbol for gene in genes]
     drawn = random(vectors, symbols, seed) if config.control == "random" else vectors[shuffle(symbols, seed)]

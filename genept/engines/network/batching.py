@@ -113,10 +113,7 @@ def run(
 
 
 def attempt(forward: Forward, device: str, batch: np.ndarray) -> np.ndarray | None:
-    """Return the vectors of a batch, or None if they do not fit in memory.
-
-    The error ends here, because the memory is freed only when the error is.
-    """
+    """Return the vectors of a batch, or None if they do not fit in memory, which is freed only with the error."""
     try:
         with torch.inference_mode():
             return forward(device, batch).float().cpu().numpy()
@@ -154,15 +151,8 @@ def batches(lengths: np.ndarray, tokens_per_batch: int) -> Iterator[np.ndarray]:
 class Queue:
     """The batches that no worker has taken yet.
 
-    Parameters
-    ----------
-    lengths
-        Tokens of every sequence, shape (n_sequences,).
-    budget
-        Tokens in a batch.
-    done
-        Sequences to leave out, shape (n_sequences,), bool. The others stay in the batches in which they would be
-        without that, so that their vectors are the same to the last bit.
+    Sequences that are `done` are left out. The others stay in the batches in which they would be without that, so that
+    their vectors are the same to the last bit.
     """
 
     def __init__(self, lengths: np.ndarray, budget: int, done: np.ndarray) -> None:
@@ -179,13 +169,7 @@ class Queue:
             return None if self._closed or not self._batches else (self._batches.popleft(), self.budget)
 
     def put_back(self, batch: np.ndarray, its_budget: int, device: str) -> None:
-        """Return a batch that did not fit in memory, and cut all that remain to half the budget that it had.
-
-        Raises
-        ------
-        InputError
-            If it is a single sequence.
-        """
+        """Return a batch that did not fit in memory, and cut all that remain to half the budget that it had."""
         if len(batch) == 1:
             raise InputError(
                 f"{device}: no memory for one sequence of {self.lengths[batch[0]]} tokens; use a device with more "
@@ -202,8 +186,7 @@ class Queue:
 
     def close(self) -> None:
         """Give out no more batches."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
 
     @contextlib.contextmanager
     def closed_on_error(self) -> Iterator[None]:

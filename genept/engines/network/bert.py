@@ -8,28 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from genept.core import files
+from genept.core.config import explain
 from genept.core.errors import InputError
 from genept.engines.network import state_dict, transformer
 from genept.engines.network.transformer import Layer, Transformer
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 PARTS = ("bert", "embeddings", "encoder", "pooler", "cls")  # of a network, before the first dot of a weight's name
+PROJECTIONS = tuple(f"attention.self.{kind}" for kind in ("query", "key", "value"))
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"gelu": torch.ops.aten.gelu_, "relu": torch.relu_}
-SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-)
 
 
 class Bert(NamedTuple):
@@ -53,13 +48,7 @@ class Bert(NamedTuple):
 
     def to(self, device: str, dtype: torch.dtype = torch.float32) -> Bert:
         """Return it with its weights on a device, and the layers in a precision; tokens are embedded in float32."""
-        return Bert(
-            self.words.to(device),
-            self.positions.to(device),
-            self.norm_weight.to(device),
-            self.norm_bias.to(device),
-            self.transformer.to(device, dtype),
-        )
+        return Bert(*(weight.to(device) for weight in self[:4]), self.transformer.to(device, dtype))
 
     def hidden(self, sequences: Sequence[Any], lengths: np.ndarray) -> torch.Tensor:
         """Return the last layer's states of sequences of token ids, end to end: shape (sum of lengths, width)."""
@@ -90,7 +79,14 @@ def read(folder: Path, n_layers_dropped: int = 0) -> Bert:
     config = read_config(folder / "config.json")
     path = weights_path(folder)
     found = {name.removeprefix("bert."): weight for name, weight in state_dict.read(path, PARTS).items()}
-    weights = checked(path, found, shapes(config))
+    expected = shapes(config)
+    missing = [name for name in expected if name not in found]
+    if missing:
+        raise InputError(f"{path}: {len(missing)} weights that config.json calls for are missing, e.g. {missing[0]}")
+    for name, shape in expected.items():
+        if found[name].shape != shape:
+            raise InputError(f"{path}: {name} has shape {tuple(found[name].shape)}, config.json calls for {shape}")
+    weights = {name: state_dict.float32(path, name, found[name]) for name in expected}
     n_layers = config["num_hidden_layers"] - n_layers_dropped
     return Bert(
         weights["embeddings.word_embeddings.weight"],
@@ -114,28 +110,37 @@ def weights_path(folder: Path) -> Path:
     return path
 
 
+class BertConfig(BaseModel):
+    """What is read of ``config.json``; what transformers has a default for may be missing."""
+
+    model_config = ConfigDict(strict=True, protected_namespaces=())
+
+    model_type: Literal["bert"]
+    vocab_size: PositiveInt
+    hidden_size: PositiveInt
+    num_hidden_layers: PositiveInt
+    num_attention_heads: PositiveInt
+    intermediate_size: PositiveInt
+    max_position_embeddings: PositiveInt
+    type_vocab_size: PositiveInt = 2
+    hidden_act: Literal["gelu", "relu"] = "gelu"
+    layer_norm_eps: float = 1e-12
+    position_embedding_type: Literal["absolute"] = "absolute"
+
+
 def read_config(path: Path) -> dict[str, Any]:
-    """Read and check a configuration; what transformers has a default for may be missing."""
+    """Read and check a configuration."""
     try:
-        config = files.read_json(path)
+        config = BertConfig.model_validate(files.read_json(path))
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error)}") from None
     except ValueError:  # not JSON, or not text
         raise InputError(f"{path}: not readable as JSON; fetch it again") from None
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != "bert":
-        raise InputError(f"{path}: model_type is {kind!r}; only a 'bert' can be read")
-    for name in SIZES:
-        if type(config.get(name)) is not int or config[name] < 1:
-            raise InputError(f"{path}: {name} should be a whole number of at least 1, found {config.get(name)!r}")
-    if config["hidden_size"] % config["num_attention_heads"]:
+    if config.hidden_size % config.num_attention_heads:
         raise InputError(
-            f"{path}: hidden_size {config['hidden_size']} cannot be divided into {config['num_attention_heads']} heads"
+            f"{path}: hidden_size {config.hidden_size} cannot be divided into {config.num_attention_heads} heads"
         )
-    config = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "type_vocab_size": 2} | config
-    if config["hidden_act"] not in ACTIVATIONS:
-        raise InputError(f"{path}: hidden_act {config['hidden_act']!r} is not supported, only {', '.join(ACTIVATIONS)}")
-    if config.get("position_embedding_type", "absolute") != "absolute":
-        raise InputError(f"{path}: position_embedding_type {config['position_embedding_type']!r} is not supported")
-    return config
+    return config.model_dump()
 
 
 def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -159,22 +164,6 @@ def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         for part in ("attention.output.LayerNorm", "output.LayerNorm"):
             found |= {f"encoder.layer.{i}.{part}.{kind}": (width,) for kind in ("weight", "bias")}
     return found
-
-
-PROJECTIONS = tuple(f"attention.self.{kind}" for kind in ("query", "key", "value"))
-
-
-def checked(
-    path: Path, weights: dict[str, torch.Tensor], expected: dict[str, tuple[int, ...]]
-) -> dict[str, torch.Tensor]:
-    """Return the weights that the network needs in float32; all must be there with their shapes, and finite."""
-    missing = [name for name in expected if name not in weights]
-    if missing:
-        raise InputError(f"{path}: {len(missing)} weights that config.json calls for are missing, e.g. {missing[0]}")
-    for name, shape in expected.items():
-        if weights[name].shape != shape:
-            raise InputError(f"{path}: {name} has shape {tuple(weights[name].shape)}, config.json calls for {shape}")
-    return {name: state_dict.float32(path, name, weights[name]) for name in expected}
 
 
 def layer(weights: dict[str, torch.Tensor], name: str) -> Layer:

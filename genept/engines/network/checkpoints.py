@@ -35,8 +35,7 @@ class Checkpoint:
     folder
         The folder of the job's checkpoints; None: nothing is saved.
     digest
-        Names the subfolder of this run. It may take its time, so it is called only if there is something to read or
-        write.
+        Names the subfolder of this run. It is slow, so it is called only if there is something to read or write.
     vectors
         All vectors, shape (n_sequences, n_dimensions); filled by the run.
     """
@@ -100,13 +99,7 @@ class Checkpoint:
 
 
 def read(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Read rows and their vectors.
-
-    Raises
-    ------
-    ValueError, or another error of `DAMAGE`
-        If the file is damaged or is not of a matrix of this shape.
-    """
+    """Read rows and their vectors; an error of `DAMAGE` if the file is damaged or of a matrix of another shape."""
     with np.load(path, allow_pickle=False) as archive:
         rows, vectors = archive["rows"], archive["vectors"]
     if rows.dtype != np.int64 or vectors.dtype != np.float32 or vectors.shape != (len(rows), shape[1]):

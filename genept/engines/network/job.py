@@ -15,9 +15,7 @@ import numpy as np
 from genept.core import device as devices
 from genept.core.cli import progress_bar
 
-QUIET = 60  # seconds at least before a line and between two
-STEP = 0.1  # of the tokens, between two lines
-PATIENCE = 600  # seconds after which a line comes even so
+INTERVAL = 300  # seconds between two lines in a log
 
 
 @dataclass
@@ -65,7 +63,7 @@ def running(job: Job) -> Iterator[Job]:
 
 
 class Progress:
-    """Reports on standard error how far long work is.
+    """Reports on standard error how far long work is: a bar on a terminal, else a line every `INTERVAL`.
 
     Parameters
     ----------
@@ -79,10 +77,9 @@ class Progress:
         self.label = label
         self.lengths = lengths
         self.clock = clock
-        self.n_sequences, self.n_tokens = int(np.count_nonzero(lengths)), int(lengths.sum())
-        self.sequences_done = self.tokens_done = self._tokens_reported = 0
+        self.sequences_done = self.tokens_done = 0
         self._began = self._reported = clock()
-        self._bar = progress_bar(label, self.n_sequences, "sequence")
+        self._bar = progress_bar(label, int(np.count_nonzero(lengths)), "sequence")
 
     def add(self, rows: np.ndarray) -> None:
         """Count sequences as done, and report it if it is time."""
@@ -90,16 +87,11 @@ class Progress:
         self.sequences_done += len(rows)
         self.tokens_done += int(self.lengths[rows].sum())
         now = self.clock()
-        quiet_for, done = now - self._reported, self.tokens_done - self._tokens_reported
-        if quiet_for < QUIET or (done < STEP * self.n_tokens and quiet_for < PATIENCE):
-            return
-        self._reported, self._tokens_reported = now, self.tokens_done
-        if self._bar.disable:
-            click.echo(
-                f"{self.label}: {self.sequences_done:,} of {self.n_sequences:,} done, "
-                f"{self.tokens_done / self.n_tokens:.0%} of their tokens, after {(now - self._began) / 60:.0f} min",
-                err=True,
-            )
+        if self._bar.disable and now - self._reported >= INTERVAL:
+            self._reported = now
+            share, minutes = self.tokens_done / self.lengths.sum(), (now - self._began) / 60
+            done = f"{self.sequences_done:,} of {np.count_nonzero(self.lengths):,} done"
+            click.echo(f"{self.label}: {done}, {share:.0%} of their tokens, after {minutes:.0f} min", err=True)
 
     def close(self) -> None:
         """Remove the bar."""

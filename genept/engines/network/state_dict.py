@@ -44,9 +44,10 @@ def read(path: Path, parts: Collection[str]) -> dict[str, torch.Tensor]:
                 is_safe = path.suffix == ".safetensors"
                 content = load_file(path) if is_safe else torch.load(stream, map_location="cpu", weights_only=True)
         except DAMAGE as error:
-            raise InputError(
-                f"{path}: damaged or not a weights file ({reason(error)}); make or fetch it again"
-            ) from None
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if reason.startswith("Weights only load failed"):  # with torch's advice to load the file unsafely
+                reason = "something other than tensors in it"
+            raise InputError(f"{path}: damaged or not a weights file ({reason}); make or fetch it again") from None
     if isinstance(content, Mapping):
         content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
     if not isinstance(content, Mapping) or not all(
@@ -54,14 +55,6 @@ def read(path: Path, parts: Collection[str]) -> dict[str, torch.Tensor]:
     ):
         raise InputError(f"{path}: holds no plain state dict (a mapping from weight names to tensors)")
     return without_common_prefix(dict(content), parts)
-
-
-def reason(error: Exception) -> str:
-    """Return the first line of an error, without torch's advice to load the file unsafely."""
-    text = str(error).strip() or type(error).__name__
-    if text.startswith("Weights only load failed"):
-        return "something other than tensors in it"
-    return text.splitlines()[0]
 
 
 def without_common_prefix(weights: dict[str, torch.Tensor], parts: Collection[str]) -> dict[str, torch.Tensor]:
@@ -75,13 +68,7 @@ def without_common_prefix(weights: dict[str, torch.Tensor], parts: Collection[st
 
 
 def float32(path: Path, name: str, weight: torch.Tensor) -> torch.Tensor:
-    """Return a weight in float32.
-
-    Raises
-    ------
-    InputError
-        If it is not of ordinary floating-point numbers, or one of them is not finite.
-    """
+    """Return a weight in float32; `InputError` if it is not of ordinary, finite floating-point numbers."""
     is_dense = weight.layout is torch.strided and not weight.is_meta
     if weight.dtype not in FLOATS or not is_dense:
         kind = str(weight.dtype).removeprefix("torch.") if is_dense else "not dense"

@@ -140,19 +140,6 @@ def failing(status: int, message: str = "busy", pause_ms: str = "1") -> Callable
     return mood
 
 
-def dying(handler: Handler) -> bool:
-    """A mood: half an answer, then nothing."""
-    with handler.server.lock:
-        handler.server.under_way -= 1
-    handler.send_response(200)
-    handler.send_header("Content-Type", "application/json")
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    handler.wfile.write(b'{"object": "list", "data": [{"ind')
-    handler.close_connection = True
-    return True
-
-
 def saying(body: bytes, kind: str = "application/json") -> Callable[[Handler], bool]:
     """A mood: a good status with this body."""
 

@@ -1,19 +1,25 @@
-"""The sentence encoder against one text at a time through the plain network, and against damaged files."""
+"""Sentence encoders against transformers, one text at a time, and against damaged files."""
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers
 
 from genept.core.errors import InputError
-from genept.engines.encoder import local as encoder
-from genept.engines.encoder import words
+from genept.engines.encoder import local, words
+from genept.engines.encoder.local import LocalEncoder
 from genept.engines.network import batching
 from tests import helpers
 
@@ -26,70 +32,95 @@ TEXTS = [
     "lysozyme? never seen: zzz",
 ]
 MAX_LENGTH = 64  # as helpers.write_encoder writes it
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "mpnet": (transformers.MPNetConfig, {"max_position_embeddings": 66, "pad_token_id": 1}),
+    "roberta": (transformers.RobertaConfig, {"max_position_embeddings": 66, "pad_token_id": 1}),
+    "electra": (transformers.ElectraConfig, {"embedding_size": 16, "max_position_embeddings": 64}),
+}
+
+
+def write(folder: Path, kind: str) -> Path:
+    """Write a random encoder of a kind, with the tokenizer of the small BERT."""
+    helpers.write_encoder(folder, TEXTS)
+    if kind in KINDS:
+        config_class, changes = KINDS[kind]
+        torch.manual_seed(0)
+        config = config_class(vocab_size=400, **SIZES, **changes)
+        transformers.AutoModel.from_config(config).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("encoder")
-    helpers.write_encoder(path, TEXTS)
-    return path
+    return write(tmp_path_factory.mktemp("encoder"), "bert")
 
 
-@pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(folder, tmp_path / "encoder")
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("roberta"), "roberta")
 
 
-def one_by_one(folder: Path, texts: list[str], max_length: int) -> np.ndarray:
-    """As the sentence-transformers package defines it: network, mean over tokens, unit length; no batch, no padding."""
-    import torch
-    from tokenizers import Tokenizer
-    from transformers import BertModel
-
+def one_by_one(folder: Path, max_length: int, pool: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """As sentence-transformers defines it: network, pooling, unit length; no batch, no padding."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    network = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
+    tokenizer.enable_truncation(max_length)
+    network = transformers.AutoModel.from_pretrained(folder).eval()
     rows = []
-    for text in texts:
-        ids = tokenizer.encode(text).ids
-        if len(ids) > max_length:
-            ids = [*ids[: max_length - 1], ids[-1]]
+    for text in TEXTS:
         with torch.no_grad():
-            hidden = network(torch.tensor([ids])).last_hidden_state[0].double().numpy()
-        mean = hidden.mean(axis=0)
-        rows.append(mean / np.sqrt((mean**2).sum()))
+            states = network(torch.tensor([tokenizer.encode(text).ids])).last_hidden_state[0].double().numpy()
+        rows.append(pool(states) / np.linalg.norm(pool(states)))
     return np.array(rows)
 
 
-@pytest.mark.parametrize("max_length", [None, 12])
-def test_vectors_equal_those_of_one_text_at_a_time(folder: Path, max_length: int | None) -> None:
-    encoded = encoder.LocalEncoder(folder, "cpu", max_length).encode(TEXTS)
+def mean(states: np.ndarray) -> np.ndarray:
+    return states.mean(axis=0)
+
+
+@pytest.mark.parametrize(("kind", "max_length"), [("bert", None), ("bert", 12), *((kind, None) for kind in KINDS)])
+def test_vectors_equal_those_of_one_text_at_a_time(tmp_path: Path, kind: str, max_length: int | None) -> None:
+    write(tmp_path, kind)
+    encoded = LocalEncoder(tmp_path, "cpu", max_length).encode(TEXTS)
     assert encoded.vectors.dtype == np.float32
-    np.testing.assert_allclose(encoded.vectors, one_by_one(folder, TEXTS, max_length or MAX_LENGTH), atol=1e-6)
+    np.testing.assert_allclose(encoded.vectors, one_by_one(tmp_path, max_length or MAX_LENGTH, mean), atol=1e-6)
+
+
+def test_the_first_token_stands_for_the_text_if_the_folder_says_so(roberta: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(roberta, tmp_path / "first")
+    (copy / "pooling.json").write_text('{"word_embedding_dimension": 16, "pooling_mode_cls_token": true}')
+    encoder = LocalEncoder(copy, "cpu")
+    expected = one_by_one(copy, MAX_LENGTH, lambda states: states[0])
+    np.testing.assert_allclose(encoder.encode(TEXTS).vectors, expected, atol=1e-6)
+    assert encoder.card()["pooling"] == "first token, unit length"
 
 
 def test_vectors_depend_neither_on_batches_nor_on_the_order_of_texts(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [*TEXTS, *(f"gene {number} " * (number % 9) for number in range(40))]
-    reader = encoder.LocalEncoder(folder, "cpu")
-    expected = reader.encode(texts)
+    encoder = LocalEncoder(folder, "cpu")
+    expected = encoder.encode(texts)
     order = np.random.default_rng(0).permutation(len(texts))
     monkeypatch.setattr(batching, "TOKENS_PER_BATCH", {"cpu": 70})
-    monkeypatch.setattr(encoder, "CHUNK", 7)
-    other = reader.encode(texts[i] for i in order)
+    monkeypatch.setattr(local, "CHUNK", 7)
+    other = encoder.encode(texts[i] for i in order)
     np.testing.assert_allclose(other.vectors, expected.vectors[order], atol=1e-6)
     for field in ("n_tokens", "n_characters", "truncated"):
         np.testing.assert_array_equal(getattr(other, field), getattr(expected, field)[order])
+    assert encoder.encode([]).vectors.shape == (0, 16)
 
 
-def test_tokens_are_counted_and_what_was_cut_off_is_noted(folder: Path) -> None:
-    from tokenizers import Tokenizer
-
+def test_tokens_are_counted_and_what_was_cut_off_is_noted_whatever_the_tokenizer_file_says(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    encoded = encoder.LocalEncoder(folder, "cpu").encode(TEXTS)
     full = [tokenizer.encode(text) for text in TEXTS]
+    tokenizer.enable_truncation(5)
+    tokenizer.enable_padding(length=40)
+    tokenizer.save(str(copy / "tokenizer.json"))
+    encoded = LocalEncoder(copy, "cpu").encode(TEXTS)
     assert encoded.n_tokens.tolist() == [min(len(encoding.ids), MAX_LENGTH) for encoding in full]
     assert encoded.truncated.tolist() == [False, False, False, False, True, False]
     last = full[4].offsets[MAX_LENGTH - 2][1]  # of the tokens read, [CLS] at 0 included, the last before [SEP]
@@ -113,7 +144,7 @@ def as_rows(words: list[str], rows: list[list[int]]) -> list[np.ndarray]:
 
 
 @given(parts=TEXT_PARTS, max_length=st.integers(1, 40), lowercase=st.booleans(), strip=st.sampled_from([None, False]))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_words_tokenised_once_give_what_whole_texts_give(
     folder: Path,
     parts: tuple[str, list[str], list[list[int]]],
@@ -121,10 +152,8 @@ def test_words_tokenised_once_give_what_whole_texts_give(
     lowercase: bool,
     strip: bool | None,
 ) -> None:
-    from tokenizers import normalizers
-
     prompt, vocabulary, row_lists = parts
-    tokenizer = encoder.load_tokenizer(folder / "tokenizer.json", max(max_length, 2))
+    tokenizer = local.load_tokenizer(folder / "tokenizer.json", max(max_length, 2))
     tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=strip, lowercase=lowercase)
     rows = as_rows(vocabulary, row_lists)
     found = words.texts(tokenizer, prompt, vocabulary, rows, max_length)
@@ -139,137 +168,86 @@ def test_words_tokenised_once_give_what_whole_texts_give(
         assert text.truncated == bool(whole.overflowing)
 
 
-@given(parts=TEXT_PARTS)
-@settings(deadline=None, max_examples=25)
-def test_the_encoder_gives_the_same_for_words_and_for_their_texts(
-    folder: Path, parts: tuple[str, list[str], list[list[int]]]
-) -> None:
-    prompt, vocabulary, row_lists = parts
-    rows = as_rows(vocabulary, row_lists)
-    reader = encoder.LocalEncoder(folder, "cpu", 12)
-    expected = reader.encode([prompt + " ".join(vocabulary[i] for i in row) for row in rows])
-    for found, wanted in zip(reader.encode_words(prompt, vocabulary, rows)[:4], expected[:4], strict=True):
-        np.testing.assert_array_equal(found, wanted)
-        assert found.dtype == wanted.dtype
-
-
-def change_nothing(tokenizer: Any) -> None:
-    pass
-
-
-def normalise_as_a_whole(tokenizer: Any) -> None:
-    from tokenizers import normalizers
-
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace("a b", "c"), tokenizer.normalizer])
-
-
-def split_at_other_places(tokenizer: Any) -> None:
-    from tokenizers import pre_tokenizers
-
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-
-
-def add_a_token_with_a_space(tokenizer: Any) -> None:
-    tokenizer.add_tokens(["a b"])
-
-
-def add_a_token_that_takes_spaces_along(tokenizer: Any) -> None:
-    from tokenizers import AddedToken
-
-    tokenizer.add_tokens([AddedToken("b", lstrip=True)])
-
-
 @pytest.mark.parametrize(
     ("change", "once"),
     [
-        (change_nothing, True),
-        (normalise_as_a_whole, False),
-        (split_at_other_places, False),
-        (add_a_token_with_a_space, False),
-        (add_a_token_that_takes_spaces_along, False),
+        (lambda _: None, True),
+        (lambda t: setattr(t, "normalizer", normalizers.Sequence([normalizers.Replace("a b", "c")])), False),
+        (lambda t: setattr(t, "pre_tokenizer", pre_tokenizers.Metaspace()), False),
+        (lambda t: t.add_tokens(["a b"]), False),
+        (lambda t: t.add_tokens([AddedToken("b", lstrip=True)]), False),
+    ],
+    ids=["separable", "normalises across spaces", "splits elsewhere", "token with a space", "token that takes spaces"],
+)  # fmt: skip
+def test_a_tokenizer_that_looks_beyond_spaces_reads_whole_texts(
+    folder: Path, change: Callable[[Tokenizer], object], once: bool
+) -> None:
+    encoder = LocalEncoder(folder, "cpu", 12)
+    n_tokens = encoder.tokenizer.get_vocab_size()
+    change(encoder.tokenizer)
+    rows = [np.array([0, 1, 0], dtype=np.int32)]
+    assert (words.texts(encoder.tokenizer, "P: ", ["a", "b"], rows, 12) is not None) == once
+    if encoder.tokenizer.get_vocab_size() == n_tokens:  # which the network knows
+        found = encoder.encode_words("P: ", ["a", "b"], rows)
+        np.testing.assert_array_equal(found.vectors, encoder.encode(["P: a b a"]).vectors)
+
+
+WEIGHT = "encoder.layer.1.output.dense.weight"
+
+
+def without_a_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights[WEIGHT]
+    save_file(weights, folder / "model.safetensors")
+
+
+def with_a_short_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, WEIGHT: weights[WEIGHT][:, :-1].contiguous()}, folder / "model.safetensors")
+
+
+def config(**changes: Any) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        content = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**content, **changes}))
+
+    return change
+
+
+def written(name: str, text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text(text)
+
+
+def removed(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("folder", without_a_weight, f"1 weights that config.json calls for are missing, e.g. {WEIGHT}"),
+        ("roberta", without_a_weight, f"1 weights that config.json calls for are missing, e.g. {WEIGHT}"),
+        ("folder", with_a_short_weight, f"{WEIGHT} has shape (16, 31), config.json calls for (16, 32)"),
+        ("folder", written("model.safetensors", "x" * 99), "model.safetensors: damaged"),
+        ("folder", removed("model.safetensors"), "no weights; expected model.safetensors"),
+        ("roberta", config(model_type="nobody-knows"), "transformers cannot read this nobody-knows ("),
+        ("roberta", config(model_type=None), "config.json: model_type is None; 'bert' or another encoder"),
+        ("folder", written("config.json", "{"), "config.json: not readable as JSON; fetch it again"),
+        ("folder", config(hidden_act="swish"), "config.json: hidden_act: should be 'gelu' or 'relu', got 'swish'"),
+        ("folder", written("tokenizer.json", "{"), "tokenizer.json: not a readable tokenizer ("),
+        ("folder", written("sentence_bert_config.json", '{"max_seq_length": 65}'), "64 positions, fewer than max_leng"),
+        ("roberta", written("sentence_bert_config.json", '{"max_seq_length": 65}'), "64 positions, fewer than max_len"),
+        ("folder", written("pooling.json", '{"pooling_mode_max_tokens": true}'), "asks for pooling_mode_max_tokens;"),
+        ("folder", removed("config.json"), "config.json"),
+        ("folder", removed("tokenizer.json"), "tokenizer.json"),
+        ("folder", removed("sentence_bert_config.json"), "sentence_bert_config.json"),
     ],
 )
-def test_a_tokenizer_that_looks_beyond_spaces_reads_whole_texts(folder: Path, change: Any, once: bool) -> None:
-    tokenizer = encoder.load_tokenizer(folder / "tokenizer.json", 12)
-    change(tokenizer)
-    rows = [np.array([0, 1, 0], dtype=np.int32)]
-    assert (words.texts(tokenizer, "P: ", ["a", "b"], rows, 12) is not None) == once
-
-
-def test_words_are_joined_before_a_tokenizer_that_looks_beyond_spaces_reads_them(folder: Path) -> None:
-    reader = encoder.LocalEncoder(folder, "cpu", 12)
-    normalise_as_a_whole(reader.tokenizer)
-    found = reader.encode_words("P: ", ["a", "b"], [np.array([0, 1, 0])])
-    np.testing.assert_array_equal(found.vectors, reader.encode(["P: a b a"]).vectors)
-    assert found.n_tokens.tolist() == [len(reader.tokenizer.encode("P: a b a").ids)]
-
-
-def test_truncation_and_padding_in_the_tokenizer_file_are_replaced(folder: Path, copy: Path) -> None:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(copy / "tokenizer.json"))
-    tokenizer.enable_truncation(5)
-    tokenizer.enable_padding(length=40)
-    tokenizer.save(str(copy / "tokenizer.json"))
-    expected = encoder.LocalEncoder(folder, "cpu").encode(TEXTS)
-    found = encoder.LocalEncoder(copy, "cpu").encode(TEXTS)
-    np.testing.assert_array_equal(found.n_tokens, expected.n_tokens)
-    np.testing.assert_array_equal(found.vectors, expected.vectors)
-
-
-def test_half_precision_weights_are_computed_with_in_single_precision(folder: Path, copy: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    weights = {name: weight.half() for name, weight in load_file(copy / "model.safetensors").items()}
-    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    vectors = encoder.LocalEncoder(copy, "cpu").encode(TEXTS).vectors
-    np.testing.assert_allclose(vectors, one_by_one(copy, TEXTS, MAX_LENGTH), atol=1e-6)
-
-
-def test_no_text_gives_no_vector(folder: Path) -> None:
-    encoded = encoder.LocalEncoder(folder, "cpu").encode([])
-    assert encoded.vectors.shape == (0, 16)
-    assert encoded.truncated.tolist() == []
-
-
-def test_missing_and_misshapen_weights_are_an_error_of_one_line(copy: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    path = copy / "model.safetensors"
-    weights = load_file(path)
-    name = "encoder.layer.1.output.dense.weight"
-    save_file({key: weight for key, weight in weights.items() if key != name}, path, metadata={"format": "pt"})
-    with pytest.raises(InputError, match=f"1 weights .* are missing, e.g. {name}$"):
-        encoder.LocalEncoder(copy, "cpu")
-    save_file({**weights, name: weights[name][:, :-1].contiguous()}, path, metadata={"format": "pt"})
-    with pytest.raises(InputError, match=f"{name} has shape .*, config.json calls for"):
-        encoder.LocalEncoder(copy, "cpu")
-
-
-def test_damaged_files_are_an_error_of_one_line(copy: Path) -> None:
-    path = copy / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"model\.safetensors: damaged .*fetch it again$"):
-        encoder.LocalEncoder(copy, "cpu")
-    (copy / "tokenizer.json").write_text("{")
-    with pytest.raises(InputError, match=r"tokenizer\.json: not a readable tokenizer .*fetch it again$"):
-        encoder.LocalEncoder(copy, "cpu")
-
-
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "sentence_bert_config.json"])
-def test_a_missing_file_is_named(copy: Path, name: str) -> None:
-    (copy / name).unlink()
-    with pytest.raises(FileNotFoundError) as caught:  # the command line makes one line of it
-        encoder.LocalEncoder(copy, "cpu")
-    assert caught.value.filename and Path(caught.value.filename).name == name
-
-
-def test_missing_weights_are_named(copy: Path) -> None:
-    (copy / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"no weights; expected model\.safetensors"):
-        encoder.LocalEncoder(copy, "cpu")
-
-
-def test_more_tokens_than_positions_are_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="64 positions, fewer than max_length 65"):
-        encoder.LocalEncoder(folder, "cpu", max_length=65)
+def test_what_cannot_be_read_is_one_line(
+    kind: str, change: Callable[[Path], object], message: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    copy = shutil.copytree(request.getfixturevalue(kind), tmp_path / "copy")
+    change(copy)
+    with pytest.raises((InputError, FileNotFoundError)) as caught:  # the command line makes one line of the latter
+        LocalEncoder(copy, "cpu")
+    assert message in str(caught.value) and "\n" not in str(caught.value)

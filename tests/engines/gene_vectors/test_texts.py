@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,12 @@ def test_the_ncbi_table_is_read_and_never_run(project: Path) -> None:
     expected = {"930": ['B-cell "surface" antigen B4', "T16"], "2": ["5'-end", "a\\b"], "503538": []}
     assert texts.read_designations() == expected
     assert not Path("ran").exists()
+    run(ok=True, text="long")
+    text = "A2M: alpha-2-macroglobulin. Also known as: FWP007, S863-7. Designations: 5'-end; a\\b"
+    assert gene_vectors.read(MODEL)[1][1].text == text
+    texts.NCBI.write_text("GENEID2NT = {}\n")
+    with pytest.raises(InputError, match="no gene found"):
+        texts.read_designations()
 
 
 @given(st.dictionaries(st.integers(1, 10**7), st.lists(st.text(min_size=1).filter(lambda text: "|" not in text))))
@@ -42,12 +47,6 @@ def test_any_designation_survives_being_python_source(
     path.write_text("\n".join(["GENEID2NT = {", *entries, "  0 : NtData(other_designations='end'),", "}"]))
     found = texts.read_designations(path)
     assert found == {**{str(ncbi_id): words for ncbi_id, words in table.items()}, "0": ["end"]}
-
-
-def test_an_ncbi_table_without_genes_is_an_error(project: Path) -> None:
-    texts.NCBI.write_text("GENEID2NT = {}\n")
-    with pytest.raises(InputError, match="no gene found"):
-        texts.read_designations()
 
 
 def test_long_text_adds_aliases_and_designations_where_there_are_any(project: Path) -> None:
@@ -92,13 +91,6 @@ def test_every_gene_is_embedded_with_its_text(embedded: Path) -> None:
     }
 
 
-def test_the_long_text_is_embedded_if_asked_for(project: Path) -> None:
-    run(ok=True, text="long")
-    with (MODEL / "genes.tsv").open() as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    assert rows[1]["text"] == "A2M: alpha-2-macroglobulin. Also known as: FWP007, S863-7. Designations: 5'-end; a\\b"
-
-
 def test_an_embeddings_api_reads_the_texts_of_genes_too(project: Path, service: Service) -> None:
     openai = {"base_url": service.url, "max_tokens": 60}
     run(ok=True, text="name", locus_types=LOCUS_TYPES, encoder="openai", openai=openai)
@@ -115,15 +107,10 @@ def test_an_embeddings_api_reads_the_texts_of_genes_too(project: Path, service: 
     [
         ({"text": "summaries"}, "vectors.text: should be 'name', 'long' or 'summary', got 'summaries'"),
         ({}, "vectors: set one of text and released"),
-        ({"text": "name", "released": "ada.pickle"}, "vectors: set one of text and released"),
         ({"text": "summary"}, "vectors: summaries: the file belongs to `text: summary`, which needs it"),
-        ({"text": "name", "summaries": "a.json"}, "vectors: summaries: the file belongs to `text: summary`"),
         ({"text": "name", "without_summary": "leave_out"}, "vectors: without_summary: belongs to `text: summary`"),
-        ({"text": "summary", "summaries": "a.json", "without_summary": "drop"}, "vectors.without_summary: should be"),
         ({"text": "summary", "summaries": "../a.json"}, "vectors.summaries: "),
-        ({"released": 3}, "vectors.released: "),
         ({"released": "a.pickle", "encoder": "openai"}, "vectors: locus_types and encoder belong to `text`"),
-        ({"text": "name", "locus_typs": []}, "vectors: no setting 'locus_typs'; did you mean 'locus_types'?"),
         ({"text": "name", "locus_types": ["protein"]}, "vectors.locus_types: no gene is of type 'protein'"),
         ({"text": "name", "openai": {}}, "vectors: openai: belongs to `encoder: openai`"),
     ],

@@ -244,7 +244,7 @@ def content(name: str, data: bytes) -> Any:
         (content("model.safetensors", b"x" * 1000), "model.safetensors: damaged"),
         (lambda folder: (folder / "pytorch_model.bin").unlink(), "no weights; expected model.safetensors or pytorch"),
         (config(num_attention_heads=5), "config.json: hidden_size 16 cannot be divided into 5 heads"),
-        (config(model_type="gpt2"), "model_type is 'gpt2'; only a 'bert' can be read"),
+        (config(model_type="gpt2"), "config.json: model_type: should be 'bert', got 'gpt2'"),
         (content("config.json", b"{"), "config.json: not readable as JSON"),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from typing import Any
 
 import numpy as np
 import pytest
@@ -166,42 +165,26 @@ def test_the_log_of_a_short_job_is_one_line_and_of_work_without_a_job_none(capsy
     assert capsys.readouterr() == ("", "blood x mine: 8 cells on 1 x cpu:0, 1 x cpu:1\n")
 
 
-def report(seconds: float, n_batches: int, n_computed: int) -> None:
-    """Compute some batches of 5 cells with 20 tokens each, one every so many seconds."""
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_log_gets_a_line_every_five_minutes_and_a_terminal_a_bar(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     now = 0.0
-    progress = job.Progress("cells", np.full(5 * n_batches, 20), clock=lambda: now)
-    for i in range(n_computed):
-        now += seconds
+    progress = job.Progress("cells", np.full(5000, 20), clock=lambda: now)
+    for i in range(45):
+        now += 18
         progress.add(np.arange(5 * i, 5 * i + 5))
     progress.close()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "n_batches", "n_computed", "lines"),
-    [
-        (0.5, 100, 100, []),
-        (1.5, 100, 100, [(200, 40, 1), (400, 80, 2)]),  # at most once a minute
-        (18, 100, 100, [(n, n // 5, n * 6 // 100) for n in range(50, 501, 50)]),  # every tenth
-        (30, 1000, 45, [(100, 2, 10), (200, 4, 20)]),  # at least every ten minutes
-    ],
-)
-def test_a_log_gets_few_lines(
-    seconds: float, n_batches: int, n_computed: int, lines: list[Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    report(seconds, n_batches, n_computed)
     out, err = capsys.readouterr()
-    n = f"{5 * n_batches:,}"
-    expected = [f"cells: {done} of {n} done, {share}% of their tokens, after {time} min" for done, share, time in lines]
-    assert (out, err.splitlines()) == ("", expected)
-
-
-def test_on_a_terminal_there_is_only_the_bar(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    report(seconds=1000, n_batches=3, n_computed=3)
-    err = capsys.readouterr().err
-    assert "sequence" in err and "of their tokens" not in err
+    assert out == ""
+    if is_terminal:
+        assert "sequence" in err and "of their tokens" not in err
+    else:
+        lines = [
+            f"cells: {n} of 5,000 done, {n / 50:.0f}% of their tokens, after {n * 6 / 100:.0f} min" for n in (85, 170)
+        ]
+        assert err.splitlines() == lines
 
 
 @given(st.integers(1, 1000))

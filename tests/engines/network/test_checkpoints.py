@@ -12,16 +12,6 @@ from genept.engines.network import batching, checkpoints, job
 from genept.engines.network.checkpoints import Checkpoint
 
 
-def test_a_checkpoint_of_another_shape_counts_as_damaged(tmp_path: Path) -> None:
-    path = tmp_path / "a.npz"
-    rows, vectors = np.array([0, 2]), np.ones((2, 3), dtype=np.float32)
-    np.savez(path, rows=rows, vectors=vectors)
-    assert [part.tolist() for part in checkpoints.read(path, (3, 3))] == [rows.tolist(), vectors.tolist()]
-    for shape in ((2, 3), (3, 2)):
-        with pytest.raises(ValueError):
-            checkpoints.read(path, shape)
-
-
 def test_checkpoints_are_saved_every_interval_and_at_the_end_of_long_work(tmp_path: Path) -> None:
     now = 0.0
     vectors = np.arange(20, dtype=np.float32).reshape(10, 2)

@@ -68,15 +68,12 @@ class Harmful:
 
 NO_STATE_DICTS = {
     "empty": b"",
-    "text": b"not a checkpoint",
     "pickle with code": pickle.dumps(Harmful(), protocol=2),
     "newer pickle": pickle.dumps({"a": 1}, protocol=4),
     "archive with code": saved({"a": Harmful()}),
     "list": saved([1, 2]),
-    "tensor": saved(torch.zeros(2)),
     "number": saved({"a": 1}),
     "number as name": saved({1: torch.zeros(2)}),
-    "wrapped list": saved({"state_dict": [torch.zeros(2)]}),
     "unknown wrapper": saved({"weights": {"encoder.a": torch.zeros(2)}}),
 }
 
@@ -114,11 +111,6 @@ def test_however_a_file_is_damaged_the_error_is_one_line(tmp_path: Path, name: s
     assert n_refused > 200
 
 
-def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        state_dict.read(tmp_path / "weights.pt", PARTS)
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_ordinary_numbers_become_float32(dtype: torch.dtype) -> None:
     found = state_dict.float32(Path("w.pt"), "a", torch.tensor([1.5, -2.0], dtype=dtype, requires_grad=True))
@@ -129,12 +121,9 @@ def test_ordinary_numbers_become_float32(dtype: torch.dtype) -> None:
     ("weight", "message"),
     [
         (torch.zeros(2, dtype=torch.complex64), "w.pt: weight 'a' is complex64; only float16, bfloat16, float32 and "),
-        (torch.zeros(2, dtype=torch.float8_e5m2), "weight 'a' is float8_e5m2; only"),
         (torch.zeros(2, dtype=torch.int8), "weight 'a' is int8; only"),
         (torch.eye(2).to_sparse(), "weight 'a' is not dense; only"),
-        (torch.zeros(2, device="meta"), "weight 'a' is not dense; only"),
         (torch.tensor([1.0, float("nan")]), "weight 'a' holds NaN or infinite numbers; make or fetch"),
-        (torch.tensor([1.0, float("-inf")]), "weight 'a' holds NaN or infinite"),
         (torch.tensor([1e300], dtype=torch.float64), "weight 'a' holds NaN or infinite"),
     ],
 )

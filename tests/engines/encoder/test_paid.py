@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.engines.encoder import tokens
+from genept.engines.encoder import paid
 
 ADA = "text-embedding-ada-002"
 symbols = st.lists(st.text("ABCDEFG-0123456789µ", min_size=1, max_size=12), max_size=40)
@@ -23,45 +22,31 @@ def two_a_token(text: str) -> int:
     return sum((len(word.encode()) + 1) // 2 for word in text.split())
 
 
-@given(symbols, st.integers(1, 300), st.sampled_from([tokens.n_bytes, two_a_token]))
+@given(symbols, st.integers(1, 300), st.sampled_from([paid.n_bytes, two_a_token]))
 @settings(deadline=None)
 def test_a_cut_text_has_as_many_whole_words_as_fit(names: list[str], max_tokens: int, count: Any) -> None:
     text = " ".join(names)
     beginnings = ["", *(" ".join(names[:k]) for k in range(1, len(names) + 1))]
     fitting = [beginning for beginning in beginnings if count(beginning) <= max_tokens]
-    assert tokens.cut(text, max_tokens, count) == fitting[-1]
+    assert paid.cut(text, max_tokens, count) == fitting[-1]
 
 
-def test_a_text_with_fewer_bytes_than_tokens_is_not_counted() -> None:
-    assert tokens.cut("CD19 B2M", 8, lambda text: pytest.fail("counted")) == "CD19 B2M"
-
-
-def test_bytes_bound_the_tokens_where_there_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tiktoken", None)
-    found = tokens.counter(ADA)
-    assert (found.name, found.exact, found.count("CD19 µ")) == ("bytes", False, 7)
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A tiktoken that counts words; returns the path of its table, which is not there yet."""
+def test_tiktoken_counts_if_its_table_is_here_and_else_bytes_bound_the_tokens(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     encoding = SimpleNamespace(encode_ordinary=str.split)
     names = {ADA: "cl100k_base", "gpt-4o": "o200k_base"}
     module = SimpleNamespace(encoding_name_for_model=names.__getitem__, get_encoding={"cl100k_base": encoding}.get)
     monkeypatch.setitem(sys.modules, "tiktoken", module)
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(tokens, "TABLE_SHA256", hashlib.sha256(b"the table").hexdigest())
-    return tokens.table_path()
-
-
-def test_tiktoken_counts_if_its_table_is_here_and_whole(stand_in: Path) -> None:
-    assert not tokens.counter(ADA).exact
-    stand_in.write_bytes(b"half a ta")
-    assert not tokens.counter(ADA).exact
-    stand_in.write_bytes(b"the table")
-    found = tokens.counter(ADA)
-    assert (found.name, found.exact, found.count("CD19 B2M")) == ("cl100k_base", True, 2)
-    assert not tokens.counter("gpt-4o").exact and not tokens.counter("bge-m3").exact
+    bound = paid.counter(ADA)
+    assert (bound.name, bound.exact, bound.count("CD19 µ")) == ("bytes", False, 7)
+    paid.table_path().touch()
+    exact = paid.counter(ADA)
+    assert (exact.name, exact.exact, exact.count("CD19 B2M")) == ("cl100k_base", True, 2)
+    assert not paid.counter("gpt-4o").exact and not paid.counter("bge-m3").exact
+    monkeypatch.setitem(sys.modules, "tiktoken", None)
+    assert not paid.counter(ADA).exact
 
 
 def test_the_table_is_looked_for_where_tiktoken_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,14 +54,14 @@ def test_the_table_is_looked_for_where_tiktoken_keeps_it(monkeypatch: pytest.Mon
     import tiktoken
     from tiktoken_ext import openai_public
 
-    asked: list[tuple[str, str | None]] = []
+    asked: list[str] = []
 
-    def read_file_cached(address: str, expected_hash: str | None = None) -> bytes:
-        asked.append((address, expected_hash))
+    def read_file_cached(address: str, expected_hash: str) -> bytes:
+        asked.append(address)
         return b""
 
     monkeypatch.setattr(load, "read_file_cached", read_file_cached)
     openai_public.cl100k_base()
-    assert asked == [(tokens.TABLE_ADDRESS, tokens.TABLE_SHA256)]
+    assert asked == [paid.TABLE_ADDRESS]
     for model in (ADA, "text-embedding-3-small", "text-embedding-3-large"):
-        assert tiktoken.encoding_name_for_model(model) == tokens.TABLE
+        assert tiktoken.encoding_name_for_model(model) == paid.TABLE
