@@ -52,6 +52,16 @@ class Row(NamedTuple):
         return notes
 
     @property
+    def shared_notes(self) -> list[str]:
+        """The notes that all scores of the row have."""
+        n_scores = len(list(filter(None, self.scores)))
+        return [note for note, columns in self.notes.items() if len(columns) == n_scores]
+
+    def notes_of(self, j: int) -> list[str]:
+        """Return the notes of one score that not all have."""
+        return [note for note, columns in self.notes.items() if j in columns and note not in self.shared_notes]
+
+    @property
     def is_comparable(self) -> bool:
         """Whether no note calls a score not comparable."""
         return not any(NOT_COMPARABLE in note for note in self.notes)
@@ -73,9 +83,9 @@ class Table:
         return [getattr(row.scores[size.column], size.attribute, None) for size in self.sizes]
 
 
-def tables(run: Run) -> list[Table]:
-    """Return Table 2, Table C4 and Section 4.4."""
-    return [table_2(run), table_c4(run), section_4_4(run)]
+def sizes(cells: str = "Cells") -> tuple[Size, Size]:
+    """Return the columns with the numbers of cells and labels behind the first column of scores."""
+    return Size("n_cells", cells, 0, "n_cells"), Size("n_classes", "Labels", 0, "n_classes")
 
 
 def table_2(run: Run) -> Table:
@@ -90,7 +100,7 @@ def table_2(run: Run) -> Table:
         "Table 2: clusters against annotations",
         captions.table_2(run.params),
         columns,
-        (Size("n_cells", "Cells", 0, "n_cells"), Size("n_classes", "Labels", 0, "n_classes")),
+        sizes(),
         [
             row
             for dataset in run.records
@@ -118,7 +128,7 @@ def table_c4(run: Run) -> Table:
         f"Table C4: cell type by {captions.neighbours(run.params)}",
         captions.table_c4(run.params, REFERENCE_ROWS if has_reference else ""),
         columns,
-        (Size("n_cells", "Test cells", 0, "n_cells"), Size("n_classes", "Labels", 0, "n_classes")),
+        sizes("Test cells"),
         [
             row
             for dataset in run.records
@@ -165,14 +175,8 @@ def with_coordinates(run: Run) -> list[Pair]:
 
 def rows_of(pairs: Sequence[Pair], dataset: str, annotation: str, columns: Sequence[Column]) -> list[Row]:
     """Make the rows of one group; a pair without any of the scores has none."""
-    rows = [
-        Row(
-            dataset,
-            annotation,
-            pair.model,
-            tuple(pair.score(column.task, column.annotation or annotation, column.metric) for column in columns),
-        )
-        for pair in pairs
-        if pair.dataset == dataset
-    ]
-    return [row for row in rows if any(row.scores)]
+    rows = []
+    for pair in (pair for pair in pairs if pair.dataset == dataset):
+        scores = [pair.score(column.task, column.annotation or annotation, column.metric) for column in columns]
+        rows += [Row(dataset, annotation, pair.model, tuple(scores))] if any(scores) else []
+    return rows

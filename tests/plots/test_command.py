@@ -26,7 +26,7 @@ DATASET = {"title": "Tiny cells", "note": "made up", "source": SOURCE, "obs": {"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset of 60 cells with embeddings, one of them fine-tuned, in the current folder."""
+    """A dataset with embeddings, one of them fine-tuned, in the current folder."""
     monkeypatch.chdir(tmp_path)
     write_settings()
     matrix, labels = clusters()
@@ -59,7 +59,7 @@ def pictures() -> dict[str, bytes]:
     return {path.as_posix(): path.read_bytes() for path in sorted(Path("plots").rglob("*.png"))}
 
 
-def test_every_model_but_the_upper_one_and_controls_is_drawn(project: None) -> None:
+def test_every_model_but_the_upper_one_and_controls_is_drawn_and_an_annotation(project: None) -> None:
     Path("plots/umap/tiny").mkdir(parents=True)
     Path("plots/umap/tiny/of_another_grid.png").touch()
     assert run() == "tiny: 2 embeddings drawn\n"
@@ -73,14 +73,15 @@ def test_every_model_but_the_upper_one_and_controls_is_drawn(project: None) -> N
     unseen = np.flatnonzero(np.isfinite(layouts["tuned"]).all(axis=1))
     assert unseen.tolist() == [1, 5, *range(20, 32)]
     assert list(Path("plots/annotation/tiny").iterdir()) == []
-    run()
-    assert pictures() == drawn
-
-
-def test_an_annotation_is_drawn(project: None) -> None:
     write_annotation(Path("data/tiny/annotation"))
     assert run() == "tiny: 2 embeddings and the annotation drawn\n"
-    assert {"plots/annotation/tiny/markers.png", "plots/annotation/tiny/umap.png"} < set(pictures())
+    evidence = {f"plots/annotation/tiny/{name}.png" for name in ("markers", "umap")}
+    assert pictures().keys() == drawn.keys() | evidence and pictures().items() > drawn.items()
+
+
+def damage_annotation() -> None:
+    write_annotation(Path("data/tiny/annotation"))
+    Path("data/tiny/annotation/clusters.csv").write_text("")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_an_annotation_is_drawn(project: None) -> None:
             "tuned.json: unseen_cells are not rows of data/tiny/obs.csv",
         ),
         (lambda: Path("data/tiny/annotation/summary.json").unlink(), 1, "annotation/summary.json: no such file"),
-        (lambda: Path("data/tiny/annotation/clusters.csv").touch(), 1, "data/tiny/annotation: not readable"),
+        (damage_annotation, 1, "data/tiny/annotation: not readable"),
     ],
 )
 def test_a_refusal_is_one_line_and_writes_nothing(project: None, change: Any, code: int, text: str) -> None:
