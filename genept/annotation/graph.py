@@ -86,8 +86,9 @@ def connect(indices: np.ndarray, distances: np.ndarray) -> csr_matrix:
 def cluster(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
     """Return each cell's Leiden cluster, shape (n_cells,), from 0, the largest first."""
     cells = anndata.AnnData(obs=pd.DataFrame(index=np.arange(graph.shape[0]).astype(str)))
-    settings = {"flavor": "igraph", "n_iterations": 2, "directed": False}
-    scanpy.tl.leiden(cells, resolution=resolution, random_state=seed, adjacency=graph, **settings)
+    scanpy.tl.leiden(
+        cells, resolution, random_state=seed, adjacency=graph, flavor="igraph", n_iterations=2, directed=False
+    )
     return by_size(cells.obs["leiden"].to_numpy().astype(int))
 
 

@@ -58,7 +58,7 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, metric: str = "cosine")
         return np.sort(np.partition(ranks, k - 1, axis=1)[:, :k], axis=1) % len(train)
 
     step = max(1, BLOCK // len(train))
-    return np.concatenate([np.empty((0, k), dtype=np.int64), *threads.each(block, range(0, len(test), step))])
+    return np.concatenate(threads.each(block, range(0, len(test), step)))
 
 
 def vote(labels: np.ndarray, neighbours: np.ndarray) -> np.ndarray:

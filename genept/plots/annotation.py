@@ -107,7 +107,10 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
         groups,
         "cluster",
         categories_order=ids,
-        **{"dot_color_df": z, "dot_size_df": shares, "vmin": -LIMIT, "vmax": LIMIT},
+        dot_color_df=z,
+        dot_size_df=shares,
+        vmin=-LIMIT,
+        vmax=LIMIT,
         var_group_rotation=0 if all(len(name) <= 4 * len(columns) for name, columns in groups.items()) else 90,
         ax=figure.add_subplot(),
     )
@@ -162,16 +165,16 @@ def add_texts(plot: DotPlot, clusters: pd.DataFrame, genes: list[str], unknown: 
 def umap(evidence: Evidence, title: str, about: str) -> Figure:
     """Draw the cells that passed quality control by cluster, by type and, if there are several, by batch."""
     cells, settings = evidence.umap, evidence.summary["settings"]
-    batch, balance = settings["batch"], "" if settings["batch"] is None else ", balanced over batches"
+    batch = settings["batch"]
+    types = looks(cells["cell_type"], no_label=evidence.unknown)
     columns = [
-        panels.Column(head, cells[name].to_numpy(str), looks(cells[name], no_label), numbered=name == "cluster")
-        for name, head, no_label in (
-            ("cluster", "Cluster", ""),
-            ("cell_type", "Cell type", evidence.unknown),
-            ("batch", heading(batch or ""), ""),
-        )
-        if name != "batch" or batch
+        panels.Column("Cluster", cells["cluster"].to_numpy(str), looks(cells["cluster"]), numbered=True),
+        panels.Column("Cell type", cells["cell_type"].to_numpy(str), types, numbered=False),
     ]
+    if batch:
+        batches = cells["batch"].to_numpy(str)
+        columns.append(panels.Column(heading(batch), batches, looks(batches), numbered=False))
+    balance = ", balanced over batches" if batch else ""
     caption = (
         f"{about}, {len(cells):,} cells that passed quality control. UMAP of the graph that was clustered: "
         f"{evidence.summary['n_neighbors']} neighbours{balance}; Leiden at resolution {settings['resolution']:g}, "

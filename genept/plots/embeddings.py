@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genept.core.errors import InputError
 from genept.core.params import Plot
 from genept.data import embeddings, umap
 from genept.plots.palette import looks
@@ -43,14 +42,11 @@ def layout(dataset: str, model: str, cell_ids: list[str], settings: Plot) -> np.
     """Return the coordinates of a dataset's cells in a model's embedding: shape (n_cells, 2), float32.
 
     They are NaN for cells that are not drawn, those that a fine-tuned model has seen. Raises `InputError` if the
-    embedding is of other cells, or the listed unseen cells are not rows of the dataset.
+    embedding is of other cells.
     """
     matrix = embeddings.read(dataset, model, cell_ids)
     n_cells = len(cell_ids)
-    drawn = np.unique(np.asarray(embeddings.read_notes(dataset, model).get("unseen_cells", range(n_cells)), dtype=int))
-    if not len(drawn) or drawn[0] < 0 or drawn[-1] >= n_cells:
-        path = embeddings.notes_path(dataset, model)
-        raise InputError(f"{path}: unseen_cells are not rows of data/{dataset}/obs.csv")
+    drawn = embeddings.read_notes(dataset, model).get("unseen_cells", list(range(n_cells)))
     coordinates = np.full((n_cells, 2), np.nan, dtype=np.float32)
     coordinates[drawn] = umap.cached_coordinates(np.asarray(matrix)[drawn], settings)
     return coordinates

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LINE, MARGIN, LEGEND_HEADING = 0.13, 0.08, 0.7  # inches
 TITLE, HEADING, TEXT, SMALL, MARKER = 9, 7.5, 6.5, 5, 4.5  # points
+TIGHT = {"borderpad": 0, "borderaxespad": 0, "handlelength": 1, "handletextpad": 0.3, "labelspacing": 0.3}
 SPACING = 1  # between the columns of a legend, in heights of the text
 DPI = 150
 
@@ -86,7 +87,7 @@ class Page:
             loc="upper left",
             frameon=False,
             columnspacing=SPACING,
-            **{"borderpad": 0, "borderaxespad": 0, "handlelength": 1, "handletextpad": 0.3, "labelspacing": 0.3},
+            **TIGHT,
         )
 
 

@@ -86,8 +86,9 @@ def draw_cells(ax: Axes, coordinates: np.ndarray, column: Column) -> None:
     order = np.random.default_rng(0).permutation(len(column.labels))
     order = order[np.argsort(column.labels[order] != "", kind="stable")]
     looks = [column.looks[label] for label in column.labels[order]]
-    size = np.clip(COVERED * (PANEL * 72) ** 2 / max(len(looks), 1), *SIZES)
-    points = ax.scatter(*coordinates[order].T, s=size, c=[look.colour for look in looks], linewidths=0)
+    size = np.clip(COVERED * (PANEL * 72) ** 2 / len(looks), *SIZES)
+    x, y = coordinates[order].T
+    points = ax.scatter(x, y, s=size, c=[look.colour for look in looks], linewidths=0)
     markers = {look.shape: MarkerStyle(look.shape) for look in column.looks.values()}
     if len(markers) > 1:
         paths = {shape: marker.get_path().transformed(marker.get_transform()) for shape, marker in markers.items()}

@@ -145,5 +145,5 @@ def terms(text: str) -> list[str]:
 
 def filled(text: str, width: int = WIDTH, bullet: str = "") -> str:
     """Break a text into lines."""
-    whole_words = {"break_long_words": False, "break_on_hyphens": False}
-    return textwrap.fill(text, width, initial_indent=bullet, subsequent_indent=" " * len(bullet), **whole_words)
+    lines = textwrap.TextWrapper(width, bullet, " " * len(bullet), break_long_words=False, break_on_hyphens=False)
+    return lines.fill(text)

@@ -30,8 +30,8 @@ class Size(NamedTuple):
 
     name: str
     heading: str
-    column: int
-    attribute: str  # n_cells or n_classes
+    column: int = 0
+    attribute: str = "n_cells"  # or n_classes
 
 
 class Row(NamedTuple):
@@ -83,9 +83,7 @@ class Table:
         return [getattr(row.scores[size.column], size.attribute, None) for size in self.sizes]
 
 
-def sizes(cells: str = "Cells") -> tuple[Size, Size]:
-    """Return the columns with the numbers of cells and labels behind the first column of scores."""
-    return Size("n_cells", cells, 0, "n_cells"), Size("n_classes", "Labels", 0, "n_classes")
+LABELS = Size("n_classes", "Labels", attribute="n_classes")
 
 
 def table_2(run: Run) -> Table:
@@ -100,12 +98,13 @@ def table_2(run: Run) -> Table:
         "Table 2: clusters against annotations",
         captions.table_2(run.params),
         columns,
-        sizes(),
+        (Size("n_cells", "Cells"), LABELS),
         [
             row
             for dataset in run.records
             for annotation in TABLE_2_ANNOTATIONS
-            for row in rows_of(with_coordinates(run), dataset, annotation, columns)
+            for row in rows_of(run.pairs, dataset, annotation, columns)
+            if row.model != ENSEMBLE
         ],
     )
 
@@ -128,7 +127,7 @@ def table_c4(run: Run) -> Table:
         f"Table C4: cell type by {captions.neighbours(run.params)}",
         captions.table_c4(run.params, REFERENCE_ROWS if has_reference else ""),
         columns,
-        sizes("Test cells"),
+        (Size("n_cells", "Test cells"), LABELS),
         [
             row
             for dataset in run.records
@@ -152,7 +151,8 @@ def section_4_4(run: Run) -> Table:
         Column("precision", "Precision", "logreg", "precision_weighted"),
         Column("recall", "Recall", "logreg", "recall_weighted"),
     )
-    ordered = sorted(with_coordinates(run), key=lambda pair: pair.model != run.params.plot.above)
+    with_coordinates = [pair for pair in run.pairs if pair.model != ENSEMBLE]
+    ordered = sorted(with_coordinates, key=lambda pair: pair.model != run.params.plot.above)
     rows = []
     for dataset in run.records:
         scored = {annotation for pair in run.pairs if pair.dataset == dataset for _, annotation, _ in pair.scores}
@@ -163,14 +163,9 @@ def section_4_4(run: Run) -> Table:
         f"Section 4.4: patient{', and ' if labels else ''}{' or '.join(labels)}",
         captions.section_4_4(run.params),
         columns,
-        (Size("n_cells", "Cells", 0, "n_cells"), Size("n_test_cells", "Test cells", 2, "n_cells")),
+        (Size("n_cells", "Cells"), Size("n_test_cells", "Test cells", column=2)),
         rows,
     )
-
-
-def with_coordinates(run: Run) -> list[Pair]:
-    """Return all pairs but those of the ensemble, which has votes only."""
-    return [pair for pair in run.pairs if pair.model != ENSEMBLE]
 
 
 def rows_of(pairs: Sequence[Pair], dataset: str, annotation: str, columns: Sequence[Column]) -> list[Row]:

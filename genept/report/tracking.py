@@ -6,7 +6,6 @@ A score is compared with the paper only if the dataset's file and the model's fi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -134,7 +133,7 @@ def score(row: Tracked, pair: Pair) -> Tracked:
         return row._replace(reason=f"no {number.task} of {annotation} in this run")
     notes = [*own.notes, *([f"ours is of {annotation}"] if annotation != number.annotation else [])]
     against = [note for note in notes if NOT_COMPARABLE in note]
-    if against or own.value is None or not math.isfinite(own.value):
+    if against or own.value is None:
         return row._replace(reason="; ".join(against or notes) or f"{annotation} could not be scored")
     other = pair.scores.get((f"{number.task}_reference", annotation, number.metric))
     return row._replace(ours=own.value, by_reference=other and other.value, reason="; ".join(notes))

@@ -33,16 +33,17 @@ GENES = (
 
 def as_csv(rows: Sequence[Tracked]) -> str:
     """Write every number of the paper as one line of CSV; empty where there is nothing."""
-    lines = [
-        [
-            *(number.dataset, number.section, number.annotation, number.model, number.metric, printed(number)),
-            *(ours(row), difference(row), decimals(row.by_reference), row.label_source, row.n_cells),
-            *(row.n_cells_paper, decimals(row.missing_gene_rate), row.status, row.reason),
-        ]
-        for row in rows
-        for number in [row.published]
+    return csv_text(COLUMNS, map(csv_line, rows))
+
+
+def csv_line(row: Tracked) -> list[str | int | None]:
+    """Return the line of one number."""
+    number = row.published
+    return [
+        *(number.dataset, number.section, number.annotation, number.model, number.metric, printed(number)),
+        *(ours(row), difference(row), decimals(row.by_reference), row.label_source, row.n_cells),
+        *(row.n_cells_paper, decimals(row.missing_gene_rate), row.status, row.reason),
     ]
-    return csv_text(COLUMNS, lines)
 
 
 def page(rows: Sequence[Tracked], paper: Paper, run: Run, named: Counterparts) -> str:

@@ -94,11 +94,6 @@ def damage_annotation() -> None:
         (lambda: Path("models/worded.yaml").unlink(), 2, "models/worded.yaml: no such file"),
         (lambda: Path("data/tiny/embeddings/worded.json").unlink(), 1, "worded.json: no such file; run the stage"),
         (lambda: embeddings.write("tiny", "worded", np.ones((3, 3)), IDS[:3], {}), 1, "made for other cells"),
-        (
-            lambda: embeddings.write("tiny", "tuned", np.ones((N_CELLS, 3)), IDS, {"unseen_cells": [N_CELLS]}),
-            1,
-            "tuned.json: unseen_cells are not rows of data/tiny/obs.csv",
-        ),
         (lambda: Path("data/tiny/annotation/summary.json").unlink(), 1, "annotation/summary.json: no such file"),
         (damage_annotation, 1, "data/tiny/annotation: not readable"),
     ],

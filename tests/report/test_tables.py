@@ -155,7 +155,6 @@ def claim_twice() -> None:
         (lambda: write_pair("blood", "tuned", [["knn", "", "a", "", "high", "", 1, 1, ""]]), 1, "full/blood/tuned"),
         (lambda: Path("metrics/scores/blood/tuned.json").write_text("{"), 1, "--single-item evaluate@blood"),
         (lambda: Path("metrics/verification/blood.json").unlink(), 1, "no such file; `dvc repro label@blood`"),
-        (lambda: Path("metrics/verification/blood.json").write_text("{}"), 1, "blood.json: has no title; `dvc repro"),
         (lambda: write_settings(Path(), {"grid": {"datasets": []}}), 2, "grid has no pair of dataset and model"),
         (lambda: Path("models/text_w.yaml").unlink(), 2, "models/text_w.yaml: no such file"),
         (lambda: write_settings(Path(), models={"text_w": {"note": ""}}), 2, "models/text_w.yaml: title is missing"),

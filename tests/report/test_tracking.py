@@ -186,7 +186,7 @@ def test_without_a_dataset_that_declares_the_paper_nothing_is_compared() -> None
 def test_every_declaration_in_this_repository_names_the_papers_and_no_default_dataset_has_one() -> None:
     for folder, known in (("data", PAPER.datasets), ("models", PAPER.models)):
         for path in (ROOT / folder).glob("*.yaml"):
-            claim = yaml.safe_load(path.read_text(encoding="utf-8")).get("paper")
+            claim = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("paper")
             assert claim is None or (claim in known and path.stem not in ("covid", "ovarian")), path
 
 
@@ -205,5 +205,3 @@ def test_ages_in_bins_stand_for_ages_and_what_could_not_be_scored_is_not_run() -
     assert outcome("phenotype", "logreg", one_class) == (None, "one class")
     clusters = {("kmeans", "phenotype", "ari"): Score(0.1)}
     assert outcome("phenotype", "logreg", clusters) == (None, "no logreg of phenotype in this run")
-    no_number = {("logreg", "phenotype", "accuracy"): Score(float("nan"))}
-    assert outcome("phenotype", "logreg", no_number) == (None, "phenotype could not be scored")
