@@ -95,7 +95,7 @@ def draw_cells(ax: Axes, coordinates: np.ndarray, column: Column) -> None:
         points.set_paths([paths[look.shape] for look in looks])
     low, high = coordinates.min(axis=0), coordinates.max(axis=0)
     half = max((high - low).max() / 2 * 1.06, 1e-3)
-    (x, y) = (low + high) / 2
+    x, y = (low + high) / 2
     ax.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set(linewidth=0.5, color=FRAME)

@@ -18,6 +18,7 @@ from tests.plots.made import N_CELLS, SETTINGS, clusters, write_annotation
 
 pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
 
+CUSTOM = "from genept.engines.config import ModelConfig as Model\n\n\ndef embed():\n    pass\n"
 IDS = [f"cell{i}" for i in range(N_CELLS)]
 MODELS = {"custom": ["expression"], "genept_w": ["worded"], "controls": ["random"], "finetuned": ["tuned"]}
 SOURCE = {"kind": "local", "files": {"raw.h5ad": {"path": "x.h5ad"}}}
@@ -36,9 +37,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     obs.to_csv("data/tiny/obs.csv")
     for name in ("expression", "worded"):
         embeddings.write("tiny", name, matrix, IDS, {})
-        Path(f"models/{name}.py").write_text("from genept.engines.config import ModelConfig as Model\n")
+        Path(f"models/{name}.py").write_text(CUSTOM)
     embeddings.write("tiny", "tuned", matrix[:, :5], IDS, {"unseen_cells": [1, 5, *range(20, 32)]})
-    Path("models/tuned.py").write_text("from genept.engines.config import ModelConfig as Model\n")
+    Path("models/tuned.py").write_text(CUSTOM)
 
 
 def write_settings(**plot: Any) -> None:

@@ -169,7 +169,9 @@ def test_a_dot_says_z_and_share(evidence: annotation.Evidence) -> None:
     assert rows[0] == "T, 9 cells  3"
     assert [label.get_text() for label in ax.get_xticklabels()] == [*(f"T{i}" for i in range(8)), "P0"]
     (dots,) = (part for part in ax.collections if isinstance(part, PathCollection))
-    table = evidence.markers[~evidence.markers["gene"].isin(["T8", "T9"])].set_index("cluster").loc[[3, 4, 1, 2]]
+    table = (
+        evidence.markers[~evidence.markers["gene"].isin(["T8", "T9"])].set_index("cluster").loc[["3", "4", "1", "2"]]
+    )
     np.testing.assert_allclose(np.asarray(dots.get_facecolor()), colormaps[palette.DIVERGING]((table["z"] + 2) / 4))
     np.testing.assert_allclose(dots.get_sizes(), table["share"] * annotation.Dots.DEFAULT_LARGEST_DOT)
     frames = [patch for patch in ax.patches if isinstance(patch, Rectangle)]

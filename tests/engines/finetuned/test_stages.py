@@ -123,7 +123,14 @@ def test_the_score_of_the_supervised_annotation_is_that_of_the_stored_embedding(
 
 def another_engine() -> None:
     Path("models/tuned.yaml").write_text("title: another model")
-    Path("models/tuned.py").write_text("from genept.engines.config import ModelConfig as Model")
+    Path("models/tuned.py").write_text("from genept.engines.config import ModelConfig as Model\ndef embed(): pass")
+
+
+def no_cell_type() -> None:
+    dataset = blood.settings("data/covid.yaml")
+    del dataset["finetune"]
+    helpers.write_settings(Path(), datasets={"blood": dataset})
+    blood.write_obs(patient="D1", phenotype="sick")
 
 
 def one_class() -> None:
@@ -133,7 +140,8 @@ def one_class() -> None:
 @pytest.mark.parametrize(
     ("cause", "exit_code", "message"),
     [
-        (("data/blood.yaml", "finetune", "disease"), 2, "no annotation 'disease'; it has cell_type, patient"),
+        (("data/blood.yaml", "finetune", "disease"), 2, "data/blood.yaml: finetune: no 'disease' here. Known: cell_ty"),
+        (no_cell_type, 2, "finetune: the dataset has no annotation 'cell_type'; it has patient, phenotype"),
         (("models/tuned.yaml", "finetune", {"head": "transformer"}), 2, "models/tuned.yaml: finetune.head"),
         (("models/tuned.yaml", "finetune", {"dropout": 0.1}), 2, "no setting 'dropout'"),
         (("params.yaml", "evaluate", {"split": {"groups": "disease"}}), 2, "groups names 'disease', which obs.csv"),
