@@ -30,8 +30,8 @@ def main(params: Params, dataset: str) -> None:
     \b
     Writes  data/DATASET/annotation/cells.csv       each cell's cluster and type, or why it was left out
             data/DATASET/annotation/clusters.csv    each cluster's type, score, next type and margin
-            data/DATASET/annotation/markers.csv     the marker genes of every cluster
-            data/DATASET/annotation/umap.csv        coordinates and batches
+            data/DATASET/annotation/markers.csv     mean, z and share of cells of the marker genes in each cluster
+            data/DATASET/annotation/umap.csv        coordinates and batches of the cells that were not left out
             data/DATASET/annotation/summary.json    method, settings, missing genes, numbers
             data/DATASET/annotation/agreement.csv   precision, recall and F1 of every label of the authors
             metrics/annotation/DATASET/agreement.json   ari, ami, accuracy, f1_macro, share_unknown, n_cells
@@ -49,35 +49,27 @@ def main(params: Params, dataset: str) -> None:
             files.write_json(folder / "summary.json", {"label_source": datasets.AUTHOR})
             message = f"{dataset}: not annotated, its labels are the authors'"
         else:
-            message = annotate(params, dataset, config, config.annotation, folder, metrics)
+            message = annotate(params, dataset, config, folder, metrics)
     click.echo(message)
 
 
-def annotate(
-    params: Params,
-    dataset: str,
-    config: datasets.DatasetConfig,
-    annotation: datasets.Annotation,
-    folder: Path,
-    metrics: Path,
-) -> str:
+def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folder: Path, metrics: Path) -> str:
     """Annotate a dataset, write the files into two folders, and say in a sentence what came out."""
     import pandas as pd
 
-    from genept.annotation import agreement, markers, method, raw_cells, results
+    from genept.annotation import markers, method, raw_cells, results
     from genept.data import hgnc
     from genept.data.genes import Table
 
-    raw = DATA / dataset / "raw"
+    annotation, raw = config.annotation, DATA / dataset / "raw"
+    assert annotation is not None
     settings = annotation.settings(params.annotate)
-    table = Table(hgnc.read())
-    path = raw / datasets.MARKERS
+    table, path = Table(hgnc.read()), raw / datasets.MARKERS
     marker_genes = markers.read(path, table)
     for name in annotation.names:
         if name not in marker_genes.genes:
-            hint = nearest(name, marker_genes.genes) or "."
-            known = ", ".join(marker_genes.genes)
-            raise ParamsError(f"{datasets.path(dataset)}: annotation.names: no type {name!r}{hint} Known: {known}")
+            hint = f"{nearest(name, marker_genes.genes) or '.'} Known: {', '.join(marker_genes.genes)}"
+            raise ParamsError(f"{datasets.path(dataset)}: annotation.names: no type {name!r}{hint}")
     cells, batches = raw_cells.read(raw, config, table, annotation.batch)
     try:
         result = method.annotate(cells, batches, marker_genes, settings)
@@ -94,7 +86,7 @@ def annotate(
     if labels is None:
         return message
     types = pd.Series(result.cell_types, index=cells.obs_names)
-    scores = agreement.write(folder, metrics, labels, types, annotation.names, params.evaluate.unknown)
+    scores = results.write_agreement(folder, metrics, labels, types, annotation.names, params.evaluate.unknown)
     return message + "".join(f", {name} {value}" for name, value in scores.items())
 
 

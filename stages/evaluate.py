@@ -24,7 +24,7 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     grid.ensemble. The protocol is `evaluate` in params.yaml.
 
     \b
-    Written for every model (files of other models are removed):
+    Writes for every model, and removes the files of others:
     metrics/scores/DATASET/MODEL.json     the headline numbers
     metrics/full/DATASET/MODEL.csv        all numbers
     plots/confusion/DATASET/MODEL.csv     predicted and annotated cell type of each test cell
@@ -37,10 +37,10 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     elif not check:
         raise click.UsageError("name a DATASET")
 
-    from genept.metrics import evaluation, results, verification
+    from genept.metrics import evaluation, results
 
     if check:
-        verification.compare([dataset] if dataset else params.grid.datasets, params)
+        evaluation.check([dataset] if dataset else params.grid.datasets, params)
         return
     scored = evaluation.score_models(str(dataset), params)
     results.write(str(dataset), scored)

@@ -15,8 +15,6 @@ from genept.data import cells, embeddings
 from genept.datasets import config as datasets
 from genept.engines import config as engines
 
-DEFAULT = "cell_type"
-
 
 @click.command()
 @click.argument("dataset")
@@ -27,11 +25,10 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
     """Train MODEL, a small head on the embedding of DATASET by another model, and write the embedding it makes.
 
     The head learns the annotation that `finetune` in data/DATASET.yaml names (cell_type if it names none), from
-    training cells only: those that `python -m stages.evaluate` trains on for that annotation. The embedding covers
-    all cells; its notes list the cells the head has not seen. Written: models/MODEL/DATASET/ and
-    data/DATASET/embeddings/MODEL.npy.
+    training cells only: those that evaluate trains on for that annotation. The notes beside the embedding list the
+    cells that it has not seen. Written: models/MODEL/DATASET/ and data/DATASET/embeddings/MODEL.npy.
     """
-    annotation = datasets.read(dataset).finetune or DEFAULT
+    annotation = datasets.read(dataset).finetune or "cell_type"
     config = engines.read(model)
     obs = cells.read_obs(dataset)
     if config.engine != "finetuned":
@@ -55,16 +52,9 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
     fitted = training.fit(matrix[split.train], labels[split.train], config.finetune, params.seed)
 
     unseen = np.setdiff1d(np.arange(len(obs)), split.train)
-    notes = {
-        "base": base,
-        "annotation": annotation,
-        "classes": fitted.classes.tolist(),
-        "finetune": config.finetune.model_dump(),
-        "n_train": len(split.train),
-        "n_unseen": len(unseen),
-        "train_accuracy": round(fitted.train_accuracy, 4),
-        "seed": params.seed,
-    }
+    notes = {"base": base, "annotation": annotation, "classes": fitted.classes.tolist()}
+    notes |= {"finetune": config.finetune.model_dump(), "n_train": len(split.train), "n_unseen": len(unseen)}
+    notes |= {"train_accuracy": round(fitted.train_accuracy, 4), "seed": params.seed}
     with files.replacing_folder(engines.MODELS / model / dataset) as folder:
         save_file(fitted.head.state_dict(), folder / "head.safetensors")
         files.write_json(folder / "card.json", {"dataset": dataset, "model": model, **notes})

@@ -68,8 +68,7 @@ def main(params: Params, dataset: str) -> None:
 def draw_annotation(dataset: str, config: DatasetConfig, folder: Path) -> bool:
     """Draw the evidence of an annotation into a folder, if the dataset has one; return whether it has."""
     tables = cells.DATA / dataset / "annotation"
-    (tables / "summary.json").stat()
-    if not (tables / "clusters.csv").exists():
+    if files.read_json(tables / "summary.json")["label_source"] != "annotation":
         return False
     from genept.plots import annotation, page
 

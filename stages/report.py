@@ -37,7 +37,7 @@ def main(params: Params, show: bool) -> None:
 
     run = pairs.read(params)
     texts = {BARS: printing.headline_csv(run.pairs)}
-    for table in paper_tables.tables(run):
+    for table in (paper_tables.table_2(run), paper_tables.table_c4(run), paper_tables.section_4_4(run)):
         texts[METRICS / f"{table.name}.md"] = printing.markdown(table, run)
         texts[METRICS / f"{table.name}.csv"] = printing.as_csv(table, run)
     published = paper.load()

@@ -45,7 +45,7 @@ CHANGES = (  # a file, or a settings file and a key of it
     "genept/engines/genept_s/embed.py",
     "genept/engines/scgpt/tokens.py",
     "genept/engines/geneformer/tokens.py",
-    "genept/engines/finetuned/head.py",
+    "genept/engines/finetuned/training.py",
     "models/expression.py",
     "genept/metrics/silhouette.py",
     "genept/plots/palette.py",

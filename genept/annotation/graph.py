@@ -31,10 +31,8 @@ def balanced_neighbors(points: np.ndarray, batches: np.ndarray, n_neighbors: int
 
     Parameters
     ----------
-    points
-        Shape (n_cells, n_dimensions).
-    batches
-        Each cell's batch, shape (n_cells,).
+    points, batches
+        Shape (n_cells, n_dimensions) and (n_cells,).
     n_neighbors
         In all; see `per_batch`. A batch with fewer cells gives those it has.
 
@@ -89,13 +87,7 @@ def cluster(graph: csr_matrix, resolution: float, seed: int) -> np.ndarray:
     """Return each cell's Leiden cluster, shape (n_cells,), from 0, the largest first."""
     cells = anndata.AnnData(obs=pd.DataFrame(index=np.arange(graph.shape[0]).astype(str)))
     scanpy.tl.leiden(
-        cells,
-        resolution=resolution,
-        random_state=seed,
-        adjacency=graph,
-        flavor="igraph",
-        n_iterations=2,
-        directed=False,
+        cells, resolution, random_state=seed, adjacency=graph, flavor="igraph", n_iterations=2, directed=False
     )
     return by_size(cells.obs["leiden"].to_numpy().astype(int))
 

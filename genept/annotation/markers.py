@@ -16,21 +16,11 @@ UNKNOWN = "Unknown"
 
 @dataclass(frozen=True)
 class Markers:
-    """Marker genes.
+    """The marker genes of cell types, in the order of the table."""
 
-    Attributes
-    ----------
-    genes
-        The genes of each cell type under their approved symbols; types and genes in the order of the table.
-    renamed
-        Symbols of the table that HGNC has since replaced.
-    unknown
-        Symbols that HGNC does not know, or that mean several genes; they stay as they are.
-    """
-
-    genes: dict[str, tuple[str, ...]]
-    renamed: dict[str, str]
-    unknown: tuple[str, ...]
+    genes: dict[str, tuple[str, ...]]  # of each type, under approved symbols
+    renamed: dict[str, str]  # symbols of the table that HGNC has since replaced
+    unknown: tuple[str, ...]  # symbols that HGNC does not know, or that mean several genes; they stay as they are
 
 
 def read(path: Path, table: Table) -> Markers:
@@ -77,9 +67,9 @@ def rows(path: Path) -> list[dict[str, str]]:
                 where = f"{path}: line {reader.line_num}"
                 if None in cells or None in cells.values():
                     raise InputError(f"{where} does not have the {len(header)} columns of the header")
-                row = {name: cells[name].strip() for name in REQUIRED}
-                if not any(value.strip() for value in cells.values()):
+                if not "".join(cells.values()).strip():
                     continue
+                row = {name: cells[name].strip() for name in REQUIRED}
                 if empty := [name for name, value in row.items() if not value]:
                     raise InputError(f"{where} has no {empty[0]}; every marker needs its cell type, gene and source")
                 if row["cell_type"] == UNKNOWN:

@@ -52,40 +52,20 @@ MIN_BATCH = 30  # cells of a batch that has a say in the choice of genes
 
 @dataclass(frozen=True)
 class Result:
-    """The annotation of a dataset.
+    """The annotation of a dataset."""
 
-    Attributes
-    ----------
-    qc
-        Outcome of quality control for each cell, shape (n_cells,): one of `quality.OUTCOMES`.
-    cluster
-        Each cell's cluster, from 1; 0 for a cell that quality control left out.
-    layout
-        UMAP coordinates, shape (n_cells, 2); NaN for a cell that was left out.
-    calls
-        The type of each cluster, in the order of their numbers.
-    genes
-        The marker genes that can be scored, in the order of the table; the columns of the next three arrays.
-    means, z, shares
-        Mean log-normalised expression in each cluster (rows), its limited z, and the share of cells with the gene.
-    absent, rare
-        The marker genes that the data does not have, or has in too few cells.
-    n_hvgs, n_neighbors
-        Number of highly variable genes, and of neighbours of each cell, itself included.
-    """
-
-    qc: np.ndarray
-    cluster: np.ndarray
-    layout: np.ndarray
-    calls: list[signatures.Call]
-    genes: list[str]
-    means: np.ndarray
-    z: np.ndarray
-    shares: np.ndarray
-    absent: list[str]
-    rare: list[str]
+    qc: np.ndarray  # of each cell, (n_cells,): one of `quality.OUTCOMES`
+    cluster: np.ndarray  # of each cell, from 1; 0 for a cell that quality control left out
+    layout: np.ndarray  # UMAP coordinates, (n_cells, 2); NaN for a cell that was left out
+    calls: list[signatures.Call]  # the type of each cluster
+    genes: list[str]  # the marker genes that can be scored, in the order of the table
+    means: np.ndarray  # log-normalised expression, (n_clusters, n_genes)
+    z: np.ndarray  # of the means over clusters, limited
+    shares: np.ndarray  # of a cluster's cells that express the gene
+    absent: list[str]  # marker genes that the data does not have
+    rare: list[str]  # marker genes in too few cells
     n_hvgs: int
-    n_neighbors: int
+    n_neighbors: int  # of each cell, itself included
 
     @property
     def cell_types(self) -> np.ndarray:
@@ -109,9 +89,8 @@ def annotate(cells: anndata.AnnData, batches: np.ndarray | None, markers: Marker
         If too few cells or genes pass quality control, or no marker gene is among them.
     """
     batches = np.full(cells.n_obs, "") if batches is None else np.asarray(batches, dtype=str)
-    order = np.argsort(np.asarray(cells.obs_names, dtype=str), kind="stable")
-    by_symbol = np.argsort(np.asarray(cells.var_names, dtype=str), kind="stable")
-    ordered = cells[order, by_symbol].copy()
+    order = np.argsort(cells.obs_names.to_numpy(str))
+    ordered = cells[order, np.argsort(cells.var_names.to_numpy(str))].copy()
     ordered.X.sort_indices()
     with threadpool_limits(1):
         result = annotate_ordered(ordered, batches[order], markers, settings)
@@ -158,45 +137,23 @@ def annotate_ordered(cells: anndata.AnnData, batches: np.ndarray, markers: Marke
     cluster[passing] = codes + 1
     layout = np.full((len(qc), 2), np.nan, dtype=np.float32)
     layout[passing] = graph.lay_out(points, connectivities, n_neighbors, settings.umap_epochs, settings.seed)
-    return Result(
-        qc=qc,
-        cluster=cluster,
-        layout=layout,
-        calls=calls,
-        genes=genes,
-        means=means,
-        z=z,
-        shares=shares,
-        absent=[gene for gene in marker_genes if gene not in measured],
-        rare=[gene for gene in marker_genes if gene in measured and gene not in common],
-        n_hvgs=len(hvgs),
-        n_neighbors=n_neighbors,
-    )
+    absent = [gene for gene in marker_genes if gene not in measured]
+    rare = [gene for gene in marker_genes if gene in measured - common]
+    n_hvgs = len(hvgs)
+    return Result(qc, cluster, layout, calls, genes, means, z, shares, absent, rare, n_hvgs, n_neighbors)
 
 
 def highly_variable(x: csr_matrix, batches: np.ndarray, n_genes: int) -> np.ndarray:
-    """Return the columns of the most variable genes, ascending; all of them if there are at most `n_genes`.
-
-    Parameters
-    ----------
-    x
-        Log-normalised expression, shape (n_cells, n_genes).
-    batches
-        Shape (n_cells,).
-    """
-    if x.shape[1] < 2:
-        raise InputError("fewer than 2 genes are in enough cells; see annotate.qc in params.yaml")
+    """Return the columns of the most variable genes, ascending; all of them if there are at most `n_genes`."""
     if x.shape[1] <= n_genes:
         return np.arange(x.shape[1])
     names, sizes = np.unique(batches, return_counts=True)
-    voters = np.isin(batches, names[sizes >= MIN_BATCH])
-    several = (sizes >= MIN_BATCH).sum() > 1
-    cells = anndata.AnnData(x[voters] if several else x)
-    if several:
-        cells.obs["batch"] = pd.Categorical(batches[voters])
+    voting = names[sizes >= MIN_BATCH]
+    voters = np.isin(batches, voting)
+    cells, key = anndata.AnnData(x), None
+    if len(voting) > 1:
+        cells, key = anndata.AnnData(x[voters], obs={"batch": pd.Categorical(batches[voters])}), "batch"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas' notes on scanpy's use of it
-        scanpy.pp.highly_variable_genes(
-            cells, n_top_genes=n_genes, flavor="seurat", batch_key="batch" if several else None
-        )
+        scanpy.pp.highly_variable_genes(cells, n_top_genes=n_genes, flavor="seurat", batch_key=key)
     return np.flatnonzero(cells.var["highly_variable"].to_numpy())

@@ -17,12 +17,7 @@ OUTCOMES = (OK, "few_genes", "many_genes", "many_mitochondrial")
 def judge(x: csr_matrix, symbols: Sequence[str], content: str, qc: QC) -> np.ndarray:
     """Return for each cell ``ok``, or the first reason in `OUTCOMES` to leave it out: shape (n_cells,), of text.
 
-    Parameters
-    ----------
-    x
-        Shape (n_cells, n_genes), without stored zeros.
-    content
-        What `x` holds, ``counts`` or ``lognorm``.
+    `x` has no stored zeros; its `content` is ``counts`` or ``lognorm``.
     """
     n_genes = np.diff(x.indptr)
     outcome = np.full(x.shape[0], OK, dtype=object)

@@ -21,17 +21,10 @@ CELL_TYPE = "cell_type"
 def read(folder: Path, config: DatasetConfig, table: Table, batch: str | None) -> tuple[AnnData, np.ndarray | None]:
     """Read the fetched files of a dataset; the authors' cell types are never read.
 
-    Parameters
-    ----------
-    table
-        The HGNC table.
-    batch
-        The annotation that tells batches apart, `None` if there is one batch.
-
     Returns
     -------
-    The cells, in the order of the file, genes under their approved symbols; and each cell's batch, shape (n_cells,) of
-    text, `None` if there is one only. Cells without a batch form one of their own, ``Unknown``.
+    The cells, in the order of the file, genes under their approved symbols; and each cell's batch (its annotation
+    `batch`), shape (n_cells,) of text, `None` if there is one only. Cells without a batch form one, ``Unknown``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The tables of an annotation: for the label stage, for the pictures, and for a reader who asks about a cluster."""
+"""The tables of an annotation, for the label stage, the pictures and readers; how far the authors agree."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, precision_recall_fscore_support
 
 from genept.annotation.markers import UNKNOWN, Markers
 from genept.annotation.method import METHOD, METHOD_VERSION, Result
@@ -15,6 +16,7 @@ from genept.annotation.quality import OUTCOMES
 from genept.core import files
 
 DECIMALS = 4
+Scores = dict[str, float | int]
 
 
 def write(
@@ -25,28 +27,15 @@ def write(
     markers: Markers,
     about: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write the tables and the summary into a folder; return the summary.
+    """Write the tables that `stages.annotate` lists into a folder; return the summary.
 
-    ==================  ===============================================================================================
-    ``cells.csv``       each cell's cluster and type, or why quality control left it out
-    ``clusters.csv``    each cluster's type, its score, the next type and the margin
-    ``markers.csv``     mean expression, z and share of cells of each type's marker genes in each cluster
-    ``umap.csv``        coordinates and batch of the cells that passed quality control
-    ``summary.json``    the method, its settings, missing marker genes, numbers of cells
-    ==================  ===============================================================================================
-
-    Parameters
-    ----------
-    about
-        What the summary says beside the numbers: the marker table and the settings.
+    `about` is what the summary says beside the numbers: the marker table and the settings.
     """
-    cluster = pd.Series(result.cluster, name="cluster")
+    cluster = pd.Series(result.cluster)
     cells = pd.DataFrame({"cell_id": list(cell_ids), "cluster": cluster.where(cluster > 0).astype("Int64")})
     cells = cells.assign(cell_type=result.cell_types, qc=result.qc)
-    sizes = np.bincount(result.cluster, minlength=len(result.calls) + 1)[1:]
-    clusters = pd.DataFrame([call._asdict() for call in result.calls]).round(DECIMALS)
-    clusters.insert(0, "n_cells", sizes)
-    clusters.insert(0, "cluster", np.arange(1, len(sizes) + 1))
+    sizes = cluster[cluster > 0].value_counts().sort_index().rename_axis("cluster").rename("n_cells").reset_index()
+    clusters = sizes.join(pd.DataFrame(result.calls).round(DECIMALS))
     layout = pd.DataFrame({"cell_id": list(cell_ids), "umap_1": result.layout[:, 0], "umap_2": result.layout[:, 1]})
     layout = layout.assign(batch="" if batches is None else batches)[result.cluster > 0]
     tables = {"cells": cells, "clusters": clusters, "markers": marker_table(result, markers), "umap": layout}
@@ -96,3 +85,56 @@ def summary(result: Result, batches: np.ndarray | None, markers: Markers) -> dic
         "n_clusters": len(result.calls),
         "cells_per_type": {name: int((types == name).sum()) for name in [*n_genes, UNKNOWN] if name in types},
     }
+
+
+def compare(labels: np.ndarray, types: np.ndarray, names: dict[str, str]) -> tuple[Scores, pd.DataFrame]:
+    """Compare annotated types with the authors' labels, both of shape (n_cells,) and of text.
+
+    `names` has the authors' label for a type of the marker table. A type without one is compared under its own name, as
+    is ``Unknown``: it is wrong unless a label is spelt the same.
+
+    Returns
+    -------
+    Scores
+        ``ari`` and ``ami`` (adjusted Rand index and mutual information of the two partitions; types with one label are
+        one part, ``Unknown`` another), ``accuracy``, ``f1_macro`` (mean over the authors' labels), ``share_unknown``
+        and ``n_cells``.
+    Classes
+        A row per label, by name: ``n_cells``, ``precision`` (0 if no cell is called so), ``recall``, ``f1`` and
+        ``most_frequent``, the type of the marker table that most of its cells have, the first by name of equal ones.
+    """
+    labels, types = labels.astype(str), types.astype(str)
+    called = np.array([names.get(name, name) for name in types])
+    classes = np.unique(labels)
+    precision, recall, f1, sizes = precision_recall_fscore_support(labels, called, labels=classes, zero_division=0)
+    table = pd.DataFrame(
+        {"label": classes, "n_cells": sizes, "precision": precision, "recall": recall, "f1": f1}
+        | {"most_frequent": pd.crosstab(labels, types).idxmax(axis=1).to_numpy()}
+    )
+    scores = {
+        "ari": adjusted_rand_score(labels, called),
+        "ami": adjusted_mutual_info_score(labels, called),
+        "accuracy": (called == labels).mean(),
+        "f1_macro": f1.mean(),
+        "share_unknown": (types == UNKNOWN).mean(),
+    }
+    rounded: Scores = {name: round(float(value), DECIMALS) for name, value in scores.items()}
+    return {**rounded, "n_cells": len(labels)}, table.round(DECIMALS)
+
+
+def write_agreement(
+    folder: Path, metrics: Path, labels: pd.Series, types: pd.Series, names: dict[str, str], unknown: Sequence[str]
+) -> Scores:
+    """Compare the cells that have both; write ``agreement.csv``, and ``agreement.json`` into `metrics`.
+
+    Nothing is written, and no score returned, if there is no such cell. Labels and types are indexed by cell id; types
+    are empty where quality control left the cell out. Cells whose label is `unknown` are not compared.
+    """
+    labels = labels.reindex(types.index)
+    compared = (types != "") & labels.notna() & ~labels.isin(unknown)
+    if not compared.any():
+        return {}
+    scores, classes = compare(labels[compared].to_numpy(), types[compared].to_numpy(), names)
+    files.write_json(metrics / "agreement.json", scores)
+    classes.to_csv(folder / "agreement.csv", index=False, lineterminator="\n", encoding="utf-8")
+    return scores

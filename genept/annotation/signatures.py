@@ -46,16 +46,8 @@ class Call(NamedTuple):
 def by_cluster(x: csr_matrix, clusters: np.ndarray, n_clusters: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean of each gene in each cluster and the share of the cluster's cells that express it.
 
-    Parameters
-    ----------
-    x
-        Log-normalised expression, shape (n_cells, n_genes).
-    clusters
-        Each cell's cluster, shape (n_cells,), from 0.
-
-    Returns
-    -------
-    Two arrays of shape (n_clusters, n_genes), float64.
+    From log-normalised expression, shape (n_cells, n_genes), and each cell's cluster from 0; two arrays of shape
+    (n_clusters, n_genes), float64.
     """
     n_cells = len(clusters)
     members = csr_matrix((np.ones(n_cells), (clusters, np.arange(n_cells))), shape=(n_clusters, n_cells))

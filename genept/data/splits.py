@@ -23,11 +23,6 @@ class Split:
     train: np.ndarray
     test: np.ndarray
 
-    @property
-    def key(self) -> tuple[bytes, bytes]:
-        """Equal for equal splits, so that a dictionary can hold what was computed for one."""
-        return self.train.tobytes(), self.test.tobytes()
-
 
 def labelled_cells(obs: pd.DataFrame, annotation: str, unknown: Sequence[str]) -> np.ndarray:
     """Return the rows of the cells that have a label of `annotation`, in the reference and the query.
@@ -45,7 +40,7 @@ def scored_cells(obs: pd.DataFrame, annotation: str, unknown: Sequence[str]) -> 
     cells, as far as they fit either, are those of the queries.
     """
     cells = labelled_cells(obs, annotation, unknown)
-    return cells[is_part(obs, cells, QUERY)] if PART in obs else cells
+    return cells[obs[PART].to_numpy()[cells] == QUERY] if PART in obs else cells
 
 
 def reference_to_query(obs: pd.DataFrame, annotation: str, unknown: Sequence[str]) -> Split | None:
@@ -53,13 +48,9 @@ def reference_to_query(obs: pd.DataFrame, annotation: str, unknown: Sequence[str
     if PART not in obs:
         return None
     cells = labelled_cells(obs, annotation, unknown)
-    split = Split(cells[is_part(obs, cells, REFERENCE)], cells[is_part(obs, cells, QUERY)])
+    parts = obs[PART].to_numpy()[cells]
+    split = Split(cells[parts == REFERENCE], cells[parts == QUERY])
     return split if len(split.train) and len(split.test) else None
-
-
-def is_part(obs: pd.DataFrame, cells: np.ndarray, part: str) -> np.ndarray:
-    """Return which of the cells belong to a part, bool, shape (len(cells),)."""
-    return obs[PART].to_numpy(dtype=str)[cells] == part
 
 
 def divide(obs: pd.DataFrame, annotation: str, cells: np.ndarray, config: params.Split, seed: int) -> Split:
@@ -73,12 +64,10 @@ def divide(obs: pd.DataFrame, annotation: str, cells: np.ndarray, config: params
 
     Parameters
     ----------
-    obs
-        Annotations of all cells.
     annotation
         Whose labels a stratified division balances. A label with a single cell goes to the training cells.
     cells
-        Row numbers to divide.
+        Rows of `obs` to divide.
 
     Raises
     ------

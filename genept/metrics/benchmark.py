@@ -19,7 +19,7 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from genept.core.params import Evaluate
-from genept.metrics import clustering, ensemble, knn, logreg, silhouette
+from genept.metrics import classifiers, clustering, silhouette
 from genept.metrics.results import Results, Row
 from genept.metrics.targets import Target
 
@@ -57,7 +57,11 @@ METRICS = [
     *averaged("logreg", "weighted"),
     *averaged("logreg", "macro"),
 ]
-OF_PREDICTIONS = ("knn", "logreg")
+
+
+def of_task(task: str) -> list[Metric]:
+    """Return the metrics of a task."""
+    return [metric for metric in METRICS if metric.task == task]
 
 
 def score(
@@ -97,15 +101,9 @@ def score(
 
 
 def score_ensemble(targets: Sequence[Target], members: Sequence[Results], evaluate: Evaluate) -> Results:
-    """Score the vote of several models' nearest neighbours; without coordinates, nothing is clustered.
-
-    Parameters
-    ----------
-    members
-        Their own scores on the same targets, in the order of the tie rule.
-    """
+    """Score the vote of several models, given their scores on the same targets in the order of the tie rule."""
     votes = zip(*(member.predicted for member in members), strict=True)
-    predicted = [ensemble.majority(np.stack(of_target), evaluate.ensemble_tie) for of_target in votes]
+    predicted = [classifiers.majority(np.stack(of_target), evaluate.ensemble_tie) for of_target in votes]
     rows = [row for target, labels in zip(targets, predicted, strict=True) for row in neighbour_rows(target, labels)]
     return Results(rows, [target.actual for target in targets], predicted)
 
@@ -125,7 +123,7 @@ def compare_with_labels(
         for codes, number in zip(labelings, numbers, strict=True):
             cells = clustered[number]
             codes[cells] = np.unique(targets[number].labels[cells], return_inverse=True)[1]
-        for metric in (metric for metric in METRICS if metric.task not in ("kmeans", *OF_PREDICTIONS)):
+        for metric in (metric for metric in METRICS if metric.task not in ("kmeans", "knn", "logreg")):
             if metric.together:
                 scores = metric.function(matrix, labelings)
             else:
@@ -140,11 +138,14 @@ def predict_by_neighbours(
 ) -> list[np.ndarray]:
     """Predict the labels of each target's test cells; neighbours are searched once per split."""
     neighbours: dict[tuple[bytes, bytes], np.ndarray] = {}
-    for matrix, split in zip(matrices, (target.split for target in targets), strict=True):
-        if split.key not in neighbours:
-            train, test = matrix[split.train], matrix[split.test]
-            neighbours[split.key] = knn.nearest(train, test, evaluate.knn.k, evaluate.knn.metric)
-    return [knn.vote(target.labels[target.split.train], neighbours[target.split.key]) for target in targets]
+    predicted = []
+    for matrix, target in zip(matrices, targets, strict=True):
+        train, test = target.split.train, target.split.test
+        key = train.tobytes(), test.tobytes()
+        if key not in neighbours:
+            neighbours[key] = classifiers.nearest(matrix[train], matrix[test], evaluate.knn.k, evaluate.knn.metric)
+        predicted.append(classifiers.vote(target.labels[train], neighbours[key]))
+    return predicted
 
 
 def cluster_rows(
@@ -152,8 +153,7 @@ def cluster_rows(
 ) -> list[Row]:
     """Return the rows of Table 2: k-means clusters against labels (k = number of labels), and the silhouette width.
 
-    Patients are clustered on the first ``pca_for_patient`` principal components, as the authors do; the silhouette is
-    always that of the whole embedding.
+    As the authors do, patients are clustered on principal components; the silhouette is that of the whole embedding.
     """
     classes, codes = np.unique(target.labels[cells], return_inverse=True)
     size = len(cells), len(classes)
@@ -168,7 +168,7 @@ def cluster_rows(
     if any(len(np.unique(clusters)) < len(classes) for clusters in runs):
         notes.append("k-means found fewer clusters than classes")
     rows = []
-    for metric in (metric for metric in METRICS if metric.task == "kmeans"):
+    for metric in of_task("kmeans"):
         scores = np.array([metric.function(codes, clusters) for clusters in runs])
         spread = {"sd": scores.std(), "note": "; ".join(notes)}
         rows.append(Row("kmeans", target.annotation, metric.name, scores.mean(), *size, **spread))
@@ -182,7 +182,7 @@ def logreg_rows(target: Target, matrix: np.ndarray, evaluate: Evaluate) -> list[
     if len(np.unique(labels)) < 2:
         note = "no logistic regression: one class among the training cells"
         return [Row("labels", target.annotation, "n_classes", 1, len(labels), 1, note=note)]
-    predicted, converged = logreg.predict(matrix[split.train], labels, matrix[split.test], evaluate.logreg)
+    predicted, converged = classifiers.regress(matrix[split.train], labels, matrix[split.test], evaluate.logreg)
     rows = prediction_rows(target, predicted, "logreg")
     return rows if converged else [row._replace(note="not converged") for row in rows]
 
@@ -201,9 +201,7 @@ def prediction_rows(target: Target, predicted: np.ndarray, task: str) -> list[Ro
     known = np.isin(actual, target.labels[target.split.train]).any()
     note = "" if known else "no class of the test cells is among the training cells"
     return [
-        Row(task, target.annotation, metric.name, metric.function(*codes), *size, note=note)
-        for metric in METRICS
-        if metric.task == task
+        Row(task, target.annotation, metric.name, metric.function(*codes), *size, note=note) for metric in of_task(task)
     ]
 
 

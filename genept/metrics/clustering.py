@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from functools import partial
 
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
@@ -22,27 +22,16 @@ def kmeans(matrix: np.ndarray, n_clusters: int, config: params.KMeans, seed: int
     means 1 since. The preprint is of October 2023, so ``n_init: 3`` is the default here. Mini-batch k-means tries that
     many initialisations and runs once from the best.
 
-    Parameters
-    ----------
-    matrix
-        Shape (n_cells, n_dimensions).
-
-    Returns
-    -------
-    Clusters as numbers, shape (repeats, n_cells). Some runs may find fewer than `n_clusters`, as with fewer distinct
-    cells.
+    Returns clusters as numbers, shape (repeats, n_cells). Some runs may find fewer than `n_clusters`.
     """
+    algorithm = KMeans if config.algorithm == "full" else partial(MiniBatchKMeans, batch_size=config.batch_size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the rows of the full table tell it
-        runs = [algorithm(n_clusters, config, number).fit_predict(matrix) for number in seeds(seed, config.repeats)]
+        runs = [
+            algorithm(n_clusters, n_init=config.n_init, random_state=number).fit_predict(matrix)
+            for number in seeds(seed, config.repeats)
+        ]
     return np.stack(runs)
-
-
-def algorithm(n_clusters: int, config: params.KMeans, random_state: int) -> Any:
-    """Return the clustering that `config` names."""
-    if config.algorithm == "full":
-        return KMeans(n_clusters, n_init=config.n_init, random_state=random_state)
-    return MiniBatchKMeans(n_clusters, n_init=config.n_init, random_state=random_state, batch_size=config.batch_size)
 
 
 def seeds(seed: int, repeats: int) -> list[int]:
@@ -51,19 +40,10 @@ def seeds(seed: int, repeats: int) -> list[int]:
 
 
 def principal_components(matrix: np.ndarray, n_components: int) -> np.ndarray:
-    """Project cells on at most `n_components` principal components, exactly; fewer for small matrices.
+    """Project cells, float64, on at most `n_components` principal components, exactly; fewer for small matrices.
 
     Three lines of numpy: the last digits of scikit-learn's `PCA` are others, and mini-batch k-means carries them on
     into the scores (by up to 0.002). Axes may be mirrored, which does not change clusters.
-
-    Parameters
-    ----------
-    matrix
-        Shape (n_cells, n_dimensions), float64.
-
-    Returns
-    -------
-    Shape (n_cells, n_components).
     """
     centred = matrix - matrix.mean(axis=0)
     axes = np.linalg.eigh(centred.T @ centred)[1]  # ascending eigenvalues

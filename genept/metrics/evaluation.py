@@ -1,15 +1,23 @@
-"""Scoring all models of the grid on one dataset; what did not change since an earlier run comes from the cache."""
+"""Scoring all models of the grid on one dataset; what did not change since an earlier run comes from the cache.
+
+On the machine that made the committed scores, scoring again gives the same to the last digit. On another kind of CPU
+the last bits of embeddings differ, and k-means and the small models trained here carry that on into the scores.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import math
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 from joblib import Memory
 
@@ -19,7 +27,7 @@ from genept.core.params import ENSEMBLE, Evaluate, Params
 from genept.data import cells, embeddings, splits
 from genept.engines.finetuned.config import Finetune
 from genept.metrics import benchmark, targets
-from genept.metrics.results import Results, Row
+from genept.metrics.results import SCORES, Results, Row
 from genept.metrics.targets import Target
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ CACHE_BYTES = "200M"
 PACKAGE = Path(__file__).parents[1]
 CODE = ("metrics/*.py", "engines/finetuned/*.py", "data/splits.py")  # another version of it shares no cached score
 LIBRARIES = ("numpy", "scikit-learn", "scipy", "torch")
+TOLERANCE = 0.05  # of a score computed again on another machine
 COVERAGE = ("n_genes", "n_genes_missing", "n_cells_without_gene", "share_of_counts_missing")
 
 
@@ -44,12 +53,7 @@ class Head:
 
 
 def score_models(dataset: str, params: Params, cache: Path | None = CACHE) -> dict[str, Results]:
-    """Score every model of the grid on a dataset, and their ensemble.
-
-    Parameters
-    ----------
-    cache
-        Folder of earlier scores; None scores everything anew.
+    """Score every model of the grid on a dataset, and their ensemble; without a `cache`, everything anew.
 
     Raises
     ------
@@ -111,10 +115,7 @@ def read_head(notes: dict[str, Any], obs: pd.DataFrame, evaluate: Evaluate) -> H
 
 
 def coverage_rows(notes: dict[str, Any]) -> list[Row]:
-    """Return how much of the dataset a model does not see, as far as the notes beside its embedding tell.
-
-    The rows are of the task ``embedding`` and of no annotation; see `genept.data.expression.coverage`.
-    """
+    """Return how much of the dataset a model does not see, if its notes tell; see `genept.data.expression.coverage`."""
     return [
         Row("embedding", "", name, notes[name], notes["n_cells"], 0) for name in COVERAGE if notes.get(name) is not None
     ]
@@ -133,3 +134,37 @@ def code_digest() -> str:
     for path in (path for pattern in CODE for path in sorted(PACKAGE.glob(pattern))):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def check(datasets: Sequence[str], params: Params) -> None:
+    """Score all models of some datasets, without the cache, and compare with the last commit's scores.
+
+    Raises
+    ------
+    InputError
+        If a score moved by more than `TOLERANCE`, appeared or vanished, or none is committed.
+    """
+    before: dict[str, float] = {}
+    after: dict[str, float] = {}
+    for dataset in datasets:
+        before |= committed(dataset)
+        for model, result in score_models(dataset, params, cache=None).items():
+            after |= {f"{dataset}, {model}, {name}": value for name, value in result.headlines.items()}
+    names = sorted(before | after)
+    moved = {name: abs(before.get(name, math.inf) - after.get(name, -math.inf)) for name in names}
+    click.echo(f"{len(names)} scores computed again; largest difference {max(moved.values()):.4f}")
+    if far := [f"{name} {before.get(name)} -> {after.get(name)}" for name in names if moved[name] > TOLERANCE]:
+        raise InputError(f"scores differ from the last commit's by more than {TOLERANCE}: {'; '.join(far)}")
+
+
+def committed(dataset: str) -> dict[str, float]:
+    """Return the headline numbers of a dataset in the last commit."""
+    folder = f"{SCORES.as_posix()}/{dataset}/"
+    listing = subprocess.run(["git", "ls-tree", "--name-only", "HEAD", folder], capture_output=True, text=True)
+    scores: dict[str, float] = {}
+    for path in map(Path, listing.stdout.split()):
+        text = subprocess.run(["git", "show", f"HEAD:{path.as_posix()}"], check=True, capture_output=True).stdout
+        scores |= {f"{dataset}, {path.stem}, {name}": value for name, value in json.loads(text).items()}
+    if not scores:
+        raise InputError(f"{folder}: the last commit has no scores to compare with")
+    return scores

@@ -64,12 +64,11 @@ class Results:
 
     def with_note(self, note: str, annotation: str | None = None) -> Results:
         """Add a note to every row, or to those of one annotation; an empty note changes nothing."""
-        rows = [
-            row._replace(note="; ".join(filter(None, [row.note, note])))
-            if annotation in (None, row.annotation)
-            else row
-            for row in self.rows
-        ]
+
+        def noted(row: Row) -> Row:
+            return row._replace(note="; ".join(filter(None, [row.note, note])))
+
+        rows = [noted(row) if annotation in (None, row.annotation) else row for row in self.rows]
         return dataclasses.replace(self, rows=rows)
 
     @property

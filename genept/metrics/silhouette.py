@@ -27,10 +27,6 @@ def average_widths(matrix: np.ndarray, labelings: np.ndarray) -> list[float]:
     labelings
         Shape (n_annotations, n_cells): the class as a code from 0 without gaps, or -1 for a cell that is left out. At
         least two classes, and fewer classes than cells.
-
-    Returns
-    -------
-    One value per annotation.
     """
     used = (labelings >= 0).any(axis=0)
     matrix, labelings = matrix[used], labelings[:, used]

@@ -36,21 +36,13 @@ class Target:
 
 
 def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[list[Target], list[Row]]:
-    """Find what can be scored in `obs`.
-
-    Parameters
-    ----------
-    obs
-        Annotations of all cells, text, empty where unknown.
-    where
-        The file they are from, for errors.
+    """Find what can be scored in `obs`, the annotations of all cells, which come from the file `where`.
 
     Returns
     -------
     Targets
-        Each of `genept.data.cells.ANNOTATIONS` that is present, has two classes and can be divided; ``cell_type``
-        first. Classes of any size are kept. Where a dataset has a reference and a query, last the cell types of the
-        query, predicted from the reference.
+        Each of `genept.data.cells.ANNOTATIONS` that has two classes, of any size, and can be divided; ``cell_type``
+        first. If there are a reference and a query, last the cell types of the query, predicted from the reference.
     Left out
         A row with a note for each of the others that is present.
 
@@ -78,8 +70,6 @@ def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[
             left_out.append(Row("labels", annotation, "n_classes", len(classes), len(cells), len(classes), note=note))
             continue
         targets.append(Target(annotation, labels, cells, split))
-    split_by_part = splits.reference_to_query(obs, REQUIRED, evaluate.unknown)
-    if split_by_part:
-        labels = obs[REQUIRED].to_numpy(dtype=str)
-        targets.append(Target(REQUIRED, labels, split_by_part.test, split_by_part, from_reference=True))
+    if by_part := splits.reference_to_query(obs, REQUIRED, evaluate.unknown):
+        targets.append(Target(REQUIRED, targets[0].labels, by_part.test, by_part, from_reference=True))
     return targets, left_out

@@ -51,23 +51,16 @@ class Evidence:
 
 
 def read(folder: Path) -> Evidence:
-    """Read the tables of an annotation.
-
-    Raises
-    ------
-    InputError
-        If a table is damaged.
-    """
+    """Read the tables of an annotation; `InputError` if one is damaged."""
     try:
         summary = files.read_json(folder / "summary.json")
-        text = {"cell_type": str, "gene": str, "cell_id": str, "batch": str}
-        names = ("clusters", "markers", "umap")
-        tables = {name: pd.read_csv(folder / f"{name}.csv", dtype=text, keep_default_na=False) for name in names}
-        cells = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False, usecols=["cell_id", "cluster"])
-        tables["umap"] = tables["umap"].merge(cells, on="cell_id", validate="1:1")
-        types = dict(zip(tables["clusters"]["cluster"].astype(str), tables["clusters"]["cell_type"], strict=True))
-        tables["umap"]["cell_type"] = tables["umap"]["cluster"].map(types)
-        return Evidence(**tables, summary=summary)
+        text = dict.fromkeys(("cell_type", "gene", "cell_id", "batch", "cluster"), str)
+        names = ("clusters", "markers", "umap", "cells")
+        clusters, markers, umap, cells = (
+            pd.read_csv(folder / f"{name}.csv", dtype=text, keep_default_na=False) for name in names
+        )
+        umap = umap.merge(cells[["cell_id", "cluster", "cell_type"]], on="cell_id", validate="1:1")
+        return Evidence(clusters, markers, umap, summary)
     except (ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
@@ -92,13 +85,13 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
     types = evidence.types
     place = {name: number for number, name in enumerate(types)}
     clusters = evidence.clusters.sort_values("cell_type", key=lambda names: names.map(place), kind="stable")
-    ids = list(clusters["cluster"].astype(str))
+    ids = list(clusters["cluster"])
     table = evidence.markers.assign(column=evidence.markers.groupby("cluster").cumcount().astype(str))
     scored = table[table["cluster"] == table["cluster"].iloc[0]]
     genes = scored[scored.groupby("cell_type").cumcount() < MAX_GENES]
     groups = {name: list(columns) for name, columns in genes.groupby("cell_type", sort=False)["column"]}
     z, shares = (
-        table.astype({"cluster": str}).pivot(index="cluster", columns="column", values=values).loc[ids, genes["column"]]
+        table.pivot(index="cluster", columns="column", values=values).loc[ids, genes["column"]]
         for values in ("z", "share")
     )
 
@@ -113,9 +106,9 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
         ),
         groups,
         "cluster",
+        categories_order=ids,
         dot_color_df=z,
         dot_size_df=shares,
-        categories_order=ids,
         vmin=-LIMIT,
         vmax=LIMIT,
         var_group_rotation=0 if all(len(name) <= 4 * len(columns) for name, columns in groups.items()) else 90,
@@ -130,7 +123,12 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
     for ax in set(figure.axes) - set(plot.ax_dict.values()):
         ax.set_visible(False)  # an empty frame of scanpy's grid
     add_texts(plot, clusters, list(genes["gene"]), evidence.unknown)
-    add_frames(plot, clusters, groups)
+    ends = dict(zip(groups, np.cumsum([len(columns) for columns in groups.values()]), strict=True))
+    for row, cell_type in enumerate(clusters["cell_type"]):
+        if cell_type in groups:
+            n_genes = len(groups[cell_type])
+            frame = Rectangle((ends[cell_type] - n_genes, row), n_genes, 1, fill=False, edgecolor=INK, clip_on=False)
+            plot.ax_dict["mainplot_ax"].add_patch(frame)
     cut = f" Of a type with more, the first {MAX_GENES} genes of the table are drawn."
     caption = (
         f"{about}. Cell types were given to clusters by these marker genes: the score is the mean z of a type's genes, "
@@ -164,28 +162,19 @@ def add_texts(plot: DotPlot, clusters: pd.DataFrame, genes: list[str], unknown: 
         axes.set_position(axes.get_position().translated(LEGENDS * per_gene, 0))
 
 
-def add_frames(plot: DotPlot, clusters: pd.DataFrame, groups: dict[str, list[str]]) -> None:
-    """Frame the genes of each cluster's type."""
-    ends = dict(zip(groups, np.cumsum([len(columns) for columns in groups.values()]), strict=True))
-    for row, cell_type in enumerate(clusters["cell_type"]):
-        if cell_type in groups:
-            width = len(groups[cell_type])
-            box = Rectangle((ends[cell_type] - width, row), width, 1, fill=False, edgecolor=INK, clip_on=False)
-            plot.ax_dict["mainplot_ax"].add_patch(box)
-
-
 def umap(evidence: Evidence, title: str, about: str) -> Figure:
     """Draw the cells that passed quality control by cluster, by type and, if there are several, by batch."""
     cells, settings = evidence.umap, evidence.summary["settings"]
-    types = looks(evidence.clusters["cell_type"], no_label=evidence.unknown)
+    batch = settings["batch"]
+    types = looks(cells["cell_type"], no_label=evidence.unknown)
     columns = [
         panels.Column("Cluster", cells["cluster"].to_numpy(str), looks(cells["cluster"]), numbered=True),
         panels.Column("Cell type", cells["cell_type"].to_numpy(str), types, numbered=False),
     ]
-    if settings["batch"] is not None:
+    if batch:
         batches = cells["batch"].to_numpy(str)
-        columns.append(panels.Column(heading(settings["batch"]), batches, looks(batches), numbered=False))
-    balance = "" if settings["batch"] is None else ", balanced over batches"
+        columns.append(panels.Column(heading(batch), batches, looks(batches), numbered=False))
+    balance = ", balanced over batches" if batch else ""
     caption = (
         f"{about}, {len(cells):,} cells that passed quality control. UMAP of the graph that was clustered: "
         f"{evidence.summary['n_neighbors']} neighbours{balance}; Leiden at resolution {settings['resolution']:g}, "

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genept.core.errors import InputError
 from genept.core.params import Plot
 from genept.data import embeddings, umap
 from genept.plots.palette import looks
@@ -22,24 +21,16 @@ NUMBERED_FROM = 9  # labels; patients, who lie everywhere, are never numbered
 def columns(obs: pd.DataFrame, drawn: np.ndarray) -> list[Column]:
     """Choose the columns as in Figure 3: phenotype (or its like), cell type and patient, those that exist.
 
-    Parameters
-    ----------
-    obs
-        The annotations of all cells, so that a label looks the same whichever cells are drawn.
-    drawn
-        The rows of `obs` that are drawn.
+    A label looks the same whichever cells are `drawn`, since its look depends on all cells of `obs`.
     """
-    kind = [name for name in KINDS if name in obs][:1]
-    return [
-        column(name, obs[name].to_numpy(dtype=str), drawn) for name in [*kind, "cell_type", "patient"] if name in obs
-    ]
-
-
-def column(name: str, labels: np.ndarray, drawn: np.ndarray) -> Column:
-    """Return the column of one annotation."""
-    table = looks(labels)
-    is_numbered = name != "patient" and len(table) - 1 >= NUMBERED_FROM
-    return Column(heading(name), labels[drawn], table, is_numbered)
+    chosen = []
+    for name in [*[name for name in KINDS if name in obs][:1], "cell_type", "patient"]:
+        if name in obs:
+            labels = obs[name].to_numpy(dtype=str)
+            table = looks(labels)
+            is_numbered = name != "patient" and len(table) - 1 >= NUMBERED_FROM
+            chosen.append(Column(heading(name), labels[drawn], table, is_numbered))
+    return chosen
 
 
 def heading(name: str) -> str:
@@ -48,23 +39,14 @@ def heading(name: str) -> str:
 
 
 def layout(dataset: str, model: str, cell_ids: list[str], settings: Plot) -> np.ndarray:
-    """Return the coordinates of a dataset's cells in a model's embedding.
+    """Return the coordinates of a dataset's cells in a model's embedding: shape (n_cells, 2), float32.
 
-    Returns
-    -------
-    Shape (n_cells, 2), float32; NaN for cells that are not drawn, those that a fine-tuned model has seen.
-
-    Raises
-    ------
-    InputError
-        If the embedding is of other cells, or the listed unseen cells are not rows of the dataset.
+    They are NaN for cells that are not drawn, those that a fine-tuned model has seen. Raises `InputError` if the
+    embedding is of other cells.
     """
     matrix = embeddings.read(dataset, model, cell_ids)
     n_cells = len(cell_ids)
-    drawn = np.unique(np.asarray(embeddings.read_notes(dataset, model).get("unseen_cells", range(n_cells)), dtype=int))
-    if not len(drawn) or drawn[0] < 0 or drawn[-1] >= n_cells:
-        path = embeddings.notes_path(dataset, model)
-        raise InputError(f"{path}: unseen_cells are not rows of data/{dataset}/obs.csv")
+    drawn = embeddings.read_notes(dataset, model).get("unseen_cells", list(range(n_cells)))
     coordinates = np.full((n_cells, 2), np.nan, dtype=np.float32)
     coordinates[drawn] = umap.cached_coordinates(np.asarray(matrix)[drawn], settings)
     return coordinates

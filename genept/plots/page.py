@@ -22,21 +22,11 @@ if TYPE_CHECKING:
 
     from genept.plots.palette import Look
 
-# Inches.
-LINE = 0.13
-MARGIN = 0.08
-LEGEND_HEADING = 0.7
-DPI = 150
-
-# Points.
-TITLE = 9
-HEADING = 7.5
-TEXT = 6.5
-SMALL = 5
-MARKER = 4.5
+LINE, MARGIN, LEGEND_HEADING = 0.13, 0.08, 0.7  # inches
+TITLE, HEADING, TEXT, SMALL, MARKER = 9, 7.5, 6.5, 5, 4.5  # points
+TIGHT = {"borderpad": 0, "borderaxespad": 0, "handlelength": 1, "handletextpad": 0.3, "labelspacing": 0.3}
 SPACING = 1  # between the columns of a legend, in heights of the text
-
-WITHOUT_LABEL = "no label"
+DPI = 150
 
 #: Context of every picture: matplotlib's own defaults, whatever the user's are, and no text read as a formula, since
 #: labels come from data.
@@ -63,22 +53,14 @@ class Page:
         """Make axes with their upper left corner at a place."""
         return self.figure.add_axes((*self.at(x, y + side), side / self.width, side / self.width))
 
-    def title(self, x: float, text: str, width: float) -> None:
-        """Write the title above the page, over as many lines as it needs."""
-        self.text(x, -2.2 * LINE, fill(text, width, 1.12 * TITLE), TITLE, weight="bold", va="bottom")
-
-    def caption(self, x: float, y: float, text: str, width: float) -> None:
-        """Write the caption."""
-        self.text(x, y, fill(text, width, TEXT), TEXT, linespacing=1.3)
-
-    def legend(self, x: float, y: float, heading: str, entries: Sequence[tuple[str, Look]], width: float) -> float:
+    def legend(self, y: float, heading: str, entries: Sequence[tuple[str, Look]]) -> float:
         """Write labels with their looks beside a heading, down the columns; return the height in inches.
 
         The legend has as many columns of its widest label as fit. Labels too long for one column are broken over lines.
         """
-        width -= LEGEND_HEADING
-        self.text(x, y, heading, TEXT, weight="bold")
-        texts = [label or WITHOUT_LABEL for label, _ in entries]
+        width = self.width - LEGEND_HEADING
+        self.text(0, y, heading, TEXT, weight="bold")
+        texts = [label or "no label" for label, _ in entries]
         longest = sorted(texts, key=len)[-5:]  # to measure all takes longer than to draw the picture
         probe = self._legend(longest, entries[: len(longest)], 1)
         widest = size(probe)[0]
@@ -89,7 +71,7 @@ class Page:
         n_columns = max(1, int((width + SPACING * TEXT / 72) / (widest + SPACING * TEXT / 72)))
         n_lines = -(-len(entries) // n_columns)
         legend = self._legend(texts, entries, -(-len(entries) // n_lines))
-        legend.set_bbox_to_anchor(self.at(x + LEGEND_HEADING, y), self.figure.transFigure)
+        legend.set_bbox_to_anchor(self.at(LEGEND_HEADING, y), self.figure.transFigure)
         return size(legend)[1]
 
     def _legend(self, texts: Sequence[str], entries: Sequence[tuple[str, Look]], n_columns: int) -> Legend:
@@ -104,12 +86,8 @@ class Page:
             fontsize=TEXT,
             loc="upper left",
             frameon=False,
-            borderpad=0,
-            borderaxespad=0,
-            handlelength=1,
-            handletextpad=0.3,
             columnspacing=SPACING,
-            labelspacing=0.3,
+            **TIGHT,
         )
 
 

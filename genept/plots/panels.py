@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from matplotlib.markers import MarkerStyle
+from matplotlib.patheffects import withStroke
+from scipy.spatial.distance import cdist
 
-from genept.plots import scatter
-from genept.plots.page import HEADING, LINE, SMALL, Page, fill, plain_style
-from genept.plots.palette import Look
+from genept.plots.page import HEADING, LINE, SMALL, TEXT, TITLE, Page, fill, plain_style
+from genept.plots.palette import FRAME, INK, Look
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Inches; three columns fill the width of a printed page.
-PANEL = 2.2
-GAP = 0.12
+PANEL, GAP = 2.2, 0.12  # inches; three columns fill the width of a printed page
+COVERED = 0.24  # of a panel's area, by the points laid side by side
+SIZES = (0.5, 11.0)  # of a point, in square points: least and most
+NUMBER, APART = 6.0, 8.0  # points: height of a number, and distance of the centres of two
 
 
 class Row(NamedTuple):
@@ -52,7 +56,7 @@ def draw(rows: Sequence[Row], columns: Sequence[Column], title: str, caption: st
     """Draw a picture: `title` above the panels, `caption` below the legends."""
     width = len(columns) * (PANEL + GAP) - GAP
     page = Page(width)
-    page.title(0, title, width)
+    page.text(0, -2.2 * LINE, fill(title, width, 1.12 * TITLE), TITLE, weight="bold", va="bottom")
     if any(column.numbered for column in columns):
         caption += " A number is at the label's most central cell."
     for i, row in enumerate(rows):
@@ -61,9 +65,9 @@ def draw(rows: Sequence[Row], columns: Sequence[Column], title: str, caption: st
         page.text(-GAP, top + PANEL / 2, heading, HEADING, rotation=90, ha="right", va="center", ma="center")
         for j, column in enumerate(columns):
             ax = page.square(j * (PANEL + GAP), top, PANEL)
-            scatter.panel(ax, row.coordinates, column.labels, column.looks, PANEL)
+            draw_cells(ax, row.coordinates, column)
             if column.numbered:
-                scatter.numbers(ax, row.coordinates, column.labels, column.looks, PANEL)
+                draw_numbers(ax, row.coordinates, column)
             if i == 0:
                 ax.set_title(column.heading, fontsize=HEADING, pad=3)
             if j == 0:
@@ -71,6 +75,63 @@ def draw(rows: Sequence[Row], columns: Sequence[Column], title: str, caption: st
                 ax.set_ylabel("UMAP 2 \u2192", loc="bottom", fontsize=SMALL, labelpad=1)
     below = len(rows) * (PANEL + GAP) + LINE / 2
     for column in columns:
-        below += page.legend(0, below, column.heading, column.entries(), width) + LINE / 2
-    page.caption(0, below + LINE, caption, width)
+        below += page.legend(below, column.heading, column.entries()) + LINE / 2
+    page.text(0, below + LINE, fill(caption, width, TEXT), TEXT, linespacing=1.3)
     return page.figure
+
+
+def draw_cells(ax: Axes, coordinates: np.ndarray, column: Column) -> None:
+    """Draw cells as points on axes of one scale, without ticks, since UMAP's coordinates have no unit."""
+    # One fixed shuffle, cells without a label at the bottom: no label lies on top because of its place in the file.
+    order = np.random.default_rng(0).permutation(len(column.labels))
+    order = order[np.argsort(column.labels[order] != "", kind="stable")]
+    looks = [column.looks[label] for label in column.labels[order]]
+    size = np.clip(COVERED * (PANEL * 72) ** 2 / len(looks), *SIZES)
+    x, y = coordinates[order].T
+    points = ax.scatter(x, y, s=size, c=[look.colour for look in looks], linewidths=0)
+    markers = {look.shape: MarkerStyle(look.shape) for look in column.looks.values()}
+    if len(markers) > 1:
+        paths = {shape: marker.get_path().transformed(marker.get_transform()) for shape, marker in markers.items()}
+        points.set_paths([paths[look.shape] for look in looks])
+    low, high = coordinates.min(axis=0), coordinates.max(axis=0)
+    half = max((high - low).max() / 2 * 1.06, 1e-3)
+    x, y = (low + high) / 2
+    ax.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set(linewidth=0.5, color=FRAME)
+
+
+def draw_numbers(ax: Axes, coordinates: np.ndarray, column: Column) -> None:
+    """Write every label's number at the label's most central cell, moved a little where numbers would overlap."""
+    present = [label for label in column.looks if label and (column.labels == label).any()]
+    centres = np.array([central(coordinates[column.labels == label]) for label in present]).reshape(-1, 2)
+    low, high = ax.get_xlim()
+    scale = PANEL * 72 / (high - low)  # points per unit
+    margin = NUMBER / scale
+    corner = np.array([low, ax.get_ylim()[0]])
+    places = np.clip(spread(centres * scale, APART) / scale, corner + margin, corner + (high - low) - margin)
+    outline = [withStroke(linewidth=1.6, foreground="white")]
+    for label, (x, y) in zip(present, places, strict=True):
+        text = str(column.looks[label].number)
+        ax.text(x, y, text, fontsize=NUMBER, color=INK, weight="bold", ha="center", va="center", path_effects=outline)
+
+
+def central(points: np.ndarray) -> np.ndarray:
+    """Return the point with the least sum of distances to the others, of at most about 1,000 taken at even steps."""
+    some = points[:: 1 + len(points) // 1000]
+    return some[cdist(some, some).sum(axis=1).argmin()]
+
+
+def spread(places: np.ndarray, apart: float, rounds: int = 100) -> np.ndarray:
+    """Push points, shape (n, 2), that are closer than `apart` away from each other until none is or rounds end."""
+    turns = np.arange(len(places)) * 2.4  # radians, all different: points in the same place part, too
+    places = places + 1e-3 * apart * np.column_stack([np.cos(turns), np.sin(turns)])
+    for _ in range(rounds):
+        gaps = places[:, None] - places[None]
+        distances = np.linalg.norm(gaps, axis=-1)
+        np.fill_diagonal(distances, np.inf)
+        missing = np.clip(apart - distances, 0, None)
+        if not missing.any():
+            break
+        places += 0.5 * (gaps / distances[..., None] * missing[..., None]).sum(axis=1)
+    return places

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import reduce
 
 from genept.core.params import Params, Split
@@ -38,11 +38,10 @@ def clustering(params: Params) -> str:
 
 def table_2(params: Params) -> str:
     """Explain Table 2."""
-    sentences = [
+    return (
         "ARI (adjusted Rand index) and AMI (adjusted mutual information) compare the labels with as many clusters, "
         f"by {clustering(params)}. ASW is the average silhouette width of the labels. Higher is better."
-    ]
-    return " ".join([*sentences, *unknown(params)])
+    ) + unknown(params)
 
 
 def table_c4(params: Params, with_reference: str = "") -> str:
@@ -60,7 +59,7 @@ def table_c4(params: Params, with_reference: str = "") -> str:
         sentences.append(f"If the votes of the ensemble are tied, the {tie} cell type is chosen.")
     if with_reference:
         sentences.append(f"{with_reference}: the training cells are the reference, the test cells all of the query.")
-    return " ".join([*sentences, *unknown(params)])
+    return " ".join(sentences) + unknown(params)
 
 
 def section_4_4(params: Params) -> str:
@@ -92,10 +91,10 @@ def split(config: Split) -> str:
     return f"{share} of the cells, drawn {how}, are test cells."
 
 
-def unknown(params: Params) -> Iterator[str]:
-    """Say which labels are no cell type."""
-    if params.evaluate.unknown:
-        yield f"Cells labelled {' or '.join(params.evaluate.unknown)} are left out of the cell types."
+def unknown(params: Params) -> str:
+    """Say which labels are no cell type, after a space; nothing if there are none."""
+    labels = " or ".join(params.evaluate.unknown)
+    return f" Cells labelled {labels} are left out of the cell types." if labels else ""
 
 
 def protocol(params: Params) -> str:
@@ -109,11 +108,10 @@ def protocol(params: Params) -> str:
 
 def unlike_paper(params: Params, paper: Paper) -> str:
     """Name the settings that are not those of the paper and its authors' notebook."""
-    ours = {key: reduce(getattr, key.split("."), params.evaluate) for key in paper.protocol}
     changed = [
-        f"{key} {ours[key]} ({theirs if theirs is not None else 'none'})"
+        f"{key} {ours} ({'none' if theirs is None else theirs})"
         for key, theirs in paper.protocol.items()
-        if ours[key] != theirs
+        if (ours := reduce(getattr, key.split("."), params.evaluate)) != theirs
     ]
     return f"Settings under `evaluate` that differ from the paper's, in brackets: {', '.join(changed) or 'none'}."
 
@@ -147,11 +145,5 @@ def terms(text: str) -> list[str]:
 
 def filled(text: str, width: int = WIDTH, bullet: str = "") -> str:
     """Break a text into lines."""
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=bullet,
-        subsequent_indent=" " * len(bullet),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    lines = textwrap.TextWrapper(width, bullet, " " * len(bullet), break_long_words=False, break_on_hyphens=False)
+    return lines.fill(text)

@@ -42,26 +42,20 @@ class Pair:
         unscored = self.scores.get(("labels", annotation, "n_classes"))
         return self.scores.get((task, annotation, metric)) or (unscored and unscored._replace(value=None))
 
+    def noted(self, metric: str) -> float | None:
+        """Return a number from the notes beside the embedding, such as ``n_genes_missing``; None if not noted."""
+        score = self.scores.get(("embedding", "", metric))
+        return score.value if score else None
+
 
 @dataclass(frozen=True)
 class Run:
-    """The run to report.
-
-    Attributes
-    ----------
-    pairs
-        In the order of `Params.pairs`.
-    records
-        By dataset, its verification record, ``metrics/verification/<dataset>.json``: among others ``title``, ``note``,
-        ``paper``, ``label_source``, ``labels_from``, ``annotation`` and ``fallback``.
-    models
-        By name, what every file models/<model>.yaml says of its model; those outside the grid included.
-    """
+    """The run to report."""
 
     params: Params
-    pairs: list[Pair]
-    records: dict[str, dict[str, Any]]
-    models: dict[str, ModelConfig]
+    pairs: list[Pair]  # in the order of `Params.pairs`
+    records: dict[str, dict[str, Any]]  # metrics/verification/<dataset>.json by dataset
+    models: dict[str, ModelConfig]  # models/<model>.yaml by name; those outside the grid included
 
     def pair(self, dataset: str, model: str | None) -> Pair | None:
         """Return the pair of a dataset and model, None where the grid has none."""
@@ -87,30 +81,24 @@ def read(params: Params) -> Run:
     names = list(params.pairs())
     if not names:
         raise ParamsError(f"{PATH}: grid has no pair of dataset and model to report")
-    in_grid = [MODELS / f"{model}.yaml" for model in params.grid.models.names]
-    return Run(
-        params,
-        [read_pair(dataset, model) for dataset, model in names],
-        {dataset: read_record(dataset) for dataset in params.grid.datasets},
-        {path.stem: read_model(path) for path in dict.fromkeys([*in_grid, *sorted(MODELS.glob("*.yaml"))])},
-    )
-
-
-def read_model(path: Path) -> ModelConfig:
-    """Read what all models have; what an engine adds is checked by the stages that use it."""
-    known = {key: value for key, value in read_yaml(path).items() if key in ModelConfig.model_fields}
-    return ModelConfig.parse(known, path.as_posix())
+    pairs = [read_pair(dataset, model) for dataset, model in names]
+    records = {dataset: read_record(dataset) for dataset in params.grid.datasets}
+    models = {}
+    for path in [*(MODELS / f"{model}.yaml" for model in params.grid.models.names), *sorted(MODELS.glob("*.yaml"))]:
+        if path.stem not in models:  # what an engine adds is checked by the stages that use it
+            common = {key: value for key, value in read_yaml(path).items() if key in ModelConfig.model_fields}
+            models[path.stem] = ModelConfig.parse(common, path.as_posix())
+    return Run(params, pairs, records, models)
 
 
 def read_pair(dataset: str, model: str) -> Pair:
     """Read the headline scores and all scores of a pair."""
     headlines = METRICS / "scores" / dataset / f"{model}.json"
     full = METRICS / "full" / dataset / f"{model}.csv"
-    for path in (headlines, full):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; `dvc repro evaluate@{dataset}` makes it")
     try:
         return Pair(dataset, model, files.read_json(headlines), read_scores(full))
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: no such file; `dvc repro evaluate@{dataset}` makes it") from None
     except (KeyError, ValueError, csv.Error) as error:
         raise InputError(
             f"{full} or {headlines}: not the scores that evaluate writes ({' '.join(str(error).split())}); "
@@ -139,11 +127,7 @@ def read_record(dataset: str) -> dict[str, Any]:
     path = METRICS / "verification" / f"{dataset}.json"
     if not path.is_file():
         raise InputError(f"{path}: no such file; `dvc repro label@{dataset}` makes it")
-    record = files.read_json(path)
-    lacking = [key for key in ("title", "note", "label_source") if key not in record]
-    if lacking:
-        raise InputError(f"{path}: has no {lacking[0]}; `dvc repro --force --single-item label@{dataset}` adds it")
-    return record
+    return files.read_json(path)
 
 
 def labels_from(record: dict[str, Any]) -> str:

@@ -15,8 +15,8 @@ PATH = Path(__file__).with_name("paper.yaml")
 class Published(NamedTuple):
     """One printed number and what it is of; `annotation` and `model` are empty where it has none.
 
-    `task` and `metric` are as in ``metrics/full``. Two more tasks hold counts: ``counts`` of a dataset, and
-    ``embedding`` of the notes beside an embedding. `not_comparable` says why no score can be compared with the number.
+    `task` and `metric` are as in ``metrics/full``; the tasks ``counts`` (of a dataset) and ``embedding`` (of the notes
+    beside an embedding) hold counts. `not_comparable` says why no score can be compared with the number.
     """
 
     section: str

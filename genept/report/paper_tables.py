@@ -30,8 +30,8 @@ class Size(NamedTuple):
 
     name: str
     heading: str
-    column: int
-    attribute: str  # n_cells or n_classes
+    column: int = 0
+    attribute: str = "n_cells"  # or n_classes
 
 
 class Row(NamedTuple):
@@ -50,6 +50,16 @@ class Row(NamedTuple):
             for note in score.notes if score else ():
                 notes.setdefault(note, []).append(j)
         return notes
+
+    @property
+    def shared_notes(self) -> list[str]:
+        """The notes that all scores of the row have."""
+        n_scores = len(list(filter(None, self.scores)))
+        return [note for note, columns in self.notes.items() if len(columns) == n_scores]
+
+    def notes_of(self, j: int) -> list[str]:
+        """Return the notes of one score that not all have."""
+        return [note for note, columns in self.notes.items() if j in columns and note not in self.shared_notes]
 
     @property
     def is_comparable(self) -> bool:
@@ -73,9 +83,7 @@ class Table:
         return [getattr(row.scores[size.column], size.attribute, None) for size in self.sizes]
 
 
-def tables(run: Run) -> list[Table]:
-    """Return Table 2, Table C4 and Section 4.4."""
-    return [table_2(run), table_c4(run), section_4_4(run)]
+LABELS = Size("n_classes", "Labels", attribute="n_classes")
 
 
 def table_2(run: Run) -> Table:
@@ -90,12 +98,13 @@ def table_2(run: Run) -> Table:
         "Table 2: clusters against annotations",
         captions.table_2(run.params),
         columns,
-        (Size("n_cells", "Cells", 0, "n_cells"), Size("n_classes", "Labels", 0, "n_classes")),
+        (Size("n_cells", "Cells"), LABELS),
         [
             row
             for dataset in run.records
             for annotation in TABLE_2_ANNOTATIONS
-            for row in rows_of(with_coordinates(run), dataset, annotation, columns)
+            for row in rows_of(run.pairs, dataset, annotation, columns)
+            if row.model != ENSEMBLE
         ],
     )
 
@@ -118,7 +127,7 @@ def table_c4(run: Run) -> Table:
         f"Table C4: cell type by {captions.neighbours(run.params)}",
         captions.table_c4(run.params, REFERENCE_ROWS if has_reference else ""),
         columns,
-        (Size("n_cells", "Test cells", 0, "n_cells"), Size("n_classes", "Labels", 0, "n_classes")),
+        (Size("n_cells", "Test cells"), LABELS),
         [
             row
             for dataset in run.records
@@ -142,7 +151,8 @@ def section_4_4(run: Run) -> Table:
         Column("precision", "Precision", "logreg", "precision_weighted"),
         Column("recall", "Recall", "logreg", "recall_weighted"),
     )
-    ordered = sorted(with_coordinates(run), key=lambda pair: pair.model != run.params.plot.above)
+    with_coordinates = [pair for pair in run.pairs if pair.model != ENSEMBLE]
+    ordered = sorted(with_coordinates, key=lambda pair: pair.model != run.params.plot.above)
     rows = []
     for dataset in run.records:
         scored = {annotation for pair in run.pairs if pair.dataset == dataset for _, annotation, _ in pair.scores}
@@ -153,26 +163,15 @@ def section_4_4(run: Run) -> Table:
         f"Section 4.4: patient{', and ' if labels else ''}{' or '.join(labels)}",
         captions.section_4_4(run.params),
         columns,
-        (Size("n_cells", "Cells", 0, "n_cells"), Size("n_test_cells", "Test cells", 2, "n_cells")),
+        (Size("n_cells", "Cells"), Size("n_test_cells", "Test cells", column=2)),
         rows,
     )
 
 
-def with_coordinates(run: Run) -> list[Pair]:
-    """Return all pairs but those of the ensemble, which has votes only."""
-    return [pair for pair in run.pairs if pair.model != ENSEMBLE]
-
-
 def rows_of(pairs: Sequence[Pair], dataset: str, annotation: str, columns: Sequence[Column]) -> list[Row]:
     """Make the rows of one group; a pair without any of the scores has none."""
-    rows = [
-        Row(
-            dataset,
-            annotation,
-            pair.model,
-            tuple(pair.score(column.task, column.annotation or annotation, column.metric) for column in columns),
-        )
-        for pair in pairs
-        if pair.dataset == dataset
-    ]
-    return [row for row in rows if any(row.scores)]
+    rows = []
+    for pair in (pair for pair in pairs if pair.dataset == dataset):
+        scores = [pair.score(column.task, column.annotation or annotation, column.metric) for column in columns]
+        rows += [Row(dataset, annotation, pair.model, tuple(scores))] if any(scores) else []
+    return rows

@@ -14,7 +14,7 @@ from tabulate import tabulate
 from genept.report import captions
 from genept.report.captions import filled
 from genept.report.pairs import NOT_COMPARABLE, Pair, Run, Score, labels_from
-from genept.report.paper_tables import Row, Table
+from genept.report.paper_tables import Table
 
 NONE = "\u2013"
 TERMINAL, MODEL_WIDTH = 80, 32
@@ -29,22 +29,12 @@ def markdown(table: Table, run: Run) -> str:
     letters: dict[str, str] = {}  # by note, in the order of reading
     lines = []
     for i, row in enumerate(table.rows):
-        repeated = i > 0 and row[:2] == table.rows[i - 1][:2]
-        whole = [note for note, columns in row.notes.items() if len(columns) == n_present(row)]
-        notes = [
-            [note for note, columns in row.notes.items() if j in columns and note not in whole]
-            for j in range(len(row.scores))
-        ]
+        group = ["", ""] if i and row[:2] == table.rows[i - 1][:2] else [row.dataset, row.annotation or NONE]
         comparable = "" if row.is_comparable else f", {NOT_COMPARABLE}"
-        lines.append(
-            [
-                "" if repeated else row.dataset,
-                "" if repeated else row.annotation or NONE,
-                f"`{row.model}`{comparable}{mark(whole, letters)}",
-                *(printed(score, (i, j) in best) + mark(notes[j], letters) for j, score in enumerate(row.scores)),
-                *(NONE if size is None else f"{size:,}" for size in table.sizes_of(row)),
-            ]
-        )
+        name = f"`{row.model}`{comparable}{mark(row.shared_notes, letters)}"
+        scores = [printed(score, (i, j) in best) + mark(row.notes_of(j), letters) for j, score in enumerate(row.scores)]
+        sizes = [NONE if size is None else f"{size:,}" for size in table.sizes_of(row)]
+        lines.append([*group, name, *scores, *sizes])
     headings = [*(column.heading for column in table.columns), *(size.heading for size in table.sizes)]
     datasets, models = (list(dict.fromkeys(getattr(row, key) for row in table.rows)) for key in ("dataset", "model"))
     caption = [f"Computed in this run with seed {run.params.seed}.", *captions.dataset_notes(run, datasets)]
@@ -82,11 +72,6 @@ def best_scores(table: Table, finetuned: Sequence[str]) -> set[tuple[int, int]]:
             if len(values) > 1:
                 best |= {(i, j) for i, value in values.items() if value == max(values.values())}
     return best
-
-
-def n_present(row: Row) -> int:
-    """Count the scores of a row."""
-    return len([score for score in row.scores if score])
 
 
 def mark(notes: Sequence[str], letters: dict[str, str]) -> str:
@@ -133,20 +118,13 @@ def as_csv(table: Table, run: Run) -> str:
     for row in table.rows:
         line: list[Any] = [row.dataset, row.annotation, row.model]
         for score, has_sd in zip(row.scores, with_sd, strict=True):
-            line.append(decimals(score and score.value))
-            if has_sd:
-                line.append(decimals(score and score.sd))
-        source = run.records[row.dataset]["label_source"]
-        lines.append([*line, *table.sizes_of(row), source, joined_notes(table, row)])
+            line += [decimals(score and score.value), *([decimals(score and score.sd)] if has_sd else [])]
+        notes = [  # one that not all scores have begins with the columns that have it
+            note if note in row.shared_notes else f"{', '.join(table.columns[j].name for j in columns)}: {note}"
+            for note, columns in row.notes.items()
+        ]
+        lines.append([*line, *table.sizes_of(row), run.records[row.dataset]["label_source"], "; ".join(notes)])
     return csv_text([*header, *(size.name for size in table.sizes), "label_source", "note"], lines)
-
-
-def joined_notes(table: Table, row: Row) -> str:
-    """Join the notes of a row's scores; a note that not all of them have begins with the columns that have it."""
-    return "; ".join(
-        note if len(columns) == n_present(row) else f"{', '.join(table.columns[j].name for j in columns)}: {note}"
-        for note, columns in row.notes.items()
-    )
 
 
 def headline_csv(pairs: Sequence[Pair]) -> str:

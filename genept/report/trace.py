@@ -16,13 +16,7 @@ LOCK = Path("dvc.lock")
 
 
 def chain(path: Path) -> Iterator[str]:
-    """Yield the lines of the chain behind a file or folder, the nearest stage first.
-
-    Raises
-    ------
-    InputError
-        If nothing has run yet, or no stage writes the file.
-    """
+    """Yield the lines of the chain behind a file or folder, the nearest stage first; `InputError` if there is none."""
     state.cache_clear()
     if not LOCK.exists():
         raise InputError(f"{LOCK}: no such file; run `dvc repro` first, from the top folder of the repository")
@@ -37,10 +31,7 @@ def chain(path: Path) -> Iterator[str]:
 def explain(
     path: Path, stem: str, lock: dict[str, Any], made_by: dict[str, str], indent: str, seen: set[str]
 ) -> Iterator[str]:
-    """Yield the stages behind a path; each is spelled out once.
-
-    `stem` is the name of the traced file without its suffix, which is a model's name in ``metrics/scores``.
-    """
+    """Yield the stages behind a path; each is spelled out once. `stem` is that of the traced file; see `writers`."""
     for name in writers(path, made_by, stem):
         if name in seen:
             yield f"{indent}by {name} (see above)"
@@ -61,8 +52,8 @@ def explain(
 def writers(path: Path, made_by: dict[str, str], stem: str = "") -> list[str]:
     """Return the stages that wrote a path: the file itself, the folder that it is in, or the files in a folder.
 
-    Of the stages that wrote a folder's files, only those of the model `stem` count if there are any: the score of one
-    model does not come from the embeddings of the others.
+    Of the stages that wrote a folder's files, only those of the model `stem`, as in ``metrics/scores/<d>/<stem>.json``,
+    count if there are any: the score of one model does not come from the embeddings of the others.
     """
     for place in (path, *path.parents):
         if place.as_posix() in made_by:

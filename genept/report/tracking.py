@@ -6,7 +6,6 @@ A score is compared with the paper only if the dataset's file and the model's fi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,34 +20,18 @@ OURS_FOR = {"age": ("age", "age_bin")}  # our annotations for one of the paper's
 
 
 class Tracked(NamedTuple):
-    """A printed number with ours beside it.
-
-    Attributes
-    ----------
-    ours
-        None where the run has nothing that may be compared.
-    by_reference
-        In a dataset with reference and query, the score of the query's cells by their neighbours in the reference.
-    n_cells, n_cells_paper
-        Scored cells of the dataset: ours, and what the paper reports.
-    missing_gene_rate
-        Share of our genes that the model does not know, 0 to 1.
-    reason
-        Why it was not run; for a number that was, the notes of its score.
-    absent
-        The dataset or model of the paper that is not in the grid; empty if both are.
-    """
+    """A printed number with ours beside it."""
 
     published: Published
-    ours: float | None = None
-    by_reference: float | None = None
+    ours: float | None = None  # None where the run has nothing that may be compared
+    by_reference: float | None = None  # the score of the query's cells by their neighbours in the reference
     label_source: str = ""
-    n_cells: int | None = None
+    n_cells: int | None = None  # scored
     n_cells_paper: int | None = None
-    missing_gene_rate: float | None = None
+    missing_gene_rate: float | None = None  # share of our genes that the model does not know, 0 to 1
     status: str = NOT_RUN
-    reason: str = ""
-    absent: str = ""
+    reason: str = ""  # why it was not run; for a number that was, the notes of its score
+    absent: str = ""  # the dataset or model of the paper that is not in the grid
 
     @property
     def difference(self) -> float | None:
@@ -138,10 +121,8 @@ def score(row: Tracked, pair: Pair) -> Tracked:
     """Add a score of ours; one whose notes call it not comparable does not count."""
     number = row.published
     if number.task == "embedding":
-        noted = pair.scores.get((number.task, "", number.metric))
-        return (
-            row._replace(ours=noted.value) if noted else row._replace(reason=f"{pair.model} notes no {number.metric}")
-        )
+        noted = pair.noted(number.metric)
+        return row._replace(ours=noted, reason=f"{pair.model} notes no {number.metric}" if noted is None else "")
     scored = {annotation for _, annotation, _ in pair.scores}
     candidates = OURS_FOR.get(number.annotation, (number.annotation,))
     annotation = next((name for name in candidates if name in scored), None)
@@ -152,7 +133,7 @@ def score(row: Tracked, pair: Pair) -> Tracked:
         return row._replace(reason=f"no {number.task} of {annotation} in this run")
     notes = [*own.notes, *([f"ours is of {annotation}"] if annotation != number.annotation else [])]
     against = [note for note in notes if NOT_COMPARABLE in note]
-    if against or own.value is None or not math.isfinite(own.value):
+    if against or own.value is None:
         return row._replace(reason="; ".join(against or notes) or f"{annotation} could not be scored")
     other = pair.scores.get((f"{number.task}_reference", annotation, number.metric))
     return row._replace(ours=own.value, by_reference=other and other.value, reason="; ".join(notes))
@@ -166,17 +147,14 @@ def count(row: Tracked, record: dict[str, Any]) -> Tracked:
         if labels is None:
             return row._replace(reason=f"no annotation {number.annotation} in {record['dataset']}")
         return row._replace(ours=labels["n_labels_scored"])
-    if number.metric == "n_cells_full":
-        if not record.get("subset") and not record.get("n_samples"):
-            return row._replace(reason="the file may be the evaluated cells only, or all")
-        return row._replace(ours=record["cells"]["n_file"])
-    return row._replace(
-        ours=record["cells"]["n_scored"] if number.metric == "n_cells" else record["checked"]["n_genes"]["found"]
-    )
+    if number.metric == "n_cells_full" and not record.get("subset") and not record.get("n_samples"):
+        return row._replace(reason="the file may be the evaluated cells only, or all")
+    counts = {"n_cells_full": record["cells"]["n_file"], "n_cells": record["cells"]["n_scored"]}
+    return row._replace(ours=counts.get(number.metric, record["checked"]["n_genes"]["found"]))
 
 
 def missing_gene_rate(pair: Pair | None) -> float | None:
     """Return the share of a dataset's genes that a model does not know; None where its scores do not say."""
-    noted = [pair.scores.get(("embedding", "", name)) for name in ("n_genes", "n_genes_missing")] if pair else []
-    n_genes, n_missing = [score.value if score else None for score in noted] or [None, None]
-    return None if not n_genes or n_missing is None else n_missing / n_genes
+    if pair is None or not (n_genes := pair.noted("n_genes")) or (n_missing := pair.noted("n_genes_missing")) is None:
+        return None
+    return n_missing / n_genes

@@ -23,10 +23,8 @@ HEADINGS = {
     "asw": "ASW",
     "n_cells": "Cells evaluated",
     "n_cells_full": "Cells of the study",
-    "n_genes": "Genes",
-    "n_labels": "Labels",
-    "n_genes_missing": "Genes without vector",
 }
+HEADINGS |= {"n_genes": "Genes", "n_labels": "Labels", "n_genes_missing": "Genes without vector"}
 GENES = (
     "Genes of each dataset that a model does not know, and their share of all counts (of the sum where X holds "
     "logarithms). Elsewhere: what others counted under the names in their file; ours are harmonised, so more are known."
@@ -35,17 +33,17 @@ GENES = (
 
 def as_csv(rows: Sequence[Tracked]) -> str:
     """Write every number of the paper as one line of CSV; empty where there is nothing."""
-    lines = []
-    for row in rows:
-        number = row.published
-        lines.append(
-            [
-                *(number.dataset, number.section, number.annotation, number.model, number.metric, printed(number)),
-                *(ours(row), difference(row), decimals(row.by_reference), row.label_source, row.n_cells),
-                *(row.n_cells_paper, decimals(row.missing_gene_rate), row.status, row.reason),
-            ]
-        )
-    return csv_text(COLUMNS, lines)
+    return csv_text(COLUMNS, map(csv_line, rows))
+
+
+def csv_line(row: Tracked) -> list[str | int | None]:
+    """Return the line of one number."""
+    number = row.published
+    return [
+        *(number.dataset, number.section, number.annotation, number.model, number.metric, printed(number)),
+        *(ours(row), difference(row), decimals(row.by_reference), row.label_source, row.n_cells),
+        *(row.n_cells_paper, decimals(row.missing_gene_rate), row.status, row.reason),
+    ]
 
 
 def page(rows: Sequence[Tracked], paper: Paper, run: Run, named: Counterparts) -> str:
@@ -56,8 +54,7 @@ def page(rows: Sequence[Tracked], paper: Paper, run: Run, named: Counterparts) -
         filled(f"The paper's numbers are {paper.transcription} Transcribed {paper.date}; genept/report/paper.yaml."),
         "## What was run",
         *map(filled, what_ran(paper, run, named)),
-        filled(captions.protocol(run.params)),
-        filled(captions.unlike_paper(run.params, paper)),
+        *map(filled, (captions.protocol(run.params), captions.unlike_paper(run.params, paper))),
         filled(
             f"`{REPRODUCED}`: a score differs by at most {run.params.report.tolerance:g}, a count not at all; "
             f"`{DIFFERS}`: by more; `{NOT_RUN}`: nothing of this run is comparable. Tables show the paper's number / "
@@ -124,11 +121,11 @@ def heading(metric: str) -> str:
 def basis(rows: Sequence[Tracked]) -> list[str]:
     """Say what the numbers of one line rest on: labels, cells (the paper's / ours), unknown genes, notes."""
     row = rows[0]
-    rate = NONE if row.missing_gene_rate is None else f"{row.missing_gene_rate:.1%}"
     by_reference = [f"{heading(row.published.metric)} {decimals(row.by_reference)}" for row in rows if row.by_reference]
     notes = dict.fromkeys(row.reason for row in rows if row.reason)
     notes |= {f"from reference to query {', '.join(by_reference)}": None} if by_reference else {}
-    return [row.label_source, f"{grouped(row.n_cells_paper)} / {grouped(row.n_cells)}", rate, "; ".join(notes)]
+    cells = f"{grouped(row.n_cells_paper)} / {grouped(row.n_cells)}"
+    return [row.label_source, cells, percent(row.missing_gene_rate), "; ".join(notes)]
 
 
 def not_run(rows: Sequence[Tracked]) -> Iterator[str]:
@@ -149,14 +146,12 @@ def gene_table(paper: Paper, run: Run, named: Counterparts) -> str:
     }
     lines = []
     for pair in run.pairs:
-        noted = {metric: score.value for (task, _, metric), score in pair.scores.items() if task == "embedding"}
-        n_genes, n_missing, share = map(noted.get, ("n_genes", "n_genes_missing", "share_of_counts_missing"))
+        n_genes, n_missing, share = map(pair.noted, ("n_genes", "n_genes_missing", "share_of_counts_missing"))
         if n_genes and n_missing is not None:
             count = elsewhere.get((pair.dataset, pair.model))
-            line = [pair.dataset, pair.model, f"{n_genes:,.0f}", f"{n_missing:,.0f} ({n_missing / n_genes:.1%})"]
-            line += [NONE if share is None else f"{share:.1%}"]
-            line += [f"{count.n_genes_missing:,} of {count.n_genes:,} ({count.by})" if count else NONE]
-            lines.append(line)
+            others = f"{count.n_genes_missing:,} of {count.n_genes:,} ({count.by})" if count else NONE
+            numbers = [f"{n_genes:,.0f}", f"{n_missing:,.0f} ({n_missing / n_genes:.1%})", percent(share)]
+            lines.append([pair.dataset, pair.model, *numbers, others])
     headings = ["Dataset", "Model", "Genes", "Unknown to the model", "Share of counts", "Elsewhere"]
     return markdown_table(lines, headings, n_left=2, n_right=1)
 
@@ -203,6 +198,11 @@ def difference(row: Tracked) -> str:
 def grouped(value: int | None) -> str:
     """Print a count with commas between thousands; a dash where there is none."""
     return NONE if value is None else f"{value:,}"
+
+
+def percent(share: float | None) -> str:
+    """Print a share in percent; a dash where there is none."""
+    return NONE if share is None else f"{share:.1%}"
 
 
 def listed(counts: Counter[str]) -> str:

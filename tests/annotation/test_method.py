@@ -27,7 +27,11 @@ def cells() -> anndata.AnnData:
 
 @pytest.fixture(scope="module")
 def found(cells: anndata.AnnData) -> method.Result:
-    return method.annotate(cells, donors(cells), MARKERS, made.settings())
+    return annotate(cells)
+
+
+def annotate(cells: anndata.AnnData, **changes: Any) -> method.Result:
+    return method.annotate(cells, donors(cells), MARKERS, made.settings(**changes))
 
 
 def donors(cells: anndata.AnnData) -> np.ndarray:
@@ -40,23 +44,11 @@ def with_counts(cells: anndata.AnnData, counts: np.ndarray) -> anndata.AnnData:
     return cells
 
 
-def test_types_are_found_and_one_without_markers_is_unknown(cells: anndata.AnnData, found: method.Result) -> None:
+def test_types_are_found_and_counted_and_one_without_markers_is_unknown(
+    cells: anndata.AnnData, found: method.Result
+) -> None:
     expected = np.where(cells.obs["kind"] == "Red", "Unknown", cells.obs["kind"])
     assert (found.cell_types == expected).mean() > 0.98
-    assert (found.qc == "ok").all()
-
-
-def test_batches_do_not_split_clusters_as_they_do_without_balance(cells: anndata.AnnData, found: method.Result) -> None:
-    unbalanced = method.annotate(cells, None, MARKERS, made.settings())
-
-    def of_one_batch(cluster: np.ndarray) -> list[bool]:
-        return [len(set(donors(cells)[cluster == name])) == 1 for name in np.unique(cluster)]
-
-    assert len(found.calls) == 3 and not any(of_one_batch(found.cluster))
-    assert len(unbalanced.calls) == 6 and all(of_one_batch(unbalanced.cluster))
-
-
-def test_the_summary_counts(cells: anndata.AnnData, found: method.Result) -> None:
     summary = results.summary(found, donors(cells), MARKERS)
     assert summary["markers"]["n_genes_per_type"] == {"Blue": 4, "Green": 4, "Absent": 0}
     assert summary["markers"]["not_in_the_data"] == ["NOTAGENE1", "NOTAGENE2"]
@@ -67,38 +59,53 @@ def test_the_summary_counts(cells: anndata.AnnData, found: method.Result) -> Non
     assert summary["cells"] == {"ok": made.N_CELLS, "few_genes": 0, "many_genes": 0, "many_mitochondrial": 0}
 
 
-def test_the_order_of_cells_and_genes_does_not_matter(cells: anndata.AnnData, found: method.Result) -> None:
-    rng = np.random.default_rng(5)
-    rows, columns = rng.permutation(cells.n_obs), rng.permutation(cells.n_vars)
-    shuffled = cells[rows, columns].copy()
-    again = method.annotate(shuffled, donors(shuffled), MARKERS, made.settings())
-    np.testing.assert_array_equal(again.cluster, found.cluster[rows])
-    np.testing.assert_array_equal(again.layout, found.layout[rows])
-    assert again.calls == found.calls
+def test_batches_split_clusters_without_balance_only_and_every_library_runs_in_one_thread(
+    cells: anndata.AnnData, found: method.Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_threads: list[int] = []
+
+    def cluster(*arguments: Any) -> np.ndarray:
+        n_threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return original(*arguments)
+
+    def of_one_batch(cluster: np.ndarray) -> list[bool]:
+        return [len(set(donors(cells)[cluster == name])) == 1 for name in np.unique(cluster)]
+
+    original = method.graph.cluster
+    monkeypatch.setattr(method.graph, "cluster", cluster)
+    with threadpool_limits(2):
+        unbalanced = method.annotate(cells, None, MARKERS, made.settings())
+    assert len(n_threads) >= 2 and set(n_threads) == {1}  # so equal input gives equal output on any number of cores
+    assert len(found.calls) == 3 and not any(of_one_batch(found.cluster))
+    assert len(unbalanced.calls) == 6 and all(of_one_batch(unbalanced.cluster))
 
 
-def test_another_seed_gives_another_layout(cells: anndata.AnnData, found: method.Result) -> None:
-    other = method.annotate(cells, donors(cells), MARKERS, made.settings(seed=1))
-    assert not np.array_equal(other.layout, found.layout)
-
-
-def test_cells_that_fail_quality_control_take_no_part(cells: anndata.AnnData, found: method.Result) -> None:
+def test_neither_order_nor_cells_that_fail_quality_control_change_the_result(
+    cells: anndata.AnnData, found: method.Result
+) -> None:
     poor = made.cells(seed=3)[:20].copy()
     poor = with_counts(poor, poor.X.toarray() * (np.arange(poor.n_vars) < 4))
     poor.obs_names = [f"a poor one {i}" for i in range(20)]
     both = anndata.concat([poor, cells], uns_merge="same")
-    again = method.annotate(both, donors(both), MARKERS, made.settings())
-    assert list(again.qc) == ["few_genes"] * 20 + ["ok"] * made.N_CELLS
-    assert not again.cluster[:20].any() and np.isnan(again.layout[:20]).all()
-    np.testing.assert_array_equal(again.cluster[20:], found.cluster)
+    rng = np.random.default_rng(5)
+    rows, columns = rng.permutation(both.n_obs), rng.permutation(both.n_vars)
+    again = annotate(both[rows, columns].copy())
+    assert list(again.qc) == list(np.array(["few_genes"] * 20 + ["ok"] * made.N_CELLS)[rows])
+    np.testing.assert_array_equal(again.cluster, np.append(np.zeros(20), found.cluster)[rows])
+    np.testing.assert_array_equal(again.layout, np.vstack([np.full((20, 2), np.nan), found.layout])[rows])
     assert again.calls == found.calls
 
 
-def test_a_marker_in_too_few_cells_is_left_out_and_listed(cells: anndata.AnnData) -> None:
+def test_a_marker_in_too_few_cells_is_left_out_and_another_seed_gives_another_layout(
+    cells: anndata.AnnData, found: method.Result
+) -> None:
     counts, gene = cells.X.toarray(), made.own("Blue")[0]
     counts[2:, list(cells.var_names).index(gene)] = 0
-    again = method.annotate(with_counts(cells, counts), None, MARKERS, made.settings())
+    again = annotate(with_counts(cells, counts), seed=1)
     assert again.rare == [gene] and gene not in again.genes and gene not in again.absent
+    assert not np.array_equal(again.layout, found.layout)
+    with pytest.raises(InputError, match=r"none of the 10 marker genes .* is in 241 cells; is markers.tsv the table"):
+        annotate(cells, qc={"min_cells_per_gene": 241})
 
 
 def test_genes_are_chosen_by_the_batches_that_have_enough_cells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,23 +122,3 @@ def test_genes_are_chosen_by_the_batches_that_have_enough_cells(monkeypatch: pyt
     assert chosen(x, 500) == list(range(200))
     monkeypatch.setattr(method, "MIN_BATCH", 2)
     assert chosen(changed) != chosen(x)
-
-
-def test_data_without_a_marker_gene_is_refused(cells: anndata.AnnData) -> None:
-    with pytest.raises(InputError, match=r"none of the 10 marker genes .* is in 241 cells; is markers.tsv the table"):
-        method.annotate(cells, None, MARKERS, made.settings(qc={"min_cells_per_gene": 241}))
-
-
-def test_every_library_runs_in_one_thread(cells: anndata.AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So equal input gives equal output on any number of cores."""
-    seen: list[int] = []
-
-    def cluster(*arguments: Any) -> np.ndarray:
-        seen.extend(pool["num_threads"] for pool in threadpool_info())
-        return original(*arguments)
-
-    original = method.graph.cluster
-    monkeypatch.setattr(method.graph, "cluster", cluster)
-    with threadpool_limits(2):
-        method.annotate(cells, None, MARKERS, made.settings())
-    assert len(seen) >= 2 and set(seen) == {1}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +13,8 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, cla
 
 from genept.core.params import Logreg
 from genept.data.splits import Split
-from genept.metrics import benchmark, clustering, logreg, results, targets
+from genept.metrics import benchmark, classifiers, clustering, targets
+from genept.metrics.results import Results, Row
 from tests.metrics import blood
 
 AUTHORS = Logreg(max_iter=100, C=1.0, standardise=False, labels=["phenotype"])
@@ -26,7 +26,7 @@ def target_of(actual: list[str], train: list[str]) -> targets.Target:
     return targets.Target("cell_type", np.array([*actual, *train]), rows, split)
 
 
-def values_of(rows: list[results.Row]) -> dict[tuple[str, str], float]:
+def values_of(rows: list[Row]) -> dict[tuple[str, str], float]:
     return {(row.label, row.metric): row.value for row in rows}
 
 
@@ -50,14 +50,13 @@ def test_predictions_equal_scikit_learns_report(pairs: list[tuple[str, str]]) ->
     target = target_of(actual, list("abcde"))
     theirs = classification_report(actual, predicted, output_dict=True, zero_division=0)
     names = {"precision": "precision", "recall": "recall", "f1": "f1-score"}
-    values = values_of(benchmark.prediction_rows(target, np.array(predicted), "logreg"))
-    for average in ("macro", "weighted"):
-        for name, their_name in names.items():
-            assert values["", f"{name}_{average}"] == pytest.approx(theirs[f"{average} avg"][their_name])
-    values = values_of(benchmark.class_rows(target, np.array(predicted)))
-    for label in {*actual, *predicted}:
-        for name, their_name in {**names, "support": "support"}.items():
-            assert values[label, name] == pytest.approx(theirs[label][their_name])
+    overall = values_of(benchmark.prediction_rows(target, np.array(predicted), "logreg"))
+    by_class = values_of(benchmark.class_rows(target, np.array(predicted)))
+    for name, their_name in names.items():
+        for average in ("macro", "weighted"):
+            assert overall["", f"{name}_{average}"] == pytest.approx(theirs[f"{average} avg"][their_name])
+        for label in {*actual, *predicted}:
+            assert by_class[label, name] == pytest.approx(theirs[label][their_name])
 
 
 def test_clusters_are_compared_by_scikit_learn_over_all_seeds() -> None:
@@ -83,52 +82,41 @@ def test_a_metric_is_one_function_and_one_line(monkeypatch: pytest.MonkeyPatch) 
     assert (row.annotation, row.metric, row.value, row.n_cells) == ("cell_type", "share", 2.0, 12)
 
 
-def cells(n: int = 120) -> tuple[np.ndarray, np.ndarray]:
+def test_logistic_regression_is_the_authors_call_and_can_be_standardised(recwarn: pytest.WarningsRecorder) -> None:
     rng = np.random.default_rng(0)
-    labels = rng.choice(["well", "mild", "severe"], size=n)
-    return rng.normal(size=(n, 6)) + (labels == "severe")[:, None], labels
+    labels = rng.choice(["well", "mild", "severe"], size=120)
+    matrix = rng.normal(size=(120, 6)) + (labels == "severe")[:, None]
 
+    def regress(matrix: np.ndarray, **changes: float) -> tuple[list[str], bool]:
+        config = AUTHORS.model_copy(update=changes)
+        predicted, converged = classifiers.regress(matrix[:90], labels[:90], matrix[90:], config)
+        return predicted.tolist(), converged
 
-def test_logistic_regression_is_the_authors_call() -> None:
-    matrix, labels = cells()
-    predicted, converged = logreg.predict(matrix[:90], labels[:90], matrix[90:], AUTHORS)
     theirs = LogisticRegression(max_iter=100).fit(matrix[:90], labels[:90]).predict(matrix[90:])
-    assert (predicted.tolist(), converged) == (theirs.tolist(), True)
-
-
-def test_a_regression_that_did_not_converge_is_reported_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
-    matrix, labels = cells()
-    assert logreg.predict(matrix, labels, matrix, AUTHORS.model_copy(update={"max_iter": 1}))[1] is False
-    assert not recwarn.list
-
-
-def test_standardising_makes_the_regression_independent_of_scale_and_shift() -> None:
-    matrix, labels = cells()
-    config = AUTHORS.model_copy(update={"max_iter": 500, "standardise": True})
+    assert regress(matrix) == (theirs.tolist(), True)
+    assert regress(matrix, max_iter=1)[1] is False and not recwarn.list
     other = matrix * np.array([1, 10, 100, 1, 0.1, 0.01]) + 3
-    ours, theirs = (logreg.predict(x[:90], labels[:90], x[90:], config)[0].tolist() for x in (matrix, other))
-    assert ours == theirs
+    assert regress(matrix, standardise=True, max_iter=500) == regress(other, standardise=True, max_iter=500)
 
 
 def test_headlines_are_rounded_in_their_own_order_and_only_those_that_exist() -> None:
     rows = [
-        results.Row("knn", "cell_type", "f1_macro", 0.123456, 10, 2),
-        results.Row("knn", "cell_type", "accuracy", 0.9, 10, 2),
-        results.Row("knn", "cell_type", "accuracy", 0.1, 10, 2, label="T cell"),
-        results.Row("kmeans", "patient", "ari", -0.00001, 10, 2),
+        Row("knn", "cell_type", "f1_macro", 0.123456, 10, 2),
+        Row("knn", "cell_type", "accuracy", 0.9, 10, 2),
+        Row("knn", "cell_type", "accuracy", 0.1, 10, 2, label="T cell"),
+        Row("kmeans", "patient", "ari", -0.00001, 10, 2),
     ]
-    headlines = results.Results(rows, [], []).headlines
-    assert json.dumps(headlines) == '{"cell_type_knn_accuracy": 0.9, "cell_type_knn_f1": 0.1235, "patient_ari": 0.0}'
+    headlines = json.dumps(Results(rows, [], []).headlines)
+    assert headlines == '{"cell_type_knn_accuracy": 0.9, "cell_type_knn_f1": 0.1235, "patient_ari": 0.0}'
 
 
 def test_the_full_table_keeps_counts_whole_and_notes_go_to_all_rows_or_one_annotation() -> None:
     rows = [
-        results.Row("knn", "cell_type", "support", 3, 5, 2, label="T cell, CD4", note="a"),
-        results.Row("kmeans", "phenotype", "ari", 0.123456, 5, 2, sd=0.00004, note="a"),
+        Row("knn", "cell_type", "support", 3, 5, 2, label="T cell, CD4", note="a"),
+        Row("kmeans", "phenotype", "ari", 0.123456, 5, 2, sd=0.00004, note="a"),
     ]
-    noted = results.Results(rows, [], []).with_note("").with_note("b").with_note("c", "phenotype")
-    table: pd.DataFrame = noted.table("blood", "one")
-    assert table.to_csv(index=False, lineterminator="\n").splitlines() == [
+    noted = Results(rows, [], []).with_note("").with_note("b").with_note("c", "phenotype")
+    assert noted.table("blood", "one").to_csv(index=False, lineterminator="\n").splitlines() == [
         "dataset,model,task,annotation,metric,class,value,sd,n_cells,n_classes,note",
         'blood,one,knn,cell_type,support,"T cell, CD4",3,,5,2,a; b',
         "blood,one,kmeans,phenotype,ari,,0.1235,0.0,5,2,a; b; c",

@@ -10,21 +10,19 @@ from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
 from genept.core import params
-from genept.metrics import clustering, knn, silhouette
+from genept.metrics import classifiers, clustering, silhouette
 
 AUTHORS = params.KMeans(algorithm="minibatch", batch_size=20, n_init=3, repeats=1, pca_for_patient=50)
 
 
-def test_one_repeat_is_the_authors_own_call_and_full_is_k_means() -> None:
+def test_one_repeat_is_the_authors_own_call_and_full_is_k_means(recwarn: pytest.WarningsRecorder) -> None:
     matrix = np.random.default_rng(0).normal(size=(300, 8))
     minibatch = MiniBatchKMeans(n_clusters=5, random_state=2023, batch_size=20, n_init=3).fit_predict(matrix)
     np.testing.assert_array_equal(clustering.kmeans(matrix, 5, AUTHORS, 2023), [minibatch])
     config = AUTHORS.model_copy(update={"algorithm": "full", "repeats": 2})
     full = [KMeans(n_clusters=5, random_state=seed, n_init=3).fit_predict(matrix) for seed in clustering.seeds(7, 2)]
     np.testing.assert_array_equal(clustering.kmeans(matrix, 5, config, 7), full)
-
-
-def test_fewer_distinct_cells_than_clusters_give_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    # fewer distinct cells than clusters
     assert len(np.unique(clustering.kmeans(np.ones((4, 2)), 3, AUTHORS, 0))) < 3
     assert not recwarn.list
 
@@ -70,11 +68,11 @@ def test_silhouettes_and_neighbours_are_the_same_to_the_bit_whatever_the_threads
     rng = np.random.default_rng(2)
     matrix, labelings = rng.normal(size=(700, 30)), rng.integers(9, size=(1, 700))
     monkeypatch.setattr(silhouette, "TILE", 16)
-    monkeypatch.setattr(knn, "BLOCK", 1000)
+    monkeypatch.setattr(classifiers, "BLOCK", 1000)
     runs = []
     for threads in ("1", "2", "7"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
         with threadpool_limits(limits=1):
-            neighbours = knn.nearest(matrix[:500], matrix[500:], 10).tolist()
+            neighbours = classifiers.nearest(matrix[:500], matrix[500:], 10).tolist()
             runs.append((silhouette.average_widths(matrix, labelings), neighbours))
     assert runs[0] == runs[1] == runs[2]

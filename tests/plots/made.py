@@ -11,16 +11,9 @@ import pandas as pd
 
 from genept.core.params import Plot
 
-SETTINGS: dict[str, Any] = {
-    "above": "expression",
-    "n_components_pca": 50,
-    "n_neighbors": 15,
-    "min_dist": 0.5,
-    "spread": 1.0,
-    "n_epochs": 50,
-    "seed": 0,
-}
-N_CELLS = 60
+SETTINGS: dict[str, Any] = {"above": "expression", "n_components_pca": 50, "n_neighbors": 10, "min_dist": 0.5}
+SETTINGS |= {"spread": 1.0, "n_epochs": 30, "seed": 0}
+N_CELLS = 45
 
 
 def settings(**changes: Any) -> Plot:
@@ -49,7 +42,13 @@ def write_annotation(folder: Path, batch: str | None = "age_bin", rename: dict[s
     markers = pd.DataFrame(genes * 4, columns=["cell_type", "gene"])
     markers.insert(0, "cluster", np.repeat([1, 2, 3, 4], len(genes)))
     tables = {
-        "cells": pd.DataFrame({"cell_id": ids, "cluster": pd.Series(cluster).where(~is_left_out).astype("Int64")}),
+        "cells": pd.DataFrame(
+            {
+                "cell_id": ids,
+                "cluster": pd.Series(cluster).where(~is_left_out).astype("Int64"),
+                "cell_type": np.array(["", *called])[cluster],
+            }
+        ),
         "clusters": pd.DataFrame(
             {"cluster": [1, 2, 3, 4], "n_cells": 9, "cell_type": called, "score": 1.25, "margin": [1.5, 0.1, 1.5, 1.5]}
         ),

@@ -14,13 +14,10 @@ from genept.plots import palette
 pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
 
 
-def test_up_to_72_labels_all_look_different():
+def test_up_to_72_labels_all_look_different_in_the_order_of_names_and_numbers():
     looks = palette.looks(f"label {i}" for i in range(72))
     assert len({look[:2] for look in looks.values()}) == 73  # and cells without a label
     assert {look.shape for look in list(looks.values())[:12]} == {"o"}
-
-
-def test_looks_follow_the_names_with_numbers_by_value():
     assert list(palette.looks(["P10", "P2", "p1", "", "P2"])) == ["p1", "P2", "P10", ""]
     assert palette.looks(["b", "a"]) == palette.looks(["a", "b", "a", ""])
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy.spatial.distance import cdist
 
-from genept.plots import annotation, embeddings, page, palette, panels, scatter
+from genept.plots import annotation, embeddings, page, palette, panels
 from tests.plots import made
 
 pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
@@ -58,13 +58,13 @@ def test_legends_and_texts_overlap_nothing_and_are_not_wider_than_the_panels(n_l
         assert not block.count_overlaps(blocks[:i])
 
 
-def test_long_labels_are_broken_over_lines_not_cut() -> None:
+def test_long_labels_are_broken_over_lines_not_cut_and_cells_without_one_are_named() -> None:
     name = "CD8-positive, alpha-beta cytotoxic T cell of a long-named lineage"
-    figure = picture(pd.DataFrame({"cell_type": [f"{name} {i % 9}" for i in range(200)]}))
+    figure = picture(pd.DataFrame({"cell_type": [f"{name} {i % 9}" for i in range(200)] + [""]}))
     (legend,) = figure.legends
     assert legend.get_window_extent().x1 <= figure.axes[0].get_window_extent().x1
     written = [" ".join(text.get_text().split()) for text in legend.get_texts()]
-    assert written == [f"{i + 1} {name} {i}" for i in range(9)]
+    assert written == [*(f"{i + 1} {name} {i}" for i in range(9)), "no label"]
 
 
 def test_every_cell_is_a_point_of_its_label_s_colour_inside_the_panel() -> None:
@@ -100,13 +100,6 @@ def test_a_label_looks_the_same_when_fewer_cells_are_drawn() -> None:
         assert few.items() <= all_labels.items()
 
 
-def test_cells_without_a_label_are_drawn_and_named() -> None:
-    obs = annotated(cell_type=3)
-    obs.loc[:4, "cell_type"] = ""
-    (legend,) = picture(obs).legends
-    assert [text.get_text() for text in legend.get_texts()][-1] == "no label"
-
-
 def test_cell_types_are_numbered_from_nine_on_and_patients_never() -> None:
     def numbers(n_labels: int) -> list[list[str]]:
         figure = picture(annotated(cell_type=n_labels, patient=20))
@@ -119,14 +112,10 @@ def test_cell_types_are_numbered_from_nine_on_and_patients_never() -> None:
 
 def test_a_number_is_in_the_larger_of_two_groups_of_cells() -> None:
     coordinates = np.array([[0.0, 0.0]] * 6 + [[9.0, 0.0], [0.0, 9.0], [5.0, 5.0], [4.0, 0.5]])
-    ax = Figure().add_subplot()
-    looks = palette.looks(["only"])
-    labels = np.array(["only"] * len(coordinates))
-    scatter.panel(ax, coordinates, labels, looks, side=2.0)
-    scatter.numbers(ax, coordinates, labels, looks, side=2.0)
+    column = panels.Column("One", np.array(["only"] * len(coordinates)), palette.looks(["only"]), numbered=True)
+    (ax,) = panels.draw([panels.Row("", coordinates)], [column], "", "").axes
     (number,) = ax.texts
-    assert number.get_text() == "1"
-    assert np.allclose(number.get_position(), (0, 0), atol=0.5)
+    assert number.get_text() == "1" and np.allclose(number.get_position(), (0, 0), atol=0.5)
 
 
 @settings(max_examples=30, deadline=None)
@@ -134,7 +123,7 @@ def test_a_number_is_in_the_larger_of_two_groups_of_cells() -> None:
 def test_spread_parts_numbers_that_overlap(n_points: int, seed: int) -> None:
     places = np.random.default_rng(seed).normal(scale=15, size=(n_points, 2))
     places[n_points // 2 :] = places[0]
-    moved = scatter.spread(places, apart=8, rounds=1000)
+    moved = panels.spread(places, apart=8, rounds=1000)
     distances = cdist(moved, moved) + np.where(np.eye(n_points), np.inf, 0)
     assert distances.min() > 7.9
 
@@ -156,7 +145,7 @@ def test_captions_follow_the_settings() -> None:
     def caption(n_drawn: int, **changes: object) -> str:
         return embeddings.caption("tiny", "made up", n_drawn, 60, made.settings(**changes))
 
-    assert caption(60).startswith("Dataset tiny (made up), 60 cells. UMAP of at most 50 principal components: 15 neigh")
+    assert caption(60).startswith("Dataset tiny (made up), 60 cells. UMAP of at most 50 principal components: 10 neigh")
     assert "14 of 60 cells that fine-tuning has not seen" in caption(14)
     for key, value, text in (("n_neighbors", 7, "7 neighbours"), ("n_epochs", 33, "33 epochs"), ("seed", 9, "seed 9")):
         assert text not in caption(60) and text in caption(60, **{key: value})
@@ -180,7 +169,9 @@ def test_a_dot_says_z_and_share(evidence: annotation.Evidence) -> None:
     assert rows[0] == "T, 9 cells  3"
     assert [label.get_text() for label in ax.get_xticklabels()] == [*(f"T{i}" for i in range(8)), "P0"]
     (dots,) = (part for part in ax.collections if isinstance(part, PathCollection))
-    table = evidence.markers[~evidence.markers["gene"].isin(["T8", "T9"])].set_index("cluster").loc[[3, 4, 1, 2]]
+    table = (
+        evidence.markers[~evidence.markers["gene"].isin(["T8", "T9"])].set_index("cluster").loc[["3", "4", "1", "2"]]
+    )
     np.testing.assert_allclose(np.asarray(dots.get_facecolor()), colormaps[palette.DIVERGING]((table["z"] + 2) / 4))
     np.testing.assert_allclose(dots.get_sizes(), table["share"] * annotation.Dots.DEFAULT_LARGEST_DOT)
     frames = [patch for patch in ax.patches if isinstance(patch, Rectangle)]

@@ -25,13 +25,8 @@ MODELS: dict[str, dict[str, Any]] = {
 NO_MODELS: dict[str, list[str]] = {key: [] for key in Models.model_fields}
 GRID: dict[str, Any] = {
     "datasets": ["blood", "tumour"],
-    "models": {
-        **NO_MODELS,
-        "custom": ["expression"],
-        "controls": ["random_w"],
-        "genept_w": ["text_w"],
-        "finetuned": ["tuned"],
-    },
+    "models": NO_MODELS
+    | {"custom": ["expression"], "controls": ["random_w"], "genept_w": ["text_w"], "finetuned": ["tuned"]},
     "pretrain": [],
     "ensemble": ["text_w", "random_w", "expression"],
 }
@@ -84,8 +79,9 @@ def write_project() -> None:
     """Write a run of two datasets into the working folder, and scores of a model and a dataset outside the grid."""
     write_settings(Path(), {"seed": 7, "threads": 1, "grid": GRID}, models=MODELS)
     for base, model in ((0.1, "expression"), (0.2, "random_w"), (0.3, "text_w"), (0.4, "tuned")):
-        note = "unseen cells only" if model == "tuned" else ""
-        supervised = "unseen cells only; supervised by phenotype" if model == "tuned" else ""
+        note, supervised = "", ""
+        if model == "tuned":
+            note, supervised = "unseen cells only", "unseen cells only; supervised by phenotype"
         patient = rows_of("patient", base - 0.05, "; ".join(filter(None, ["on 50 principal components", note])))
         phenotype = rows_of("phenotype", base, note) + [
             ["logreg", "phenotype", name, "", base + 0.3, "", 100, 2, supervised]

@@ -1,4 +1,4 @@
-"""Training a head, on one thread: the same cells, labels and seed give the same head, bit for bit.
+"""A head on an embedding and its training, on one thread: equal cells, labels and seed give equal bits.
 
 AdamW is written out because the first use of ``torch.optim`` imports torch's compiler: 8.5 s for a head that trains in
 less than one.
@@ -12,12 +12,43 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from genept.core.errors import InputError
 from genept.data.splits import Split
 from genept.engines.finetuned.config import Finetune
-from genept.engines.finetuned.head import Head
+
+
+class Head(nn.Module):
+    """Standardise, then classify; what the head projects cells to is a new embedding.
+
+    ``mlp`` has one hidden layer; its activations are the projection, `width` numbers per cell. ``linear`` is a
+    multinomial logistic regression, which has no layer before the last: its logits are the projection, one number per
+    class.
+
+    Coordinates are standardised with the training cells' mean and standard deviation, which the head stores: unit
+    GenePT-w vectors are nearly parallel, and what tells cells apart is in small differences.
+    """
+
+    def __init__(self, mean: torch.Tensor, sd: torch.Tensor, n_classes: int, config: Finetune) -> None:
+        super().__init__()
+        self.mean: torch.Tensor
+        self.sd: torch.Tensor
+        self.register_buffer("mean", mean)
+        self.register_buffer("sd", torch.where(sd > 0, sd, 1.0))
+        is_mlp = config.head == "mlp"
+        self.hidden = nn.Linear(len(mean), config.width) if is_mlp else None
+        self.output = nn.Linear(config.width if is_mlp else len(mean), n_classes)
+
+    def activations(self, matrix: torch.Tensor) -> torch.Tensor:
+        """Return what the last layer sees: (n_cells, n_dimensions) to (n_cells, width), or standardised coordinates."""
+        standard = (matrix - self.mean) / self.sd
+        return standard if self.hidden is None else torch.relu(self.hidden(standard))
+
+    def forward(self, matrix: torch.Tensor) -> torch.Tensor:
+        """Return logits: (n_cells, n_dimensions) to (n_cells, n_classes)."""
+        return self.output(self.activations(matrix))
 
 
 @dataclass(frozen=True)
@@ -30,16 +61,9 @@ class Fitted:
 
 
 def fit(matrix: np.ndarray, labels: np.ndarray, config: Finetune, seed: int) -> Fitted:
-    """Train a head to predict `labels`, from nothing but the cells given.
+    """Train a head to predict the labels of the given cells, `matrix` of shape (n_train, n_dimensions).
 
     Cross-entropy, AdamW, cells reshuffled in each epoch, on the CPU whatever `device` says.
-
-    Parameters
-    ----------
-    matrix
-        The training cells' embedding, shape (n_train, n_dimensions), float32.
-    labels
-        Shape (n_train,).
 
     Raises
     ------
@@ -71,7 +95,8 @@ def fit(matrix: np.ndarray, labels: np.ndarray, config: Finetune, seed: int) -> 
 def project(head: Head, matrix: np.ndarray) -> np.ndarray:
     """Return the head's embedding of cells: (n_cells, n_dimensions) to (n_cells, width), float32."""
     with one_thread(), torch.no_grad():
-        return head.project(torch.from_numpy(np.asarray(matrix, dtype=np.float32))).numpy()
+        layer = head if head.hidden is None else head.activations
+        return layer(torch.from_numpy(np.asarray(matrix, dtype=np.float32))).numpy()
 
 
 def refit(
@@ -85,11 +110,9 @@ def refit(
     Parameters
     ----------
     matrix
-        The embedding under the head, shape (n_cells, n_dimensions), float32.
-    labels
-        What the head learns to predict, shape (n_cells,).
-    labelled
-        Rows of the cells that have a label.
+        The embedding under the head, shape (n_cells, n_dimensions).
+    labels, labelled
+        What the head learns to predict, shape (n_cells,), and the rows of the cells that have it.
 
     Returns
     -------

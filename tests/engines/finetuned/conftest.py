@@ -10,6 +10,7 @@ import pytest
 from genept.engines.finetuned.config import Finetune
 from tests import helpers
 from tests.metrics import blood
+from tests.metrics.conftest import one_thread as one_thread
 
 MLP = Finetune(head="mlp", width=8, epochs=5, batch_size=16, learning_rate=0.01, weight_decay=0.1)
 LINEAR = MLP.model_copy(update={"head": "linear"})

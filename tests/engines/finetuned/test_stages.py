@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 from genept.data import embeddings
 from genept.engines.finetuned import training
 from tests import helpers
+from tests.engines.finetuned.conftest import MLP
 from tests.metrics import blood
 
 FILES = ["models/tuned/blood/head.safetensors", "models/tuned/blood/card.json", "data/blood/embeddings/tuned.json"]
@@ -47,9 +48,9 @@ def test_the_stored_head_gives_the_stored_embedding_its_activations_or_logits(pr
     assert card["train_accuracy"] == round(float(right.mean()), 4)
 
 
-def test_notes_name_base_settings_and_the_cells_that_the_head_has_not_seen(project: Path) -> None:
+def test_without_finetune_in_the_datasets_file_cell_types_are_learned(project: Path) -> None:
     dataset = blood.settings("data/covid.yaml")
-    del dataset["finetune"]  # then cell types are learned
+    del dataset["finetune"]
     helpers.write_settings(project, datasets={"blood": dataset})
     assert blood.finetune().exit_code == 0
     known = np.flatnonzero(blood.columns()["cell_type"] != "Unknown")
@@ -57,7 +58,7 @@ def test_notes_name_base_settings_and_the_cells_that_the_head_has_not_seen(proje
     notes = embeddings.read_notes("blood", "tuned")
     assert notes["unseen_cells"] == sorted(set(range(blood.N_CELLS)) - set(train))
     assert (notes["annotation"], notes["base"], notes["n_train"]) == ("cell_type", "base", len(train))
-    assert notes["finetune"] == yaml.safe_load(Path("models/tuned.yaml").read_text())["finetune"]
+    assert notes["finetune"] == MLP.model_dump()
     assert (notes["comparable"], notes["reason"]) == (False, "no counts")
 
 
@@ -87,17 +88,16 @@ def test_scores_are_of_unseen_cells_by_a_fit_for_each_split(project: Path, monke
     assert sizes == [n_known - int(np.ceil(0.2 * n_known)), 120]  # cell_type without Unknown; patient and phenotype
     rows = blood.full("tuned")
     assert {row["n_cells"] for row in rows if row["annotation"] != "cell_type"} == {"30"}
-    assert {row["task"] for row in blood.full("tuned", annotation="phenotype")} == {
-        "kmeans",
-        "silhouette",
-        "knn",
-        "logreg",
-    }
+    tasks = {row["task"] for row in blood.full("tuned", annotation="phenotype")}
+    assert tasks == {"kmeans", "silhouette", "knn", "logreg"}
     for row in rows:
         supervised = "; supervised by phenotype" if row["annotation"] == "phenotype" else ""
         assert row["note"].endswith(f"unseen cells only{supervised}; base is not comparable: no counts")
     assert len(blood.headlines("tuned")) == 8
     assert blood.headlines("tuned")["phenotype_logreg_accuracy"] > 0.7
+    blood.write_obs(**blood.columns(), part=np.where(np.arange(blood.N_CELLS) % 3 == 0, "query", "reference"))
+    blood.evaluate()
+    assert len(blood.full("tuned", task="knn_reference", metric="accuracy")) == 1
 
 
 def test_the_score_of_the_supervised_annotation_is_that_of_the_stored_embedding(project: Path) -> None:
@@ -121,16 +121,16 @@ def test_the_score_of_the_supervised_annotation_is_that_of_the_stored_embedding(
     assert notes == {"only in test": "no training cell", "only in training": "no test cell"}
 
 
-def test_a_head_that_is_fitted_on_the_reference_is_scored_on_the_query(project: Path) -> None:
-    blood.write_obs(**blood.columns(), part=np.where(np.arange(blood.N_CELLS) % 3 == 0, "query", "reference"))
-    blood.finetune()
-    blood.evaluate()
-    assert len(blood.full("tuned", task="knn_reference", metric="accuracy")) == 1
-
-
 def another_engine() -> None:
     Path("models/tuned.yaml").write_text("title: another model")
-    Path("models/tuned.py").write_text("from genept.engines.config import ModelConfig as Model")
+    Path("models/tuned.py").write_text("from genept.engines.config import ModelConfig as Model\ndef embed(): pass")
+
+
+def no_cell_type() -> None:
+    dataset = blood.settings("data/covid.yaml")
+    del dataset["finetune"]
+    helpers.write_settings(Path(), datasets={"blood": dataset})
+    blood.write_obs(patient="D1", phenotype="sick")
 
 
 def one_class() -> None:
@@ -140,13 +140,9 @@ def one_class() -> None:
 @pytest.mark.parametrize(
     ("cause", "exit_code", "message"),
     [
-        (
-            ("data/blood.yaml", "finetune", "disease"),
-            2,
-            "no annotation 'disease'; it has cell_type, patient",
-        ),
+        (("data/blood.yaml", "finetune", "disease"), 2, "data/blood.yaml: finetune: no 'disease' here. Known: cell_ty"),
+        (no_cell_type, 2, "finetune: the dataset has no annotation 'cell_type'; it has patient, phenotype"),
         (("models/tuned.yaml", "finetune", {"head": "transformer"}), 2, "models/tuned.yaml: finetune.head"),
-        (("models/tuned.yaml", "finetune", {"weight_decay": -1}), 2, "models/tuned.yaml: finetune.weight_decay"),
         (("models/tuned.yaml", "finetune", {"dropout": 0.1}), 2, "no setting 'dropout'"),
         (("params.yaml", "evaluate", {"split": {"groups": "disease"}}), 2, "groups names 'disease', which obs.csv"),
         (another_engine, 2, "models/tuned.yaml: fine-tuning needs `engine: finetuned`, got None"),

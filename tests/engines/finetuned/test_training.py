@@ -42,6 +42,8 @@ def test_a_head_learns_labels_that_lie_in_small_differences(config: Finetune) ->
     fitted = training.fit(matrix, labels, config, 0)
     assert fitted.train_accuracy > 0.85
     assert np.isfinite(training.project(fitted.head, matrix)).all()
+    with pytest.raises(InputError, match=r"lower finetune\.learning_rate in the model's file"):
+        training.fit(matrix, labels, config.model_copy(update={"learning_rate": 1e30}), 0)
 
 
 def test_heads_depend_on_the_seed_but_not_on_threads_and_leave_torchs_state_alone() -> None:
@@ -70,8 +72,3 @@ def test_each_split_has_a_head_that_has_seen_only_its_training_cells() -> None:
         seen = np.intersect1d(split.train, labelled)
         fitted = training.fit(matrix[seen], labels[seen], MLP, 0)
         np.testing.assert_array_equal(projection, training.project(fitted.head, matrix))
-
-
-def test_divergence_is_an_error_in_one_line() -> None:
-    with pytest.raises(InputError, match=r"lower finetune\.learning_rate in the model's file"):
-        training.fit(*cells(), MLP.model_copy(update={"learning_rate": 1e30}), 0)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from genept.metrics import ensemble, knn
+from genept.metrics import classifiers
 
 small = st.integers(-2, 2)
 
@@ -40,7 +40,7 @@ def test_neighbours_are_the_exact_ones_with_ties_to_the_lower_row(
     expected = [
         [row for _, row in sorted((order(cell, other), row) for row, other in enumerate(train))[:k]] for cell in test
     ]
-    assert knn.nearest(train.astype(float), test.astype(float), k, metric).tolist() == expected
+    assert classifiers.nearest(train.astype(float), test.astype(float), k, metric).tolist() == expected
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -48,9 +48,9 @@ def test_neighbours_do_not_depend_on_the_block(metric: str, monkeypatch: pytest.
     rng = np.random.default_rng(0)
     train = np.repeat(rng.normal(size=(60, 384)), 3, axis=0)  # each cell three times: ties everywhere
     test = rng.normal(size=(50, 384))
-    whole = knn.nearest(train, test, 10, metric)
-    monkeypatch.setattr(knn, "BLOCK", 7 * len(train))
-    np.testing.assert_array_equal(knn.nearest(train, test, 10, metric), whole)
+    whole = classifiers.nearest(train, test, 10, metric)
+    monkeypatch.setattr(classifiers, "BLOCK", 7 * len(train))
+    np.testing.assert_array_equal(classifiers.nearest(train, test, 10, metric), whole)
 
 
 @settings(deadline=None)
@@ -59,7 +59,7 @@ def test_neighbours_do_not_depend_on_the_block(metric: str, monkeypatch: pytest.
     rows=st.lists(st.permutations(range(10)).map(lambda order: order[:4]), min_size=1, max_size=5),
 )
 def test_votes_are_counted_and_ties_go_to_the_smallest_label(labels: list[str], rows: list[list[int]]) -> None:
-    predicted = knn.vote(np.array(labels), np.array(rows))
+    predicted = classifiers.vote(np.array(labels), np.array(rows))
     for row, label in zip(rows, predicted, strict=True):
         counts = Counter(labels[index] for index in row)
         assert label == min(name for name, count in counts.items() if count == max(counts.values()))
@@ -70,7 +70,7 @@ def test_votes_are_counted_and_ties_go_to_the_smallest_label(labels: list[str], 
     tie=st.sampled_from(["first", "smallest"]),
 )
 def test_the_ensemble_gives_a_label_with_the_most_votes(votes: np.ndarray, tie: str) -> None:
-    for cell, label in enumerate(ensemble.majority(votes, tie)):
+    for cell, label in enumerate(classifiers.majority(votes, tie)):
         column = votes[:, cell].tolist()
         most = [name for name in column if column.count(name) == max(map(column.count, column))]
         assert label == (most[0] if tie == "first" else min(most))

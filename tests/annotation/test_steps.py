@@ -1,0 +1,148 @@
+"""The steps of the method and the comparison with labels, each by hand or by its definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
+
+from genept.annotation import graph, quality, results, signatures
+from genept.core.params import QC
+
+pytestmark = pytest.mark.xdist_group("umap")
+
+SYMBOLS = ["A", "B", "C", "MT-ND1"]
+COUNTS = np.array(
+    [
+        [4, 3, 2, 1],  # 4 genes, 1 of 10 counts mitochondrial
+        [5, 0, 0, 0],  # 1 gene
+        [2, 2, 2, 2],  # 4 genes, a quarter
+        [3, 3, 0, 0],  # 2 genes, none
+        [0, 0, 0, 0],  # nothing
+        [0, 0, 0, 9],  # 1 gene, all of it: too few genes is the first reason
+    ],
+    dtype=np.float32,
+)
+
+
+def test_each_cell_passes_or_has_the_first_reason_that_holds() -> None:
+    x = sp.csr_matrix(COUNTS)
+
+    def judge(min_genes: int, max_genes: int | None, max_mitochondrial: float | None) -> list[str]:
+        limits = {"min_genes": min_genes, "max_genes": max_genes, "max_mitochondrial": max_mitochondrial}
+        return list(quality.judge(x, SYMBOLS, "counts", QC(**limits, min_cells_per_gene=1)))
+
+    few, mito = "few_genes", "many_mitochondrial"
+    assert judge(2, None, 0.2) == ["ok", few, mito, "ok", few, few]
+    assert judge(1, 3, None) == ["many_genes", "ok", "many_genes", "ok", few, "ok"]
+    assert judge(1, None, 0.25) == ["ok", "ok", "ok", "ok", few, mito]  # a share at the limit passes
+    assert [list(quality.common_genes(x, least)) for least in (1, 3, 4)] == [
+        [True] * 4,
+        [True, True, False, True],
+        [True, False, False, False],
+    ]
+
+
+def test_the_mitochondrial_share_is_of_counts_even_if_x_is_logarithms() -> None:
+    expected = [0.1, 0, 0.25, 0, 0, 1]
+    logged = np.log1p(COUNTS / np.maximum(COUNTS.sum(axis=1, keepdims=True), 1) * 1e4)
+    for x, content in ((COUNTS, "counts"), (logged, "lognorm")):
+        share = quality.mitochondrial_share(sp.csr_matrix(x), SYMBOLS, content)
+        np.testing.assert_allclose(share, expected, rtol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 40), st.integers(1, 4), st.integers(3, 12), st.booleans())
+def test_neighbours_are_the_nearest_of_every_batch(
+    seed: int, n_cells: int, n_batches: int, n_neighbors: int, ties: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.integers(-2, 3, size=(n_cells, 2)).astype(float) if ties else rng.normal(size=(n_cells, 3))
+    if ties:  # no more cells in one place than candidates are asked for
+        points[:, 0] += 10 * (np.arange(n_cells) // 6)
+    batches = rng.integers(n_batches, size=n_cells)
+    share = graph.per_batch(n_neighbors, len(set(batches)))
+    expected = []
+    for point in points:
+        distances = np.sqrt(((point - points) ** 2).sum(axis=1))
+        by_batch = [sorted((distances[i], i) for i in np.flatnonzero(batches == name)) for name in set(batches)]
+        expected.append(sorted(pair for pairs in by_batch for pair in pairs[:share]))
+    indices, distances = graph.balanced_neighbors(points, batches, n_neighbors)
+    assert indices.tolist() == [[i for _, i in row] for row in expected]
+    np.testing.assert_allclose(distances, [[distance for distance, _ in row] for row in expected], rtol=1e-12)
+
+
+def test_each_batch_gives_an_equal_part_at_least_three_or_what_it_has() -> None:
+    assert [graph.per_batch(15, n) for n in (1, 2, 4, 5, 20)] == [15, 7, 3, 3, 3]
+    points = np.arange(9, dtype=float)[:, np.newaxis]
+    indices, _ = graph.balanced_neighbors(points, np.array(["a"] * 7 + ["b"] * 2), 8)
+    assert indices.shape == (9, 4 + 2) and set(indices[0]) == {0, 1, 2, 3, 7, 8}
+
+
+def test_weights_are_symmetric_and_one_for_the_nearest() -> None:
+    points = np.random.default_rng(0).normal(size=(40, 3))
+    indices, distances = graph.balanced_neighbors(points, np.arange(40) % 2, 6)
+    weights = graph.connect(indices, distances).toarray()
+    np.testing.assert_array_equal(weights, weights.T)
+    assert weights.diagonal().sum() == 0
+    np.testing.assert_allclose(weights[np.arange(40), indices[:, 1]], 1.0, rtol=1e-5)
+    joined = (np.arange(40)[:, None, None] == indices[None]).any(axis=2)  # (neighbour, cell)
+    assert not weights[~(joined | joined.T)].any()
+
+
+def test_clusters_are_numbered_by_size_then_by_their_first_cell() -> None:
+    assert list(graph.by_size(np.array([5, 1, 1, 7, 5, 3, 3, 3]))) == [1, 2, 2, 3, 1, 0, 0, 0]
+
+
+def test_means_and_shares_of_clusters() -> None:
+    x = sp.csr_matrix(np.array([[1.0, 0, 2], [3, 0, 0], [0, 4, 0], [0, 0, 0], [0, 2, 0]]))
+    means, shares = signatures.by_cluster(x, np.array([0, 0, 1, 1, 1]), 2)
+    np.testing.assert_allclose(means, [[2, 0, 1], [0, 2, 0]])
+    np.testing.assert_allclose(shares, [[1, 0, 0.5], [0, 2 / 3, 0]])
+
+
+def test_z_is_over_clusters_with_a_least_deviation_and_a_limit() -> None:
+    means = np.zeros((10, 3))
+    means[0, 0] = 5.0  # one of ten: z would be 3
+    means[:5, 1] = 1.0  # half of them: z is 1
+    means[:5, 2] = 0.04  # hardly any difference: the deviation 0.02 is taken to be 0.1
+    z = signatures.standardise(means)
+    np.testing.assert_allclose(z[:2, 0], [2.0, -0.5 / 1.5])
+    np.testing.assert_allclose(z[:, 1:], [[1, 0.2]] * 5 + [[-1, -0.2]] * 5)
+
+
+def test_a_score_is_the_mean_over_the_genes_that_the_data_has() -> None:
+    z = np.array([[2.0, 1.0, -1.0], [-2.0, 0.0, 1.5]])
+    scores = signatures.scores(z, ["g1", "g2", "g3"], {"T": ("g1", "g2", "gone"), "B": ("g3", "g1"), "None": ("gone",)})
+    assert {name: list(values) for name, values in scores.items()} == {"T": [1.5, -1.0], "B": [0.5, -0.25]}
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ({"T": 1.0, "B": 0.5}, ("T", "T", 1.0, "B", 0.5, 0.5)),
+        ({"T": 0.5, "B": 0.75, "M": 0.25}, ("B", "B", 0.75, "T", 0.5, 0.25)),  # a margin at the limit is enough
+        ({"T": 0.5, "B": 0.5}, ("Unknown", "T", 0.5, "B", 0.5, 0.0)),
+        ({"T": -1.0, "B": 0.0}, ("Unknown", "B", 0.0, "T", -1.0, 1.0)),
+        ({"T": 0.5}, ("T", "T", 0.5, "", None, 0.5)),
+        ({"T": 0.125}, ("Unknown", "T", 0.125, "", None, 0.125)),
+    ],
+)
+def test_a_cluster_gets_the_best_type_if_it_leads_by_the_margin(scores: dict[str, float], expected: tuple) -> None:
+    assert signatures.call(scores, 0.25) == expected
+
+
+def test_agreement_counts_types_of_one_label_as_one_and_a_type_without_name_as_wrong() -> None:
+    labels = np.array(["T", "T", "T", "B", "B"], dtype=object)
+    types = np.array(["T cells", "Helper T", "Unknown", "Plasma", "Plasma"], dtype=object)
+    scores, classes = results.compare(labels, types, {"T cells": "T", "Helper T": "T", "B cells": "B"})
+    assert list(scores) == ["ari", "ami", "accuracy", "f1_macro", "share_unknown", "n_cells"]
+    assert (scores["accuracy"], scores["f1_macro"], scores["share_unknown"], scores["n_cells"]) == (0.4, 0.4, 0.2, 5)
+    called = ["T", "T", "Unknown", "Plasma", "Plasma"]
+    assert scores["ari"] == pytest.approx(adjusted_rand_score(list(labels), called), abs=5e-5)
+    assert list(classes) == ["label", "n_cells", "precision", "recall", "f1", "most_frequent"]
+    rows = [["B", 2, 0.0, 0.0, 0.0, "Plasma"], ["T", 3, 1.0, 0.6667, 0.8, "Helper T"]]  # of equal ones the first
+    assert classes.to_numpy().tolist() == rows
