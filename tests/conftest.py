@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import numba  # noqa: F401  (it reads its number of threads once, so before a command sets it for its own process)
 import pytest
 
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """Give back the environment. Numba, above all, refuses to compile once its number of threads has changed."""
+    """Give back the environment."""
     before = dict(os.environ)
     yield
     os.environ.clear()
