@@ -32,17 +32,8 @@ MAX_MEMBERS = 100_000
 MAX_READ = 16 << 20  # a tar header that wants more in one piece is not one
 
 COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
-BROKEN = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    struct.error,
-    ValueError,
-    OverflowError,
-    RecursionError,
-)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error)
+NONSENSE = (ValueError, OverflowError, RecursionError)  # what headers of nonsense lead to
 NOT_THE_DISK = (None, errno.EINVAL)  # of an OSError: data that does not unpack, a place before the file's beginning
 UNPACK = "unpack it and use `kind: local`"
 
@@ -100,7 +91,7 @@ def readable(name: str) -> Iterator[None]:
         yield
     except NotImplementedError:
         raise InputError(f"{name}: its compression is not known here; {UNPACK}") from None
-    except (*BROKEN, OSError) as error:
+    except (*DAMAGE, *NONSENSE, OSError) as error:
         if isinstance(error, OSError) and error.errno not in NOT_THE_DISK:
             raise
         reason = " ".join(str(error).split())[:100]

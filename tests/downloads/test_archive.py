@@ -60,7 +60,13 @@ def refused(content: bytes, member: str, text: str, name: str = "archive.tar") -
 @pytest.mark.parametrize("form", FORMATS)
 def test_members_come_out_and_nothing_else(form: str) -> None:
     ARCHIVE.write_bytes(FORMATS[form]({**CONTENT, "./GSM1_a.txt.gz": b"dot"}))
-    members = {"counts/b.txt": "one", "a.txt": "two", "c.txt": "three", "./counts//b.txt": "four", "GSM1_a.txt.gz": "five"}
+    members = {
+        "counts/b.txt": "one",
+        "a.txt": "two",
+        "c.txt": "three",
+        "./counts//b.txt": "four",
+        "GSM1_a.txt.gz": "five",
+    }
     extract(ARCHIVE, f"archive.{form}", {Path(target): member for member, target in members.items()})
     assert {target: Path(target).read_bytes() for target in members.values()} == {
         "one": b"second\n",
@@ -226,20 +232,7 @@ def test_what_is_no_archive_is_said(content: bytes) -> None:
 
 SMALL = {form: write({"a": b"first " * 40, "b/c": b"second"}) for form, write in FORMATS.items()}
 SMALL["gz"] = gzip.compress(b"alone " * 40)
-
-
-def test_a_member_before_the_beginning_of_a_zip_is_damage() -> None:
-    """The directory's place says how much stands before the archive, and with that where its members begin."""
-    content = bytearray(SMALL["zip"])
-    place = content.rindex(b"PK\x05\x06") + 16
-    content[place : place + 4] = (int.from_bytes(content[place : place + 4], "little") + 1).to_bytes(4, "little")
-    refused(bytes(content), "a", "damaged (")
-
-
-def test_compressed_data_in_a_zip_that_does_not_unpack_is_damage() -> None:
-    content = bytearray(zipped({"a": os.urandom(1000)}, zipfile.ZIP_BZIP2))
-    content[content.index(b"BZh") + 20] ^= 1
-    refused(bytes(content), "a", "damaged (")
+SMALL["zip of bz2"] = zipped({"a": b"first " * 40}, zipfile.ZIP_BZIP2)
 
 
 @settings(deadline=None, max_examples=150)

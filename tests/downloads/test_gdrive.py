@@ -152,17 +152,6 @@ def test_files_come_by_their_ids_and_by_their_names_in_a_folder(drive: Drive, ho
     assert not any("cookie" in request.headers for request in drive.server.requests)
 
 
-def test_an_empty_file_comes(drive: Drive) -> None:
-    drive.content[SMALL] = b""
-
-    def special(request: Request) -> Answer | None:
-        empty = Answer(416, b"", {"Content-Range": "bytes */0"})
-        return empty if request.headers.get("range") and "uc" not in request.path else None
-
-    drive.special = special
-    fetched("gdrive", {"args.json": {"id": SMALL}}, {"args.json": b""})
-
-
 GONE = "gone-0123456789-0123456789"
 
 
@@ -184,13 +173,6 @@ def test_what_a_folder_does_not_give_is_one_line(
     assert line.startswith(f"Google Drive folder {folder}")
 
 
-def test_a_connection_that_breaks_off_is_continued(drive: Drive) -> None:
-    drive.break_off(600_000)
-    fetched("gdrive", MODEL, WHOLE)
-    first, second = drive.ranges()
-    assert (first, second) == (None, "bytes=524288-")
-
-
 def test_a_run_that_failed_is_continued_by_the_next_if_the_sha256_is_known(drive: Drive) -> None:
     fail_midway(drive, KNOWN)
     fetched("gdrive", KNOWN, WHOLE)
@@ -202,14 +184,6 @@ def test_without_a_sha256_a_part_is_not_joined_with_what_may_be_another_file(dri
     drive.content[LARGE] = bytes(reversed(CONTENT[LARGE]))
     fetched("gdrive", MODEL, {"model.pt": drive.content[LARGE]})
     assert drive.ranges() == [None]
-
-
-def test_a_part_that_was_joined_with_another_file_is_found_by_the_sha256(drive: Drive) -> None:
-    fail_midway(drive, KNOWN)
-    drive.content[LARGE] = bytes(reversed(CONTENT[LARGE]))
-    refused("gdrive", KNOWN, "but the settings expect")
-    drive.content[LARGE] = CONTENT[LARGE]
-    fetched("gdrive", KNOWN, WHOLE)
 
 
 def test_a_part_that_drive_does_not_continue_is_removed(drive: Drive) -> None:

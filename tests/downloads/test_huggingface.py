@@ -55,23 +55,6 @@ def test_files_of_a_commit_come_small_and_large_and_members_of_archives(hub: Hub
     fetched("huggingface", files, {**EXPECTED, "all.csv": b"inside"}, repo_type=repo_type, **SOURCE)
 
 
-def test_a_connection_that_breaks_off_is_continued(hub: Hub) -> None:
-    cuts = iter([100_000])
-
-    def break_off(request: Request) -> Answer | None:
-        if not request.path.startswith("/cdn/") or (cut := next(cuts, None)) is None:
-            return None
-        answer = hub.usual(request)
-        answer.cut = cut
-        return answer
-
-    hub.special = break_off
-    fetched("huggingface", BOTH, EXPECTED, **SOURCE)
-    ranges = [request.headers.get("range") for request in hub.server.requests if request.path.startswith("/cdn/")]
-    assert ranges == [None, "bytes=100000-"]
-    assert hub.server.n_bytes == len(WEIGHTS) + len(CONFIG)
-
-
 def test_a_file_in_the_cache_that_the_user_names_is_taken_from_there(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

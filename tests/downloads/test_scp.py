@@ -135,9 +135,3 @@ def test_what_is_written_as_settings_of_curl_is_read_from_them(
         text += f'url{space}={space}"https://x.org/{query}"{end}output{space}={space}"SCP1/{folder}/{name}"{end}'
         expected.setdefault(name, []).append(f"https://x.org/{query}")
     assert scp.parse(text) == expected
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.text('urlotp="/:\\ \t\r\né'))
-def test_any_text_is_read_without_an_error(text: str) -> None:
-    scp.parse(text)

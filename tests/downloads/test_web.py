@@ -117,7 +117,9 @@ def test_a_redirect_from_https_to_http_is_refused(web: Web, monkeypatch: pytest.
         return last
 
     monkeypatch.setattr(requests, "get", get)
-    assert "secret" not in refused("https://a.invalid/f", text="it redirects from https to http, which anyone could alter")
+    assert "secret" not in refused(
+        "https://a.invalid/f", text="it redirects from https to http, which anyone could alter"
+    )
 
 
 def test_no_line_and_no_file_shows_a_secret(web: Web) -> None:
