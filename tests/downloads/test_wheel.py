@@ -150,8 +150,11 @@ def test_a_process_killed_midway_leaves_the_earlier_copy_and_does_not_hinder_the
     assert content() == {"genes.tsv": TABLE}
 
 
-def test_a_version_that_is_not_there_leads_to_the_next_place(wheels: Path) -> None:
+def test_a_package_that_is_not_there_is_said() -> None:
     refused("wheel", FILES, "pip finds no wheel of demo; check the network, and the name", **DEMO)
+
+
+def test_a_version_that_is_not_there_leads_to_the_next_place(wheels: Path) -> None:
     write_wheel(wheels, version="1.2")
     item = {"member": "demo/data/genes.tsv", "fallback": [{"version": "1.2", "member": "genes.tsv"}]}
     output = fetch("wheel", {"genes.tsv": item}, **DEMO)
