@@ -23,7 +23,7 @@ def tar(content: dict[str, Any], mode: str = "w") -> bytes:
     return stream.getvalue()
 
 
-def zipped(content: dict[str | zipfile.ZipInfo, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+def zipped(content: dict[Any, Any], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     """Write a zip of files, named or described."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", compression) as archive:

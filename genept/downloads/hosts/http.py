@@ -5,7 +5,7 @@ With ``member``, the address is that of an archive (tar, zip or gz), and the fil
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ class Http(WebPlace):
 
     kind: Literal["http"]
     url: Address
-    mirrors: tuple[Address, ...] = Field((), strict=False)
+    mirrors: Annotated[tuple[Address, ...], Field(strict=False)] = ()
 
     def remote(self, store: Store) -> Remote:
         """Return the address of the file or archive."""
