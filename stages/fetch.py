@@ -14,11 +14,8 @@ from genept.datasets import config as datasets
 from genept.downloads.config import Sources
 from genept.engines import config as models
 
-REFERENCE = Path("data/reference.yaml")
-IN_USE = {  # folders that are no dataset's and no model's
-    "dataset": ("cache", "corpus", "downloads", "encoders", "manual", "markers", "reference", "sources"),
-    "model": ("sources",),
-}
+DATASETS_IN_USE = ("cache", "corpus", "downloads", "encoders", "manual", "markers", "reference", "sources")
+MODELS_IN_USE = ("sources",)
 
 
 class Reference(Config):
@@ -53,7 +50,7 @@ def main(params: Params, what: str, name: str) -> None:
 
     if bool(name) != (what != "reference"):
         raise ParamsError(f"fetch {what}: {'takes no name' if name else 'needs the name of a dataset or model'}")
-    reference = Reference.read(REFERENCE)
+    reference = Reference.read(Path("data/reference.yaml"))
     for other in params.grid.datasets:
         read_dataset(other)
     for other in params.grid.models.names:
@@ -71,23 +68,17 @@ def main(params: Params, what: str, name: str) -> None:
 
 def read_dataset(name: str) -> datasets.DatasetConfig:
     """Read a dataset's settings; refuse a name whose folder is in use."""
-    check_free(name, "dataset", "data")
+    if name in DATASETS_IN_USE:
+        raise ParamsError(f"no dataset can be called {name!r}: the folder data/{name} is in use; choose another name")
     return datasets.read(name)
 
 
 def read_model(name: str) -> models.ModelConfig:
     """Read a model's settings; refuse a name whose folder is in use."""
-    check_free(name, "model", "models")
+    if name in MODELS_IN_USE:
+        raise ParamsError(f"no model can be called {name!r}: the folder models/{name} is in use; choose another name")
     config: models.ModelConfig = models.read(name)
     return config
-
-
-def check_free(name: str, what: str, folder: str) -> None:
-    """Refuse the name of a folder that is in use."""
-    if name in IN_USE[what]:
-        raise ParamsError(
-            f"no {what} can be called {name!r}: the folder {folder}/{name} is in use; choose another name"
-        )
 
 
 if __name__ == "__main__":

@@ -32,17 +32,8 @@ MAX_MEMBERS = 100_000
 MAX_READ = 16 << 20  # a tar header that wants more in one piece is not one
 
 COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
-BROKEN = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    struct.error,
-    ValueError,
-    OverflowError,
-    RecursionError,
-)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error)
+NONSENSE = (ValueError, OverflowError, RecursionError)  # what headers of nonsense lead to
 NOT_THE_DISK = (None, errno.EINVAL)  # of an OSError: data that does not unpack, a place before the file's beginning
 UNPACK = "unpack it and use `kind: local`"
 
@@ -85,7 +76,10 @@ def extract(archive: Path, name: str, members: Mapping[Path, str]) -> None:
             if is_tar(bounded):
                 extract_from_tar(bounded, name, members)
             elif compression:
-                unpack_alone(bounded, name, members)
+                for target, member in members.items():
+                    bounded.seek(0)
+                    copy(cast(IO[bytes], bounded), target)
+                    resolve([PurePosixPath(name).stem], member, name)  # now that it is known to be whole
             else:
                 raise InputError(f"{name}: neither a tar, nor a zip, nor a gz file; remove `member` from the settings")
 
@@ -97,7 +91,7 @@ def readable(name: str) -> Iterator[None]:
         yield
     except NotImplementedError:
         raise InputError(f"{name}: its compression is not known here; {UNPACK}") from None
-    except (*BROKEN, OSError) as error:
+    except (*DAMAGE, *NONSENSE, OSError) as error:
         if isinstance(error, OSError) and error.errno not in NOT_THE_DISK:
             raise
         reason = " ".join(str(error).split())[:100]
@@ -109,32 +103,22 @@ class Bounded:
 
     def __init__(self, stream: IO[bytes], name: str, limit: int) -> None:
         self.stream, self.name, self.limit = stream, name, limit
+        self.tell = stream.tell
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size`."""
-        with readable(self.name):
+        with readable(self.name):  # here, for `tarfile` takes errors of a stream for an archive's end
             if not 0 <= size <= MAX_READ:
                 raise ValueError(f"a header of {size} bytes")
             content = self.stream.read(size)
-        self.check(self.stream.tell())
+        check_size(self.name, self.tell(), self.limit)
         return content
 
     def seek(self, offset: int) -> None:
         """Go to a byte, forwards by unpacking what is between in pieces."""
-        self.check(offset)
+        check_size(self.name, offset, self.limit)
         with readable(self.name):
             self.stream.seek(offset)
-
-    def tell(self) -> int:
-        """Return the number of the next byte."""
-        return self.stream.tell()
-
-    def check(self, n_bytes: int) -> None:
-        """Refuse to unpack more than the limit."""
-        if n_bytes > self.limit:
-            raise InputError(
-                f"{self.name}: unpacks to more than {self.limit / 1e6:,.0f} MB; if that is right, {UNPACK}"
-            )
 
 
 def is_tar(stream: Bounded) -> bool:
@@ -161,7 +145,7 @@ def extract_from_tar(stream: Bounded, name: str, members: Mapping[Path, str]) ->
         chosen = {target: infos[resolve(infos, member, name)] for target, member in members.items()}
         for target, info in sorted(chosen.items(), key=lambda item: item[1].offset_data):
             check_file(info.isreg(), name, info.name)
-            stream.check(info.size)
+            check_size(name, info.size, stream.limit)
             copy(cast(IO[bytes], archive.extractfile(info)), target)
 
 
@@ -170,21 +154,13 @@ def extract_from_zip(path: Path, name: str, members: Mapping[Path, str], limit: 
     with zipfile.ZipFile(path) as archive:
         infos = {str(PurePosixPath(info.filename)): info for info in archive.infolist()}
         chosen = {target: infos[resolve(infos, member, name)] for target, member in members.items()}
-        Bounded(cast(IO[bytes], None), name, limit).check(sum(info.file_size for info in chosen.values()))
+        check_size(name, sum(info.file_size for info in chosen.values()), limit)
         for target, info in chosen.items():
             kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the zip was not made on Unix
             check_file(not info.is_dir() and kind in (0, stat.S_IFREG), name, info.filename)
             if info.flag_bits & 1:
                 raise InputError(f"{name}: its member {info.filename} has a password; {UNPACK}")
             copy(archive.open(info), target)
-
-
-def unpack_alone(stream: Bounded, name: str, members: Mapping[Path, str]) -> None:
-    """Unpack a file that is compressed alone."""
-    for target, member in members.items():
-        stream.seek(0)
-        copy(cast(IO[bytes], stream), target)
-        resolve([PurePosixPath(name).stem], member, name)  # now that it is known to be whole
 
 
 def copy(content: IO[bytes], target: Path) -> None:
@@ -199,14 +175,14 @@ def check_file(is_file: bool, name: str, member: str) -> None:
         raise InputError(f"{name}: its member {member!r} is a link, a folder or a device, not a file; name a file")
 
 
-def resolve(names: Collection[str], member: str, archive: str) -> str:
-    """Return the name of a member as the archive has it.
+def check_size(name: str, n_bytes: int, limit: int) -> None:
+    """Refuse to unpack more than the limit."""
+    if n_bytes > limit:
+        raise InputError(f"{name}: unpacks to more than {limit / 1e6:,.0f} MB; if that is right, {UNPACK}")
 
-    Raises
-    ------
-    NotFoundAtSource
-        If there is none, with the nearest names.
-    """
+
+def resolve(names: Collection[str], member: str, archive: str) -> str:
+    """Return the name of a member as the archive has it; if there is none, `NotFoundAtSource` names the nearest."""
     wanted = str(PurePosixPath(member))
     if wanted in names:
         return wanted
@@ -215,6 +191,5 @@ def resolve(names: Collection[str], member: str, archive: str) -> str:
         return deeper[0]
     same = deeper or [name for name in names if PurePosixPath(name).name == PurePosixPath(wanted).name]
     near = same[:3] or difflib.get_close_matches(wanted, names, n=3) or list(names)[:3]
-    hint = f"; the nearest: {', '.join(map(repr, near))}" if near else ""
     none = f"{archive}: has no member {member!r}"
-    raise NotFoundAtSource(f"{none}{hint}", none)
+    raise NotFoundAtSource(none + (f"; the nearest: {', '.join(map(repr, near))}" if near else ""), none)

@@ -53,21 +53,12 @@ HOSTS: dict[str, type[Place]] = {
     "scp": SingleCellPortal,
     "local": Local,
 }
-OF_ONE_FILE = ("sha256", "optional", "fallback")
 NOTES = ("attempts.json", "fallback.json")  # files that fetch itself writes beside the fetched ones
 
 
 @dataclass(frozen=True)
 class File:
-    """A file to fetch.
-
-    Attributes
-    ----------
-    places
-        Where it may be, in the order in which they are tried.
-    optional
-        Whether it may be in none of them.
-    """
+    """A file to fetch: its places in the order in which they are tried, and whether it may be in none of them."""
 
     places: tuple[Place, ...]
     optional: bool = False
@@ -85,6 +76,13 @@ class Use(Config):
 
     use: str
     only: list[str] | None = None
+
+
+class More(Config):
+    """What a file may have beside the keys of its first place."""
+
+    optional: bool = False
+    fallback: list[dict[str, Any]] = []
 
 
 def read_sources(content: Any) -> tuple[Source, ...]:
@@ -121,9 +119,8 @@ def read_item(item: Any) -> Source:
         return parse_source(item)
     use = Use.model_validate(item)
     source = read_shared(use.use)
-    for target in use.only or ():
-        check_known(target, source.files, "file", f"{use.use}: ")
-    return source if use.only is None else Source({target: source.files[target] for target in use.only})
+    only = source.files if use.only is None else [check_known(name, source.files, "file") for name in use.only]
+    return Source({target: source.files[target] for target in only})
 
 
 def read_shared(name: str) -> Source:
@@ -139,65 +136,51 @@ def read_shared(name: str) -> Source:
 def parse_source(content: dict[str, Any]) -> Source:
     """Check a mapping with ``files`` and what holds for all of them."""
     shared = {key: value for key, value in content.items() if key != "files"}
-    if "kind" in shared:
-        kind = check_known(shared["kind"], HOSTS, "kind")
-        known = [key for key in HOSTS[kind].model_fields if key not in OF_ONE_FILE]
-        for key in shared:
-            check_known(key, [*known, "files"], "setting")
-    elif shared:
-        raise ValueError("kind is missing")
     files = content.get("files")
+    if shared and "kind" not in shared:
+        raise ValueError("kind is missing")
+    if "sha256" in shared:
+        raise ValueError("no setting 'sha256' of a source; each file has its own")
     if not isinstance(files, dict) or not files:
         raise ValueError("files is missing: a mapping of file names and where each comes from")
-    return Source({check_target(target): parse_file(target, item, shared) for target, item in files.items()})
+    return Source({target: parse_file(target, item, shared) for target, item in files.items()})
 
 
-def check_target(target: Any) -> str:
-    """Refuse what is no path within a folder, or the name of a note."""
+def parse_file(target: Any, item: Any, shared: dict[str, Any]) -> File:
+    """Check the name of a file and what stands under it."""
     path = PurePosixPath(str(target))
     if not isinstance(target, str) or path.is_absolute() or ".." in path.parts or not path.name:
         raise ValueError(f"files: {target!r} must be the name of a file within the folder")
     if target in NOTES:
         raise ValueError(f"files: choose another name than {target}, which is in use")
-    return target
-
-
-def parse_file(target: str, item: Any, shared: dict[str, Any]) -> File:
-    """Check what stands under the name of a file."""
-    where = f"files.{target}"
     if not isinstance(item, dict):
-        raise ValueError(f"{where}: expected a mapping that says where the file comes from")
-    own = {key: value for key, value in item.items() if key not in ("optional", "fallback")}
-    fallback, optional = item.get("fallback", []), item.get("optional", False)
-    if not isinstance(optional, bool):
-        raise ValueError(f"{where}.optional: must be true or false, not {optional!r}")
-    if not isinstance(fallback, list) or not all(isinstance(place, dict) for place in fallback):
-        raise ValueError(f"{where}.fallback: must be a list of places, each a mapping")
-    first = parse_place(where, own, shared)
-    beside = {} if first.sha256 is None else {"sha256": first.sha256}  # the same file, wherever it is
-    others = [parse_place(f"{where}.fallback", {**beside, **place}, shared) for place in fallback]
-    return File((first, *others), optional)
+        raise ValueError(f"files.{target}: expected a mapping that says where the file comes from")
+    try:
+        more = More.model_validate({key: item[key] for key in More.model_fields if key in item})
+        own = {key: value for key, value in item.items() if key not in More.model_fields}
+        first = parse_place(own, shared)
+        beside = {} if first.sha256 is None else {"sha256": first.sha256}  # the same file, wherever it is
+        others = [parse_place({**beside, **place}, shared) for place in more.fallback]
+    except ValueError as error:
+        reason = explain(error) if isinstance(error, ValidationError) else error
+        raise ValueError(f"files.{target}: {reason}") from None
+    return File((first, *others), more.optional)
 
 
-def parse_place(where: str, own: dict[str, Any], shared: dict[str, Any]) -> Place:
+def parse_place(own: dict[str, Any], shared: dict[str, Any]) -> Place:
     """Check one place of a file; keys of the source hold for it unless it is of another kind."""
     kind = own.get("kind", shared.get("kind"))
     if kind is None:
-        raise ValueError(f"{where}: kind is missing")
-    check_known(kind, HOSTS, "kind", f"{where}: ")
+        raise ValueError("kind is missing")
     content = {**shared, **own} if kind == shared.get("kind") else own
-    try:
-        return HOSTS[kind].model_validate(content)
-    except ValidationError as error:
-        raise ValueError(f"{where}: {explain(error)}") from None
+    return HOSTS[check_known(kind, HOSTS, "kind")].model_validate(content)
 
 
-def check_known(name: Any, known: Iterable[str], what: str, where: str = "") -> str:
+def check_known(name: Any, known: Iterable[str], what: str) -> str:
     """Refuse a name that does not exist, with the nearest that does."""
     known = list(known)
     if name not in known:
-        hint = nearest(str(name), known) or "."
-        raise ValueError(f"{where}no {what} {name!r}{hint} Known: {', '.join(known)}")
+        raise ValueError(f"no {what} {name!r}{nearest(str(name), known) or '.'} Known: {', '.join(known)}")
     return str(name)
 
 

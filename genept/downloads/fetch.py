@@ -27,6 +27,7 @@ from genept.downloads.store import Store
 
 ATTEMPTS, FALLBACK = "attempts.json", "fallback.json"
 USED, NOT_THERE = "used", "not there"
+STORED = "from the store of downloads"
 
 
 def fetch(where: str, sources: Iterable[Source], folder: Path, notes: Mapping[str, Any] | None = None) -> None:
@@ -50,11 +51,9 @@ def fetch(where: str, sources: Iterable[Source], folder: Path, notes: Mapping[st
         If a file cannot be had for another reason, or is not the one that its sha256 names.
     """
     wanted = files_of(sources)
-    fetcher = Fetcher(where, Store())
+    fetcher = Fetcher(where)
     attempts: dict[str, list[dict[str, str]]] = {}
-    found = fetcher.get(
-        {t: file.places[0] for t, file in wanted.items() if len(file.places) == 1 and not file.optional}
-    )
+    found = fetcher.get({t: f.places[0] for t, f in wanted.items() if len(f.places) == 1 and not f.optional})
     for target, file in wanted.items():
         if target not in found:
             sha256, tried = fetcher.get_first(target, file)
@@ -89,45 +88,32 @@ class WrongHash(InputError):
 
 
 class Fetcher:
-    """Gets files into the store, and keeps the lock.
+    """Gets files into the store, and keeps the lock; `origins` says where each file came from in this run."""
 
-    Attributes
-    ----------
-    origins
-        Where each file came from in this run, by its name, for the log.
-    """
-
-    def __init__(self, where: str, store: Store) -> None:
-        self.where, self.store = where, store
+    def __init__(self, where: str) -> None:
+        self.where, self.store = where, Store()
         self.lock = lock.read()
         self.origins: dict[str, str] = {}
 
     def get(self, places: Mapping[str, Place]) -> dict[str, str]:
-        """Get files that have one place each into the store; an archive is downloaded once for all its members.
-
-        Returns
-        -------
-        The sha256 of each file by its name.
-        """
+        """Get files that have one place each; an archive is downloaded once. Return the sha256 of each by its name."""
         found: dict[str, str] = {}
-        groups: dict[tuple[bool, Place], list[str]] = {}
+        groups: dict[tuple[bool, Place], dict[str, Place]] = {}
         for target, place in places.items():
-            sha256 = place.sha256 or self.recorded(target)
+            sha256 = place.sha256 or self.recorded(self.key(target))
             if isinstance(place, Local):
                 found[target] = self.get_local(target, place)
             elif sha256 and self.store.has(sha256):
-                found[target], self.origins[target] = sha256.lower(), "from the store of downloads"
+                found[target], self.origins[target] = sha256, STORED
             else:
-                groups.setdefault((place.archive is not None, place.archive or place), []).append(target)
-        for (is_archive, place), targets in groups.items():
+                groups.setdefault((bool(place.archive), place.archive or place), {})[target] = place
+        for (is_archive, source), group in groups.items():
             if is_archive:
-                found |= self.get_members(place, {target: places[target] for target in targets})
+                found |= self.get_members(source, group)
             else:
-                path, sha256 = place.get(self.store, place.sha256 or self.recorded(targets[0]))
+                path, sha256 = source.get(self.store, source.sha256 or self.recorded(self.key(next(iter(group)))))
                 self.store.add(path, sha256)
-                for target in targets:
-                    self.accept(target, place, sha256)
-                    found[target] = sha256
+                found |= self.accept(dict.fromkeys(group, sha256), group)
         return found
 
     def get_first(self, target: str, file: File) -> tuple[str | None, list[dict[str, str]]]:
@@ -138,13 +124,13 @@ class Fetcher:
         Its sha256, None if it is optional and nowhere, and of each place ``kind``, ``where`` and ``outcome`` (``used``
         or ``not there``), the same on every machine.
         """
-        record = self.lock.get(self.key(target), {})
-        settled = record.get("place") in [place.words for place in file.places] and self.store.has(record["sha256"])
+        record = self.lock.get(self.key(target))
+        settled = record and record.place in [p.words for p in file.places] and self.store.has(record.sha256)
         attempts: list[dict[str, str]] = []
         messages: list[str] = []
         for place in file.places:
             attempts.append({"kind": place.kind, "where": place.words, "outcome": NOT_THERE})
-            if settled and not isinstance(place, Local) and place.words != record["place"]:
+            if record and settled and not isinstance(place, Local) and place.words != record.place:
                 continue  # it was not there when the file came from a later place
             try:
                 sha256 = self.get({target: place})[target]
@@ -154,12 +140,13 @@ class Fetcher:
                 click.echo(f"{self.where}: {target} ({place.words}): {error.reason}{advice}")
                 continue
             attempts[-1]["outcome"] = USED
-            if len(file.places) > 1 and self.lock.get(self.key(target), {}).get("place") != place.words:
-                self.record(self.key(target), sha256, place=place.words)
+            now = self.lock.get(self.key(target))
+            if len(file.places) > 1 and (now is None or now.place != place.words):
+                self.record(self.key(target), sha256, place.words)
             return sha256, attempts
         if record:
             raise InputError(
-                f"{self.where}: {target} is no longer at its source, but {lock.PATH} has it since {record['date']}; "
+                f"{self.where}: {target} is no longer at its source, but {lock.PATH} has it since {record.date}; "
                 f"{self.advise_without(target)}"
             )
         if file.optional:
@@ -173,116 +160,99 @@ class Fetcher:
     def get_local(self, target: str, place: Local) -> str:
         """Copy a file of this machine into the store; one that the lock knows must be had, on the disk or there."""
         key, path = self.key(target), place.file
-        record = self.lock.get(key, {})
+        record = self.lock.get(key)
         if path.is_dir():
-            raise InputError(
-                f"{path.absolute()}: is a folder, not a file; correct the path of {target} in the settings"
-            )
-        if not path.is_file():
-            if record and record.get("place") in (None, place.words):
-                return self.get_missing(target, place, record)
-            raise NotFoundAtSource(place.explain(), "no such file")
-        sha256 = files.sha256(path)
-        if not self.store.has(sha256):
-            sha256 = self.store.add_copy(path)
-        self.origins[target] = f"copied from {path}"
-        if place.sha256:
-            self.check(target, place, sha256)
-        if place.in_git or record.get("sha256") == sha256:
+            raise InputError(f"{path.absolute()}: is a folder, not a file; correct the path of {target}")
+        if path.is_file():
+            sha256 = files.sha256(path)
+            if not self.store.has(sha256):
+                sha256 = self.store.add_copy(path)
+            self.origins[target] = f"copied from {path}"
+            if place.sha256:
+                self.check(key, sha256, place.sha256)
+            if not place.in_git and not (record and record.sha256 == sha256):
+                self.record(key, sha256)
+                before = f"; it has changed since {record.date}" if record else ""
+                click.echo(f"{path}: sha256 recorded in {lock.PATH}{before}; commit that file")
             return sha256
-        self.record(key, sha256)
-        before = f"; it has changed since {record['date']}" if record else ""
-        click.echo(f"{path}: sha256 recorded in {lock.PATH}{before}; commit that file")
-        return sha256
-
-    def get_missing(self, target: str, place: Local, record: Mapping[str, Any]) -> str:
-        """Return the sha256 of a file that has been on this machine, from its copy in the store."""
-        sha256 = str(place.sha256 or record["sha256"]).lower()
-        without = self.advise_without(target)
+        if not record or record.place not in (None, place.words):
+            raise NotFoundAtSource(place.explain(), "no such file")
+        sha256 = place.sha256 or record.sha256
         if not self.store.has(sha256):
             raise InputError(
-                f"{place.file}: no such file, but {lock.PATH} has it since {record['date']}; put it there (in an "
-                f"experiment: `dvc exp run --temp --copy-paths {Path(*place.file.parts[:3])}`), or {without}"
+                f"{path}: no such file, but {lock.PATH} has it since {record.date}; put it there (in an experiment: "
+                f"`dvc exp run --temp --copy-paths {Path(*path.parts[:3])}`), or {self.advise_without(target)}"
             )
-        click.echo(f"{place.file}: no such file; its copy in the store of downloads is used; {without}")
-        self.origins[target] = "from the store of downloads"
+        click.echo(f"{path}: no such file; its copy in the store is used; {self.advise_without(target)}")
+        self.origins[target] = STORED
         return sha256
 
     def advise_without(self, target: str) -> str:
         """Say how to go on without a file that the lock has."""
         return f"to go on without it, remove the lines of {self.key(target)} from {lock.PATH}"
 
-    def get_members(self, container: Place, members: Mapping[str, Place]) -> dict[str, str]:
+    def get_members(self, source: Place, members: Mapping[str, Place]) -> dict[str, str]:
         """Get members of one archive, which is hashed before it is opened and must be the first one."""
-        key = f"{self.where}/archive of {container.words}"
-        stores = container.stores_archive
-        known = container.sha256 or (self.lock[key]["sha256"] if stores and key in self.lock else None)
-        if known and self.store.has(known):
-            sha256 = known.lower()
-        else:
-            path, sha256 = container.get(self.store, known)
+        key = f"{self.where}/archive of {source.words}"
+        sha256 = source.sha256 or (self.recorded(key) if source.stores_archive else None)
+        if not sha256 or not self.store.has(sha256):
+            path, sha256 = source.get(self.store, sha256)
             self.store.add(path, sha256)
+        stored = self.store.path(sha256)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.store.partial) as folder:
             paths = {target: Path(folder) / str(number) for number, target in enumerate(members)}
             try:
-                if stores:
-                    self.compare(key, sha256)
-                named = {paths[target]: str(place.model_dump()["member"]) for target, place in members.items()}
-                archive.extract(self.store.path(sha256), container.title, named)
+                self.check(key, sha256, source.sha256)
+                names = {paths[target]: str(place.model_dump()["member"]) for target, place in members.items()}
+                archive.extract(stored, source.title, names)
                 found = {target: files.sha256(path) for target, path in paths.items()}
-                for target, place in members.items():
-                    self.check(target, place, found[target])
+                for target, path in paths.items():
+                    self.store.add(path, found[target])
+                self.accept(found, members)
             except (archive.Damaged, WrongHash):
-                self.store.drop(sha256)
+                stored.unlink(missing_ok=True)
                 raise
-            for target, path in paths.items():
-                self.store.add(path, found[target])
-        for target, place in members.items():
-            self.accept(target, place, found[target])
-        if not stores:
-            self.store.drop(sha256)
-        elif container.sha256 is None and key not in self.lock:
+        if not source.stores_archive:
+            stored.unlink()
+        elif not source.sha256 and not self.recorded(key):
             self.record(key, sha256)
         return found
 
-    def accept(self, target: str, place: Place, sha256: str) -> None:
-        """Check a file that came just now, and record it if it is the first."""
-        self.origins[target] = f"downloaded ({place.words})"
-        self.check(target, place, sha256)
-        if place.sha256 is None and self.recorded(target) is None:
-            self.record(self.key(target), sha256)
-            click.echo(f"{self.where}: first download of {target}: sha256 recorded in {lock.PATH}; commit that file")
+    def accept(self, found: dict[str, str], places: Mapping[str, Place]) -> dict[str, str]:
+        """Check files that came just now, record those that are the first, and return them."""
+        for target, sha256 in found.items():
+            self.check(self.key(target), sha256, places[target].sha256)
+        for target, sha256 in found.items():
+            self.origins[target] = f"downloaded ({places[target].words})"
+            if not places[target].sha256 and not self.recorded(self.key(target)):
+                self.record(self.key(target), sha256)
+                click.echo(
+                    f"{self.where}: first download of {target}: sha256 recorded in {lock.PATH}; commit that file"
+                )
+        return found
 
-    def check(self, target: str, place: Place, sha256: str) -> None:
-        """Compare a file with the sha256 of the settings, or with the lock if they name none."""
-        if place.sha256 is None:
-            self.compare(self.key(target), sha256)
-        elif place.sha256.lower() != sha256:
-            raise WrongHash(
-                f"{self.where}: {target} ({place.words}) has sha256 {sha256}, but the settings expect {place.sha256}; "
-                "it is another version or was altered, so nothing was kept"
-            )
-
-    def compare(self, key: str, sha256: str) -> None:
-        """Compare a file with the first one, if there was one."""
+    def check(self, key: str, sha256: str, stated: str | None) -> None:
+        """Compare a file with the sha256 that the settings state, or with the lock if they state none."""
         first = self.lock.get(key)
-        if first and first["sha256"].lower() != sha256:
+        if stated and stated != sha256:
             raise WrongHash(
-                f"{key} is not that of the first download, {first['date']}: sha256 {sha256}, was {first['sha256']}; "
-                f"if its source changed and you trust the new file, delete the lines of {key} in {lock.PATH} and run "
-                "again"
+                f"{key} has sha256 {sha256}, but the settings expect {stated}; it is another version or was altered"
+            )
+        if not stated and first and first.sha256 != sha256:
+            raise WrongHash(
+                f"{key} is not that of the first download, {first.date}: sha256 {sha256}, was {first.sha256}; if its "
+                f"source changed and you trust the new file, delete the lines of {key} in {lock.PATH} and run again"
             )
 
     def key(self, target: str) -> str:
         """Return the key of a file in the lock."""
         return f"{self.where}/{target}"
 
-    def recorded(self, target: str) -> str | None:
-        """Return the sha256 that the lock has for a file."""
-        record = self.lock.get(self.key(target))
-        return str(record["sha256"]) if record else None
+    def recorded(self, key: str) -> str | None:
+        """Return the sha256 that the lock has for a file or archive."""
+        return self.lock[key].sha256 if key in self.lock else None
 
-    def record(self, key: str, sha256: str, **more: str) -> None:
+    def record(self, key: str, sha256: str, place: str | None = None) -> None:
         """Add a file or archive of the store to the lock."""
-        lock.record(key, sha256, self.store.path(sha256).stat().st_size, **more)
+        lock.record(key, sha256, self.store.path(sha256).stat().st_size, place)
         self.lock = lock.read()

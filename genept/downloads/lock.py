@@ -9,22 +9,34 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from genept.core import files
+from genept.core.config import Config, explain
 from genept.core.errors import InputError
+from genept.downloads.place import Sha256
 
 PATH = Path("data/hashes.lock.yaml")
 HEADING = (
     "# First downloads of files without a sha256 in the settings, and your own files. Written by fetch; commit it."
 )
-RESTORE = f"restore it with `git checkout {PATH}`"
-KEYS = {"sha256": str, "size": int, "date": str}
 
 
-def read() -> dict[str, dict[str, Any]]:
+class Record(Config):
+    """A file of the lock; ``place`` is which of several places it came from."""
+
+    sha256: Sha256
+    size: int
+    date: str
+    place: str | None = None
+
+
+RECORDS = TypeAdapter(dict[str, Record])
+
+
+def read() -> dict[str, Record]:
     """Return the records by their keys; none if there is no lock yet.
 
     Raises
@@ -32,26 +44,20 @@ def read() -> dict[str, dict[str, Any]]:
     InputError
         If the lock is damaged. It is never read as an empty one, which would accept any file.
     """
+    if not PATH.exists():
+        return {}
     try:
-        content = yaml.safe_load(PATH.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{PATH}: not readable as YAML: {' '.join(str(error).split())}; {RESTORE}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise InputError(f"{PATH}: expected a mapping of files; {RESTORE}")
-    for key, record in content.items():
-        if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in KEYS.items()):
-            raise InputError(f"{PATH}: {key} needs sha256, size and date, the sha256 and date in quotes; {RESTORE}")
-    return content
+        return RECORDS.validate_python(yaml.safe_load(PATH.read_text(encoding="utf-8")) or {})
+    except (yaml.YAMLError, ValueError) as error:
+        reason = explain(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+        raise InputError(f"{PATH}: {reason}; restore it with `git checkout {PATH}`") from None
 
 
-def record(key: str, sha256: str, size: int, **more: str) -> None:
+def record(key: str, sha256: str, size: int, place: str | None = None) -> None:
     """Add or replace a record; they are sorted, so that two branches that add files seldom conflict."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    entry = {"sha256": sha256, "size": size, "date": today, **more}
-    content = yaml.safe_dump({**read(), key: entry}, sort_keys=True, allow_unicode=True, width=1000)
+    records = {**read(), key: Record(sha256=sha256, size=size, date=today, place=place)}
+    content = {key: record.model_dump(exclude_none=True) for key, record in records.items()}
+    text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True, width=1000)
     with files.replacing(PATH) as temporary:
-        temporary.write_text(f"{HEADING}\n{content}", encoding="utf-8")
+        temporary.write_text(f"{HEADING}\n{text}", encoding="utf-8")

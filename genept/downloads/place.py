@@ -3,41 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self, TypeVar
+from typing import Annotated, ClassVar, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, StringConstraints
 
 from genept.core.config import Config
 from genept.core.errors import InputError, NotFoundAtSource, nearest
+from genept.downloads.store import Store
 
-if TYPE_CHECKING:
-    from genept.downloads.store import Store
-    from genept.downloads.web import Remote
-
-Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$", to_lower=True)]
 Number = int | str  # of a record or an article
 T = TypeVar("T")
 
 
-def is_address(url: str) -> bool:
-    """Whether a text is the address of something on the web."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
-    except ValueError:
-        return False
-
-
 def check_address(url: str) -> str:
     """Refuse what is no address of a file on the web; for pydantic."""
-    if not is_address(url):
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isprintable()
+    except ValueError:
+        good = False
+    if not good:
         raise ValueError(f"{url.partition('?')[0]!r} is no http or https address of a file")
     return url
 
 
 Address = Annotated[str, AfterValidator(check_address)]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on the web.
+
+    Attributes
+    ----------
+    urls
+        Addresses of the same file, tried in order.
+    stated
+        Algorithm and digits of the hash that the service states.
+    headers
+        Of the request, such as a token.
+    refused
+        What a refusal (status 400, 401 or 403) means, and what to do.
+    name
+        What the file is called in every run, if its address has a signature that is another one in every run.
+    """
+
+    urls: tuple[str, ...]
+    stated: tuple[str, str] | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    name: str | None = None
+    refused: tuple[str, str] | None = None
 
 
 class Place(Config):
@@ -92,29 +111,25 @@ class Place(Config):
         raise NotImplementedError
 
 
-class ArchivePlace(Place):
-    """A place that may be an archive (tar, zip, gz), of which the file is the ``member``."""
+class WebPlace(Place):
+    """A place on the web: a file, or an archive (tar, zip, gz) of which the file is the ``member``."""
 
     member: str | None = None
     archive_sha256: Sha256 | None = None
 
     @property
     def archive(self) -> Self | None:
-        """The place of the archive that the file is a member of, equal for all its members; None without ``member``."""
+        """See `Place.archive`."""
         if self.member is None:
             return None
         return self.model_copy(update={"sha256": self.archive_sha256, "member": None, "where": None})
-
-
-class WebPlace(ArchivePlace):
-    """A place on the web: its host tells the address."""
 
     def remote(self, store: Store) -> Remote:
         """Return the address of the file or archive."""
         raise NotImplementedError
 
     def get(self, store: Store, sha256: str | None) -> tuple[Path, str]:
-        """Download the file or archive; see `Place.get`."""
+        """See `Place.get`."""
         from genept.downloads.transfer import download
 
         return download(self.remote(store), store.partial, sha256)

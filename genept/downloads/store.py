@@ -20,12 +20,10 @@ import click
 
 from genept.core import files
 
-VARIABLE = "GENEPT_DOWNLOADS"
-
 
 def default_folder() -> Path:
     """Return the folder of the store: beside the cache that the repository's configuration of DVC names."""
-    if named := os.environ.get(VARIABLE):
+    if named := os.environ.get("GENEPT_DOWNLOADS"):
         return Path(named).expanduser()
     config = configparser.ConfigParser(interpolation=None, strict=False)  # to import dvc's own reader takes 0.5 s
     config.read([".dvc/config", ".dvc/config.local"], encoding="utf-8")
@@ -34,32 +32,24 @@ def default_folder() -> Path:
 
 
 class Store:
-    """Files by their sha256.
+    """Files by their sha256 in `folder`, and the unfinished downloads of all hosts in `partial`."""
 
-    Attributes
-    ----------
-    folder, partial
-        The files, and the unfinished downloads of all hosts.
-    listings
-        What services listed in this run, so that each is asked once.
-    """
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = default_folder() if folder is None else folder
+    def __init__(self) -> None:
+        self.folder = default_folder()
         self.partial = self.folder / "partial"
         self.partial.mkdir(parents=True, exist_ok=True)
         self.listings: dict[Any, Any] = {}
 
     def path(self, sha256: str) -> Path:
         """Return where a file is, or would be."""
-        return self.folder / sha256.lower()
+        return self.folder / sha256
 
     def has(self, sha256: str) -> bool:
         """Say whether a file is there, and whole; a damaged one is dropped."""
         path = self.path(sha256)
         if not path.is_file():
             return False
-        if files.sha256(path) == sha256.lower():
+        if files.sha256(path) == sha256:
             return True
         click.echo(f"{path}: damaged, so it is dropped")
         path.unlink()
@@ -86,10 +76,6 @@ class Store:
             os.link(self.path(sha256), target)
         except OSError:  # another file system, or too many links
             shutil.copyfile(self.path(sha256), target)
-
-    def drop(self, sha256: str) -> None:
-        """Remove a file that turned out to be of no use."""
-        self.path(sha256).unlink(missing_ok=True)
 
     def listing(self, key: Any, ask: Callable[[], Any]) -> Any:
         """Return what a service lists, asking it once in a run."""

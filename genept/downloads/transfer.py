@@ -9,7 +9,6 @@ joined. They stay after an error, Ctrl-C or a crash, and the next run goes on wi
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import re
@@ -23,7 +22,8 @@ from genept.core import files
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError
 from genept.downloads import web
-from genept.downloads.web import BY_HAND, GO_ON, Failure, Remote, ask, check_page, check_status, file_name, plain
+from genept.downloads.place import Remote
+from genept.downloads.web import BY_HAND, GO_ON, Failure, ask, check_page, check_status, file_name, plain
 
 HEAD = 1 << 10  # bytes by which a web page is told from a file
 
@@ -46,7 +46,7 @@ class Part:
         What the server said about the file; None if it did not.
     """
 
-    def __init__(self, folder: Path, url: str, name: str | None) -> None:
+    def __init__(self, folder: Path, url: str, name: str | None = None) -> None:
         key = hashlib.sha256((name or url).encode()).hexdigest()[:32]
         self.url, self.path, self.notes = url, folder / key, folder / f"{key}.json"
         self.lock = filelock.FileLock(folder / f"{key}.lock", timeout=0)
@@ -83,6 +83,11 @@ class Part:
             path.unlink(missing_ok=True)
         self.etag = self.modified = self.length = None
 
+    def changed(self) -> Failure:
+        """Drop a part of a file that is another one now."""
+        self.remove()
+        return Failure("the file has changed while it was downloaded", "run again", again=True)
+
     def request(self, *, verifiable: bool) -> tuple[int, dict[str, str]]:
         """Return from which byte on the file is missing and the headers that ask for the rest.
 
@@ -101,20 +106,10 @@ class Part:
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
         length = int(match[2]) if match and match[2] != "*" else self.length
         etag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
-        known = (self.etag, etag) if self.etag and etag else (self.modified, modified)
-        if (
-            not match
-            or int(match[1]) != start
-            or self.length not in (None, length)
-            or (all(known) and len({*known}) > 1)
-        ):
-            raise changed(self)
-
-
-def changed(part: Part) -> Failure:
-    """Drop a part of a file that is another one now."""
-    part.remove()
-    return Failure("the file has changed while it was downloaded", "run again", again=True)
+        before, now = (self.etag, etag) if self.etag and etag else (self.modified, modified)
+        same = before == now or not before or not now
+        if not match or int(match[1]) != start or self.length not in (None, length) or not same:
+            raise self.changed()
 
 
 def download(remote: Remote, folder: Path, sha256: str | None) -> tuple[Path, str]:
@@ -141,7 +136,7 @@ def download(remote: Remote, folder: Path, sha256: str | None) -> tuple[Path, st
     failures = []
     for url in remote.urls:
         try:
-            with Part(folder, url, remote.signed.name if remote.signed else None) as part:
+            with Part(folder, url, remote.name) as part:
                 return part.path, complete(part, remote, sha256)
         except filelock.Timeout:
             raise InputError(f"{plain(url)}: another process is downloading it; run again when it is done") from None
@@ -152,20 +147,14 @@ def download(remote: Remote, folder: Path, sha256: str | None) -> tuple[Path, st
 
 def complete(part: Part, remote: Remote, sha256: str | None) -> str:
     """Download what is missing of a file, in as many attempts as bring new bytes, and return its sha256."""
-    failures, most = 0, part.size
-    while True:
-        try:
-            start = receive(part, remote, verifiable=bool(sha256 or remote.stated))
-            found = check_hashes(part, remote, sha256, again=start > 0)
-        except Failure as failure:
-            failures = 1 if part.size > most else failures + 1
-            most = max(most, part.size)
-            if not failure.again or failures >= web.ATTEMPTS:
-                raise
-            web.wait(web.BACKOFF * 2 ** (failures - 1))
-        else:
-            part.notes.unlink(missing_ok=True)
-            return found
+
+    def attempt() -> str:
+        start = receive(part, remote, verifiable=bool(sha256 or remote.stated))
+        return check_hashes(part, remote, sha256, again=start > 0)
+
+    found = web.repeat(attempt, lambda: part.size)
+    part.notes.unlink(missing_ok=True)
+    return found
 
 
 def receive(part: Part, remote: Remote, *, verifiable: bool) -> int:
@@ -173,8 +162,8 @@ def receive(part: Part, remote: Remote, *, verifiable: bool) -> int:
     start, headers = part.request(verifiable=verifiable)
     with ask(part.url, {**dict(remote.headers), **headers}) as answer:
         if answer.status_code == 416 and start:
-            raise changed(part)
-        check_status(answer, remote.signed)
+            raise part.changed()
+        check_status(answer, remote.refused)
         encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
         compressed = any(file_name(url).lower().endswith((".gz", ".tgz")) for url in (part.url, answer.url))
         if encoding != "identity" and not compressed:  # some servers call the compression of a .gz file an encoding
@@ -183,12 +172,7 @@ def receive(part: Part, remote: Remote, *, verifiable: bool) -> int:
             part.check(answer, start)
         else:
             start = 0
-        try:
-            write(part, answer, start, verifiable=verifiable)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise full_disk(part, f"{part.size / 1e6:,.0f} MB came") from None
+        write(part, answer, start, verifiable=verifiable)
     return start
 
 
@@ -208,7 +192,10 @@ def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool
         check_page(answer, chunk, part.url)
         part.begin(answer, rest)
     if rest is not None and shutil.disk_usage(part.path.parent).free < rest:
-        raise full_disk(part, f"{rest / 1e6:,.0f} MB more are needed")
+        raise InputError(
+            f"{plain(part.url)}: the disk is full at {part.path.parent} ({rest / 1e6:,.0f} MB more are needed); "
+            f"free some space and {GO_ON}"
+        )
     bar = progress_bar(file_name(part.url), part.length or 0, "B")
     bar.unit_scale, bar.initial, bar.n = True, start, start
     with bar, part.path.open("r+b") as output:
@@ -222,23 +209,18 @@ def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool
         raise Failure(f"the connection ended after {part.size:,} of {start + rest:,} bytes", GO_ON, again=True)
 
 
-def full_disk(part: Part, how_much: str) -> InputError:
-    """Say that the disk is full."""
-    return InputError(
-        f"{plain(part.url)}: the disk is full at {part.path.parent} ({how_much}); free some space and {GO_ON}"
-    )
-
-
 def check_hashes(part: Part, remote: Remote, sha256: str | None, *, again: bool) -> str:
     """Compare a whole file with the hashes that it must have and return its sha256."""
+    found = files.sha256(part.path)
     for name, expected in (remote.stated or ("md5", None), ("sha256", sha256)):
         with part.path.open("rb") as stream:
-            if expected and (found := hashlib.file_digest(stream, name).hexdigest()) != expected.lower():
-                part.remove()
-                what = f"what came has {name} {found}, but {expected.lower()} is expected"
-                to_do = (
-                    "it is another version or was altered; if you trust it, correct the sha256 in the settings, or "
-                    "remove the lines of the file from data/hashes.lock.yaml"
-                )
-                raise Failure(what, to_do, again=again)  # parts of two files, perhaps
-    return sha256.lower() if sha256 else files.sha256(part.path)
+            digits = found if name == "sha256" else hashlib.file_digest(stream, name).hexdigest()
+        if expected and digits != expected:
+            part.remove()
+            what = f"what came has {name} {digits}, but {expected} is expected"
+            to_do = (
+                "it is another version or was altered; if you trust it, correct the sha256 in the settings, or remove "
+                "the lines of the file from data/hashes.lock.yaml"
+            )
+            raise Failure(what, to_do, again=again)  # parts of two files, perhaps
+    return found

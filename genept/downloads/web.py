@@ -1,25 +1,23 @@
-"""Asking the web by requests: retries, redirects, and what an answer or a network error means, in one line.
+"""Asking the web by requests: repeated attempts, and what an answer or a network error means, in one line.
 
-urllib3's `Retry` repeats what failed before the first byte of an answer. Proxies and certificates are those that the
-environment names.
+Proxies and certificates are those that the environment names.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http
-import itertools
+import http.client
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
+from requests import exceptions
 
 from genept.core.errors import InputError, NotFoundAtSource
 
@@ -27,56 +25,17 @@ TIMEOUT = (20.0, 60.0)  # seconds to connect, and without a byte
 ATTEMPTS = 5  # in a row without a new byte
 BACKOFF = 1.0  # seconds before the second attempt, doubled for each further one
 MAX_WAIT = 300.0  # seconds; a server that asks to wait longer is asked again in the next run
-MAX_JSON = 16 << 20
+MAX_BODY = 16 << 20
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
-EXPIRED = (400, 401, 403)  # what storage answers to a signature that is too old
 PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 
 BY_HAND = "get it in a browser and use `kind: local`"
 GO_ON = "run again: it goes on where it stopped"
+T = TypeVar("T")
 wait = time.sleep
-
-
-@dataclass(frozen=True)
-class Signed:
-    """What is known of an address with a signature, which is good for some minutes and another one in every run.
-
-    Attributes
-    ----------
-    name
-        What the file is called in every run.
-    expired, to_do
-        Why the address may be refused, and what to do then.
-    """
-
-    name: str
-    expired: str
-    to_do: str
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file on the web.
-
-    Attributes
-    ----------
-    urls
-        Its address, then mirrors.
-    stated
-        A hash that the service states: the algorithm (``md5``) and hexadecimal digits.
-    signed
-        If its address is another one in every run.
-    headers
-        Further request headers, such as a token; requests does not send it to another host by a redirect.
-    """
-
-    urls: tuple[str, ...]
-    stated: tuple[str, str] | None = None
-    signed: Signed | None = None
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 class Failure(Exception):
@@ -86,44 +45,31 @@ class Failure(Exception):
     ----------
     what, to_do
         What happened, and what to do about it.
-    again
-        Whether to ask again at once.
+    again, seconds
+        Whether to ask again at once, and after which time if the server says so.
     absent
         Whether there is no such thing at that address.
     """
 
-    def __init__(self, what: str, to_do: str, *, again: bool = False, absent: bool = False) -> None:
+    def __init__(
+        self, what: str, to_do: str, *, again: bool = False, seconds: float | None = None, absent: bool = False
+    ) -> None:
         super().__init__(what)
-        self.what, self.to_do, self.again, self.absent = what, to_do, again, absent
+        self.what, self.to_do, self.again, self.seconds, self.absent = what, to_do, again, seconds, absent
 
 
-class Retry(urllib3.Retry):
-    """urllib3's, but a server that asks to wait for long is not waited for."""
-
-    def increment(  # type: ignore[override]
-        self, method: str, url: str, response: urllib3.BaseHTTPResponse | None = None, **options: Any
-    ) -> urllib3.Retry:
-        """Count an attempt; after too many, or a ``Retry-After`` beyond `MAX_WAIT`, raise `MaxRetryError`."""
-        if response is not None and (self.get_retry_after(response) or 0) > MAX_WAIT:
-            raise urllib3.exceptions.MaxRetryError(options["_pool"], url)
-        return super().increment(method, url, response, **options)
-
-    def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
-        """Wait before the next attempt."""
-        after = None if response is None else self.get_retry_after(response)
-        wait(self.get_backoff_time() if after is None else after)
-
-
-def open_session() -> requests.Session:
-    """Return a session that repeats what failed before an answer; proxies and certificates are the environment's."""
-    retry = Retry(
-        ATTEMPTS - 1, other=0, redirect=None, status_forcelist=TRANSIENT, backoff_factor=BACKOFF, raise_on_status=False
-    )
-    session = requests.Session()
-    session.max_redirects = 10
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry))
-    return session
+def repeat(attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
+    """Return the result of the first attempt that succeeds; give up after `ATTEMPTS` in a row without progress."""
+    failures, most = 0, progress()
+    while True:
+        try:
+            return attempt()
+        except Failure as failure:
+            failures = 1 if progress() > most else failures + 1
+            most = max(most, progress())
+            if not failure.again or failures >= ATTEMPTS:
+                raise
+            wait(BACKOFF * 2 ** (failures - 1) if failure.seconds is None else failure.seconds)
 
 
 @contextlib.contextmanager
@@ -132,25 +78,20 @@ def ask(url: str, headers: Mapping[str, str] | None = None) -> Iterator[requests
 
     Redirects are followed, but not from https to http.
     """
+    headers = {"Accept-Encoding": "identity", **(headers or {})}
     try:
-        with open_session() as session:
-            headers = {"Accept-Encoding": "identity", **(headers or {})}
-            answer = session.get(url, headers=headers, stream=True, timeout=TIMEOUT)
-            with answer:
-                addresses = [one.url for one in (*answer.history, answer)]
-                if any(
-                    now.startswith("https:") > later.startswith("https:")
-                    for now, later in itertools.pairwise(addresses)
-                ):
-                    raise Failure("it redirects from https to http, which anyone could alter", "use another address")
-                yield answer
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+            secure = all(one.url.startswith("https:") for one in (*answer.history, answer))
+            if url.startswith("https:") and not secure:
+                raise Failure("it redirects from https to http, which anyone could alter", "use another address")
+            yield answer
     except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
         raise explain(error, urlsplit(url).hostname or "") from None
 
 
 def explain(error: Exception, host: str) -> Failure:
     """Say what a network error means. The libraries' own texts are not shown: they hold addresses with queries."""
-    exceptions, text = requests.exceptions, repr(error)
+    text = repr(error)
     if isinstance(error, exceptions.ProxyError | exceptions.InvalidProxyURL):
         return Failure("the proxy does not answer", "check the proxy that HTTPS_PROXY names")
     if isinstance(error, exceptions.SSLError):
@@ -159,11 +100,12 @@ def explain(error: Exception, host: str) -> Failure:
     if isinstance(error, exceptions.TooManyRedirects):
         return Failure("it redirects without end", f"run again later, or {BY_HAND}")
     if isinstance(error, exceptions.ConnectTimeout):
-        return Failure(f"no connection within {TIMEOUT[0]:.0f} s", "check the network or run again later")
+        return Failure(f"no connection within {TIMEOUT[0]:.0f} s", "check the network or run again later", again=True)
     if "NameResolutionError" in text:
-        return Failure(f"no address is known for {host} (DNS)", "check the network and the name")
+        return Failure(f"no address is known for {host} (DNS)", "check the network and the name", again=True)
     if "NewConnectionError" in text:
-        return Failure("no connection", "check the network, the proxy and the address, or run again later")
+        to_do = "check the network, the proxy and the address, or run again later"
+        return Failure("no connection", to_do, again=True)
     if "timed out" in text or isinstance(error, exceptions.Timeout | urllib3.exceptions.ReadTimeoutError):
         return Failure(f"it stalled: nothing came for {TIMEOUT[1]:.0f} s", GO_ON, again=True)
     if isinstance(error, ValueError | urllib3.exceptions.LocationParseError):  # of addresses
@@ -187,31 +129,40 @@ def file_name(url: str) -> str:
     return printable(PurePosixPath(unquote(urlsplit(url).path)).name)
 
 
-def read_json(url: str) -> Any:
-    """Ask a web service and return its JSON answer, of at most 16 MiB.
+def read(url: str, refused: tuple[str, str] | None = None) -> bytes:
+    """Return the body of an answer, nothing of one that is longer than 16 MiB.
+
+    Parameters
+    ----------
+    refused
+        What a refusal (status 400, 401 or 403) means, and what to do.
 
     Raises
     ------
     NotFoundAtSource
-        If it answers that there is no such thing.
+        If the answer is that there is no such thing.
     InputError
-        If it does not answer, or not with JSON.
+        If there is no answer.
     """
-    try:
+
+    def attempt() -> bytes:
         with ask(url) as answer:
-            check_status(answer)
-            body = read_body(answer)
-        return json.loads(body)
+            check_status(answer, refused)
+            body: bytes = answer.raw.read(MAX_BODY + 1, decode_content=True)
+            return body if len(body) <= MAX_BODY else b""
+
+    try:
+        return repeat(attempt)
     except Failure as failure:
         raise to_error([(url, failure)]) from None
+
+
+def read_json(url: str) -> Any:
+    """Return the JSON answer of a web service; errors are those of `read`, and `InputError` if it is not JSON."""
+    try:
+        return json.loads(read(url))
     except (ValueError, RecursionError):
         raise InputError(f"{plain(url)}: the answer is not the JSON it should be; run again later") from None
-
-
-def read_body(answer: requests.Response) -> bytes:
-    """Return the body of an answer, nothing of one that is longer than 16 MiB, unpacked."""
-    body: bytes = answer.raw.read(MAX_JSON + 1, decode_content=True)
-    return body if len(body) <= MAX_JSON else b""
 
 
 def to_error(failures: list[tuple[str, Failure]]) -> InputError:
@@ -223,22 +174,22 @@ def to_error(failures: list[tuple[str, Failure]]) -> InputError:
     return NotFoundAtSource(line, last.what) if absent else InputError(line)
 
 
-def check_status(answer: requests.Response, signed: Signed | None = None) -> None:
-    """Refuse an answer that is not a file or a part of it."""
+def check_status(answer: requests.Response, refused: tuple[str, str] | None = None) -> None:
+    """Refuse an answer that is not a file or a part of it; `refused` as for `read`."""
     status = answer.status_code
     if status in (200, 206):
         return
-    phrases = {item.value: f" ({item.phrase})" for item in http.HTTPStatus}
-    what = f"it answered {status}{phrases.get(status, '')}"
+    phrase = http.client.responses.get(status)
+    what = f"it answered {status}" + (f" ({phrase})" if phrase else "")
     if status in TRANSIENT:
-        seconds = Retry().get_retry_after(answer.raw)
+        seconds = urllib3.Retry().get_retry_after(answer.raw)
         if seconds and seconds > MAX_WAIT:
             raise Failure(f"{what} and asks to wait {seconds:.0f} s", "run again then: it goes on where it stopped")
-        raise Failure(what, f"{GO_ON}; if it stays so, add a mirror")
+        raise Failure(what, f"{GO_ON}; if it stays so, add a mirror", again=True, seconds=seconds)
     if status in (404, 410):
         raise Failure(what, "there is no such thing; correct it in the settings", absent=True)
-    if signed and status in EXPIRED:
-        raise Failure(f"{what}: {signed.expired}", signed.to_do)
+    if refused and status in (400, 401, 403):
+        raise Failure(f"{what}: {refused[0]}", refused[1])
     if status in (202, 401, 402, 403, 407, 451):
         raise Failure(what, f"it may want a login or a browser; {BY_HAND}")
     raise Failure(what, f"correct the address in the settings, or {BY_HAND}")
@@ -252,9 +203,10 @@ def check_page(answer: requests.Response, start: bytes, url: str) -> None:
     if start.startswith(POINTER):
         what = "it answered with a pointer of Git LFS, not the file"
         raise Failure(what, "use the file's address under media.githubusercontent.com/media")
-    content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if file_name(url).lower().endswith((".html", ".htm")) or not (content_type == "text/html" or PAGE.match(start)):
-        return
-    title = TITLE.search(start)
-    named = f" ({printable(' '.join(title[1].decode(errors='replace').split()))[:80]!r})" if title else ""
-    raise Failure(f"it answered with a web page{named}, not the file", f"it may want a login or a browser; {BY_HAND}")
+    is_page = answer.headers.get("Content-Type", "").lower().startswith("text/html") or PAGE.match(start)
+    if is_page and not file_name(url).lower().endswith((".html", ".htm")):
+        title = TITLE.search(start)
+        named = f" ({printable(' '.join(title[1].decode(errors='replace').split()))[:80]!r})" if title else ""
+        raise Failure(
+            f"it answered with a web page{named}, not the file", f"it may want a login or a browser; {BY_HAND}"
+        )

@@ -1,9 +1,10 @@
-"""Tar archives made in memory."""
+"""Archives made in memory."""
 
 from __future__ import annotations
 
 import io
 import tarfile
+import zipfile
 from typing import Any
 
 
@@ -19,4 +20,13 @@ def tar(content: dict[str, Any], mode: str = "w") -> bytes:
                 archive.addfile(info, io.BytesIO(value))
             else:
                 archive.addfile(info)
+    return stream.getvalue()
+
+
+def zipped(content: dict[Any, Any], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Write a zip of files, named or described."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, value in content.items():
+            archive.writestr(name, value)
     return stream.getvalue()

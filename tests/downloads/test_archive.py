@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import functools
 import gzip
-import io
 import lzma
 import os
 import stat
@@ -22,22 +21,14 @@ from hypothesis import strategies as st
 from genept.core.errors import InputError
 from genept.downloads import archive as _archive
 from genept.downloads.archive import Damaged, extract
-from tests.downloads.archives import tar
+from tests.downloads.archives import tar, zipped
 
 COUNTS = b"gene\tcell1\tcell2\nTP53\t0\t3\n" * 500
 CONTENT = {"counts/a.txt": COUNTS, "counts/b.txt": b"second\n", "c.txt": b"", "d/b.txt": b"another b\n"}
 ARCHIVE, TARGET = Path("archive"), Path("target.txt")
 
 
-def zipped(content: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, value in content.items():
-            archive.writestr(name, value)
-    return stream.getvalue()
-
-
-FORMATS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
+FORMATS: dict[str, Callable[..., bytes]] = {
     "tar": tar,
     "tar.gz": functools.partial(tar, mode="w:gz"),
     "tar.bz2": functools.partial(tar, mode="w:bz2"),
@@ -68,46 +59,36 @@ def refused(content: bytes, member: str, text: str, name: str = "archive.tar") -
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_members_come_out_and_nothing_else(form: str) -> None:
-    ARCHIVE.write_bytes(FORMATS[form](CONTENT))
-    members = {"counts/b.txt": "one", "counts/a.txt": "two", "c.txt": "three", "./counts//b.txt": "four"}
+    ARCHIVE.write_bytes(FORMATS[form]({**CONTENT, "./GSM1_a.txt.gz": b"dot"}))
+    members = {
+        "counts/b.txt": "one",
+        "a.txt": "two",
+        "c.txt": "three",
+        "./counts//b.txt": "four",
+        "GSM1_a.txt.gz": "five",
+    }
     extract(ARCHIVE, f"archive.{form}", {Path(target): member for member, target in members.items()})
     assert {target: Path(target).read_bytes() for target in members.values()} == {
         "one": b"second\n",
         "two": COUNTS,
         "three": b"",
         "four": b"second\n",
+        "five": b"dot",
     }
-    assert len(list(Path().iterdir())) == 5
-
-
-@pytest.mark.parametrize("form", ["tar", "tar.gz"])
-def test_names_with_a_leading_dot_are_the_same(form: str) -> None:
-    ARCHIVE.write_bytes(FORMATS[form]({"./GSM1_a.txt.gz": COUNTS}))
-    extract(ARCHIVE, "GSE1_RAW.tar", {TARGET: "GSM1_a.txt.gz"})
-    assert TARGET.read_bytes() == COUNTS
-
-
-@pytest.mark.parametrize("form", ["tar", "zip"])
-def test_a_name_without_a_folder_is_found_in_any_if_it_is_the_only_one(form: str) -> None:
-    ARCHIVE.write_bytes(FORMATS[form](CONTENT))
-    extract(ARCHIVE, "archive", {TARGET: "a.txt"})
-    assert TARGET.read_bytes() == COUNTS
-    TARGET.unlink()
-    refused(FORMATS[form](CONTENT), "b.txt", "has no member 'b.txt'; the nearest: 'counts/b.txt', 'd/b.txt'")
-    refused(FORMATS[form](CONTENT), "e/a.txt", "has no member 'e/a.txt'; the nearest: 'counts/a.txt'")
+    assert len(list(Path().iterdir())) == 6
 
 
 @pytest.mark.parametrize("form", ["tar", "zip"])
 def test_a_path_is_found_in_any_folder_if_it_is_the_only_one_that_ends_so(form: str) -> None:
-    content = {"run/outs/matrix/a.txt": COUNTS, "run/raw/a.txt": b"raw", "x/raw/a.txt": b"other", "y/outs_a.txt": b""}
-    ARCHIVE.write_bytes(FORMATS[form](content))
+    files = {"run/outs/matrix/a.txt": COUNTS, "run/raw/a.txt": b"raw", "x/raw/a.txt": b"other", "y/outs_a.txt": b""}
+    content = FORMATS[form](files)
+    ARCHIVE.write_bytes(content)
     extract(ARCHIVE, "archive", {TARGET: "outs/matrix/a.txt"})
     assert TARGET.read_bytes() == COUNTS
     TARGET.unlink()
-    nearest = "; the nearest: 'run/raw/a.txt', 'x/raw/a.txt'"
-    refused(FORMATS[form](content), "raw/a.txt", f"has no member 'raw/a.txt'{nearest}")
-    refused(FORMATS[form](content), "a_txt/a.txt", "has no member 'a_txt/a.txt'; the nearest: 'run/outs/matrix/a.txt'")
-    refused(FORMATS[form](content), "uts/matrix/a.txt", "has no member 'uts/matrix/a.txt'")
+    refused(content, "raw/a.txt", "has no member 'raw/a.txt'; the nearest: 'run/raw/a.txt', 'x/raw/a.txt'")
+    refused(content, "b/a.txt", "has no member 'b/a.txt'; the nearest: 'run/outs/matrix/a.txt'")
+    refused(content, "uts/matrix/a.txt", "has no member 'uts/matrix/a.txt'")
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -166,41 +147,35 @@ def test_a_link_to_a_folder_does_not_move_what_comes_after_it() -> None:
 def test_links_and_folders_in_a_zip_are_no_files() -> None:
     link, folder = zipfile.ZipInfo("x"), zipfile.ZipInfo("y/")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(link, "/etc/passwd")
-        archive.writestr(folder, "")
     for member in ("x", "y"):
-        refused(stream.getvalue(), member, "is a link, a folder or a device, not a file")
+        content = zipped({link: b"/etc/passwd", folder: b""})
+        refused(content, member, "is a link, a folder or a device, not a file")
 
 
-def test_a_member_with_a_password_is_said() -> None:
+@pytest.mark.parametrize(
+    ("offset", "value", "text"),
+    [(6, 1, "its member a has a password"), (8, 97, "its compression is not known here")],
+)
+def test_what_zip_cannot_read_is_said(offset: int, value: int, text: str) -> None:
     content = bytearray(zipped({"a": b"a"}))
-    for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        content[content.index(magic) + at] |= 1
-    refused(bytes(content), "a", "its member a has a password")
-
-
-def test_an_unknown_compression_is_said() -> None:
-    content = bytearray(zipped({"a": b"a"}))
-    for magic, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
-        content[content.index(magic) + at] = 97
-    refused(bytes(content), "a", "its compression is not known here")
+    content[content.index(b"PK\x03\x04") + offset] = value
+    content[content.index(b"PK\x01\x02") + offset + 2] = value
+    refused(bytes(content), "a", text)
 
 
 @pytest.mark.parametrize("form", ["tar.gz", "tar.bz2", "tar.xz", "zip", "gz"])
 def test_a_bomb_is_not_set_off(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_archive, "SLACK", 1 << 16)
     monkeypatch.setattr(_archive, "MAX_RATIO", 50)
-    zeros = bytes(8 << 20)
+    zeros = bytes(4 << 20)
     content = gzip.compress(zeros) if form == "gz" else FORMATS[form]({"zeros": zeros})
     refused(content, "zeros", "unpacks to more than", "zeros.gz")
-    assert not TARGET.exists() or TARGET.stat().st_size < 4 << 20
+    assert not TARGET.exists() or TARGET.stat().st_size < 2 << 20
 
 
 def test_a_bomb_beside_the_member_is_not_set_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_archive, "SLACK", 1 << 16)
-    refused(FORMATS["tar.gz"]({"zeros": bytes(8 << 20), "good": b"good"}), "good", "unpacks to more than")
+    refused(FORMATS["tar.gz"]({"zeros": bytes(4 << 20), "good": b"good"}), "good", "unpacks to more than")
 
 
 def test_what_a_tar_announces_is_not_believed() -> None:
@@ -241,10 +216,6 @@ def test_half_an_archive_is_damaged_or_lacks_the_member(form: str) -> None:
     refused(content[: len(content) * 3 // 4], "b.txt", "damaged (")
 
 
-def test_half_a_compressed_file_is_damaged() -> None:
-    refused(gzip.compress(os.urandom(100_000))[:50_000], "a.txt", "a.txt.gz: damaged (", "a.txt.gz")
-
-
 @pytest.mark.parametrize("form", ["tar.gz", "tar.bz2", "tar.xz", "zip"])
 def test_a_flipped_byte_is_found(form: str) -> None:
     content = bytearray(FORMATS[form]({"a.txt": os.urandom(100_000)}))
@@ -261,23 +232,7 @@ def test_what_is_no_archive_is_said(content: bytes) -> None:
 
 SMALL = {form: write({"a": b"first " * 40, "b/c": b"second"}) for form, write in FORMATS.items()}
 SMALL["gz"] = gzip.compress(b"alone " * 40)
-
-
-def test_a_member_before_the_beginning_of_a_zip_is_damage() -> None:
-    """The directory's place says how much stands before the archive, and with that where its members begin."""
-    content = bytearray(SMALL["zip"])
-    place = content.rindex(b"PK\x05\x06") + 16
-    content[place : place + 4] = (int.from_bytes(content[place : place + 4], "little") + 1).to_bytes(4, "little")
-    refused(bytes(content), "a", "damaged (")
-
-
-def test_compressed_data_in_a_zip_that_does_not_unpack_is_damage() -> None:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_BZIP2) as archive:
-        archive.writestr("a", os.urandom(1000))
-    content = bytearray(stream.getvalue())
-    content[content.index(b"BZh") + 20] ^= 1
-    refused(bytes(content), "a", "damaged (")
+SMALL["zip of bz2"] = zipped({"a": b"first " * 40}, zipfile.ZIP_BZIP2)
 
 
 @settings(deadline=None, max_examples=150)

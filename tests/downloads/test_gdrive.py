@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import pytest
 import requests
 
 from genept.downloads.hosts import gdrive
-from tests.downloads.fetching import FOLDER as RAW
-from tests.downloads.fetching import content, invoke, parts, refusal, sha256, write_demo
+from tests.downloads.fetching import fetch, fetched, parts, refused, sha256
 from tests.downloads.loopback import Answer, Request, Service, ranged, serving
 
 FOLDER, INNER = "folder-0123456789-0123456789", "inner-0123456789-0123456789"
@@ -61,13 +59,13 @@ class Drive(Service):
         }
         return ranged(request, self.content[ident], headers)
 
-    def sizes(self) -> list[str | None]:
+    def ranges(self) -> list[str | None]:
         """Return the ranges asked for in downloads of the large file."""
         return [request.headers.get("range") for request in self.server.requests if is_download(request)]
 
-    def break_off(self, n_bytes: int) -> None:
-        """Break off a download of the large file after some bytes, and give nothing more of it."""
-        cuts = iter([n_bytes, *([0] * gdrive.RETRIES)])
+    def break_off(self, *n_bytes: int) -> None:
+        """Break off downloads of the large file after some bytes each."""
+        cuts = iter(n_bytes)
 
         def special(request: Request) -> Answer | None:
             if not is_download(request) or (cut := next(cuts, None)) is None:
@@ -132,135 +130,68 @@ def drive(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drive]:
         yield drive
 
 
-def source(folder: str | None = None, **files: Any) -> dict[str, Any]:
-    found = {"kind": "gdrive", "files": {target.replace("_", "."): item for target, item in files.items()}}
-    return found if folder is None else {**found, "folder": folder}
+MODEL = {"model.pt": {"id": LARGE}}
+KNOWN = {"model.pt": {"id": LARGE, "sha256": sha256(CONTENT[LARGE])}}
+WHOLE = {"model.pt": CONTENT[LARGE]}
 
 
-def fetch(source: dict[str, Any]) -> click.testing.Result:
-    write_demo(source)
-    return invoke()
+def fail_midway(drive: Drive, files: dict[str, Any]) -> None:
+    """Let a run fail with a part of the large file."""
+    drive.break_off(600_000, *[0] * gdrive.RETRIES)
+    text = f"Google Drive file {LARGE} (by its id): no connection, or it broke off again and again"
+    refused("gdrive", files, text)
+    assert [path.stat().st_size for path in parts()] == [524_288]
+    drive.recover()
 
 
-def test_files_come_by_their_ids(drive: Drive, home: Path) -> None:
-    result = fetch(source(args_json={"id": SMALL}, model_pt={"id": LARGE}))
-    assert result.exit_code == 0, result.output
-    assert Path(RAW, "args.json").read_bytes() == CONTENT[SMALL]
-    assert Path(RAW, "model.pt").read_bytes() == CONTENT[LARGE]
-    assert not parts()
+def test_files_come_by_their_ids_and_by_their_names_in_a_folder(drive: Drive, home: Path) -> None:
+    files = {"args": {"id": SMALL}, "again": {"name": "args.json"}, "model": {"name": "part/model.pt"}}
+    expected = {"args": CONTENT[SMALL], "again": CONTENT[SMALL], "model": CONTENT[LARGE], "twin": b"1"}
+    fetched("gdrive", {**files, "twin": {"id": TWIN}}, expected, folder=FOLDER)
     assert not list(home.rglob("*"))
     assert not any("cookie" in request.headers for request in drive.server.requests)
 
 
-def test_files_come_by_their_names_in_a_folder(drive: Drive) -> None:
-    result = fetch(
-        source(FOLDER, args_json={"name": "args.json"}, model_pt={"name": "part/model.pt"}, twin={"id": TWIN})
-    )
-    assert result.exit_code == 0, result.output
-    assert Path(RAW, "args.json").read_bytes() == CONTENT[SMALL]
-    assert Path(RAW, "model.pt").read_bytes() == CONTENT[LARGE]
-    assert Path(RAW, "twin").read_bytes() == b"1"
+GONE = "gone-0123456789-0123456789"
 
 
-def test_a_name_that_is_not_in_the_folder_or_is_there_twice_is_said(drive: Drive) -> None:
-    line = refusal(fetch(source(FOLDER, a={"name": "arg.json"})))
-    assert f"Google Drive folder {FOLDER} has no file 'arg.json'; did you mean 'args.json'?" in line
-    line = refusal(fetch(source(FOLDER, a={"name": "twin"})))
-    assert f"2 files are called twin; give the id of one: {TWIN}, {OTHER_TWIN}" in line
-
-
-def test_a_folder_that_shows_nothing_may_be_private(drive: Drive) -> None:
-    drive.special = lambda request: Answer(200, b"<html><title>Sign in</title></html>", PAGE)
-    line = refusal(fetch(source(FOLDER, a={"name": "args.json"})))
-    assert "it lists no files; it may be empty, or not shared with everyone" in line
-
-
-def test_a_folder_that_is_gone_is_one_line_with_the_way_by_hand(drive: Drive) -> None:
-    line = refusal(fetch(source("gone-0123456789-0123456789", a={"name": "args.json"})))
-    assert "Google Drive folder gone-0123456789-0123456789: " in line
-    assert "it is not there: deleted, moved, or another id" in line
-    assert "in a browser from https://drive.google.com/drive/folders/gone-0123456789-0123456789" in line
-
-
-def test_a_folder_whose_page_fails_is_one_line_without_guesses(drive: Drive) -> None:
-    drive.special = lambda request: Answer(503, b"<html>Error 503</html>", PAGE)
-    line = refusal(fetch(source(FOLDER, a={"name": "args.json"})))
-    assert f"Google Drive folder {FOLDER}: Drive answered with HTTP 503; run again later" in line
-    assert "You may need to change" not in line
-
-
-def test_a_connection_that_breaks_off_is_continued(drive: Drive) -> None:
-    cuts = iter([600_000])
-
-    def special(request: Request) -> Answer | None:
-        cut = next(cuts, None) if is_download(request) else None
-        return None if cut is None else dataclasses.replace(drive.usual(request), cut=cut)
-
-    drive.special = special
-    assert fetch(source(model_pt={"id": LARGE})).exit_code == 0
-    assert Path(RAW, "model.pt").read_bytes() == CONTENT[LARGE]
-    (first, second) = drive.sizes()
-    assert first is None
-    assert second is not None
-    assert int(second.removeprefix("bytes=").removesuffix("-")) > 0
+@pytest.mark.parametrize(
+    ("folder", "name", "answer", "text"),
+    [
+        (FOLDER, "arg.json", None, f"folder {FOLDER} has no file 'arg.json'; did you mean 'args.json'?"),
+        (FOLDER, "twin", None, f"2 files are called twin; give the id of one: {TWIN}, {OTHER_TWIN}"),
+        (FOLDER, "a", Answer(200, b"<html><title>Sign in</title></html>", PAGE), "it may be empty, or not shared"),
+        (FOLDER, "a", Answer(503, b"<html>503</html>", PAGE), "Drive answered with HTTP 503; run again later, or ask"),
+        (GONE, "a", None, f"{gdrive.GONE}; or download it in a browser from {gdrive.BASE}/drive/folders/{GONE} and"),
+    ],
+)
+def test_what_a_folder_does_not_give_is_one_line(
+    drive: Drive, folder: str, name: str, answer: Answer | None, text: str
+) -> None:
+    drive.special = lambda request: answer
+    line = refused("gdrive", {"a": {"name": name}}, text, folder=folder)
+    assert line.startswith(f"Google Drive folder {folder}")
 
 
 def test_a_run_that_failed_is_continued_by_the_next_if_the_sha256_is_known(drive: Drive) -> None:
-    files = source(args_json={"id": SMALL}, model_pt={"id": LARGE, "sha256": sha256(CONTENT[LARGE])})
-    drive.break_off(600_000)
-    line = refusal(fetch(files))
-    assert f"Google Drive file {LARGE} (by its id): no connection, or it broke off again and again" in line
-    assert [path.stat().st_size for path in parts()] == [524_288]
-    drive.recover()
-    assert fetch(files).exit_code == 0
-    assert (RAW / "model.pt").read_bytes() == CONTENT[LARGE]
-    assert drive.sizes()[-1] == "bytes=524288-"
-    assert not any(request.query.get("id") == SMALL for request in drive.server.requests)
-    assert not parts()
+    fail_midway(drive, KNOWN)
+    fetched("gdrive", KNOWN, WHOLE)
+    assert drive.ranges()[-1] == "bytes=524288-"
 
 
 def test_without_a_sha256_a_part_is_not_joined_with_what_may_be_another_file(drive: Drive) -> None:
-    drive.break_off(600_000)
-    refusal(fetch(source(model_pt={"id": LARGE})))
-    drive.recover()
+    fail_midway(drive, MODEL)
     drive.content[LARGE] = bytes(reversed(CONTENT[LARGE]))
-    assert fetch(source(model_pt={"id": LARGE})).exit_code == 0
-    assert (RAW / "model.pt").read_bytes() == drive.content[LARGE]
-    assert drive.sizes() == [None]
-
-
-def test_a_part_that_was_joined_with_another_file_is_found_by_the_sha256(drive: Drive) -> None:
-    item = {"id": LARGE, "sha256": sha256(CONTENT[LARGE])}
-    drive.break_off(600_000)
-    refusal(fetch(source(model_pt=item)))
-    drive.recover()
-    drive.content[LARGE] = bytes(reversed(CONTENT[LARGE]))
-    assert "but the settings expect" in refusal(fetch(source(model_pt=item)))
-    drive.content[LARGE] = CONTENT[LARGE]
-    assert fetch(source(model_pt=item)).exit_code == 0
-
-
-def test_an_empty_file_comes(drive: Drive) -> None:
-    drive.content[SMALL] = b""
-
-    def special(request: Request) -> Answer | None:
-        empty = Answer(416, b"", {"Content-Range": "bytes */0"})
-        return empty if request.headers.get("range") and "uc" not in request.path else None
-
-    drive.special = special
-    result = fetch(source(args_json={"id": SMALL}))
-    assert result.exit_code == 0, result.output
-    assert Path(RAW, "args.json").read_bytes() == b""
+    fetched("gdrive", MODEL, {"model.pt": drive.content[LARGE]})
+    assert drive.ranges() == [None]
 
 
 def test_a_part_that_drive_does_not_continue_is_removed(drive: Drive) -> None:
-    item = {"id": LARGE, "sha256": sha256(CONTENT[LARGE])}
-    drive.break_off(600_000)
-    refusal(fetch(source(model_pt=item)))
+    fail_midway(drive, KNOWN)
     whole = {"Content-Disposition": 'attachment; filename="x"', "Content-Type": "application/octet-stream"}
     drive.special = lambda request: Answer(200, CONTENT[LARGE], whole) if "confirm" in request.query else None
-    assert "would not continue the part that was here; it was removed" in refusal(fetch(source(model_pt=item)))
-    assert fetch(source(model_pt=item)).exit_code == 0
+    refused("gdrive", KNOWN, "would not continue the part that was here; it was removed")
+    fetched("gdrive", KNOWN, WHOLE)
 
 
 @pytest.mark.parametrize(
@@ -285,27 +216,21 @@ def test_a_part_that_drive_does_not_continue_is_removed(drive: Drive) -> None:
 )
 def test_a_page_in_place_of_a_file_is_one_line_with_the_way_by_hand(drive: Drive, answer: Answer, text: str) -> None:
     drive.special = lambda request: answer if request.headers["x-google-host"] == "drive.google.com" else None
-    line = refusal(fetch(source(model_pt={"id": LARGE})))
-    assert line.startswith(f"Error: Google Drive file {LARGE} (by its id): ")
-    assert text in line
+    line = refused("gdrive", MODEL, text)
+    assert line.startswith(f"Google Drive file {LARGE} (by its id): ")
     assert f"in a browser from https://drive.google.com/file/d/{LARGE}/view and use kind: local" in line
-    assert content() == {}
 
 
 @pytest.mark.parametrize("item", [{"id": SMALL}, {"name": "args.json"}])
-def test_without_network_the_line_says_so(drive: Drive, monkeypatch: pytest.MonkeyPatch, item: dict[str, str]) -> None:
+def test_without_network_the_line_says_so(drive: Drive, item: dict[str, str]) -> None:
     drive.server.address = "http://127.0.0.1:9"  # nobody listens there
-    assert "no connection, or it broke off again and again" in refusal(fetch(source(FOLDER, a={**item})))
+    refused("gdrive", {"a": item}, "no connection, or it broke off again and again", folder=FOLDER)
 
 
 def test_what_is_not_there_leads_to_the_next_place_and_what_is_not_shared_does_not(drive: Drive) -> None:
-    gone = "gone-0123456789-0123456789"
-    first, *others = [{"id": gone}, {"folder": gone, "name": "a"}, {"folder": FOLDER, "name": "a"}, {"id": SMALL}]
-    files = {"args.json": {**first, "fallback": others}}
-    result = fetch({"kind": "gdrive", "files": files})
-    assert result.exit_code == 0, result.output
-    reasons = [line.rpartition("): ")[2] for line in result.output.splitlines()[:3]]
+    first, *others = [{"id": GONE}, {"folder": GONE, "name": "a"}, {"folder": FOLDER, "name": "a"}, {"id": SMALL}]
+    output = fetch("gdrive", {"args.json": {**first, "fallback": others}})
+    reasons = [line.rpartition("): ")[2] for line in output.splitlines()[:3]]
     assert reasons == [gdrive.GONE, gdrive.GONE, f"Google Drive folder {FOLDER} has no file 'a'"]
     drive.special = lambda request: Answer(403, b"<html>Forbidden</html>", PAGE)
-    files["args.json"]["fallback"] = [{"id": TWIN}]
-    refusal(fetch({"kind": "gdrive", "files": {"other.json": {**files["args.json"], "optional": True}}}))
+    refused("gdrive", {"b": {**first, "fallback": [{"id": TWIN}], "optional": True}}, "it is not shared")

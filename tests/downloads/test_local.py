@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.downloads.fetching import FOLDER, LOCK, STORE, content, fetch, fetched, locked, refused, sha256
+from tests.downloads.fetching import FOLDER, LOCK, STORE, fetched, locked, refused, sha256
 
-LABELS = Path("data/manual/artery/labels.csv")
+LABELS, CONTENT = Path("data/manual/artery/labels.csv"), b"cell,type\n"
 KEY = "data/demo/labels.csv"
 
 
@@ -18,7 +18,7 @@ def labels(**changes: Any) -> dict[str, Any]:
     return {"labels.csv": {"path": LABELS.as_posix(), **changes}}
 
 
-def put(content: bytes = b"cell,type\n", path: Path = LABELS) -> None:
+def put(content: bytes = CONTENT, path: Path = LABELS) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
@@ -27,75 +27,55 @@ def put(content: bytes = b"cell,type\n", path: Path = LABELS) -> None:
 def test_a_path_starts_at_the_folder(home: Path, folder: str) -> None:
     put(path=home / "got/a.csv")
     put(path=Path("got/a.csv"))
-    fetched("local", {"a.csv": {"path": "a.csv"}}, {"a.csv": b"cell,type\n"}, folder=folder.format(home=home))
+    fetched("local", {"a.csv": {"path": "a.csv"}}, {"a.csv": CONTENT}, folder=folder.format(home=home))
 
 
-def test_the_users_file_is_copied_and_recorded(home: Path) -> None:
+def test_the_users_file_is_copied_and_recorded_and_so_are_its_changes() -> None:
     put()
-    output = fetched("local", labels(), {"labels.csv": b"cell,type\n"})
+    output = fetched("local", labels(), {"labels.csv": CONTENT})
     assert "data/manual/artery/labels.csv: sha256 recorded in data/hashes.lock.yaml; commit that file" in output
-    assert locked()[KEY]["sha256"] == sha256(b"cell,type\n")
+    assert locked()[KEY]["sha256"] == sha256(CONTENT)
     assert not LABELS.samefile(FOLDER / "labels.csv")
-    assert "recorded" not in fetched("local", labels(), {"labels.csv": b"cell,type\n"})
-
-
-def test_a_changed_file_is_recorded_anew_with_a_note() -> None:
-    put()
-    fetched("local", labels(), {"labels.csv": b"cell,type\n"})
+    assert "recorded" not in fetched("local", labels(), {"labels.csv": CONTENT})
     put(b"another")
     output = fetched("local", labels(), {"labels.csv": b"another"})
     assert "recorded in data/hashes.lock.yaml; it has changed since" in output
     assert locked()[KEY]["sha256"] == sha256(b"another")
 
 
-def test_a_file_that_is_no_longer_there_comes_from_the_store_with_a_note() -> None:
-    put()
-    fetched("local", labels(optional=True), {"labels.csv": b"cell,type\n"})
-    LABELS.unlink()
-    output = fetched("local", labels(optional=True), {"labels.csv": b"cell,type\n"})
-    assert "its copy in the store of downloads is used; to go on without it, remove the lines of" in output
-
-
-def test_a_file_that_the_lock_knows_and_nobody_has_makes_the_run_fail() -> None:
+def test_a_file_that_the_lock_knows_comes_from_the_store_or_makes_the_run_fail() -> None:
     """It is not silently left out, which would give labels of another origin."""
+    files = labels(optional=True)
+    fetched("local", files, {})
+    assert locked() == {}
     put()
-    fetched("local", labels(optional=True), {"labels.csv": b"cell,type\n"})
+    fetched("local", files, {"labels.csv": CONTENT})
     LABELS.unlink()
+    output = fetched("local", files, {"labels.csv": CONTENT})
+    assert "its copy in the store is used; to go on without it, remove the lines of" in output
     shutil.rmtree(STORE)
-    line = refused("local", labels(optional=True), "labels.csv: no such file, but data/hashes.lock.yaml has it since")
+    line = refused("local", files, "labels.csv: no such file, but data/hashes.lock.yaml has it since")
     assert "`dvc exp run --temp --copy-paths data/manual/artery`" in line  # DVC cannot copy into data/manual itself
     assert f"or to go on without it, remove the lines of {KEY} from data/hashes.lock.yaml" in line
     LOCK.unlink()
-    assert fetch("local", labels(optional=True)).exit_code == 0
-    assert content() == {}
-
-
-def test_an_optional_file_that_never_was_there_may_be_missing() -> None:
-    assert fetch("local", labels(optional=True)).exit_code == 0
-    assert content() == {}
-    assert locked() == {}
+    fetched("local", files, {})
 
 
 def test_the_sha256_of_the_settings_is_checked() -> None:
     put()
-    refused(
-        "local", labels(sha256="0" * 64), f"has sha256 {sha256(b'cell,type' + bytes([10]))}, but the settings expect"
-    )
-    fetched("local", labels(sha256=sha256(b"cell,type\n").upper()), {"labels.csv": b"cell,type\n"})
+    refused("local", labels(sha256="0" * 64), f"has sha256 {sha256(CONTENT)}, but the settings expect")
+    fetched("local", labels(sha256=sha256(CONTENT).upper()), {"labels.csv": CONTENT})
 
 
 def test_tables_in_git_need_no_record() -> None:
     put(path=Path("data/markers/ovarian.tsv"))
-    fetched("local", {"markers.tsv": {"path": "data/markers/ovarian.tsv"}}, {"markers.tsv": b"cell,type\n"})
+    fetched("local", {"markers.tsv": {"path": "data/markers/ovarian.tsv"}}, {"markers.tsv": CONTENT})
     assert locked() == {}
 
 
 def test_a_missing_file_is_said_with_the_way_to_it() -> None:
-    place = LABELS.parent.absolute()
-    line = refused(
-        "local", labels(where="the authors,\n on request."), f"{place}/labels.csv: no such file; to get it: "
-    )
-    assert f"the authors, on request. Then put it into the folder {place} as labels.csv, or correct its path" in line
+    line = refused("local", labels(where="the authors,\n on request."), f"{LABELS.absolute()}: no such file; ")
+    assert "to get it: the authors, on request. Then put it there, or correct its path in the settings" in line
     refused("local", labels(), "labels.csv: no such file; put it there, or correct its path in the settings")
     LABELS.mkdir(parents=True)
     refused("local", labels(), "data/manual/artery/labels.csv: is a folder, not a file")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.downloads.archives import tar
-from tests.downloads.fetching import FOLDER, STORE, content, fetch, invoke, locked, refused, sha256, write_demo
+from tests.downloads.fetching import FOLDER, STORE, content, fetch, fetched, locked, refused, sha256
 from tests.downloads.loopback import Web
 
 LABELS = b"cell,type\n"
@@ -26,48 +26,37 @@ def places(web: Web, *others: dict[str, Any], **item: Any) -> dict[str, Any]:
     return {"labels.csv": {"url": gone, "fallback": list(others), **item}}
 
 
-def test_the_first_place_that_has_the_file_gives_it(web: Web) -> None:
+def test_the_first_place_that_has_the_file_gives_it_and_the_next_run_asks_nobody(web: Web) -> None:
     second = {"kind": "local", "path": "data/manual/labels.csv", "where": "ask the authors"}
     archive = {"kind": "http", "url": web.put("/all.tar", tar({"a": b""})), "member": "labels.csv"}
     last = {"url": web.put("/labels.csv", LABELS)}
-    result = fetch("http", places(web, second, archive, last, {"url": f"{web.url}/never"}))
-    assert result.exit_code == 0, result.output
-    assert content()["labels.csv"] == LABELS
-    assert attempts() == [("http", "not there"), ("local", "not there"), ("http", "not there"), ("http", "used")]
-    assert "labels.csv (local data/manual/labels.csv): no such file; to get it: ask the authors" in result.output
-    assert "all.tar: has no member 'labels.csv'" in result.output
-    assert not any(request.path == "/never" for request in web.server.requests)
-
-
-def test_the_next_run_asks_nobody_and_says_the_same(web: Web) -> None:
-    files = places(web, {"url": web.put("/labels.csv", LABELS)})
-    assert fetch("http", files).exit_code == 0
+    files = places(web, second, archive, last, {"url": f"{web.url}/never"})
+    output = fetch("http", files)
     before = content()
-    web.forget()
-    assert fetch("http", files).exit_code == 0
-    assert content() == before
-    assert not web.server.requests
+    assert before["labels.csv"] == LABELS
+    assert attempts() == [("http", "not there"), ("local", "not there"), ("http", "not there"), ("http", "used")]
+    assert "labels.csv (local data/manual/labels.csv): no such file; to get it: ask the authors" in output
+    assert "all.tar: has no member 'labels.csv'" in output
+    assert not any(request.path == "/never" for request in web.server.requests)
     assert locked()["data/demo/labels.csv"]["place"] == f"http {web.url}/labels.csv"
+    web.forget()
+    fetched("http", files, before)
+    assert not web.server.requests
 
 
 def test_a_local_file_that_comes_later_goes_first(web: Web) -> None:
-    files = {
-        "labels.csv": {
-            "kind": "local",
-            "path": "labels.csv",
-            "fallback": [{"kind": "http", "url": web.put("/labels.csv", LABELS)}],
-        }
-    }
-    assert fetch("http", files).exit_code == 0
+    url = web.put("/labels.csv", LABELS)
+    files = {"labels.csv": {"kind": "local", "path": "labels.csv", "fallback": [{"kind": "http", "url": url}]}}
+    fetch("http", files)
     assert attempts() == [("local", "not there"), ("http", "used")]
     Path("labels.csv").write_bytes(b"mine")
-    assert fetch("http", files).exit_code == 0
+    fetch("http", files)
     assert (content()["labels.csv"], attempts()) == (b"mine", [("local", "used")])
 
 
 def test_an_optional_file_that_the_lock_knows_is_not_silently_left_out(web: Web) -> None:
     files = {"labels.csv": {"url": web.put("/labels.csv", LABELS), "optional": True}}
-    assert fetch("http", files).exit_code == 0
+    fetch("http", files)
     web.put("/labels.csv", status=404)
     shutil.rmtree(STORE)
     line = refused("http", files, "labels.csv is no longer at its source, but data/hashes.lock.yaml has it since")
@@ -86,7 +75,7 @@ def test_a_file_in_no_place_is_said_unless_it_is_optional(web: Web) -> None:
     assert f"(1) {web.url}/gone.csv: it answered 404 (Not Found); there is no such thing" in line
     assert "(2) " in line
     files["labels.csv"]["optional"] = True
-    assert fetch("http", files).exit_code == 0
+    fetch("http", files)
     assert set(content()) == {"attempts.json"}
 
 
@@ -95,46 +84,22 @@ def test_a_sha256_holds_for_every_place(web: Web) -> None:
     refused("http", files, f"/labels.csv: what came has sha256 {sha256(b'altered')}, but {sha256(LABELS)} is expected")
 
 
-def fallback(url: str) -> dict[str, Any]:
-    source = {"kind": "http", "files": {"other.csv": {"url": url}}}
-    return {"title": "Another", "note": "", "source": source, "obs": {"cell_type": "kind"}}
-
-
-def write(web: Web, own: str, other: str) -> None:
-    write_demo({"kind": "http", "files": {"own.csv": {"url": own}}}, fallback=fallback(other))
+def other(url: str) -> dict[str, Any]:
+    return {"kind": "http", "files": {"other.csv": {"url": url}}}
 
 
 def test_the_fallback_of_a_dataset_takes_its_place_with_a_note(web: Web) -> None:
-    write(web, web.put("/own.csv", status=404), web.put("/other.csv", b"other"))
-    result = invoke()
-    assert result.exit_code == 0, result.output
-    note = json.loads(content()["fallback.json"])
-    assert (set(content()), note) == ({"other.csv", "fallback.json"}, {"because": "it answered 404 (Not Found)"})
-    assert "its fallback takes its place" in result.output
+    own = {"own.csv": {"url": web.put("/own.csv", status=404)}}
+    fallback = other(web.put("/other.csv", b"other"))
+    assert "its fallback takes its place" in fetch("http", own, fallback)
+    assert json.loads(content()["fallback.json"]) == {"because": "it answered 404 (Not Found)"}
+    assert set(content()) == {"other.csv", "fallback.json"}
     assert set(locked()) == {"data/demo.fallback/other.csv"}
     web.put("/own.csv", b"own")  # it is there again
-    assert invoke().exit_code == 0
-    assert content() == {"own.csv": b"own"}
+    fetched("http", own, {"own.csv": b"own"}, fallback=fallback)
 
 
-def test_the_fallback_is_not_for_other_failures(web: Web) -> None:
-    write(web, web.put("/own.csv", status=503), web.put("/other.csv", b"other"))
-    result = invoke()
-    assert (result.exit_code, content()) == (1, {})
-    assert "/own.csv: it answered 503" in result.output
-
-
-def test_where_neither_is_there_the_last_is_said(web: Web) -> None:
-    write(web, web.put("/own.csv", status=404), web.put("/other.csv", status=410))
-    result = invoke()
-    assert (result.exit_code, content()) == (1, {})
-    assert result.output.splitlines()[-1].startswith(f"Error: {web.url}/other.csv: it answered 410 (Gone)")
-
-
-def test_a_note_of_an_earlier_fallback_does_not_stay(web: Web) -> None:
-    write(web, web.put("/own.csv", status=404), web.put("/other.csv", b"other"))
-    assert invoke().exit_code == 0
-    shutil.rmtree(STORE)
-    write(web, web.put("/own.csv", b"own"), f"{web.url}/other.csv")
-    assert invoke().exit_code == 0
-    assert content() == {"own.csv": b"own"}
+@pytest.mark.parametrize(("own", "also", "text"), [(503, 200, "/own.csv: it answered 503"), (404, 410, "/other.csv: ")])
+def test_the_fallback_is_not_for_other_failures_and_may_be_gone_too(web: Web, own: int, also: int, text: str) -> None:
+    fallback = other(web.put("/other.csv", b"other", status=also))
+    refused("http", {"own.csv": {"url": web.put("/own.csv", status=own)}}, text, fallback=fallback)

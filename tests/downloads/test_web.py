@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import threading
@@ -15,24 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError, NotFoundAtSource
-from genept.downloads import place as _place
 from genept.downloads import web as _web
+from genept.downloads.place import check_address
 from genept.downloads.web import read_json
 from tests.downloads.downloading import FILE, fetched, interrupt, refused
-from tests.downloads.fetching import sha256
+from tests.downloads.fetching import one_attempt, sha256
 from tests.downloads.loopback import Answer, Web, serving
 
 
 def test_an_end_that_could_be_anywhere_needs_a_hash(web: Web) -> None:
     url = web.put("/file.bin", FILE, framing="close")
-    refused(url, "it does not say how long the file is, so half of it could pass for all; add its sha256")
+    refused(url, text="it does not say how long the file is, so half of it could pass for all; add its sha256")
     fetched(url, digest=sha256(FILE))
-
-
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_server_in_trouble_is_asked_again(web: Web, status: int) -> None:
-    fetched(web.put("/file.bin", FILE, statuses=[status, status]))
-    assert len(web.server.requests) == 3
 
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in\n to \x1b[31myour account</title></head>" + b"<body>x</body>" * 300
@@ -51,7 +46,6 @@ def no_way(error: OSError) -> Callable[..., Any]:
     ("how", "text", "n_requests"),
     [
         ({"status": 401}, "it answered 401 (Unauthorized); it may want a login or a browser; get it in a browser", 1),
-        ({"status": 403}, "it answered 403 (Forbidden); it may want a login", 1),
         ({"status": 404}, "it answered 404 (Not Found); there is no such thing; correct it in the settings", 1),
         ({"status": 202}, "it answered 202 (Accepted); it may want a login or a browser", 1),
         ({"status": 204}, "it answered 204 (No Content); correct the address", 1),
@@ -64,11 +58,10 @@ def no_way(error: OSError) -> Callable[..., Any]:
         ({"content": b"log in", "headers": {"Content-Type": "text/html; charset=utf-8"}}, "with a web page", 1),
         ({"content": POINTER}, "it answered with a pointer of Git LFS, not the file; use the file's address under", 1),
         (ENCODED, "it answered with an encoding (br)", 1),
-        ({"status": 302, "headers": {"Location": "/file.bin"}}, "it redirects without end", 11),
+        ({"status": 302, "headers": {"Location": "/file.bin"}}, "it redirects without end", 31),
         ({"status": 302, "headers": {"Location": "file:///etc/passwd"}}, "it is, or redirects to, no web address", 1),
         ({"error": socket.gaierror(-2, "Name or service not known")}, "no address is known for 127.0.0.1 (DNS)", 0),
         ({"error": ConnectionRefusedError(111, "Connection refused")}, "no connection; check the network", 0),
-        ({"error": OSError(101, "Network is unreachable")}, "no connection; check the network", 0),
         ({"error": TimeoutError()}, "no connection within 20 s", 0),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -77,13 +70,13 @@ def test_whatever_goes_wrong_is_one_line_and_what_came_stays(
     web: Web, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], text: str, n_requests: int
 ) -> None:
     url = web.put("/file.bin", FILE)
-    interrupt(web, "/file.bin", 200_000, monkeypatch)
+    interrupt(web, "/file.bin", 200_000)
     with monkeypatch.context() as once:
         if "error" in how:
             once.setattr("urllib3.util.connection.create_connection", no_way(how["error"]))
         else:
             web.put("/file.bin", **{"ranges": False, **how})
-        line = refused(url, text)
+        line = refused(url, text=text)
         assert line.startswith(f"{web.url}/file.bin: ")
     assert len(web.server.requests) == n_requests
     web.put("/file.bin", FILE)
@@ -95,18 +88,18 @@ def test_whatever_goes_wrong_is_one_line_and_what_came_stays(
 def test_back_off_doubles_and_retry_after_goes_first(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(_web, "wait", waits.append)
-    fetched(web.put("/file.bin", FILE, statuses=[500, 500, 500], cuts=[100_000, 0]))
+    fetched(web.put("/file.bin", FILE, statuses=[500, 408, 504], cuts=[100_000, 0]))
     fetched(web.put("/file.bin", FILE, statuses=[429, 503], headers={"Retry-After": "7"}))
-    assert waits == [0, 2, 4, 1, 2, 7, 7]  # urllib3 does not wait before the second attempt
+    assert waits == [1, 2, 4, 1, 2, 7, 7]
 
 
 def test_a_web_page_may_be_what_is_wanted(web: Web) -> None:
-    fetched(web.put("/table.html", PAGE, headers={"Content-Type": "text/html"}), PAGE)
+    fetched(web.put("/table.html", PAGE, headers={"Content-Type": "text/html"}), expected=PAGE)
 
 
 def test_a_gz_file_is_not_unpacked_by_a_server_that_calls_it_an_encoding(web: Web) -> None:
     content = gzip.compress(FILE)
-    fetched(web.put("/file.txt.gz", content, headers={"Content-Encoding": "x-gzip"}), content)
+    fetched(web.put("/file.txt.gz", content, headers={"Content-Encoding": "x-gzip"}), expected=content)
 
 
 def test_redirects_are_followed_from_the_first_address_each_time(web: Web) -> None:
@@ -117,27 +110,28 @@ def test_redirects_are_followed_from_the_first_address_each_time(web: Web) -> No
 
 
 def test_a_redirect_from_https_to_http_is_refused(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    def get(_: Any, url: str, **__: Any) -> requests.Response:
+    def get(url: str, **_: Any) -> requests.Response:
         first, last = requests.Response(), requests.Response()
         first.url, last.url, last.history = url, "http://b.invalid/f?signature=secret", [first]
         last.raw = urllib3.HTTPResponse()
         return last
 
-    monkeypatch.setattr(requests.Session, "get", get)
-    assert "secret" not in refused("https://a.invalid/f", "it redirects from https to http, which anyone could alter")
+    monkeypatch.setattr(requests, "get", get)
+    assert "secret" not in refused(
+        "https://a.invalid/f", text="it redirects from https to http, which anyone could alter"
+    )
 
 
 def test_no_line_and_no_file_shows_a_secret(web: Web) -> None:
     url = web.put("/file.bin", status=403).replace("http://", "http://me:secret@") + "?token=secret#secret"
-    assert "secret" not in refused(url, f"{web.url}/file.bin: it answered 403")
+    assert "secret" not in refused(url, text=f"{web.url}/file.bin: it answered 403")
 
 
 def test_a_stalled_transfer_times_out_and_goes_on_in_the_next_run(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     url = web.put("/file.bin", FILE, cuts=[100_000], hold=threading.Event())
-    with monkeypatch.context() as once:
+    with monkeypatch.context() as once, one_attempt():
         once.setattr(_web, "TIMEOUT", (20.0, 2.0))  # long enough for all that the server sends
-        once.setattr(_web, "ATTEMPTS", 1)
-        refused(url, "it stalled: nothing came for 2 s; run again: it goes on where it stopped")
+        refused(url, text="it stalled: nothing came for 2 s; run again: it goes on where it stopped")
     web.resources["/file.bin"].hold.set()  # type: ignore[union-attr]
     web.resources["/file.bin"].hold = None
     web.forget()
@@ -147,17 +141,17 @@ def test_a_stalled_transfer_times_out_and_goes_on_in_the_next_run(web: Web, monk
 
 @pytest.mark.parametrize("host", ["a" * 70 + ".invalid", "a..invalid", "*.invalid", "\u00ad.invalid"])
 def test_a_host_that_cannot_be_is_said(host: str) -> None:
-    refused(f"http://{host}/file.bin", "file.bin: ")
+    refused(f"http://{host}/file.bin", text="file.bin: ")
 
 
 def test_a_proxy_that_is_not_there_is_said(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     url = web.put("/file.bin", FILE)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    refused(url, "the proxy does not answer; check the proxy")
+    refused(url, text="the proxy does not answer; check the proxy")
 
 
 def test_https_without_tls_is_said(web: Web) -> None:
-    refused(web.put("/file.bin", FILE).replace("http:", "https:"), "no secure connection")
+    refused(web.put("/file.bin", FILE).replace("http:", "https:"), text="no secure connection")
 
 
 def test_json_is_read(web: Web) -> None:
@@ -168,7 +162,7 @@ def test_json_is_read(web: Web) -> None:
 
 @pytest.mark.parametrize("content", [b"<html>", b"", b"{", b"\xff", b"[" * 100_000, b'"' + b"a" * 200_000 + b'"'])
 def test_what_is_no_json_or_too_long_is_said(web: Web, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_web, "MAX_JSON", 150_000)
+    monkeypatch.setattr(_web, "MAX_BODY", 150_000)
     with pytest.raises(InputError, match=r"/api: the answer is not the JSON it should be; run again later"):
         read_json(web.put("/api", content) + "?token=secret")
 
@@ -183,6 +177,5 @@ def test_an_answer_that_unpacks_to_too_much_is_not_unpacked() -> None:
 @settings(deadline=None, max_examples=50)
 @given(st.text("htps:/[]@.?#%0aA\n\t\x00\u200eé \\"))
 def test_any_text_is_an_address_or_not_and_can_be_shown(text: str) -> None:
-    if _place.is_address(text):
-        assert _web.plain(text).isprintable()
-        assert _web.file_name(text).isprintable() or not _web.file_name(text)
+    with contextlib.suppress(ValueError):
+        assert (_web.plain(check_address(text)) + _web.file_name(text)).isprintable()

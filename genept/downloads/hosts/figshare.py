@@ -7,15 +7,12 @@ addition to the sha256. The variable FIGSHARE_URL replaces ``https://api.figshar
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from genept.core.errors import InputError
-from genept.downloads.place import Number, WebPlace, pick
-
-if TYPE_CHECKING:
-    from genept.downloads.store import Store
-    from genept.downloads.web import Remote
+from genept.downloads.place import Number, Remote, WebPlace, pick
+from genept.downloads.store import Store
 
 
 class Figshare(WebPlace):
@@ -28,27 +25,26 @@ class Figshare(WebPlace):
 
     def remote(self, store: Store) -> Remote:
         """Return the address of the file or archive."""
-        key = ("figshare", self.article, self.version)
-        listed = store.listing(key, lambda: list_files(self.article, self.version))
-        return pick(listed, self.name, f"figshare article {self.article}")
+        path = f"articles/{quote(str(self.article), safe='')}"
+        path += f"/versions/{quote(str(self.version), safe='')}" if self.version else ""
+        what = f"figshare article {self.article}"
+        return pick(store.listing(("figshare", path), lambda: list_files(path, what)), self.name, what)
 
 
-def list_files(article: Number, version: Number | None) -> dict[str, Remote]:
+def list_files(path: str, what: str) -> dict[str, Remote]:
     """Return the files of an article by their names, at most 1,000; its own description would name ten at most.
 
     The address that the list names for a file may want to see a browser first, so it comes second.
     """
-    from genept.downloads.web import Remote, read_json
+    from genept.downloads.web import read_json
 
     def remote(item: dict[str, Any]) -> Remote:
         md5 = item.get("computed_md5")
         return Remote((f"{base}/file/download/{item['id']}", item["download_url"]), ("md5", md5) if md5 else None)
 
     base = os.environ.get("FIGSHARE_URL", "https://api.figshare.com/v2").rstrip("/")
-    path = f"articles/{quote(str(article), safe='')}" + (f"/versions/{quote(str(version), safe='')}" if version else "")
     answer = read_json(f"{base}/{path}/files?page_size=1000")
     try:
         return {item["name"]: remote(item) for item in answer if not item.get("is_link_only")}
     except (KeyError, TypeError, AttributeError):
-        message = "its list of files is not as expected; use `kind: http`"
-        raise InputError(f"figshare article {article}: {message}") from None
+        raise InputError(f"{what}: its list of files is not as expected; use `kind: http`") from None

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,9 +22,7 @@ from genept.core import files
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads.place import Place, pick
-
-if TYPE_CHECKING:
-    from genept.downloads.store import Store
+from genept.downloads.store import Store
 
 BASE = "https://drive.google.com"
 TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
@@ -70,11 +68,10 @@ class GoogleDrive(Place):
         except (gdown.DownloadError, requests.RequestException) as error:
             if "did not honor the requested byte range" in str(error):
                 files.remove(path.parent)
-            raise refused(f"file {ident} ({self.name or 'by its id'})", error, f"file/d/{ident}/view", ident) from None
+            raise to_error(f"file {ident} ({self.name or 'by its id'})", error, f"file/d/{ident}/view", ident) from None
         finally:
             bar.close()
-        whole = store.partial / ident
-        path.replace(whole)
+        whole = path.replace(store.partial / ident)
         files.remove(path.parent)
         return whole, files.sha256(whole)
 
@@ -95,19 +92,18 @@ def list_folder(folder: str) -> dict[str, list[str]]:
     import gdown
     import requests
 
+    options: dict[str, Any] = {"skip_download": True, "quiet": True, "use_cookies": False, "timeout": TIMEOUT}
     try:
-        found: Any = gdown.download_folder(
-            id=folder, skip_download=True, quiet=True, use_cookies=False, timeout=TIMEOUT
-        )
+        found: Any = gdown.download_folder(id=folder, **options)
     except (gdown.DownloadError, requests.RequestException) as error:
-        raise refused(f"folder {folder}", error, f"drive/folders/{folder}") from None
+        raise to_error(f"folder {folder}", error, f"drive/folders/{folder}") from None
     listing: dict[str, list[str]] = {}
     for file in found:
         listing.setdefault(Path(file.path).as_posix(), []).append(file.id)
     return listing
 
 
-def refused(what: str, error: Exception, page: str, ident: str | None = None) -> InputError:
+def to_error(what: str, error: Exception, page: str, ident: str | None = None) -> InputError:
     """Return the error for something that Drive did not give; `ident` names a file to ask Drive about."""
     why = explain(error, ident)
     line = f"Google Drive {what}: {why}; or download it in a browser from {BASE}/{page} and use kind: local"
@@ -120,8 +116,7 @@ def explain(error: Exception, ident: str | None) -> str:
     import requests
 
     text = " ".join(str(error).split())
-    reason = re.search(r"Failed to retrieve file url: (.*?) You may still be able", text)
-    status = re.search(r"\(status code (\d{3})\)", text)
+    text = re.sub(r"Failed to retrieve file url: (.*?)\.? You may still be able.*", r"\1", text)
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"Drive answered with HTTP {error.response.status_code}; run again later"
     broken = isinstance(error, requests.RequestException) or isinstance(error.__cause__, requests.RequestException)
@@ -131,24 +126,22 @@ def explain(error: Exception, ident: str | None) -> str:
         return "Drive would not continue the part that was here; it was removed, so run again"
     if re.search(r"too many users|quota", text, re.IGNORECASE):
         return "too many people downloaded it lately (Drive's quota); run again in a day"
-    if ident is None and status:
+    if ident is None and (status := re.search(r"\(status code (\d{3})\)", text)):
         later = f"Drive answered with HTTP {status[1]}; run again later, or ask its owner whether it is shared"
         return GONE if status[1] == "404" else later
-    of_page = reason[1] if reason else text if isinstance(error, gdown.FileURLRetrievalError) else ""
-    if ident is None or (of_page and not of_page.startswith("Cannot retrieve the public link")):
-        return f"Drive says: {of_page or text}".rstrip(".")
-    return ask_why(ident)
+    told = isinstance(error, gdown.FileURLRetrievalError) and not text.startswith("Cannot retrieve the public link")
+    return f"Drive says: {text}" if ident is None or told else ask_why(ident)
 
 
 def ask_why(ident: str) -> str:
     """Ask Drive itself about a file that gdown finds no way to: gdown does not say whether it is gone or not shared."""
-    import requests
+    from genept.downloads.web import Failure, ask
 
     try:
-        with requests.get(f"{BASE}/uc", params={"id": ident}, stream=True, timeout=TIMEOUT) as response:
+        with ask(f"{BASE}/uc?id={ident}") as response:
             status, url = response.status_code, response.url
-    except requests.RequestException:
-        return "no connection; check the network and run again"
+    except Failure as failure:
+        return f"{failure.what}; {failure.to_do}"
     if status in (404, 410):
         return GONE
     if status in (401, 403) or url.startswith("https://accounts.google.com"):

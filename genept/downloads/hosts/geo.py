@@ -7,16 +7,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from genept.downloads.place import WebPlace
-
-if TYPE_CHECKING:
-    from genept.downloads.store import Store
-    from genept.downloads.web import Remote
+from genept.downloads.place import Remote, WebPlace
+from genept.downloads.store import Store
 
 FOLDERS = {"GSE": "series", "GSM": "samples"}
 
@@ -37,14 +34,12 @@ class Geo(WebPlace):
 
     @property
     def archive(self) -> Self | None:
-        """The place of the archive that the file is a member of."""
+        """See `Place.archive`."""
         archive = super().archive
         return archive and archive.model_copy(update={"name": self.name or f"{self.accession}_RAW.tar"})
 
     def remote(self, store: Store) -> Remote:
         """Return the address of the file or archive."""
-        from genept.downloads.web import Remote
-
         base = os.environ.get("GEO_URL", "https://ftp.ncbi.nlm.nih.gov").rstrip("/")
         letters, digits = self.accession[:3], self.accession[3:]
         folder = f"{FOLDERS[letters]}/{letters}{digits[:-3]}nnn"  # a thousand accessions in one, GSE155nnn

@@ -5,15 +5,12 @@ With ``member``, the address is that of an archive (tar, zip or gz), and the fil
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from genept.downloads.place import Address, WebPlace
-
-if TYPE_CHECKING:
-    from genept.downloads.store import Store
-    from genept.downloads.web import Remote
+from genept.downloads.place import Address, Remote, WebPlace
+from genept.downloads.store import Store
 
 
 class Http(WebPlace):
@@ -21,10 +18,8 @@ class Http(WebPlace):
 
     kind: Literal["http"]
     url: Address
-    mirrors: tuple[Address, ...] = Field((), strict=False)
+    mirrors: Annotated[tuple[Address, ...], Field(strict=False)] = ()
 
     def remote(self, store: Store) -> Remote:
         """Return the address of the file or archive."""
-        from genept.downloads.web import Remote
-
         return Remote((self.url, *self.mirrors))

@@ -40,9 +40,10 @@ class Local(Place):
 
     def explain(self) -> str:
         """Say in one line that the file is not there, and where to get it if the settings say so."""
-        if self.where is None:
-            return f"{self.file.absolute()}: no such file; put it there, or correct its path in the settings"
-        return (
-            f"{self.file.absolute()}: no such file; to get it: {' '.join(self.where.split()).rstrip('.')}. Then put it "
-            f"into the folder {self.file.absolute().parent} as {self.file.name}, or correct its path in the settings"
+        file = self.file.absolute()
+        way = (
+            f"to get it: {' '.join(self.where.split()).rstrip('.')}. Then put it there"
+            if self.where
+            else "put it there"
         )
+        return f"{file}: no such file; {way}, or correct its path in the settings"

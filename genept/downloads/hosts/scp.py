@@ -15,19 +15,15 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from pydantic import Field
 
-from genept.core.errors import InputError, NotFoundAtSource
-from genept.downloads.place import WebPlace, pick
+from genept.core.errors import InputError
+from genept.downloads.place import Remote, WebPlace, pick
+from genept.downloads.store import Store
 
-if TYPE_CHECKING:
-    from genept.downloads.store import Store
-    from genept.downloads.web import Remote
-
-PORTAL = "https://singlecell.broadinstitute.org/single_cell"
 SETTING = re.compile(r'^[ \t]*(url|output)[ \t]*=[ \t]*"(.*)"[ \t\r]*$', re.MULTILINE)
 
 
@@ -40,54 +36,32 @@ class SingleCellPortal(WebPlace):
 
     def remote(self, store: Store) -> Remote:
         """Return the address of the file or archive."""
-        from genept.downloads.web import Remote, Signed
-
-        listed = store.listing(("scp", self.study), lambda: parse(read_settings(self.study)))
+        portal = os.environ.get("SCP_URL", "https://singlecell.broadinstitute.org/single_cell").rstrip("/")
+        way = (
+            f"sign in on {portal}/study/{self.study}, open Download, press Bulk download, and set SCP_TOKEN to the "
+            "letters and digits after 'auth_code=' in the command that it shows (good for 30 minutes, once); or "
+            "download the files there by hand, with kind: local"
+        )
+        listed = store.listing(("scp", self.study), lambda: list_files(self.study, portal, way))
         urls = pick(listed, self.name, f"{self.study} of the Single Cell Portal")
         if len(urls) > 1:
             line = f"{self.study}: {len(urls)} files are called {self.name}; download the right one by hand"
             raise InputError(f"{line} (kind: local)")
-        to_do = f"a new SCP_TOKEN is needed, and the download goes on where it stopped: {way(self.study)}"
-        signed = Signed(f"{self.study}/{self.name}", "the code in SCP_TOKEN has expired", to_do)
-        return Remote(tuple(urls), signed=signed)
+        to_do = f"a new SCP_TOKEN is needed, and the download goes on where it stopped: {way}"
+        refused = ("the code in SCP_TOKEN has expired", to_do)
+        return Remote(tuple(urls), name=f"{self.study}/{self.name}", refused=refused)
 
 
-def portal() -> str:
-    """Return the portal's address."""
-    return os.environ.get("SCP_URL", PORTAL).rstrip("/")
-
-
-def way(study: str) -> str:
-    """Say how to get a code, or the files without one."""
-    return (
-        f"sign in on {portal()}/study/{study}, open Download, press Bulk download, and set SCP_TOKEN to the letters "
-        "and digits after 'auth_code=' in the command that it shows (good for 30 minutes); or download the files there "
-        "by hand, with kind: local"
-    )
-
-
-def read_settings(study: str) -> str:
-    """Ask the portal for curl's settings that download all files of a study."""
-    from genept.downloads.web import Failure, ask, check_status, read_body
+def list_files(study: str, portal: str, way: str) -> dict[str, list[str]]:
+    """Ask the portal for the addresses of the files of a study; `way` says how to get a code."""
+    from genept.downloads.web import read
 
     code = os.environ.get("SCP_TOKEN", "").strip()
     if not code:
-        raise InputError(f"{study}: the Single Cell Portal wants a code, and SCP_TOKEN is not set; {way(study)}")
+        raise InputError(f"{study}: the Single Cell Portal wants a code, and SCP_TOKEN is not set; {way}")
     query = urlencode({"accessions": study, "auth_code": code, "directory": "all", "context": "study"})
-    try:
-        with ask(f"{portal()}/api/v1/bulk_download/generate_curl_config?{query}") as answer:
-            if answer.status_code in (400, 401, 403):
-                raise InputError(
-                    f"{study}: the Single Cell Portal refused the code in SCP_TOKEN (HTTP {answer.status_code}), which "
-                    f"is good for one use only; {way(study)}"
-                )
-            check_status(answer)
-            return read_body(answer).decode(errors="replace")
-    except Failure as failure:
-        line = f"{study}: the Single Cell Portal, {portal()}: {failure.what}"
-        if failure.absent:
-            raise NotFoundAtSource(f"{line}; correct the study in the settings", "no such study") from None
-        raise InputError(f"{line}; {failure.to_do}") from None
+    url = f"{portal}/api/v1/bulk_download/generate_curl_config?{query}"
+    return parse(read(url, ("the Single Cell Portal refused the code in SCP_TOKEN", way)).decode(errors="replace"))
 
 
 def parse(text: str) -> dict[str, list[str]]:

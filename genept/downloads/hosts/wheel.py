@@ -13,14 +13,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from genept.core import files
 from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads.place import Place
-
-if TYPE_CHECKING:
-    from genept.downloads.store import Store
+from genept.downloads.store import Store
 
 NO_VERSION = "the package index has no such version"
 AGAIN = "run again, if need be after `python -m pip cache purge`"
@@ -54,7 +52,7 @@ class Wheel(Place):
 
     @property
     def archive(self) -> Self:
-        """The place of the archive that the file is a member of."""
+        """See `Place.archive`."""
         return self.model_copy(update={"sha256": None, "member": "", "where": None})
 
     def get(self, store: Store, sha256: str | None) -> tuple[Path, str]:
@@ -62,31 +60,22 @@ class Wheel(Place):
 
         On a terminal pip shows its own progress bar; in a log it is quiet.
         """
-        folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=store.partial))
-        try:
-            wheel = download(self.package, self.version, folder)
-            path = store.partial / wheel.name
-            wheel.replace(path)
-        finally:
-            files.remove(folder)
+        on_terminal = sys.stderr.isatty()
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+        command += ["--ignore-requires-python", "--disable-pip-version-check"]
+        command += [] if on_terminal else ["--progress-bar", "off"]
+        output = sys.stderr if on_terminal else subprocess.PIPE
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=store.partial) as folder:
+            command += ["--dest", folder, "--", f"{self.package}=={self.version}"]
+            environment = {**os.environ, "TMPDIR": folder}  # so that pip leaves nothing elsewhere if it is killed
+            result = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.PIPE, check=False)
+            wheels = list(Path(folder).glob("*.whl"))
+            if result.returncode or len(wheels) != 1:
+                reason = explain(result.stderr.decode(errors="replace"), self.package)
+                line = f"{self.package}=={self.version}: {reason}"
+                raise NotFoundAtSource(line, NO_VERSION) if NO_VERSION in reason else InputError(line)
+            path = wheels[0].replace(store.partial / wheels[0].name)
         return path, files.sha256(path)
-
-
-def download(package: str, version: str, folder: Path) -> Path:
-    """Download one wheel into a folder and return its path."""
-    on_terminal = sys.stderr.isatty()
-    command = [sys.executable, "-m", "pip", "download", "--dest", str(folder), "--no-deps", "--only-binary=:all:"]
-    command += ["--ignore-requires-python", "--no-input", "--disable-pip-version-check"]
-    command += [*([] if on_terminal else ["--progress-bar", "off"]), "--", f"{package}=={version}"]
-    environment = {**os.environ, "TMPDIR": str(folder)}  # so that pip leaves nothing elsewhere if it is killed
-    output = sys.stderr if on_terminal else subprocess.PIPE
-    result = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.PIPE, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if result.returncode or len(wheels) != 1:
-        reason = explain(result.stderr.decode(errors="replace"), package)
-        line = f"{package}=={version}: {reason}"
-        raise NotFoundAtSource(line, NO_VERSION) if NO_VERSION in reason else InputError(line)
-    return wheels[0]
 
 
 def explain(log: str, package: str) -> str:

@@ -7,15 +7,12 @@ addition to the sha256. The variable ZENODO_URL replaces ``https://zenodo.org``.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from genept.core.errors import InputError
-from genept.downloads.place import Number, WebPlace, pick
-
-if TYPE_CHECKING:
-    from genept.downloads.store import Store
-    from genept.downloads.web import Remote
+from genept.downloads.place import Number, Remote, WebPlace, pick
+from genept.downloads.store import Store
 
 
 class Zenodo(WebPlace):
@@ -33,7 +30,7 @@ class Zenodo(WebPlace):
 
 def list_files(record: str) -> dict[str, Remote]:
     """Return the files of a record by their names."""
-    from genept.downloads.web import Remote, read_json
+    from genept.downloads.web import read_json
 
     def remote(item: dict[str, Any]) -> Remote:
         algorithm, _, digits = item["checksum"].partition(":")
