@@ -139,7 +139,7 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
 
 @njit(nogil=True, cache=True)
 def as_counts(x: np.ndarray, counts: np.ndarray) -> int:
-    """Write values into `counts`; return one more than the largest, or more than `SMALL` if not all are small counts."""
+    """Write values into `counts`; return one more than the largest, or more than `SMALL` if some are other."""
     largest, other = np.int32(0), np.int32(0)
     for i in range(len(x)):
         count = np.int32(min(max(x[i], np.float32(0)), np.float32(SMALL)))
