@@ -10,11 +10,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 FLOAT32 = "float32"
+K = TypeVar("K")
 
 #: One side of a comparison: takes the input, returns its answer.
 Side = Callable[[Any], Any]
@@ -74,14 +75,14 @@ class Spec(NamedTuple):
 
 
 def interleaved(
-    sides: Mapping[str, Callable[[], Any]], repeats: int, clock: Callable[[], float] = time.perf_counter
-) -> tuple[dict[str, float], dict[str, Any]]:
+    sides: Mapping[K, Callable[[], Any]], repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> tuple[dict[K, float], dict[K, Any]]:
     """Run every side `repeats` times, in turns, so that what else the machine does meets all of them alike.
 
     Returns the least seconds of each side, and its last answer.
     """
     seconds = dict.fromkeys(sides, math.inf)
-    answers: dict[str, Any] = {}
+    answers: dict[K, Any] = {}
     for _ in range(repeats):
         for name, side in sides.items():
             with quiet():

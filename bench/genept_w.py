@@ -36,5 +36,7 @@ def embedding(
         n_cells=cells.n_obs,
         ours={FLOAT32: lambda given: weighted_sums(given[FLOAT32], vectors)},
         upstream={DENSE: lambda given: given[DENSE] @ exact, SPARSE: lambda given: given[SPARSE] @ exact},
-        bound=lambda rates: bounds.weighted_sums_seconds(*cells.shape, n_dimensions, expression.nnz, rates),
+        bound=lambda rates: bounds.weighted_sums_seconds(
+            cells.n_obs, cells.n_vars, n_dimensions, expression.nnz, rates
+        ),
     )

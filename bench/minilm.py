@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,16 @@ def encoding(texts: list[str], folder: Path, precisions: tuple[str, ...] = (FLOA
         cells=texts,
         few=texts[:N_FEW],
         n_cells=len(texts),
-        ours={name: lambda some, reader=reader: reader.encode(some).vectors for name, reader in encoders.items()},
+        ours={name: partial(encode, reader) for name, reader in encoders.items()},
         upstream={ITS_STEPS: its_steps(encoder, some.max_length)},
         flops=flops,
         bound=lambda rates: flops / rates.product,
     )
+
+
+def encode(encoder: LocalEncoder, texts: list[str]) -> np.ndarray:
+    """Encode texts by our side."""
+    return encoder.encode(texts).vectors
 
 
 def its_steps(encoder: Path, max_length: int) -> Callable[[list[str]], np.ndarray]:

@@ -71,7 +71,7 @@ def embedding(
 def tokenisation(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,)) -> Case:
     """Compare the way from expression and the genes' ids to ids and bins of cells. `folder` is not used."""
     vocab = vocabulary(cells)
-    given = {"vocab": vocab, "gene_ids": numbers(cells, vocab), "args": RELEASED_ARGS}
+    given: dict[str, Any] = {"vocab": vocab, "gene_ids": numbers(cells, vocab), "args": RELEASED_ARGS}
     return Case(
         cells=cells,
         few=without_draws(cells[:N_FEW].copy(), MAX_LENGTH),

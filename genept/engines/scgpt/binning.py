@@ -89,7 +89,7 @@ def fill(
             for i in range(n):  # without a branch, as above
                 genes[n_chosen], bins[n_chosen] = genes[i], bins[i]
                 n_chosen += numbers[i] <= highest
-            n = n_chosen
+            n = n_chosen  # type: ignore[assignment]
         for i in range(n):
             ids[start + i], values[start + i] = genes[i], bins[i]
 
