@@ -24,12 +24,7 @@ RESULTS = Path("bench/results")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=RESULTS, show_default=True)
 @cli.stage
 def main(
-    params: Params,
-    names: tuple[str, ...],
-    n_cells: int | None,
-    repeats: int,
-    threads: int | None,
-    output: Path,
+    params: Params, names: tuple[str, ...], n_cells: int | None, repeats: int, threads: int | None, output: Path
 ) -> None:
     """Compare our embedding engines with the upstream way: same run, cells, weights and machine.
 
@@ -41,9 +36,11 @@ def main(
     """
     cli.prepare(params.model_copy(update={"threads": threads or params.threads}))
 
+    import pandas as pd
     import torch
 
-    from bench import bounds, plot, results, timing
+    from bench import bounds, results
+    from bench.case import quiet
     from bench.cases import CASES, GPU_CASES
 
     on_gpu = torch.cuda.is_available()
@@ -56,7 +53,9 @@ def main(
     chosen = {name: known[name] for name in names or known}
     given = {name: spec.read(n_cells or spec.n_cells) for name, spec in chosen.items()}  # before anything slow
 
-    click.echo(machine())
+    processor = f"{os.cpu_count()} processors ({torch.backends.cpu.get_cpu_capability()})"
+    busy = f", load {os.getloadavg()[0]:.1f} before the run" if hasattr(os, "getloadavg") else ""
+    click.echo(f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}{busy}")
     rates = bounds.rates()
     click.echo(f"float32 product {rates.product / 1e9:.0f} GFLOP/s, copy in memory {rates.copy / 1e9:.1f} GB/s")
     if on_gpu:
@@ -68,28 +67,17 @@ def main(
     for name, spec in progress:
         progress.set_description(name)
         with tempfile.TemporaryDirectory() as folder:
-            with timing.quiet():
+            with quiet():
                 case = spec.build(given[name], Path(folder), tuple(spec.targets))
             rows += results.measure(name, case, spec, repeats, rates)
     click.echo(results.table(rows))
     with files.replacing(output / "benchmarks.csv") as path:
-        path.write_text(results.to_csv(rows), encoding="utf-8")
+        pd.DataFrame(rows).to_csv(path, index=False)
     with files.replacing(output / "benchmarks.png") as path:
-        plot.draw(rows, path)
+        results.draw(rows, path)
     click.echo(f"\n{output / 'benchmarks.csv'}, {output / 'benchmarks.png'}")
-    if not all(row.agrees for row in rows):
+    if not all(row.ratio for row in rows):
         sys.exit(1)
-
-
-def machine() -> str:
-    """Say where and with what the numbers were measured, and how busy the machine was before."""
-    import torch
-
-    busy = f", load {os.getloadavg()[0]:.1f} before the run" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{os.cpu_count()} processors ({torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}{busy}"
-    )
 
 
 if __name__ == "__main__":

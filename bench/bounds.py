@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
-from bench.case import Rates
+from bench.case import Rates, interleaved
 
-SIDE = 2048  # rows and columns of the product
-GPU_SIDE = 8192
+SIDE, GPU_SIDE = 2048, 8192  # rows and columns of the product
 COPIED = 1 << 28  # bytes of the copy: more than any cache holds
-REPEATS = 5
+REPEATS = 6
 FLOAT32_BYTES = 4
 
 
@@ -23,10 +19,9 @@ def rates(side: int = SIDE, n_bytes: int = COPIED, repeats: int = REPEATS) -> Ra
     a, b = (torch.rand(side, side, generator=generator) for _ in range(2))
     product, source = torch.empty(side, side), torch.ones(n_bytes // FLOAT32_BYTES)
     target = torch.empty_like(source)
-    return Rates(
-        product=2 * side**3 / _fastest(lambda: torch.mm(a, b, out=product), repeats),
-        copy=2 * source.nbytes / _fastest(lambda: target.copy_(source), repeats),
-    )
+    sides = {"product": lambda: torch.mm(a, b, out=product), "copy": lambda: target.copy_(source)}
+    seconds, _ = interleaved(sides, repeats)
+    return Rates(2 * side**3 / seconds["product"], 2 * source.nbytes / seconds["copy"])
 
 
 def gpu_product(device: str, side: int = GPU_SIDE, repeats: int = REPEATS) -> float:
@@ -38,17 +33,8 @@ def gpu_product(device: str, side: int = GPU_SIDE, repeats: int = REPEATS) -> fl
         if device != "cpu":
             torch.cuda.synchronize(device)
 
-    return 2 * side**3 / _fastest(product, repeats)
-
-
-def _fastest(function: Callable[[], object], repeats: int) -> float:
-    function()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    seconds, _ = interleaved({device: product}, repeats)
+    return 2 * side**3 / seconds[device]
 
 
 def transformer_flops(
@@ -56,19 +42,10 @@ def transformer_flops(
 ) -> float:
     """Count the operations of a transformer encoder's matrix products; norms, activations and lookups are left out.
 
-    A product of (n, k) and (k, m) counts 2nkm. A layer has, for a sequence of L tokens and width w: queries, keys,
-    values and output 8Lw², scores and weighted sums 4L²w, and the feed-forward part 4Lwh.
-
-    Parameters
-    ----------
-    lengths
-        Tokens of each sequence, without padding.
-    n_hidden
-        Width h of the feed-forward part.
-    n_layers
-        Layers that run.
-    first_only
-        Of the last layer only the first token's output counts: keys and values 4Lw² for all tokens, the rest once.
+    A product of (n, k) and (k, m) counts 2nkm. A layer has, for a sequence of L tokens without padding and width w:
+    queries, keys, values and output 8Lw², scores and weighted sums 4L²w, and the feed-forward part of width h 4Lwh.
+    With `first_only` only the first token's output of the last layer counts: keys and values 4Lw² for all tokens, the
+    rest once.
     """
     tokens = lengths.astype(np.float64)
     n_tokens, n_pairs, n_sequences = tokens.sum(), (tokens**2).sum(), np.count_nonzero(lengths)
@@ -88,5 +65,4 @@ def weighted_sums_seconds(n_cells: int, n_genes: int, n_dimensions: int, n_nonze
     nature: vectors that stay in the cache can beat the second.
     """
     dense = 2 * n_cells * n_genes * n_dimensions / rates.product
-    moved = FLOAT32_BYTES * (n_nonzero + n_cells) * n_dimensions / rates.copy
-    return min(dense, moved)
+    return min(dense, FLOAT32_BYTES * (n_nonzero + n_cells) * n_dimensions / rates.copy)

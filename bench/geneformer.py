@@ -15,7 +15,6 @@ from bench import bounds
 from bench.case import FLOAT32, Case, relative_difference
 from genept.engines.geneformer import dictionaries, network, ranking
 from genept.engines.geneformer.dictionaries import MASK, PAD, Dictionaries
-from genept.engines.geneformer.ranking import GeneTokens
 from genept.engines.network.precision import PRECISIONS
 
 PADDED = "transformers BertModel, padded batches"
@@ -44,9 +43,8 @@ def embedding(
     write(folder, entries, size)
     ranked = upstream_rank(cells.X, upstream_match(cells, entries), size["max_position_embeddings"])
     lengths = np.array([len(cell) for cell in ranked])
-    flops = bounds.transformer_flops(
-        lengths, size["hidden_size"], size["intermediate_size"], size["num_hidden_layers"] - 1
-    )
+    n_layers = size["num_hidden_layers"] - 1
+    flops = bounds.transformer_flops(lengths, size["hidden_size"], size["intermediate_size"], n_layers)
     return Case(
         cells=cells,
         few=cells[:N_FEW].copy(),
@@ -62,7 +60,7 @@ def tokenisation(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FL
     """Compare the way from expression and the columns' tokens to ranked genes. `folder` is not used."""
     entries = make_dictionaries(cells, SIZES["vocab_size"])
     max_length = SIZES["max_position_embeddings"]
-    genes, columns = match(cells, entries), upstream_match(cells, entries)
+    genes, columns = ranking.match(list(cells.var["ensembl_id"]), entries), upstream_match(cells, entries)
     return Case(
         cells=cells,
         few=cells[:N_FEW].copy(),
@@ -78,11 +76,8 @@ def make_dictionaries(cells: AnnData, n_tokens: int) -> Dictionaries:
     known = sorted({gene for gene in cells.var["ensembl_id"].astype(str) if gene})
     genes = known + [f"made_up_{i}" for i in range(n_tokens - 2 - len(known))]
     medians = np.random.default_rng(0).lognormal(0.5, 0.5, len(genes))
-    special = {PAD: 0, MASK: 1}
-    return Dictionaries(
-        special | {gene: len(special) + i for i, gene in enumerate(genes)},
-        dict(zip(genes, medians.tolist(), strict=True)),
-    )
+    tokens = {token: number for number, token in enumerate([PAD, MASK, *genes])}
+    return Dictionaries(tokens, dict(zip(genes, medians.tolist(), strict=True)))
 
 
 def write(folder: Path, entries: Dictionaries, size: dict[str, Any]) -> None:
@@ -101,7 +96,8 @@ def embed(cells: AnnData, folder: Path, dtype: torch.dtype, device: str = "cpu")
     """Embed cells by our side."""
     entries = dictionaries.read(folder)
     model = network.load(folder, len(entries.tokens))
-    sequences, _ = ranking.rank(cells.X, match(cells, entries), entries, len(model.positions))
+    genes = ranking.match(list(cells.var["ensembl_id"]), entries)
+    sequences, _ = ranking.rank(cells.X, genes, entries, len(model.positions))
     return network.embed(model, sequences, 0, [device], dtype)
 
 
@@ -119,10 +115,8 @@ def upstream_embed(cells: AnnData, folder: Path, entries: Dictionaries, device: 
     embeddings = np.empty((len(sequences), model.config.hidden_size), dtype=np.float32)
     for start in range(0, len(order), BATCH_SIZE):
         batch = order[start : start + BATCH_SIZE]
-        ids = torch.nn.utils.rnn.pad_sequence(
-            [torch.from_numpy(sequences[cell]) for cell in batch], batch_first=True, padding_value=entries.tokens[PAD]
-        )
-        ids = ids.to(device)
+        tokens = [torch.from_numpy(sequences[cell]) for cell in batch]
+        ids = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True, padding_value=entries.tokens[PAD]).to(device)
         mask = ids != entries.tokens[PAD]
         with torch.no_grad():
             hidden = model(ids, attention_mask=mask.long(), output_hidden_states=True).hidden_states[-2]
@@ -131,29 +125,17 @@ def upstream_embed(cells: AnnData, folder: Path, entries: Dictionaries, device: 
     return embeddings
 
 
-def match(cells: AnnData, entries: Dictionaries) -> GeneTokens:
-    """Find the columns' tokens by our side."""
-    return ranking.match(cells.var["ensembl_id"].astype(str).tolist(), entries)
-
-
 def upstream_match(cells: AnnData, entries: Dictionaries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return which columns have a token, and those columns' tokens and medians."""
-    names = cells.var["ensembl_id"].astype(str).tolist()
-    known = [name for name in names if name in entries.medians]
-    return (
-        np.array([name in entries.medians for name in names]),
-        np.array([entries.tokens[name] for name in known]),
-        np.array([entries.medians[name] for name in known]),
-    )
+    known = cells.var["ensembl_id"].isin(list(entries.medians)).to_numpy()
+    names = cells.var["ensembl_id"][known]
+    return known, names.map(entries.tokens).to_numpy(), names.map(entries.medians).to_numpy()
 
 
 def upstream_rank(
     x: sp.csr_matrix, columns: tuple[np.ndarray, np.ndarray, np.ndarray], max_length: int
 ) -> list[np.ndarray]:
-    """Turn cells into tokens as the method is described, cell by cell.
-
-    Divide by the cell's total, times 10,000, divide by the genes' medians, sort the genes that are not zero.
-    """
+    """Turn cells into tokens as the method is described, cell by cell."""
     known, numbers, medians = columns
     sequences = []
     for row in x:

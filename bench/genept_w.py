@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from bench import bounds
-from bench.case import FLOAT32, Case, Rates
+from bench.case import FLOAT32, Case
 from genept.data.expression import log_normalise
 from genept.engines.genept_w.weighted_sums import weighted_sums
 
@@ -25,24 +25,18 @@ def embedding(
     expression = log_normalise(cells).tocsr()
     vectors = np.random.default_rng(0).standard_normal((cells.n_vars, n_dimensions), dtype=np.float32)
     exact = vectors.astype(np.float64)
-    n_nonzero = expression.nnz
-
-    def bound(rates: Rates) -> float:
-        return bounds.weighted_sums_seconds(cells.n_obs, cells.n_vars, n_dimensions, n_nonzero, rates)
 
     def inputs(n_cells: int) -> dict[str, object]:
-        part = expression[:n_cells]
-        double = part.astype(np.float64)
-        return {FLOAT32: part, DENSE: double.toarray(), SPARSE: double}
+        double = expression[:n_cells].astype(np.float64)
+        return {FLOAT32: expression[:n_cells], DENSE: double.toarray(), SPARSE: double}
 
     return Case(
         cells=inputs(cells.n_obs),
         few=inputs(N_FEW),
         n_cells=cells.n_obs,
         ours={FLOAT32: lambda given: weighted_sums(given[FLOAT32], vectors)},
-        upstream={
-            DENSE: lambda given: np.dot(given[DENSE], exact),
-            SPARSE: lambda given: given[SPARSE] @ exact,
-        },
-        bound=bound,
+        upstream={DENSE: lambda given: given[DENSE] @ exact, SPARSE: lambda given: given[SPARSE] @ exact},
+        bound=lambda rates: bounds.weighted_sums_seconds(
+            cells.n_obs, cells.n_vars, n_dimensions, expression.nnz, rates
+        ),
     )

@@ -18,19 +18,9 @@ ENCODER = Path("models/genept_s_minilm")
 
 
 def cells(dataset: str, n_cells: int) -> AnnData:
-    """Read cells of a dataset, evenly spaced in its order, which is that of no annotation.
-
-    Raises
-    ------
-    InputError
-        If the pipeline has not run.
-    """
+    """Read evenly spaced cells of a dataset; if it has fewer, each several times, under names of its own."""
     needed(labelled.DATA / dataset / "cells.h5ad")
-    return spread(labelled.read(dataset), n_cells)
-
-
-def spread(found: AnnData, n_cells: int) -> AnnData:
-    """Return `n_cells` evenly spaced cells; if there are not as many, each several times, under names of its own."""
+    found = labelled.read(dataset)
     chosen = found[np.arange(n_cells) * found.n_obs // n_cells].copy()
     chosen.obs_names = [f"{name}-{number}" for number, name in enumerate(chosen.obs_names)]
     return chosen

@@ -1,4 +1,4 @@
-"""MiniLM: texts to sentence vectors, against sentence-transformers' way."""
+"""MiniLM: texts to sentence vectors, against the steps of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from genept.engines.encoder.local import LocalEncoder
 from genept.engines.network import bert
 from genept.engines.network.precision import PRECISIONS
 
-SENTENCE_TRANSFORMERS = "sentence-transformers"
 ITS_STEPS = "transformers BertModel, padded batches"
 BATCH_SIZE = 32  # the default of `SentenceTransformer.encode`
 N_FEW = 4
@@ -29,15 +28,14 @@ def encoding(texts: list[str], folder: Path, precisions: tuple[str, ...] = (FLOA
     some = next(iter(encoders.values()))
     lengths = np.array([len(encoding.ids) for encoding in some.tokenizer.encode_batch(texts)])
     config = bert.read_config(encoder / "config.json")
-    flops = bounds.transformer_flops(
-        lengths, config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
-    )
+    sizes = (config[name] for name in ("hidden_size", "intermediate_size", "num_hidden_layers"))
+    flops = bounds.transformer_flops(lengths, *sizes)
     return Case(
         cells=texts,
         few=texts[:N_FEW],
         n_cells=len(texts),
         ours={name: partial(encode, reader) for name, reader in encoders.items()},
-        upstream=sentence_transformers(encoder, some.max_length) or {ITS_STEPS: its_steps(encoder, some.max_length)},
+        upstream={ITS_STEPS: its_steps(encoder, some.max_length)},
         flops=flops,
         bound=lambda rates: flops / rates.product,
     )
@@ -46,21 +44,6 @@ def encoding(texts: list[str], folder: Path, precisions: tuple[str, ...] = (FLOA
 def encode(encoder: LocalEncoder, texts: list[str]) -> np.ndarray:
     """Encode texts by our side."""
     return encoder.encode(texts).vectors
-
-
-def sentence_transformers(encoder: Path, max_length: int) -> dict[str, Callable[[list[str]], np.ndarray]]:
-    """Return the package's encoder under its name; nothing if it is not installed."""
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        return {}
-    model = SentenceTransformer(str(encoder), device="cpu")  # a folder without modules.json: mean over tokens
-    model.max_seq_length = max_length
-    return {
-        SENTENCE_TRANSFORMERS: partial(
-            model.encode, batch_size=BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False
-        )
-    }
 
 
 def its_steps(encoder: Path, max_length: int) -> Callable[[list[str]], np.ndarray]:

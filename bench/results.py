@@ -1,31 +1,28 @@
-"""From measured seconds to the rows of the table."""
+"""From measured seconds to the rows of the table, and their picture: one bar a comparison, with the goals."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from tabulate import tabulate
 
-from bench.case import FLOAT32, Case, Rates, Spec, Target
-from bench.timing import interleaved
+from bench.case import FLOAT32, Case, Rates, Spec, Target, interleaved
 
-TITLES = (
-    *("Case", "Upstream", "Cells", "Ours, s", "Upstream, s", "Ratio", "Goal", "Largest difference"),
-    *("Ours, GFLOP/s", "Of bound"),
-)
+MET, MISSED, NO_GOAL = "#0072B2", "#E69F00", "#B8B8B8"  # Okabe and Ito's blue and orange, and grey
 
 
 @dataclass(frozen=True)
 class Row:
-    """Our side in one precision against one upstream side.
-
-    ``ratio`` is None if the answers differ by more than ``tolerance``. ``share_of_bound`` is the bound's seconds over
-    ours: 1 is as fast as the machine can. What a case has no goal or no bound for is None.
-    """
+    """Our side in one precision against one upstream side; None where a case has no goal or no bound."""
 
     case: str
     precision: str
@@ -33,19 +30,14 @@ class Row:
     cells: int
     ours_seconds: float
     upstream_seconds: float
-    ratio: float | None
+    ratio: float | None  # None if the answers differ by more than `tolerance`
     goal: float | None
     difference: float
     tolerance: float
     ours_gflops: float | None
     bound_seconds: float | None
-    share_of_bound: float | None
+    share_of_bound: float | None  # the bound's seconds over ours: 1 is as fast as the machine can
     share_goal: float | None
-
-    @property
-    def agrees(self) -> bool:
-        """Whether both sides gave the same answer."""
-        return self.difference <= self.tolerance
 
     @property
     def title(self) -> str:
@@ -55,22 +47,17 @@ class Row:
 
 def measure(name: str, case: Case, spec: Spec, repeats: int, rates: Rates) -> list[Row]:
     """Run a case: every side on the few cells, then all in turns on the many; a row for each pair of sides."""
-    sides = {f"ours {key}": side for key, side in case.ours.items()}
-    sides |= {f"upstream {key}": side for key, side in case.upstream.items()}
+    sides = {("ours", key): side for key, side in case.ours.items()}
+    sides |= {("upstream", key): side for key, side in case.upstream.items()}
     _, few = interleaved({key: partial(side, case.few) for key, side in sides.items()}, 1)
     seconds, many = interleaved({key: partial(side, case.cells) for key, side in sides.items()}, repeats)
-    compared = [few] if case.draws else [few, many]
     rows = []
-    for precision in case.ours:
-        for rival in case.upstream:
-            ours, theirs = f"ours {precision}", f"upstream {rival}"
+    for ours in [key for key in sides if key[0] == "ours"]:
+        for theirs in [key for key in sides if key[0] == "upstream"]:
+            compared = [few] if case.draws else [few, many]
             difference = max(case.difference(answers[ours], answers[theirs]) for answers in compared)
-            rows.append(
-                row(
-                    *(name, precision, rival, case, spec.targets[precision]),
-                    *(seconds[ours], seconds[theirs], difference, rates),
-                )
-            )
+            times = seconds[ours], seconds[theirs]
+            rows.append(row(name, ours[1], theirs[1], case, spec.targets[ours[1]], *times, difference, rates))
     return rows
 
 
@@ -107,41 +94,67 @@ def row(
 
 def table(rows: Sequence[Row]) -> str:
     """Write the rows for people."""
-    lines = [
-        (
-            *(row.title, row.upstream, f"{row.cells:,}", f"{row.ours_seconds:.3g}", f"{row.upstream_seconds:.3g}"),
-            f"{row.ratio:.3g}" if row.ratio else "different answers",
-            against(row.ratio, row.goal, "{:g}"),
-            f"{row.difference:.1e}" + ("" if row.agrees else f" > {row.tolerance:g}"),
-            f"{row.ours_gflops:.0f}" if row.ours_gflops else "",
-            share(row),
+    lines = []
+    for row in rows:
+        share = "" if row.share_of_bound is None else f"{row.share_of_bound:.0%}"
+        if row.share_of_bound and row.share_goal:
+            share += f" (goal {against(row.share_of_bound, row.share_goal, '.0%')})"
+        lines.append(
+            {
+                "Case": row.title,
+                "Upstream": row.upstream,
+                "Cells": f"{row.cells:,}",
+                "Ours, s": f"{row.ours_seconds:.3g}",
+                "Upstream, s": f"{row.upstream_seconds:.3g}",
+                "Ratio": f"{row.ratio:.3g}" if row.ratio else "different answers",
+                "Goal": against(row.ratio, row.goal, "g") if row.goal else "",
+                "Largest difference": f"{row.difference:.1e}" + ("" if row.ratio else f" > {row.tolerance:g}"),
+                "Ours, GFLOP/s": f"{row.ours_gflops:.0f}" if row.ours_gflops else "",
+                "Of bound": share,
+            }
         )
-        for row in rows
+    align = ["left"] * 2 + ["right"] * 8
+    return tabulate(lines, headers="keys", disable_numparse=True, maxcolwidths=[None, 30], colalign=align)
+
+
+def against(value: float | None, goal: float, form: str) -> str:
+    """Write a goal and whether it is met."""
+    return f"{goal:{form}} {'met' if value is not None and value >= goal else 'missed'}"
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Draw the rows whose answers agree, from top to bottom; the axis is logarithmic, 1 is as fast as upstream."""
+    shown = [(row, row.ratio) for row in rows if row.ratio is not None][::-1]
+    figure, axes = plt.subplots(figsize=(10, 1.6 + 0.55 * len(shown)), layout="constrained")
+    for place, (row, ratio) in enumerate(shown):
+        colour, hatch = look(row)
+        axes.barh(place, ratio - 1, left=1, height=0.6, color=colour, hatch=hatch, edgecolor="white")
+        text = f"{ratio:.3g}x" + (f" (goal {row.goal:g}x)" if row.goal is not None else "")
+        axes.text(1.01, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=11)
+        if row.goal is not None:
+            axes.plot([row.goal] * 2, [place - 0.42, place + 0.42], color="black", linewidth=2.5)
+    axes.set_yticks(range(len(shown)), [f"{row.title}\nagainst {row.upstream}" for row, _ in shown], fontsize=10)
+    axes.set_xscale("log")
+    numbers = [number for row, ratio in shown for number in (ratio, row.goal) if number is not None]
+    axes.set_xlim(min([0.9, *(0.8 * number for number in numbers)]), 1.2 * max([2, *numbers]))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xlabel("times as fast as upstream (logarithmic)", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    bars = (("goal met", MET, ""), ("goal missed", MISSED, "//"), ("no goal", NO_GOAL, ""))
+    handles = [
+        *(plt.Rectangle((0, 0), 1, 1, fc=fc, hatch=hatch, ec="white", label=name) for name, fc, hatch in bars),
+        plt.Line2D([], [], color="black", linewidth=2.5, label="goal"),
     ]
-    return tabulate(
-        lines, TITLES, disable_numparse=True, maxcolwidths=[None, 30], colalign=["left"] * 2 + ["right"] * 8
-    )
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.4, 1), ncols=4, frameon=False, fontsize=10)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
 
 
-def against(value: float | None, goal: float | None, form: str) -> str:
-    """Write a goal and whether it is met; nothing without a goal."""
-    if goal is None:
-        return ""
-    return form.format(goal) + (" met" if value is not None and value >= goal else " missed")
-
-
-def share(row: Row) -> str:
-    """Write our share of the bound, with its goal."""
-    if row.share_of_bound is None:
-        return ""
-    goal = against(row.share_of_bound, row.share_goal, "{:.0%}")
-    return f"{row.share_of_bound:.0%}" + (f" (goal {goal})" if goal else "")
-
-
-def to_csv(rows: Sequence[Row]) -> str:
-    """Write the rows with full precision."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return stream.getvalue()
+def look(row: Row) -> tuple[str, str]:
+    """Return a bar's colour and hatch: a missed goal is hatched, too, for those who do not see the colours."""
+    if row.goal is None or row.ratio is None:
+        return NO_GOAL, ""
+    return (MET, "") if row.ratio >= row.goal else (MISSED, "//")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -23,18 +24,14 @@ from genept.engines.scgpt.tokens import Tokens
 #: What of the released whole-human model's args.json its network and cells depend on.
 RELEASED_ARGS: dict[str, Any] = {
     "pad_token": "<pad>",
-    "input_style": "binned",
     "input_emb_style": "continuous",
     "n_bins": 51,
-    "max_seq_len": 1200,
-    "fast_transformer": True,
     "nlayers": 12,
     "nheads": 8,
     "embsize": 512,
     "d_hid": 512,
     "dropout": 0.2,
     "n_layers_cls": 3,
-    "mask_value": -1,
     "pad_value": -2,
 }
 PUBLISHED = "embed_data as published"
@@ -56,13 +53,15 @@ def embedding(
     write(folder, cells, args)
     lengths = np.minimum(np.diff(cells.X.indptr) + 1, MAX_LENGTH)
     flops = bounds.transformer_flops(lengths, args["embsize"], args["d_hid"], args["nlayers"], first_only=True)
+    paths = {PUBLISHED: True} | ({WITHOUT_FAST_PATH: False} if device == "cpu" else {})
     return Case(
         cells=cells,
         few=without_draws(cells[:N_FEW].copy(), MAX_LENGTH),
         n_cells=cells.n_obs,
         ours={name: partial(embed, folder=folder, dtype=PRECISIONS[name], device=device) for name in precisions},
-        upstream={PUBLISHED: partial(upstream_embed, folder=folder, device=device)}
-        | ({WITHOUT_FAST_PATH: partial(upstream_embed_without_fast_path, folder=folder)} if device == "cpu" else {}),
+        upstream={
+            name: partial(upstream_embed, folder=folder, device=device, fast=fast) for name, fast in paths.items()
+        },
         draws=True,
         flops=flops,
         bound=lambda rates: flops / rates.of(device),
@@ -72,13 +71,13 @@ def embedding(
 def tokenisation(cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,)) -> Case:
     """Compare the way from expression and the genes' ids to ids and bins of cells. `folder` is not used."""
     vocab = vocabulary(cells)
-    gene_ids = numbers(cells, vocab)
+    given: dict[str, Any] = {"vocab": vocab, "gene_ids": numbers(cells, vocab), "args": RELEASED_ARGS}
     return Case(
         cells=cells,
         few=without_draws(cells[:N_FEW].copy(), MAX_LENGTH),
         n_cells=cells.n_obs,
-        ours={FLOAT32: partial(tokenise, vocab=vocab, gene_ids=gene_ids, args=RELEASED_ARGS)},
-        upstream={COLLATOR: partial(upstream_tokenise, vocab=vocab, gene_ids=gene_ids, args=RELEASED_ARGS)},
+        ours={FLOAT32: partial(tokenise, **given)},
+        upstream={COLLATOR: partial(upstream_tokenise, **given)},
         draws=True,
         difference=token_difference,
     )
@@ -116,20 +115,20 @@ def without_draws(cells: AnnData, max_length: int) -> AnnData:
 def embed(cells: AnnData, folder: Path, dtype: torch.dtype, device: str = "cpu") -> np.ndarray:
     """Embed cells by our side."""
     model = checkpoint.read(folder)
-    sequences = tokenise(cells, model.vocab, numbers(cells, model.vocab), model.args.model_dump())
-    return network.embed(model, sequences, [device], dtype)
+    return network.embed(
+        model, tokenise(cells, model.vocab, numbers(cells, model.vocab), model.args.model_dump()), [device], dtype
+    )
 
 
-def upstream_embed(cells: AnnData, folder: Path, device: str = "cpu") -> np.ndarray:
-    """Embed cells by the function that upstream documents; it also writes into the cells, so it gets a copy."""
+def upstream_embed(cells: AnnData, folder: Path, device: str = "cpu", fast: bool = True) -> np.ndarray:
+    """Embed cells by the function that upstream documents; it also writes into the cells, so it gets a copy.
+
+    On a processor it is several times as fast without torch's "fast" path.
+    """
     embed_data = upstream.package().tasks.embed_data
-    return embed_data(cells.copy(), folder, gene_col="index", device=device, use_fast_transformer=False).obsm["X_scGPT"]
-
-
-def upstream_embed_without_fast_path(cells: AnnData, folder: Path) -> np.ndarray:
-    """As `upstream_embed`, with torch's setting that makes it several times as fast on a processor."""
-    with upstream.without_fused_layers():
-        return upstream_embed(cells, folder)
+    with contextlib.nullcontext() if fast else upstream.without_fused_layers():
+        done = embed_data(cells.copy(), folder, gene_col="index", device=device, use_fast_transformer=False)
+    return done.obsm["X_scGPT"]
 
 
 def numbers(cells: AnnData, vocab: dict[str, int]) -> np.ndarray:

@@ -43,13 +43,7 @@ class Dictionaries:
 
 
 def read(folder: Path) -> Dictionaries:
-    """Read the dictionaries of a model folder.
-
-    Raises
-    ------
-    InputError
-        If one is missing, there are several of a kind, one is damaged or refused, or the two do not fit each other.
-    """
+    """Read the dictionaries of a model folder; `InputError` if they are missing, damaged or of different releases."""
     tokens = read_pickle(find(folder, TOKENS), int)
     medians = read_pickle(find(folder, MEDIANS), float)
     aliases = read_pickle(find(folder, ALIASES), str) if any(folder.glob(f"{ALIASES}*.pkl")) else {}
@@ -59,10 +53,8 @@ def read(folder: Path) -> Dictionaries:
         raise InputError(f"{folder}: the token dictionary does not number its entries from 0 without gaps")
     unusable = [gene for gene in tokens if not gene.startswith("<") and not 0 < medians.get(gene, math.nan) < math.inf]
     if unusable:
-        raise InputError(
-            f"{folder}: {len(unusable)} genes of the token dictionary have no positive median ({unusable[0]}, ...); "
-            "the two files must be of one release"
-        )
+        genes = f"{len(unusable)} genes of the token dictionary have no positive median ({unusable[0]}, ...)"
+        raise InputError(f"{folder}: {genes}; the two files must be of one release")
     return Dictionaries(tokens, medians, aliases)
 
 
@@ -70,8 +62,8 @@ def write(folder: Path, tokens: Mapping[str, int], medians: Mapping[str, float])
     """Write the two dictionaries under the names of the first release, as pickles of plain numbers and text."""
     for name, dictionary, number in ((TOKENS, tokens, int), (MEDIANS, medians, float)):
         plain = {str(gene): number(value) for gene, value in dictionary.items()}
-        with files.replacing(folder / f"{name}.pkl") as temporary:
-            temporary.write_bytes(pickle.dumps(plain, protocol=4))
+        with files.replacing(folder / f"{name}.pkl") as path:
+            path.write_bytes(pickle.dumps(plain, protocol=4))
 
 
 def find(folder: Path, kind: str) -> Path:
@@ -84,13 +76,7 @@ def find(folder: Path, kind: str) -> Path:
 
 
 def read_pickle(path: Path, kind: type) -> dict[str, Any]:
-    """Read a pickled dictionary from text to values of one kind (int, float or str), running nothing.
-
-    Raises
-    ------
-    InputError
-        If the pickle asks for anything but numbers, text and containers, is damaged, or holds something else.
-    """
+    """Read a pickled dictionary from text to values of one kind (int, float or str), running nothing."""
     content = pickles.load(path)
     accepted = (int, float) if kind is float else kind
     if not isinstance(content, dict) or not all(

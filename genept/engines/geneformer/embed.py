@@ -32,17 +32,10 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
         comparable, since the medians are of counts.
     folder
         The model's folder: ``config.json``, weights, token and median dictionaries.
-    device
-        ``auto``, ``cpu`` or ``cuda``.
 
     Returns
     -------
     Float32 matrix of shape (n_cells, hidden_size), zero for a cell without any gene that has a token, and notes.
-
-    Raises
-    ------
-    InputError
-        If the model's files do not fit together or no gene has a token.
     """
     dtype = getattr(torch, config.embed.precision)
     workers = devices.workers(device)

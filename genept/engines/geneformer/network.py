@@ -15,25 +15,15 @@ from genept.engines.network.bert import Bert
 
 
 def load(folder: Path, n_tokens: int) -> Bert:
-    """Load the encoder without its last layer, ready to run.
+    """Load the encoder, for a dictionary of `n_tokens`, without its last layer.
 
     Geneformer's cell embedding is the second-to-last layer (upstream ``emb_layer=-1``), so the last one need not run.
-
-    Parameters
-    ----------
-    n_tokens
-        Entries of the token dictionary, which the checkpoint must fit.
-
-    Raises
-    ------
-    InputError
-        If the checkpoint is of another release than the dictionary; for others see `genept.engines.network.bert.read`.
     """
-    config = bert.read_config(folder / "config.json")
-    if config["vocab_size"] != n_tokens:
+    known = bert.read_config(folder / "config.json")["vocab_size"]
+    if known != n_tokens:
         raise InputError(
-            f"{folder}: the checkpoint knows {config['vocab_size']} tokens, the token dictionary has {n_tokens}; they "
-            "are not of one release"
+            f"{folder}: the checkpoint knows {known} tokens, the token dictionary has {n_tokens}; they are not of one "
+            "release"
         )
     return bert.read(folder, n_layers_dropped=1)
 
@@ -46,20 +36,14 @@ def embed(
     dtype: torch.dtype = torch.float32,
     tokens_per_batch: int | None = None,
 ) -> np.ndarray:
-    """Average every cell's last hidden states over its genes.
+    """Average every cell's last hidden states over its genes, with one worker on each device, layers in `dtype`.
 
     Parameters
     ----------
-    model
-        An encoder whose last layer is the wanted one.
     sequences
         Tokens of every cell; a cell without any gets a row of zeros.
     n_framing
         Tokens at either end that are no genes and stay out of the mean: 0 for V1, 1 (<cls>, <eos>) for V2.
-    devices
-        One worker runs on each.
-    dtype
-        Precision of the layers.
     tokens_per_batch
         Tokens at a time (one cell always fits). It bounds the memory and changes the result by rounding only.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
 
@@ -45,17 +46,13 @@ def pretrain(corpora: dict[str, AnnData], config: Pretraining, folder: Path, dev
     -------
     The loss is the cross-entropy in nats per masked gene.
 
-    Raises
-    ------
-    ParamsError, InputError
-        If a dataset does not hold raw counts, has no gene with both an Ensembl id and a count, or has too few cells for
-        its share of a step.
-
     Notes
     -----
     Equal corpora, settings, thread count and kind of processor give equal bytes. No dropout (upstream 0.02), since a
     cell is seen a few times at most.
     """
+    from transformers.utils import logging
+
     for dataset, corpus in corpora.items():
         if corpus.uns.get("x") != "counts":
             raise InputError(f"data/corpus/{dataset}/cells.h5ad: Geneformer learns from raw counts, which X is not")
@@ -74,7 +71,8 @@ def pretrain(corpora: dict[str, AnnData], config: Pretraining, folder: Path, dev
     trained = training.train(
         model, lambda step: batch_loss(model, batches[step], config.mask_ratio, generator), config, WEIGHT_DECAY
     )
-    save(model, folder)
+    logging.disable_progress_bar()
+    model.cpu().save_pretrained(folder)
     dictionaries.write(folder, entries.tokens, entries.medians)
     return trained
 
@@ -85,31 +83,28 @@ def make_dictionaries(corpora: list[AnnData]) -> Dictionaries:
     A gene's median is over all cells of all corpora with a count of it, of counts per 10,000 of the cell (upstream's
     rule, exact here, by t-digest there). Tokens follow the order of Ensembl ids.
     """
-    names = [corpus.var["ensembl_id"].astype(str).tolist() for corpus in corpora]
-    genes = sorted(set().union(*names) - {""})
-    every = Dictionaries({gene: number for number, gene in enumerate(genes)}, dict.fromkeys(genes, 1.0))
-    values = [
-        ranking.relative(sparse.csr_matrix(corpus.X), ranking.match(ids, every))
-        for corpus, ids in zip(corpora, names, strict=True)
-    ]
-    by_gene = sparse.vstack(values).tocsc()
-    medians = {
-        gene: float(np.median(by_gene.data[start:stop]))
-        for gene, start, stop in zip(genes, by_gene.indptr[:-1], by_gene.indptr[1:], strict=True)
-        if start < stop
-    }
+    names = [corpus.var["ensembl_id"].astype(str) for corpus in corpora]
+    genes = pd.Index(sorted(set().union(*names) - {""}))
+    parts = []
+    for corpus, ids in zip(corpora, names, strict=True):
+        counts = sparse.csr_matrix(corpus.X, dtype=np.float64)
+        known = np.flatnonzero(ids != "")
+        where = known, genes.get_indexer(ids.iloc[known])
+        summed = counts @ sparse.csr_matrix((np.ones(len(known)), where), shape=(len(ids), len(genes)))
+        totals = counts @ np.ones(len(ids))
+        summed.data = summed.data / np.repeat(totals, np.diff(summed.indptr)) * ranking.TARGET_SUM
+        parts.append(summed)
+    by_gene = sparse.vstack(parts).tocsc()
+    by_gene.eliminate_zeros()
+    values = np.split(by_gene.data, by_gene.indptr[1:-1])
+    medians = {gene: float(np.median(seen)) for gene, seen in zip(genes, values, strict=True) if len(seen)}
     return Dictionaries(SPECIAL | {gene: len(SPECIAL) + i for i, gene in enumerate(medians)}, medians)
 
 
 def draw(
     dataset: str, corpus: AnnData, entries: Dictionaries, config: Pretraining, share: int, rng: np.random.Generator
 ) -> list[list[np.ndarray]]:
-    """Draw a dataset's share of every step's batch; only the drawn cells are tokenised.
-
-    Returns
-    -------
-    For every step, the token sequences of `share` cells, none of them empty.
-    """
+    """Draw for every step the token sequences of `share` cells, none of them empty."""
     counts = sparse.csr_matrix(corpus.X)
     genes = ranking.match(corpus.var["ensembl_id"].astype(str).tolist(), entries)
     usable = np.flatnonzero(counts @ genes.has_token.astype(counts.dtype))
@@ -151,14 +146,6 @@ def start_from_frequencies(model: BertForMaskedLM, batches: list[Batch]) -> None
         model.cls.predictions.bias.copy_(torch.from_numpy(np.log(frequency / frequency.sum())))
 
 
-def save(model: BertForMaskedLM, folder: Path) -> None:
-    """Write ``config.json`` and ``model.safetensors`` as transformers does, without its progress bar."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    model.cpu().save_pretrained(folder)
-
-
 def batch_loss(model: BertForMaskedLM, batch: Batch, ratio: float, generator: torch.Generator) -> torch.Tensor:
     """Mean cross-entropy of the masked genes of a batch.
 
@@ -179,12 +166,7 @@ def batch_loss(model: BertForMaskedLM, batch: Batch, ratio: float, generator: to
 
 
 def pad(sequences: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stack sequences of unequal length.
-
-    Returns
-    -------
-    Tokens, filled up with 0, and a mask that is 1 at real tokens; both int64 of shape (n_sequences, longest).
-    """
+    """Stack sequences: tokens, filled up with 0, and a mask of the real ones; int64, (n_sequences, longest)."""
     tokens = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(cell).long() for cell in sequences], batch_first=True)
     lengths = torch.tensor([len(cell) for cell in sequences])
     return tokens, (torch.arange(tokens.shape[1]) < lengths[:, None]).long()
@@ -195,9 +177,7 @@ def mask_genes(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Choose genes to predict, as BERT does: of those, 80 % become <mask>, 10 % a random gene, 10 % stay.
 
-    Returns
-    -------
-    The sequences with the changes, and which positions were chosen; both shaped like `original`.
+    Returns the sequences with the changes, and which positions were chosen.
     """
     chosen = (torch.rand(original.shape, generator=generator) < ratio) & mask.bool()
     fate = torch.rand(original.shape, generator=generator)

@@ -28,15 +28,7 @@ class Trained(NamedTuple):
 
 
 def shares(batch_size: int, corpora: Mapping[str, AnnData]) -> list[int]:
-    """Divide a batch over datasets as evenly as whole cells allow; the first ones give the cells left over.
-
-    Raises
-    ------
-    ParamsError
-        If a dataset would give no cell.
-    InputError
-        If a dataset has fewer cells than it gives to one step.
-    """
+    """Divide a batch over datasets as evenly as whole cells allow; the first ones give the cells left over."""
     n_each, rest = divmod(batch_size, len(corpora))
     numbers = [n_each + (place < rest) for place in range(len(corpora))]
     if not n_each:
@@ -54,17 +46,9 @@ def shares(batch_size: int, corpora: Mapping[str, AnnData]) -> list[int]:
 def draws(cells: int | np.ndarray, n_steps: int, n_per_step: int, rng: np.random.Generator) -> np.ndarray:
     """Draw a dataset's cells for every step; a cell comes again only when all others have had their turn.
 
-    Parameters
-    ----------
-    cells
-        Their number, or the rows to choose from.
-
-    Returns
-    -------
-    Row numbers, shape (n_steps, n_per_step).
+    `cells` is their number, or the rows to choose from. Returns row numbers, shape (n_steps, n_per_step).
     """
-    n_cells = len(cells) if isinstance(cells, np.ndarray) else cells
-    n_rounds = -(-n_steps * n_per_step // n_cells)
+    n_rounds = -(-n_steps * n_per_step // (cells if isinstance(cells, int) else len(cells)))
     order = np.concatenate([rng.permutation(cells) for _ in range(n_rounds)])
     return order[: n_steps * n_per_step].reshape(n_steps, n_per_step)
 
@@ -72,15 +56,10 @@ def draws(cells: int | np.ndarray, n_steps: int, n_per_step: int, rng: np.random
 def train(
     model: torch.nn.Module, batch_loss: Callable[[int], torch.Tensor], config: Pretraining, weight_decay: float = 0.0
 ) -> Trained:
-    """Train in place.
+    """Train in place; `batch_loss` gives the loss of the cells of step 0, 1, 2, ...
 
     AdamW; gradients are cut to norm 1; the learning rate rises linearly over the first tenth of the steps, then falls
     linearly to 0.
-
-    Parameters
-    ----------
-    batch_loss
-        Gives the loss of a step's cells, for steps 0, 1, 2, ...
     """
     parameters = list(model.parameters())
     optimiser = AdamW(parameters, weight_decay)

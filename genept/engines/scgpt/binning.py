@@ -41,15 +41,15 @@ def fill(
     indices: np.ndarray,
     data: np.ndarray,
     gene_ids: np.ndarray,
+    n_expressed: np.ndarray,
     keys: np.ndarray,
     starts: np.ndarray,
-    n_expressed: np.ndarray,
     probabilities: np.ndarray,
     drawn: bool,
     ids: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """Write the tokens after ``<cls>`` of cells `first` to `last` - 1.
+    """Write the tokens after ``<cls>`` of cells `first` to `last` - 1 into `ids` and `values`.
 
     Parameters
     ----------
@@ -59,71 +59,48 @@ def fill(
         Vocabulary id of each column, -1 for none.
     keys
         Two random 64-bit numbers of each cell, for its bins and its subset, uint64 of shape (n_cells, 2).
-    starts, n_expressed
-        Where each cell's tokens begin, and how many genes each expresses.
-    probabilities
-        ``np.linspace(0, 1, n_bins - 1)``.
-    drawn
-        Draw among the bins that a value could be in; else take their mean.
-    ids, values
-        Are written to.
+    starts
+        Where each cell's tokens begin.
+    probabilities, drawn
+        See `cut`.
     """
-    longest = 1
-    for cell in range(first, last):
-        longest = max(longest, n_expressed[cell] + 1)  # one more, since `gather` writes a gene before it looks at it
-    genes = np.empty(longest, np.int32)
-    x = np.empty(longest, np.float32)
+    longest = n_expressed[first:last].max() + 1  # one more, since a gene is written before it is looked at
+    genes, numbers = np.empty(longest, np.int32), np.empty(longest, np.uint64)
+    x, bins = np.empty(longest, np.float32), np.empty(longest, np.float32)
     shares = np.full(longest, 0.5)
-    bins = np.empty(longest, np.float32)
-    numbers = np.empty(longest, np.uint64)
     for cell in range(first, last):
-        n = gather(indptr[cell], indptr[cell + 1], indices, data, gene_ids, genes, x)
+        n = np.uint32(0)
+        for j in range(indptr[cell], indptr[cell + 1]):  # without a branch, which no processor could predict
+            gene = gene_ids[np.uint32(indices[j])]
+            genes[n], x[n] = gene, data[j]
+            n += np.uint32((data[j] != 0) & (gene >= 0))
         if n == 0:
             continue
         if drawn:
             for i in range(n):
-                shares[i] = uniform(mixed(keys[cell, 0], genes[i]))
+                shares[i] = np.float64(mixed(keys[cell, 0], genes[i]) >> np.uint64(11)) * 2.0**-53  # from [0, 1)
         cut(x[:n], shares[:n], probabilities, drawn, bins[:n])
         start, room = starts[cell] + 1, starts[cell + 1] - starts[cell] - 1
         if n > room:
             for i in range(n):
                 numbers[i] = mixed(keys[cell, 1], genes[i])
             highest = threshold(numbers[:n], room)
-            n_kept = 0
-            for i in range(n):  # without a branch, which no processor could predict
-                genes[n_kept], bins[n_kept] = genes[i], bins[i]
-                n_kept += numbers[i] <= highest
-            n = n_kept
+            n_chosen = 0
+            for i in range(n):  # without a branch, as above
+                genes[n_chosen], bins[n_chosen] = genes[i], bins[i]
+                n_chosen += numbers[i] <= highest
+            n = n_chosen  # type: ignore[assignment]
         for i in range(n):
             ids[start + i], values[start + i] = genes[i], bins[i]
-
-
-@njit(nogil=True, cache=True)
-def gather(
-    begin: int,
-    end: int,
-    indices: np.ndarray,
-    data: np.ndarray,
-    gene_ids: np.ndarray,
-    genes: np.ndarray,
-    x: np.ndarray,
-) -> int:
-    """Write the ids and values of a cell's expressed genes of the vocabulary; return how many they are."""
-    n = np.uint32(0)
-    for j in range(begin, end):  # without a branch, as above
-        gene = gene_ids[np.uint32(indices[j])]
-        genes[n], x[n] = gene, data[j]
-        n += np.uint32((data[j] != 0) & (gene >= 0))
-    return int(n)
 
 
 @njit(nogil=True, cache=True)
 def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: bool, bins: np.ndarray) -> None:
     """Bin one cell's non-zero values by their own quantiles, into 1 to ``n_bins`` - 1.
 
-    The edges are ``np.quantile(x, probabilities)``. A value could be in any bin between the edges that it equals. If
-    `drawn`, `shares` say in which: with uniform numbers from [0, 1) in upstream's order, the bins are upstream's to the
-    bit. Else the bin is the mean of those, which may lie half-way between two.
+    A value could be in any bin between the edges that it equals. If `drawn`, `shares` say in which: with uniform
+    numbers from [0, 1) in upstream's order, the bins are upstream's to the bit. Else the bin is the mean of those,
+    which may lie half-way between two.
 
     Parameters
     ----------
@@ -131,40 +108,38 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
         Shape (n,), float32.
     shares
         Shape (n,), float64.
+    probabilities
+        ``np.linspace(0, 1, n_bins - 1)``; the edges are ``np.quantile(x, probabilities)``.
     bins
         Is written to; shape (n,), float32.
     """
     counts = np.empty(len(x), np.int32)
     top = as_counts(x, counts)
-    if top <= SMALL:
-        up_to = cumulative(counts, top)
-        edges = quantiles_of_counts(up_to, probabilities)
-        above, width = np.zeros(top), np.zeros(top)
-        passed = 0  # edges at most this value
-        for value in range(1, top):
-            below = passed
-            while below < len(edges) and edges[below] < value:
-                below += 1
-            passed = below
-            while passed < len(edges) and edges[passed] == value:
-                passed += 1
-            above[value], width[value] = passed, passed - below
-        for i in range(len(x)):
-            count = np.uint32(counts[i])
-            bins[i] = chosen(above[count], width[count], shares[i], drawn)
-    else:
+    if top > SMALL:
         edges = quantiles(np.sort(x), probabilities)
         for i in range(len(x)):
-            above_x = np.searchsorted(edges, x[i], side="right")
-            bins[i] = chosen(above_x, above_x - np.searchsorted(edges, x[i], side="left"), shares[i], drawn)
+            above = np.searchsorted(edges, x[i], side="right")
+            bins[i] = chosen(above, above - np.searchsorted(edges, x[i], side="left"), shares[i], drawn)
+        return
+    edges = quantiles(sorted_counts(counts, top), probabilities)
+    highest, width = np.zeros(top), np.zeros(top)  # of the bins of each count
+    passed = 0  # edges at most this count
+    for value in range(1, top):
+        below = passed
+        while below < len(edges) and edges[below] < value:
+            below += 1
+        passed = below
+        while passed < len(edges) and edges[passed] == value:
+            passed += 1
+        highest[value], width[value] = passed, passed - below
+    for i in range(len(x)):
+        count = np.uint32(counts[i])
+        bins[i] = chosen(highest[count], width[count], shares[i], drawn)
 
 
 @njit(nogil=True, cache=True)
 def as_counts(x: np.ndarray, counts: np.ndarray) -> int:
-    """Write values into `counts`; return one more than the largest if all are whole numbers from 1 to `SMALL` - 1.
-
-    Else return more than `SMALL`.
-    """
+    """Write values into `counts`; return one more than the largest, or more than `SMALL` if some are other."""
     largest, other = np.int32(0), np.int32(0)
     for i in range(len(x)):
         count = np.int32(min(max(x[i], np.float32(0)), np.float32(SMALL)))
@@ -175,31 +150,25 @@ def as_counts(x: np.ndarray, counts: np.ndarray) -> int:
 
 
 @njit(nogil=True, cache=True)
-def cumulative(counts: np.ndarray, top: int) -> np.ndarray:
-    """Return how many of the counts, all below `top`, are at most 0, 1, 2, ...; int32, shape (top,)."""
+def sorted_counts(counts: np.ndarray, top: int) -> np.ndarray:
+    """Sort counts, all below `top`, by tabulating them; float32."""
     # four tables in turn, since most counts are 1 and a processor waits for its last addition to the same place
     tables = np.zeros((4, top), np.int32)
-    n = len(counts)
-    for i in range(n % 4):
-        tables[0, np.uint32(counts[i])] += 1
-    for i in range(n % 4, n, 4):
-        tables[0, np.uint32(counts[i])] += 1
-        tables[1, np.uint32(counts[i + 1])] += 1
-        tables[2, np.uint32(counts[i + 2])] += 1
-        tables[3, np.uint32(counts[i + 3])] += 1
-    total = 0
+    for i in range(len(counts)):
+        tables[np.uint32(i) & np.uint32(3), np.uint32(counts[i])] += 1
+    ascending = np.empty(len(counts), np.float32)
+    start = 0
     for value in range(top):
-        total += tables[0, value] + tables[1, value] + tables[2, value] + tables[3, value]
-        tables[0, value] = total
-    return tables[0]
+        end = start + tables[0, value] + tables[1, value] + tables[2, value] + tables[3, value]
+        ascending[start:end] = value
+        start = end
+    return ascending
 
 
 @njit(nogil=True, cache=True)
 def chosen(above: float, width: float, share: float, drawn: bool) -> float:
     """Choose among the `width` bins up to `above`: by `share` of the way down, or the middle."""
-    if drawn:
-        return np.ceil(above - share * width)
-    return above - max(width - 1, 0) / 2
+    return np.ceil(above - share * width) if drawn else above - max(width - 1, 0) / 2
 
 
 @njit(nogil=True, cache=True)
@@ -210,56 +179,23 @@ def quantiles(ascending: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     for k in range(len(probabilities)):
         position = probabilities[k] * last
         below = int(np.floor(position))
-        edges[k] = between(ascending[below], ascending[min(below + 1, last)], position - below)
+        low, high, fraction = ascending[below], ascending[min(below + 1, last)], position - below
+        step = np.float64(np.float32(high - low))
+        edges[k] = low + step * fraction if fraction < 0.5 else high - step * (1 - fraction)  # from the nearer end
     return edges
 
 
 @njit(nogil=True, cache=True)
-def quantiles_of_counts(up_to: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Return `quantiles` of whole numbers of which `up_to[i]` are at most i; `probabilities` ascend."""
-    edges = np.empty(len(probabilities))
-    last = up_to[-1] - 1
-    value = 0
-    for k in range(len(probabilities)):
-        position = probabilities[k] * last
-        below = int(np.floor(position))
-        while up_to[value] <= below:
-            value += 1
-        higher = value
-        while up_to[higher] <= min(below + 1, last):
-            higher += 1
-        edges[k] = between(np.float32(value), np.float32(higher), position - below)
-    return edges
-
-
-@njit(nogil=True, cache=True)
-def between(low: np.float32, high: np.float32, fraction: float) -> float:
-    """Interpolate as numpy does: from the nearer end."""
-    step = np.float64(np.float32(high - low))
-    return low + step * fraction if fraction < 0.5 else high - step * (1 - fraction)
-
-
-@njit(nogil=True, cache=True)
-def threshold(numbers: np.ndarray, n_kept: int) -> np.uint64:
-    """Return the `n_kept`-th smallest of random 64-bit numbers, found among those that share its first byte."""
+def threshold(numbers: np.ndarray, n_chosen: int) -> np.uint64:
+    """Return the `n_chosen`-th smallest of random 64-bit numbers, found among those that share its first byte."""
     counts = np.zeros(256, np.int64)
-    for i in range(len(numbers)):
-        counts[numbers[i] >> np.uint64(56)] += 1
+    for number in numbers:
+        counts[number >> np.uint64(56)] += 1
     byte, before = 0, 0
-    while before + counts[byte] < n_kept:
+    while before + counts[byte] < n_chosen:
         before += counts[byte]
         byte += 1
-    candidates = np.empty(counts[byte], np.uint64)
-    n = 0
-    for i in range(len(numbers)):
-        if numbers[i] >> np.uint64(56) == np.uint64(byte):
-            place = n
-            while place > 0 and candidates[place - 1] > numbers[i]:
-                candidates[place] = candidates[place - 1]
-                place -= 1
-            candidates[place] = numbers[i]
-            n += 1
-    return candidates[n_kept - before - 1]
+    return np.sort(numbers[numbers >> np.uint64(56) == np.uint64(byte)])[n_chosen - before - 1]
 
 
 @njit(nogil=True, cache=True)
@@ -269,9 +205,3 @@ def mixed(key: np.uint64, gene: int) -> np.uint64:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
-
-
-@njit(nogil=True, cache=True)
-def uniform(number: np.uint64) -> float:
-    """Turn 64 random bits into a number from [0, 1)."""
-    return np.float64(number >> np.uint64(11)) * 2.0**-53

@@ -65,7 +65,7 @@ class Checkpoint:
 
 
 def read(folder: Path) -> Checkpoint:
-    """Read a checkpoint, accepting nothing that does not fit together.
+    """Read a checkpoint.
 
     Upstream's ``load_pretrained`` drops missing and misshapen weights without a word and leaves random ones in their
     place; here they are errors. Attention weights under flash-attention's names (``Wqkv.*``) get torch's
@@ -78,50 +78,40 @@ def read(folder: Path) -> Checkpoint:
         vocabulary, a weight is of an unusual kind of number or not finite, or there is a weight that is neither the
         encoder's nor one of `UNUSED`.
     """
-    args = read_args(folder / "args.json")
+    try:
+        args = Args.model_validate(read_object(folder / "args.json"))
+    except ValidationError as error:
+        raise InputError(f"{folder / 'args.json'}: {explain(error)}") from None
     vocab = read_vocab(folder / "vocab.json")
     path = folder / "best_model.pt"
     weights = {name.replace("Wqkv.", "in_proj_"): weight for name, weight in read_weights(path).items()}
     n_in_file = len(vocab)
-    embedding = weights.get("encoder.embedding.weight")
-    n_rows = n_in_file if embedding is None or not embedding.ndim else len(embedding)
+    n_rows = len(torch.atleast_1d(weights.get("encoder.embedding.weight", torch.empty(n_in_file))))
     for token in SPECIAL_TOKENS:
         vocab.setdefault(token, len(vocab))
     encoder = {}
     for name, shape in shapes(args, n_rows).items():
         if name not in weights:
             raise InputError(f"{path}: no weight {name!r}, expected with shape {shape}; the checkpoint is incomplete")
-        found = tuple(weights[name].shape)
-        if found != shape:
-            raise InputError(f"{path}: weight {name!r} has shape {found}, but args.json makes it {shape}")
+        if weights[name].shape != shape:
+            has = tuple(weights[name].shape)
+            raise InputError(f"{path}: weight {name!r} has shape {has}, but args.json makes it {shape}")
         encoder[name] = state_dict.float32(path, name, weights[name])
     for name in weights:
         if name not in encoder and not name.startswith(UNUSED):
-            raise InputError(
-                f"{path}: unexpected weight {name!r}; the checkpoint is of another kind of model, or has more layers "
-                f"than the {args.nlayers} of args.json"
-            )
+            kind = f"another kind of model, or one of more layers than the {args.nlayers} of args.json"
+            raise InputError(f"{path}: unexpected weight {name!r}; the checkpoint is of {kind}")
     if not n_in_file <= n_rows <= len(vocab):
-        raise InputError(
-            f"{path}: embeds {n_rows} tokens, but vocab.json has {n_in_file}; the files do not belong together"
-        )
+        raise InputError(f"{path}: embeds {n_rows} tokens, but vocab.json has {n_in_file}; they do not belong together")
     for token in (PAD, CLS):
         if vocab[token] >= n_rows:
             raise InputError(f"{folder / 'vocab.json'}: no token {token!r}, and the weights have no row for it")
     return Checkpoint(args, vocab, encoder)
 
 
-def read_args(path: Path) -> Args:
-    """Read ``args.json``; a missing or impossible setting raises `InputError`."""
-    try:
-        return Args.model_validate(_mapping(path))
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from None
-
-
 def read_vocab(path: Path) -> dict[str, int]:
     """Read ``vocab.json``; the numbers must be 0, 1, 2 and so on, each once, else `InputError`."""
-    vocab = _mapping(path)
+    vocab = read_object(path)
     numbers = list(vocab.values())
     if not all(type(number) is int for number in numbers) or sorted(numbers) != list(range(len(numbers))):
         raise InputError(f"{path}: tokens should be numbered 0 to {len(numbers) - 1}, each number once")
@@ -163,7 +153,8 @@ def shapes(args: Args, n_tokens: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object."""
     try:
         content = files.read_json(path)
     except ValueError as error:  # not JSON, or not text

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from genept.engines.scgpt.config import Model
 
-RANKS = "scGPT reads each cell's values as bins between their own quantiles, which log-normalisation does not change"
-
 
 def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Embed cells as scGPT does: the encoder's output for ``<cls>``, with unit L2 norm.
@@ -39,8 +37,6 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
         the genes had in the published file. Counts and log-normalised values give the same bins, but for rounding.
     folder
         The model's folder: ``args.json``, ``vocab.json``, ``best_model.pt``.
-    device
-        ``auto``, ``cpu`` or ``cuda``.
 
     Returns
     -------
@@ -54,7 +50,8 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
     settings = config.embed
     workers = devices.workers(device)
     model = checkpoint.read(folder)
-    gene_ids, n_by_old_name = find_genes(list(cells.var_names), old_names(cells), model.vocab)
+    old_names = [str(name) for name in cells.var.get("original_symbol", cells.var_names)]
+    gene_ids, n_by_old_name = find_genes(list(cells.var_names), old_names, model.vocab)
     notes = {
         "implementation": settings.implementation,
         "device": devices.describe(workers),
@@ -94,13 +91,11 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
         "comparable": True,
     }
     if cells.uns["x"] == "lognorm":
-        notes["reason"] = RANKS
+        notes["reason"] = (
+            "scGPT reads each cell's values as bins between their own quantiles, "
+            "which log-normalisation does not change"
+        )
     return matrix, notes
-
-
-def old_names(cells: AnnData) -> list[str]:
-    """Return the names that the genes had in the published file; the symbols where that is not recorded."""
-    return [str(name) for name in cells.var.get("original_symbol", cells.var_names)]
 
 
 def find_genes(symbols: Sequence[str], originals: Sequence[str], vocab: Mapping[str, int]) -> tuple[np.ndarray, int]:
@@ -114,8 +109,6 @@ def find_genes(symbols: Sequence[str], originals: Sequence[str], vocab: Mapping[
     ----------
     symbols, originals
         Approved symbols, all different, and names in the published file, one of each per gene.
-    vocab
-        The number of every token.
 
     Returns
     -------

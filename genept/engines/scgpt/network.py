@@ -24,6 +24,11 @@ MAX_VALUE = 512
 EPSILON = 1e-5  # of the norms, torch's default
 STEPS = 2  # values looked up per bin: an expected bin may lie half-way between two
 
+LAYER = (
+    *("self_attn.in_proj_weight", "self_attn.in_proj_bias", "self_attn.out_proj.weight", "self_attn.out_proj.bias"),
+    *(f"{part}.{kind}" for part in ("norm1", "linear1", "linear2", "norm2") for kind in ("weight", "bias")),
+)
+
 Weights = dict[str, torch.Tensor]
 
 
@@ -34,20 +39,16 @@ def embed(
     dtype: torch.dtype = torch.float32,
     tokens_per_batch: int | None = None,
 ) -> np.ndarray:
-    """Embed cells.
+    """Embed cells, with one worker on each device and the layers in `dtype`.
 
     Parameters
     ----------
-    devices
-        One worker runs on each.
-    dtype
-        Precision of the layers.
     tokens_per_batch
         Tokens at a time (one cell always fits). It bounds the memory and changes the result by rounding only.
 
     Returns
     -------
-    Matrix of unit rows, float32, shape (n_cells, width), in the order of the cells.
+    Unit rows, float32, shape (n_cells, width).
     """
     networks = {device: Network(checkpoint, device, dtype) for device in devices}
 
@@ -68,11 +69,16 @@ class Network:
         self.lowest = min(args.pad_value, 0)
         with torch.inference_mode():
             weights = {name: weight.to(device) for name, weight in checkpoint.weights.items()}
+            self.genes = _norm(weights, "encoder.enc_norm", weights["encoder.embedding.weight"])  # (n_tokens, width)
             n_values = STEPS * (max(args.n_bins, args.pad_value + 1) - self.lowest)
-            values = self.lowest + torch.arange(n_values, device=device) / STEPS
-            self.genes = gene_embedding(weights)
-            self.values = value_embedding(weights, values)
-            self.transformer = encoder(weights, args.nlayers, args.nheads).to(device, dtype)
+            x = (self.lowest + torch.arange(n_values, device=device) / STEPS)[:, None].clamp(max=MAX_VALUE)
+            x = _linear(weights, "value_encoder.linear2", F.relu(_linear(weights, "value_encoder.linear1", x)))
+            self.values = _norm(weights, "value_encoder.norm", x)  # (n_values, width)
+            layers = tuple(
+                Layer(*(weights[f"transformer_encoder.layers.{i}.{name}"] for name in LAYER))
+                for i in range(args.nlayers)
+            )
+            self.transformer = Transformer(layers, args.nheads, torch.relu_, EPSILON).to(device, dtype)
 
     def cells(self, ids: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
         """Embed cells whose tokens lie end to end; unit rows, shape (n_cells, width)."""
@@ -81,34 +87,6 @@ class Network:
         x = F.embedding(torch.from_numpy(ids.astype(np.int64)).to(device), self.genes)
         x = x.add_(F.embedding(steps, self.values)).to(self.transformer.dtype)
         return F.normalize(transformer.encode(self.transformer, x, lengths, first_only=True).float(), dim=1)
-
-
-def gene_embedding(weights: Weights) -> torch.Tensor:
-    """Return the embedding of every token of the vocabulary, shape (n_tokens, width)."""
-    return _norm(weights, "encoder.enc_norm", weights["encoder.embedding.weight"])
-
-
-def value_embedding(weights: Weights, values: torch.Tensor) -> torch.Tensor:
-    """Return the embedding of values, shape (n_values, width)."""
-    x = values[:, None].to(torch.float32).clamp(max=MAX_VALUE)
-    x = _linear(weights, "value_encoder.linear2", F.relu(_linear(weights, "value_encoder.linear1", x)))
-    return _norm(weights, "value_encoder.norm", x)
-
-
-def encoder(weights: Weights, n_layers: int, n_heads: int) -> Transformer:
-    """Gather the transformer's weights."""
-    parts = ("self_attn.out_proj", "norm1", "linear1", "linear2", "norm2")
-    layers = []
-    for i in range(n_layers):
-        name = f"transformer_encoder.layers.{i}"
-        layers.append(
-            Layer(
-                weights[f"{name}.self_attn.in_proj_weight"],
-                weights[f"{name}.self_attn.in_proj_bias"],
-                *(weights[f"{name}.{part}.{kind}"] for part in parts for kind in ("weight", "bias")),
-            )
-        )
-    return Transformer(tuple(layers), n_heads, torch.relu_, EPSILON)
 
 
 def _linear(weights: Weights, name: str, x: torch.Tensor) -> torch.Tensor:

@@ -48,11 +48,6 @@ def pretrain(corpora: dict[str, AnnData], config: Pretrain, folder: Path, device
     -------
     The loss is the sum of the two mean squared errors, where 1 is the variance of the bins of expressed genes.
 
-    Raises
-    ------
-    ParamsError, InputError
-        If a dataset has too few cells for its share of a step.
-
     Notes
     -----
     Equal corpora, settings, thread count and kind of processor give equal bytes. No dropout (upstream 0.2): few cells
@@ -135,16 +130,13 @@ def batch_loss(
     config: Pretrain,
     rng: np.random.Generator,
 ) -> torch.Tensor:
-    """Return the loss over some cells.
-
-    Parameters
-    ----------
-    whole
-        The cells with all their genes.
-    measured
-        For each cell the genes that its dataset measures, as vocabulary ids.
-    """
+    """Return the loss over some cells with all their genes; `measured` are those of each cell's dataset."""
     device = model.encoder.embedding.weight.device
+
+    def squared_error(predictions: torch.Tensor, bins: np.ndarray) -> torch.Tensor:
+        truth = torch.from_numpy(np.asarray(bins, dtype=np.float32)).to(device)
+        return torch.nn.functional.mse_loss(predictions, truth / scale(config))
+
     shown = sample(whole, config.max_length, rng)
     ids, bins, padding = shown.pad(np.arange(len(shown)), pad_id, PAD_VALUE)  # (n_cells, longest)
     masked = (rng.random(ids.shape) < config.mask_ratio) & (bins > 0)  # neither <cls> nor padding
@@ -155,12 +147,12 @@ def batch_loss(
         torch.from_numpy(padding).to(device) if padding.any() else None,
     )
     own = model.decoder(hidden[torch.from_numpy(masked).to(device)])["pred"]  # of masked genes only, to save time
-    loss = squared_error(own, bins[masked], scale(config))
+    loss = squared_error(own, bins[masked])
 
     asked = questions(whole, measured, config.asked_genes, rng)  # (n_cells, n_asked)
     truth = np.take_along_axis(dense(whole, model.encoder.embedding.num_embeddings), asked, axis=1)
     answers = model.mvc_decoder(hidden[:, 0], model.encoder(torch.from_numpy(asked).to(device)))["pred"]
-    return loss + squared_error(answers, truth, scale(config))
+    return loss + squared_error(answers, truth)
 
 
 def questions(whole: Tokens, measured: list[np.ndarray], n_asked: int, rng: np.random.Generator) -> np.ndarray:
@@ -192,12 +184,6 @@ def dense(whole: Tokens, n_tokens: int) -> np.ndarray:
     matrix = np.zeros((len(whole), n_tokens), dtype=np.float32)
     matrix[np.repeat(np.arange(len(whole)), whole.lengths), whole.ids] = whole.values
     return matrix
-
-
-def squared_error(predictions: torch.Tensor, bins: np.ndarray, unit: float) -> torch.Tensor:
-    """Return the mean squared difference between predictions, which are in `unit` bins, and the true bins."""
-    truth = torch.from_numpy(np.asarray(bins, dtype=np.float32)).to(predictions.device)
-    return torch.nn.functional.mse_loss(predictions, truth / unit)
 
 
 def predict_bins(model: TransformerModel, unit: float) -> None:

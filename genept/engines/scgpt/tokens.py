@@ -23,27 +23,18 @@ CELLS_AT_ONCE = 128  # in one thread's turn
 
 @dataclass(frozen=True)
 class Tokens:
-    """Cells as sequences of different length, one after the other; every cell begins with ``<cls>``.
-
-    Attributes
-    ----------
-    ids
-        Vocabulary ids, shape (n_tokens,), int32.
-    values
-        Bins 1 to n_bins - 1, whole or half, and the pad value for ``<cls>``; shape (n_tokens,), float32.
-    starts
-        Where each cell's tokens begin, and where the last ones end; shape (n_cells + 1,), int64.
-    n_expressed
-        Vocabulary genes that each cell expresses, before sampling; shape (n_cells,).
-    """
+    """Cells as sequences of different length, one after the other; every cell begins with ``<cls>``."""
 
     ids: np.ndarray
+    """Vocabulary ids, shape (n_tokens,), int32."""
     values: np.ndarray
+    """Bins 1 to n_bins - 1, whole or half, and the pad value for ``<cls>``; shape (n_tokens,), float32."""
     starts: np.ndarray
+    """Where each cell's tokens begin, and where the last ones end; shape (n_cells + 1,), int64."""
     n_expressed: np.ndarray
+    """Vocabulary genes that each cell expresses, before sampling; shape (n_cells,)."""
 
     def __len__(self) -> int:
-        """Return the number of cells."""
         return len(self.starts) - 1
 
     @cached_property
@@ -101,8 +92,6 @@ def tokenise(
         does not fit in `max_length` still counts.
     max_length
         Most tokens of a cell, ``<cls>`` included; of longer cells a random subset of the genes is read.
-    seed
-        The model's seed.
     drawn
         Draw the bin of a value that could be in several, as upstream; else take the mean of those bins, which needs no
         seed (the subset of a long cell does).
@@ -111,27 +100,23 @@ def tokenise(
     if not x.has_canonical_format:
         x = x.copy()
         x.sum_duplicates()  # sorts the columns of each row, too
-    gene_ids = np.asarray(gene_ids, dtype=np.int32)
-    n_expressed = np.empty(x.shape[0], dtype=np.int64)
-    _each_part(binning.count_expressed, x.shape[0], x.indptr, x.indices, x.data, gene_ids, n_expressed)
+    n_cells = x.shape[0]
+
+    def each_part(compiled: Callable[..., None], *arguments: Any) -> None:
+        firsts = range(0, n_cells, CELLS_AT_ONCE)
+        threads.each(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts)
+
+    n_expressed = np.empty(n_cells, dtype=np.int64)
+    matrix = x.indptr, x.indices, x.data, np.asarray(gene_ids, dtype=np.int32), n_expressed
+    each_part(binning.count_expressed, *matrix)
     starts = np.concatenate([[0], np.cumsum(np.minimum(n_expressed + 1, max_length))])
-    ids = np.empty(starts[-1], dtype=np.int32)
-    values = np.empty(starts[-1], dtype=np.float32)
+    ids, values = np.empty(starts[-1], dtype=np.int32), np.empty(starts[-1], dtype=np.float32)
     ids[starts[:-1]], values[starts[:-1]] = cls_id, pad_value
-    keys = np.array([key(seed, cell_id) for cell_id in cell_ids], dtype=np.uint64).reshape(-1, 2)
-    probabilities = np.linspace(0, 1, n_bins - 1)
-    matrix = x.indptr, x.indices, x.data, gene_ids
-    _each_part(binning.fill, x.shape[0], *matrix, keys, starts, n_expressed, probabilities, drawn, ids, values)
+    keys = np.frombuffer(b"".join(key(seed, cell_id) for cell_id in cell_ids), dtype="<u8").reshape(-1, 2)
+    each_part(binning.fill, *matrix, keys, starts, np.linspace(0, 1, n_bins - 1), drawn, ids, values)
     return Tokens(ids, values, starts, n_expressed)
 
 
-def key(seed: int, cell_id: str) -> tuple[int, int]:
-    """Return the two numbers from which a cell's draws come, of its bins and of its subset of genes."""
-    digest = hashlib.blake2b(f"{seed}\0{cell_id}".encode(), digest_size=16).digest()
-    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
-
-
-def _each_part(compiled: Callable[..., None], n_cells: int, *arguments: Any) -> None:
-    """Call a compiled function for all cells, some at a time."""
-    firsts = range(0, n_cells, CELLS_AT_ONCE)
-    threads.each(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts)
+def key(seed: int, cell_id: str) -> bytes:
+    """Return the two 64-bit numbers from which a cell's draws come, of its bins and of its subset of genes."""
+    return hashlib.blake2b(f"{seed}\0{cell_id}".encode(), digest_size=16).digest()

@@ -29,13 +29,7 @@ BATCH_SIZE = 64  # as embed_data
 
 
 def package() -> Any:
-    """Import and return the ``scgpt`` package, without its messages on standard output.
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
+    """Import and return the ``scgpt`` package, without its messages on standard output."""
     install_torchtext()
     logger = logging.getLogger("scGPT")
     if not logger.handlers:  # else the package adds one that writes to standard output
@@ -100,7 +94,10 @@ def without_fused_layers() -> Iterator[None]:
 
 
 class Vocab(dict):
-    """The number of every token, from 0: what ``scgpt`` uses of ``torchtext.vocab.Vocab``, under its names."""
+    """The number of every token, from 0: what ``scgpt`` uses of ``torchtext.vocab.Vocab``, under its names.
+
+    It inserts tokens at the end only, in the order of the numbers.
+    """
 
     default: int | None = None
 
@@ -117,9 +114,8 @@ class Vocab(dict):
         """Return the numbers of several tokens."""
         return [self[token] for token in tokens]
 
-    def insert_token(self, token: str, index: int) -> None:
-        """Add a token; ``scgpt`` does so at the end only, in the order of the numbers."""
-        self[token] = index
+    insert_token = dict.__setitem__
+    get_stoi = dict.copy
 
     def append_token(self, token: str) -> None:
         """Add a token at the end."""
@@ -128,10 +124,6 @@ class Vocab(dict):
     def set_default_index(self, index: int | None) -> None:
         """Set the number of unknown tokens."""
         self.default = index
-
-    def get_stoi(self) -> dict[str, int]:
-        """Return the number of every token."""
-        return dict(self)
 
 
 def vocab(ordered_dict: Iterable[str], min_freq: int = 1) -> Vocab:

@@ -113,19 +113,6 @@ def test_embedding_depends_on_neither_the_batches_nor_the_order_of_the_cells(
     np.testing.assert_allclose(found, one_by_one[order], rtol=0, atol=1e-6 * np.abs(one_by_one).max())
 
 
-def test_embedding_does_not_depend_on_torchs_threads(ranked: tuple[bert.Bert, list[np.ndarray], np.ndarray]) -> None:
-    model, sequences, one_by_one = ranked
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        expected = network.embed(model, sequences * 8, 1)
-        torch.set_num_threads(2)
-        found = network.embed(model, sequences * 8, 1)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(one_by_one).max())
-    finally:
-        torch.set_num_threads(before)
-
-
 def test_a_checkpoint_in_the_layer_sizes_of_the_104m_model_embeds_a_cell(tmp_path: Path) -> None:
     from safetensors.torch import save_file
     from transformers import BertConfig, BertModel
@@ -171,29 +158,16 @@ def test_a_checkpoint_in_the_layer_sizes_of_the_104m_model_embeds_a_cell(tmp_pat
     assert found.shape == (1, 768)
 
 
-def test_safetensors_and_bin_give_the_same_network(tmp_path: Path) -> None:
-    entries = small(V1)
-    cells = random_cells(entries)
-    write_model(tmp_path / "new", entries)
-    write_model(tmp_path / "old", entries, bin_file=True)
-    assert not (tmp_path / "old" / "model.safetensors").exists()
-    new, old = (embed(cells, tmp_path / name, CONFIG, "cpu")[0] for name in ("new", "old"))
-    assert new.any()
-    np.testing.assert_array_equal(new, old)
-
-
-@pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state_dict"])
-@pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_checkpoint_as_a_training_loop_wraps_it_gives_the_same_network(
+@pytest.mark.parametrize(("prefix", "wrapper"), [("", None), ("module.", "state_dict"), ("", "model_state_dict")])
+def test_a_bin_file_as_a_training_loop_wraps_it_gives_the_same_network(
     tmp_path: Path, prefix: str, wrapper: str | None
 ) -> None:
-    entries = small(V1)
-    write_model(tmp_path, entries, bin_file=True)
-    path = tmp_path / "pytorch_model.bin"
-    expected = network.load(tmp_path, 32)
+    write_model(tmp_path / "new", small(V1))
+    write_model(tmp_path / "old", small(V1), bin_file=True)
+    path = tmp_path / "old" / "pytorch_model.bin"
     state = {prefix + name: weight for name, weight in torch.load(path, weights_only=True).items()}
     torch.save({wrapper: state, "epoch": 3} if wrapper else state, path)
-    found = network.load(tmp_path, 32)
+    expected, found = (network.load(tmp_path / name, 32) for name in ("new", "old"))
     assert torch.equal(found.words, expected.words) and found.words.any()
     for ours, theirs in zip(found.transformer.layers, expected.transformer.layers, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))

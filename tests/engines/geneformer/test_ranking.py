@@ -21,42 +21,23 @@ def test_tokens_are_those_of_the_original_code(rules: str, max_length: int) -> N
     assert n_truncated == (1 if rules == "v1" else 0)
 
 
-@pytest.mark.parametrize("special", [V1, V2])
-def test_tokens_follow_the_description(special: dict[str, int]) -> None:
-    entries = small(special)
-    cells = random_cells(entries, n_cells=40)
-    ids = cells.var["ensembl_id"].tolist()
-    found, n_truncated = ranking.rank(cells.X, ranking.match(ids, entries), entries, max_length=12)
-    rows = cells.X.toarray()
-    assert [cell.tolist() for cell in found] == [reference_tokens(row, ids, entries, 12) for row in rows]
-    room = 12 if special is V1 else 10
-    assert n_truncated == int(((rows[:, :30] > 0).sum(axis=1) > room).sum()) > 0
-
-
-def test_the_total_counts_genes_without_a_token_and_the_ranking_does_not_show_them() -> None:
+def test_a_column_without_a_token_is_not_ranked_and_a_tie_goes_to_the_smaller_token() -> None:
     entries = Dictionaries({**V1, "A": 2, "B": 3}, {"A": 1.0, "B": 2.5})
-    matched = ranking.match(["A", "X", "B"], entries)
-    values = ranking.relative(sparse.csr_matrix([[2, 3, 5]]), matched)
-    assert values.toarray().tolist() == [[0.0, 0.0, 2000.0, 2000.0]]
-    found, _ = ranking.rank(sparse.csr_matrix([[2, 3, 5]]), matched, entries, 10)
-    assert found[0].tolist() == [2, 3]  # 2000 / 1 and 5000 / 2.5: a tie, given to the smaller token
+    matched = ranking.match(["B", "X", "A"], entries)
+    found, _ = ranking.rank(sparse.csr_matrix([[5, 3, 2]]), matched, entries, 10)
+    assert found[0].tolist() == [2, 3]  # 2000 / 1 and 5000 / 2.5
     assert matched.has_token.tolist() == [True, False, True]
 
 
-@pytest.mark.parametrize("special", [V1, V2])
-def test_a_cell_without_a_gene_that_has_a_token_has_no_tokens(special: dict[str, int]) -> None:
-    entries = small(special, 2)
-    counts = sparse.csr_matrix(np.array([[0, 0, 4], [0, 0, 0], [1, 0, 0]]))
-    matched = ranking.match([*list(entries.medians), "unknown"], entries)
-    found, _ = ranking.rank(counts, matched, entries, 10)
-    assert [len(cell) for cell in found] == [0, 0, 1 if special is V1 else 3]
-
-
-def test_stored_zeros_are_no_genes() -> None:
-    entries = small(V1, 3)
-    counts = sparse.csr_matrix((np.array([0.0, 2.0]), [0, 1], [0, 2]), shape=(1, 3))
-    found, _ = ranking.rank(counts, ranking.match(list(entries.medians), entries), entries, 10)
-    assert found[0].tolist() == [3]
+def test_cells_of_many_equal_or_hugely_different_values_are_sorted() -> None:
+    """The sort's buckets are fine for expression; here all values share a few of them."""
+    entries = small(V1, 3000)
+    entries.medians.update(dict.fromkeys(entries.medians, 1.0))
+    ids = list(entries.medians)[::-1]
+    rng = np.random.default_rng(0)
+    rows = np.array([rng.integers(0, 3, 3000), np.ones(3000), rng.random(3000), 10.0 ** rng.uniform(-30, 30, 3000)])
+    found, _ = ranking.rank(sparse.csr_matrix(rows), ranking.match(ids, entries), entries, 3000)
+    assert [cell.tolist() for cell in found] == [reference_tokens(row, ids, entries, 3000) for row in rows]
 
 
 def test_columns_of_one_gene_are_summed_also_under_an_alias() -> None:
@@ -130,43 +111,10 @@ def test_any_cells_are_ranked_as_described(
         np.testing.assert_array_equal(getattr(counts, part), getattr(before, part))
 
 
-@given(data=st.data())
-@settings(deadline=None)
-def test_the_order_of_cells_and_columns_changes_no_token(data: st.DataObject) -> None:
-    rows, ids, entries = data.draw(cells_with_shared_genes())
-    by_cell = data.draw(st.permutations(range(len(rows))))
-    by_column = data.draw(st.permutations(range(len(ids))))
-    straight, n_truncated = ranking.rank(sparse.csr_matrix(rows), ranking.match(ids, entries), entries, 6)
-    shuffled = sparse.csr_matrix(rows[by_cell][:, by_column])
-    found, n_truncated_shuffled = ranking.rank(
-        shuffled, ranking.match([ids[i] for i in by_column], entries), entries, 6
-    )
-    assert [cell.tolist() for cell in found] == [straight[i].tolist() for i in by_cell]
-    assert n_truncated_shuffled == n_truncated
-
-
-counts_of_a_cell = st.lists(st.integers(0, 50), min_size=8, max_size=8).map(np.array)
-
-
-@given(row=counts_of_a_cell, factor=st.integers(1, 1000))
+@given(row=st.lists(st.integers(0, 50), min_size=8, max_size=8).map(np.array), factor=st.integers(1, 1000))
 @settings(deadline=None)
 def test_a_deeper_cell_of_the_same_composition_has_the_same_tokens(row: np.ndarray, factor: int) -> None:
     entries = small(V2, 7)
     matched = ranking.match([*list(entries.medians), "other"], entries)
     found, _ = ranking.rank(sparse.csr_matrix(np.stack([row, row * factor])), matched, entries, 6)
     assert found[0].tolist() == found[1].tolist()
-
-
-@given(rows=st.lists(counts_of_a_cell, min_size=1, max_size=4), max_length=st.integers(3, 12))
-@settings(deadline=None)
-def test_tokens_are_distinct_known_and_at_most_the_length_the_network_takes(
-    rows: list[np.ndarray], max_length: int
-) -> None:
-    entries = small(V2, 7)
-    matched = ranking.match([*list(entries.medians), "other"], entries)
-    found, _ = ranking.rank(sparse.csr_matrix(np.stack(rows)), matched, entries, max_length)
-    assert len(found) == len(rows)
-    for row, cell in zip(rows, found, strict=True):
-        assert len(set(cell.tolist())) == len(cell) <= max_length
-        assert set(cell.tolist()) <= set(range(2, 11))
-        assert len(cell) == (min(max_length, (row[:7] > 0).sum() + 2) if row[:7].any() else 0)
