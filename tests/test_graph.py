@@ -44,7 +44,7 @@ CHANGES = (  # a file, or a settings file and a key of it
     "genept/engines/genept_w/embed.py",
     "genept/engines/genept_s/embed.py",
     "genept/engines/scgpt/tokens.py",
-    "genept/engines/geneformer/tokens.py",
+    "genept/engines/geneformer/ranking.py",
     "genept/engines/finetuned/training.py",
     "models/expression.py",
     "genept/metrics/silhouette.py",
