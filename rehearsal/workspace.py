@@ -122,4 +122,5 @@ def make(folder: Path) -> Workspace:
     workspace = Workspace(folder, environment)
     forks.write_shim(folder / "bin" / "python", sys.executable, None, workspace.seconds)
     helpers.clone(workspace.path)
+    (workspace.path / "dvc.lock").unlink()  # of another grid; DVC reads and writes all of it after every stage
     return workspace
