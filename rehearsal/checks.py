@@ -1,122 +1,98 @@
-"""What must be there at the end, and what must not."""
+"""What must be there at the end, and what must not; the working folder is the clone."""
 
 from __future__ import annotations
 
 import csv
 import json
 import subprocess
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
 
-REANALYSED = ("artery", "bones")  # whose authors published no cell types
+from genept.core.params import Params
+from genept.datasets import config as datasets
+
+METRICS = Path("metrics")
 TABLES = ("table2", "table_c4", "section_4_4")
-COUNTED = ("n_cells", "n_classes", "n_test_cells")
-NEEDS = {"patient_ari": ("patient",)}  # columns of tables by the annotations of which one must be there
-OF_CLASSES = ("phenotype", "disease")  # what the other columns of Section 4.4 are of
+COUNTS = ("n_cells", "n_classes", "n_test_cells")
+ABOUT = ("note", "label_source")
+NEEDS = {"patient_ari": {"patient"}}  # columns of Section 4.4 by the annotations of which the dataset must have one
+OF_CLASSES = {"phenotype", "disease"}  # what its other columns are of
 ALLOWED = ("not comparable", "the file may be the evaluated cells only")  # reasons for a number that was not run
 BLANK = 2.0  # grey levels by which the pixels of a picture differ at least
 
 
-def all_of(clone: Path, grid: dict[str, Any], others: list[str], key: str) -> list[str]:
-    """Return everything that is wrong, in words."""
-    params = yaml.safe_load((clone / "params.yaml").read_text(encoding="utf-8"))
+def all_of(params: Params, others: list[str], key: str) -> list[str]:
+    """Return everything that is wrong, in words; `others` are datasets outside the grid."""
     return [
-        *([] if params["grid"] == grid else ["params.yaml: the grid is not the paper's"]),
-        *scores(clone, grid),
-        *(gap for name in TABLES for gap in gaps(clone, name, params, grid)),
-        *tracking(clone),
-        *pictures(clone, grid),
-        *label_sources(clone, grid),
-        *(f"{name}: no verification record" for name in others if not record(clone, name).is_file()),
-        *leaks(clone, key),
+        *([] if params.grid == params.grids["paper"] else ["params.yaml: the grid is not the paper's"]),
+        *(f"{' x '.join(pair)}: no score" for pair in params.pairs() if not n_scores(*pair)),
+        *(gap for name in TABLES for gap in gaps(name, params)),
+        *tracking(),
+        *pictures(params),
+        *label_sources(params),
+        *(f"{name}: no cells" for name in others if not record(name)["cells"]["n_evaluated"]),
+        *leaks(Path.cwd(), key),
     ]
 
 
-def record(clone: Path, dataset: str) -> Path:
-    return clone / "metrics" / "verification" / f"{dataset}.json"
+def record(dataset: str) -> dict[str, Any]:
+    """Return the verification record of a dataset."""
+    found: dict[str, Any] = json.loads((METRICS / "verification" / f"{dataset}.json").read_text(encoding="utf-8"))
+    return found
 
 
-def models_of(dataset: str, grid: dict[str, Any]) -> list[str]:
-    """Return the models of which a dataset must have scores."""
-    models = list(grid["models"])
-    models += [grid["finetune"]["model"]] if dataset in grid["finetune"]["datasets"] else []
-    models += ["ensemble"] if dataset in grid["ensemble"]["datasets"] else []
-    return models
-
-
-def n_scores(clone: Path, dataset: str, model: str) -> int:
-    """Return how many scores a pair has."""
-    path = clone / "metrics" / "full" / dataset / f"{model}.csv"
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table; none if there is no such file."""
     if not path.is_file():
-        return 0
+        return []
     with path.open(encoding="utf-8") as stream:
-        return sum(bool(row.get("value")) for row in csv.DictReader(stream))
+        return list(csv.DictReader(stream))
 
 
-def scores(clone: Path, grid: dict[str, Any]) -> list[str]:
-    """Say which pair has no score."""
-    pairs = [(dataset, model) for dataset in grid["datasets"] for model in models_of(dataset, grid)]
-    return [f"{dataset} x {model}: no score" for dataset, model in pairs if not n_scores(clone, dataset, model)]
+def n_scores(dataset: str, model: str) -> int:
+    """Return how many scores a pair has."""
+    return sum(bool(row.get("value")) for row in read_table(METRICS / "full" / dataset / f"{model}.csv"))
 
 
-def gaps(clone: Path, name: str, params: dict[str, Any], grid: dict[str, Any]) -> list[str]:
+def gaps(name: str, params: Params) -> list[str]:
     """Say which cell of a table is empty without a reason: a note, or that the dataset has no such annotation."""
-    with (clone / "metrics" / f"{name}.csv").open(encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_table(METRICS / f"{name}.csv")
+    annotations = {dataset: set(datasets.read(dataset).annotations) for dataset in params.grid.datasets}
+    wanted = [one for one in annotations if name != "section_4_4" or annotations[one] & {"patient", *OF_CLASSES}]
     there = {row["dataset"] for row in rows}
-    found = [f"{name}: no row of {one}" for one in grid["datasets"] if one not in there and wanted(name, params, one)]
+    found = [f"{name}: no row of {dataset}" for dataset in wanted if dataset not in there]
     for row in rows:
-        has = annotations_of(params, row["dataset"])
         for column, value in row.items():
-            needs = NEEDS.get(column, OF_CLASSES) if name == "section_4_4" else ()
-            must = column not in ("note", *COUNTED) and not column.endswith("_sd") and (not needs or has & {*needs})
-            if not value and must and not row["note"]:
+            is_score = column not in (*ABOUT, *COUNTS) and not column.endswith("_sd")
+            has_labels = name != "section_4_4" or annotations[row["dataset"]] & NEEDS.get(column, OF_CLASSES)
+            if is_score and has_labels and not value and not row["note"]:
                 found.append(f"{name}: {row['dataset']} x {row['model']}: {column} is empty without a reason")
     return found
 
 
-def annotations_of(params: dict[str, Any], dataset: str) -> set[str]:
-    """Return the annotations that a dataset's entry names."""
-    entry = params["datasets"][dataset]
-    return {*entry["obs"], *entry.get("derive", {}), *(["cell_type"] if entry.get("reanalysis") else [])}
-
-
-def wanted(name: str, params: dict[str, Any], dataset: str) -> bool:
-    """Say whether a dataset belongs into a table."""
-    return name != "section_4_4" or bool(annotations_of(params, dataset) & {"patient", *OF_CLASSES})
-
-
-def tracking(clone: Path) -> list[str]:
+def tracking() -> list[str]:
     """Say which number of the paper was not run, but for those that nothing can be held against."""
-    with (clone / "metrics" / "paper_tracking.csv").open(encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["status"] == "not run"]
-    bad = [row for row in rows if not any(allowed in row["reason"] for allowed in ALLOWED)]
+    rows = [row for row in read_table(METRICS / "paper_tracking.csv") if row["status"] == "not run"]
     names = ("dataset", "section", "annotation", "model", "metric", "reason")
-    return [f"paper_tracking: {', '.join(row[name] for name in names)}" for row in bad]
+    wrong = [row for row in rows if not any(reason in row["reason"] for reason in ALLOWED)]
+    return [f"paper_tracking: {', '.join(row[name] for name in names)}" for row in wrong]
 
 
-def not_run(clone: Path) -> str:
-    """Count the reasons of the numbers that were not run, as lines."""
-    counts: dict[str, int] = defaultdict(int)
-    with (clone / "metrics" / "paper_tracking.csv").open(encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            counts[f"not run: {row['reason']}" if row["status"] == "not run" else "run"] += 1
-    return "\n".join(f"  {n:4} {reason}" for reason, n in sorted(counts.items(), key=lambda item: -item[1]))
-
-
-def pictures(clone: Path, grid: dict[str, Any]) -> list[str]:
+def pictures(params: Params) -> list[str]:
     """Say which picture is missing or blank."""
-    figures = grid["figures"]
-    wanted = [Path("umap", dataset, f"{model}.png") for dataset in figures["datasets"] for model in figures["models"]]
-    wanted += [Path("reanalysis", dataset, f"{name}.png") for dataset in REANALYSED for name in ("markers", "umap")]
+    grid = params.grid
+    drawn = [name for name in grid.models.names if name not in (params.plot.above, *grid.models.controls)]
+    wanted = [Path("umap", dataset, f"{model}.png") for dataset in grid.datasets for model in drawn]
+    for dataset in grid.datasets:
+        if datasets.read(dataset).annotation:
+            wanted += [Path("annotation", dataset, f"{name}.png") for name in ("markers", "umap")]
     found = []
     for name in wanted:
-        path = clone / "plots" / name
+        path = Path("plots") / name
         if not path.is_file():
             found.append(f"{name}: no picture")
         elif np.asarray(Image.open(path).convert("L"), dtype=float).std() < BLANK:
@@ -124,13 +100,13 @@ def pictures(clone: Path, grid: dict[str, Any]) -> list[str]:
     return found
 
 
-def label_sources(clone: Path, grid: dict[str, Any]) -> list[str]:
-    """Say whose record does not say the right thing of who labelled the cells."""
+def label_sources(params: Params) -> list[str]:
+    """Say whose record does not name who labelled the cells."""
     found = []
-    for dataset in grid["datasets"]:
-        said = json.loads(record(clone, dataset).read_text(encoding="utf-8"))["label_source"]
-        if said != ("reanalysis" if dataset in REANALYSED else "author"):
-            found.append(f"{dataset}: its record says that its labels are by {said}")
+    for dataset in params.grid.datasets:
+        source = record(dataset)["label_source"]
+        if source != (datasets.ANNOTATION if datasets.read(dataset).annotation else datasets.AUTHOR):
+            found.append(f"{dataset}: its record says that its labels are by {source}")
     return found
 
 
@@ -139,32 +115,22 @@ def leaks(clone: Path, key: str) -> list[str]:
     secret = key.encode()
     paths = [path for path in clone.parent.rglob("*") if path.is_file() and not path.is_symlink()]
     found = [f"{path.relative_to(clone.parent)}: holds the API key" for path in paths if secret in path.read_bytes()]
-    objects = subprocess.run(
-        ["git", "cat-file", "--batch", "--batch-all-objects"], cwd=clone, check=True, capture_output=True
-    ).stdout
+    command = ["git", "cat-file", "--batch", "--batch-all-objects"]
+    objects = subprocess.run(command, cwd=clone, check=True, capture_output=True).stdout
     return [*found, *(["an object of git holds the API key"] if secret in objects else [])]
 
 
-def found(clone: Path, grid: dict[str, Any]) -> str:
-    """Return how many scores each pair has, and how many of the paper's numbers were run."""
-    return f"{table(clone, grid)}\n\nThe numbers of the paper:\n{not_run(clone)}"
-
-
-def table(clone: Path, grid: dict[str, Any]) -> str:
-    """Return how many scores each pair has, datasets in rows."""
-    models = list(dict.fromkeys(model for dataset in grid["datasets"] for model in models_of(dataset, grid)))
-    width = max(map(len, grid["datasets"]))
-    lines = [f"{'Scores':{width}}  " + "  ".join(models)]
-    for dataset in grid["datasets"]:
-        cells = (
-            str(n_scores(clone, dataset, model) or "none") if model in models_of(dataset, grid) else "-"
-            for model in models
-        )
-        lines.append(
-            f"{dataset:{width}}  "
-            + "  ".join(f"{cell:>{len(model)}}" for cell, model in zip(cells, models, strict=True))
-        )
-    return "\n".join(lines)
+def summary(params: Params) -> str:
+    """Return how many scores each pair has, datasets in rows, and how many of the paper's numbers were run."""
+    table: dict[str, list[str]] = defaultdict(list)
+    for dataset, model in params.pairs():
+        table[dataset].append(f"{n_scores(dataset, model) or 'none':>{len(model)}}")
+    models = [model for dataset, model in params.pairs() if dataset == params.grid.datasets[0]]
+    width = max(map(len, table))
+    lines = [f"{name:{width}}  " + "  ".join(cells) for name, cells in {"Scores": models, **table}.items()]
+    rows = read_table(METRICS / "paper_tracking.csv")
+    reasons = Counter(f"not run: {row['reason']}" if row["status"] == "not run" else "run" for row in rows)
+    return "\n".join([*lines, "", "The numbers of the paper:", *(f"  {n:4} {r}" for r, n in reasons.most_common())])
 
 
 def seconds(log: Path) -> str:
@@ -172,10 +138,7 @@ def seconds(log: Path) -> str:
     spent: dict[str, list[float]] = defaultdict(list)
     for line in log.read_text(encoding="utf-8").splitlines():
         took, _, command = line.partition("\t")
-        words = command.split()
-        kind = words[0].removeprefix("stages.")
-        if kind == "embed":
-            kind += f" {words[-1]}"
-        spent[kind].append(float(took))
+        stage, *arguments = command.removeprefix("stages.").split()
+        spent[f"{stage} {arguments[1]}" if stage == "embed" else stage].append(float(took))
     lines = sorted(((sum(took), kind, len(took)) for kind, took in spent.items()), reverse=True)
     return "\n".join(f"  {total:7.1f} s  {n:4} x {kind}" for total, kind, n in lines)

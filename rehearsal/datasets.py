@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +48,6 @@ class Kit:
 
     genes: Panel
     markers: Mapping[str, Mapping[str, Sequence[str]]]
-    entry: dict[str, Any]  # the dataset's, of params.yaml
     seed: int
 
     def draw(self, types: Sequence[str], patients: Sequence[str], own: str = "", more: int = 0) -> np.ndarray:
@@ -237,12 +235,12 @@ def multiple_sclerosis(kit: Kit) -> dict[str, bytes]:
 
 MAKERS: dict[str, Callable[[Kit], dict[str, bytes]]] = {
     "aorta": aorta,
-    "aorta_geo": aorta_geo,
+    "aorta.fallback": aorta_geo,
     "artery": artery,
     "bones": bones,
     "bones_figshare": bones_figshare,
     "cardiomyocyte": cardiomyocyte,
-    "cardiomyocyte_scp": cardiomyocyte_scp,
+    "cardiomyocyte.fallback": cardiomyocyte_scp,
     "multiple_sclerosis": multiple_sclerosis,
     "myeloid": myeloid,
     "pancreas": pancreas,

@@ -1,11 +1,13 @@
-"""Files in the forms in which the sources have them, as bytes."""
+"""Files and archives in the forms in which the sources have them, as bytes; equal content gives equal bytes."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import tempfile
-from collections.abc import Sequence
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from tests.downloads.archives import tar
+
+DATE = (2024, 3, 1, 12, 0, 0)
+
 
 def h5ad(x: Any, obs: pd.DataFrame, var: pd.DataFrame, **rest: Any) -> bytes:
     """Return an h5ad as anndata writes it."""
-    import warnings
-
     import anndata
 
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
@@ -58,3 +62,17 @@ def tenx(
         "matrix.mtx": head + body.getvalue(),
     }
     return {name: gzip.compress(text.encode(), mtime=0) for name, text in texts.items()}
+
+
+def pack(name: str, members: Mapping[str, bytes]) -> bytes:
+    """Return the archive that the end of `name` says: tar, tar.gz or zip."""
+    if not name.endswith(".zip"):
+        packed = tar(dict(members))
+        return gzip.compress(packed, 1, mtime=0) if name.endswith("gz") else packed
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for folder in dict.fromkeys(f"{name.rpartition('/')[0]}/" for name in members if "/" in name):
+            archive.writestr(zipfile.ZipInfo(folder, DATE), b"")
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, DATE), content, zipfile.ZIP_DEFLATED)
+    return stream.getvalue()

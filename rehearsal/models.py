@@ -6,6 +6,7 @@ import functools
 import json
 import pickle
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ ZIP = "GenePT_emebdding_v2"
 
 @functools.cache
 def genept(genes: Panel, seed: int) -> dict[str, bytes]:
-    """Return the members of GenePT's zip: lists of 1,536 and of 3,072 numbers by symbol, and summaries."""
+    """Return the members of GenePT's zip that models are made of: lists of 1,536 and of 3,072 numbers by symbol."""
     rng = np.random.default_rng(seed)
 
     def vectors(names: list[str], width: int) -> bytes:
@@ -43,12 +44,9 @@ def genept(genes: Panel, seed: int) -> dict[str, bytes]:
         return pickle.dumps({name: row.tolist() for name, row in zip(names, found, strict=True)}, protocol=4)
 
     known = [symbol for i, symbol in enumerate(genes.symbols) if i % 4 != 3]  # the aorta lacks 5,665 of 23,331
-    summaries = {name: f"Gene symbol {name} This gene encodes a protein of the rehearsal." for name in known}
     return {
         f"{ZIP}/GenePT_gene_embedding_ada_text.pickle": vectors(known, 1536),
         f"{ZIP}/GenePT_gene_protein_embedding_model_3_text.pickle.": vectors(known[::2], 3072),
-        f"{ZIP}/NCBI_summary_of_genes.json": json.dumps(summaries).encode(),
-        f"{ZIP}/NCBI_UniProt_summary_of_genes.json": json.dumps(summaries).encode(),
     }
 
 
@@ -81,15 +79,17 @@ def scgpt(genes: Panel, seed: int) -> dict[str, bytes]:
     }
     known = [symbol for i, symbol in enumerate(genes.symbols) if i % 11 != 10]
     vocab = {token: i for i, token in enumerate([*known, *checkpoint.SPECIAL_TOKENS])}
-    config = checkpoint.Config(**SCGPT, n_bins=51, pad_value=-2)
+    settings = checkpoint.Args.model_validate(args)
     torch.manual_seed(seed)
     weights = {
         name.replace("in_proj_", "Wqkv."): torch.randn(shape) * 0.3
-        for name, shape in checkpoint.shapes(config, len(vocab)).items()
+        for name, shape in checkpoint.shapes(settings, len(vocab)).items()
     }
     weights["flag_encoder.weight"] = torch.zeros(2, SCGPT["embsize"])
     weights["decoder.fc.0.weight"] = torch.zeros(SCGPT["embsize"], SCGPT["embsize"])
-    return written(lambda folder: checkpoint.write(folder, args, vocab, weights))
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint.write(Path(folder), args, vocab, weights)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def geneformer(genes: Panel, seed: int, version: int) -> dict[str, bytes]:
@@ -142,33 +142,18 @@ def bert_weights(config: dict[str, Any], seed: int) -> bytes:
     return save(weights, metadata={"format": "pt"})
 
 
-def written(write: Any) -> dict[str, bytes]:
-    """Return the files that `write` writes into a folder, by their names."""
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder))
-        return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
-
-
-def contents(name: str, source: dict[str, Any], genes: Panel, seed: int) -> dict[str, bytes]:
-    """Return what each file of a model's source is.
+def contents(name: str, places: Mapping[str, Any], genes: Panel, seed: int) -> dict[str, bytes]:
+    """Return what each file of a model is; `places` says by file where the release has it.
 
     Raises
     ------
     KeyError
         If there is no miniature of a file.
     """
-    files: dict[str, bytes]
-    if source.get("kind") == "zenodo":
+    if name.startswith("genept"):
         files = genept(genes, seed)
-        return {target: files[str(item["member"])] for target, item in source["files"].items()}
-    if "scgpt" in name.lower():
+    elif name.startswith("scgpt"):
         files = scgpt(genes, seed)
-    elif "geneformer" in name.lower():
-        files = geneformer(genes, seed, 1 if "v1" in name else 2)
     else:
-        raise KeyError(f"models.{name}: no miniature is known of its files")
-    found = {}
-    for target, item in source["files"].items():
-        file = str(item.get("path") or item.get("name") or target).rpartition("/")[2]
-        found[target] = files[file if file in files else target]
-    return found
+        files = geneformer(genes, seed, 1 if name.endswith("v1") else 2)
+    return {target: files[getattr(place, "member", None) or target] for target, place in places.items()}

@@ -1,271 +1,165 @@
-"""Putting the files of an entry of params.yaml where its source says that they are."""
+"""Putting files where settings say that they are: each host serves them in its own way, and has its own troubles."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from genept.downloads import kind_of
-from genept.downloads.hosts import geo
+from genept.downloads.place import Place
 from rehearsal import services, troubles
-from rehearsal.archives import pack
+from rehearsal.formats import pack
 from rehearsal.services import World
 from rehearsal.troubles import Troubles
 from tests.downloads.loopback import Answer, Request, ranged
 
-numbers = itertools.count(40_000_001)  # of files at figshare
-
-
-def publish(
-    source: dict[str, Any],
-    contents: Mapping[str, bytes],
-    world: World,
-    trouble: Troubles,
-    siblings: Mapping[str, bytes] | None = None,
-) -> dict[str, dict[str, str]]:
-    """Serve the files of a source at its own addresses, each kind with the troubles that it is known for.
-
-    Parameters
-    ----------
-    contents
-        What each file of the source is; those left out are nowhere.
-    siblings
-        What else is in its archives, by member.
-
-    Returns
-    -------
-    What `params.yaml` must say of the files now: ``sha256`` and ``archive_sha256`` by file, where it says them.
-    """
-    said: dict[str, dict[str, str]] = {}
-    for kind in dict.fromkeys(kind_of(source, target) for target in contents):
-        items = {target: source["files"][target] for target in contents if kind_of(source, target) == kind}
-        mine = {target: contents[target] for target in items}
-        archives = KINDS[kind]({**source, "files": items, "siblings": siblings or {}}, mine, world, trouble)
-        for target, item in items.items():
-            new = {"sha256": digest(contents[target])} if "sha256" in item else {}
-            if "archive_sha256" in item:
-                new["archive_sha256"] = digest(archives[target])
-            if new:
-                said[target] = new
-    return said
+LARGE = (".bin", ".pt", ".safetensors", ".pkl", ".h5ad")  # what the Hugging Face hub has on another host
+NO_STORE: Any = None  # the addresses of GEO and of the web depend on no earlier download
 
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def grouped(source: dict[str, Any], contents: Mapping[str, bytes], key: Any) -> list[tuple[Any, bytes, list[str]]]:
-    """Return per remote file its key, its content (an archive where entries name members) and its targets."""
-    groups: dict[Any, list[str]] = {}
-    for target, item in source["files"].items():
-        groups.setdefault(key(target, item), []).append(target)
-    found = []
-    for name, targets in groups.items():
-        members = {
-            str(source["files"][target]["member"]): contents[target]
-            for target in targets
-            if "member" in source["files"][target]
-        }
-        file = name[0] if isinstance(name, tuple) else name
-        whole = {**source["siblings"], **members}
-        content = pack(urlsplit(str(file)).path, whole) if members else contents[targets[0]]
-        found.append((name, content, targets))
-    return found
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def by_http(source: dict[str, Any], contents: Mapping[str, bytes], world: World, trouble: Troubles) -> dict[str, bytes]:
-    """Serve files on the web; the first is asked for too often, its connection breaks off."""
-    archives: dict[str, bytes] = {}
+class Publisher:
+    """Serves files of settings; the first of each kind of host meets the troubles that the host is known for.
 
-    def key(target: str, item: dict[str, Any]) -> tuple[str, ...]:
-        return (str(item["url"]), *map(str, item.get("mirrors", ())))
-
-    for n, (urls, content, targets) in enumerate(grouped(source, contents, key)):
-        archives |= dict.fromkeys(targets, content)
-        for url in urls:
-            if urlsplit(url).hostname in (services.FIGSHARE, services.NDOWNLOADER):  # which send on to Amazon
-                there = f"https://{services.FIGSHARE_FILES}/pfigshare-u-files/{Path(url).name}/{targets[0]}"
-                world.redirect(url, there)
-                place = world.file(there, content)
-            else:
-                place = world.file(url, content)
-            if n == 0 and url == urls[0]:
-                trouble.add(*place, troubles.busy, troubles.reset)
-    return archives
-
-
-def by_geo(source: dict[str, Any], contents: Mapping[str, bytes], world: World, trouble: Troubles) -> dict[str, bytes]:
-    """Serve GEO's supplementary files; the first breaks off, and then the server is closed for an hour."""
-    archives: dict[str, bytes] = {}
-
-    def key(target: str, item: dict[str, Any]) -> tuple[str, str]:
-        accession = str(item.get("accession", source.get("accession")))
-        return geo.file_of({**source, "accession": accession, "kind": "geo"}, accession, target), accession
-
-    for n, ((name, accession), content, targets) in enumerate(grouped(source, contents, key)):
-        archives |= dict.fromkeys(targets, content)
-        place = world.file(geo.address(accession, name), content)
-        if n == 0:
-            trouble.add(*place, troubles.reset, troubles.closed)
-    return archives
-
-
-def by_zenodo(
-    source: dict[str, Any], contents: Mapping[str, bytes], world: World, trouble: Troubles
-) -> dict[str, bytes]:
-    """Serve a Zenodo record; its list is down once, and then another file comes than the list says."""
-    record, archives, listed = str(source["record"]), dict[str, bytes](), []
-    base = f"https://{services.ZENODO}/api/records/{record}"
-    first = base not in {f"https://{host}{path}" for host, path in world.routes}
-    for name, content, targets in grouped(source, contents, lambda target, item: str(item["name"])):
-        archives |= dict.fromkeys(targets, content)
-        link = f"{base}/files/{quote(name)}/content"
-        place = world.file(link, content)
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        listed.append({"key": name, "checksum": f"md5:{md5}", "size": len(content), "links": {"self": link}})
-        if first:
-            trouble.add(*place, troubles.altered)
-    page = world.say(base, {"id": int(record), "files": listed})
-    if first:
-        trouble.add(*page, troubles.unavailable)
-    return archives
-
-
-def by_figshare(
-    source: dict[str, Any], contents: Mapping[str, bytes], world: World, trouble: Troubles
-) -> dict[str, bytes]:
-    """Serve a figshare article, whose files lie elsewhere; the list is down once, the first file breaks off."""
-    archives, listed = dict[str, bytes](), []
-    base = f"https://{services.FIGSHARE}/v2"
-    for n, (name, content, targets) in enumerate(grouped(source, contents, lambda target, item: str(item["name"]))):
-        archives |= dict.fromkeys(targets, content)
-        number = next(numbers)
-        there = f"https://{services.FIGSHARE_FILES}/pfigshare-u-files/{number}/{quote(name)}"
-        for url in (f"{base}/file/download/{number}", f"https://{services.NDOWNLOADER}/files/{number}"):
-            world.redirect(url, there)
-        place = world.file(there, content)
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        listed.append(
-            {
-                "id": number,
-                "name": name,
-                "size": len(content),
-                "is_link_only": False,
-                "download_url": f"https://{services.NDOWNLOADER}/files/{number}",
-                "supplied_md5": md5,
-                "computed_md5": md5,
-            }
-        )
-        if n == 0:
-            trouble.add(*place, troubles.reset)
-    version = f"/versions/{source['version']}" if "version" in source else ""
-    trouble.add(*world.say(f"{base}/articles/{source['article']}{version}/files", listed), troubles.unavailable)
-    return archives
-
-
-def by_gdrive(
-    source: dict[str, Any], contents: Mapping[str, bytes], world: World, trouble: Troubles
-) -> dict[str, bytes]:
-    """Serve files of Google Drive; the first of all is over its quota once, and breaks off."""
-    for target, item in source["files"].items():
-        ident = str(item.get("id") or "1" + digest(f"{source.get('folder')}/{item['name']}".encode())[:32])
-        if not item.get("id"):
-            world.folders.setdefault(str(source["folder"]), {})[str(item["name"])] = ident
-        if not world.drive:
-            trouble.add(services.DRIVE_FILES, "/download", troubles.quota, troubles.reset_late)
-            trouble.add(services.DRIVE, "/embeddedfolderview" if not item.get("id") else "/uc", troubles.unavailable)
-        world.drive[ident] = (str(item.get("name", target)), contents[target])
-    return dict(contents)
-
-
-def by_huggingface(
-    source: dict[str, Any], contents: Mapping[str, bytes], world: World, trouble: Troubles
-) -> dict[str, bytes]:
-    """Serve a commit of a repository; large files lie on another host, and the first of them breaks off."""
-    kind = "datasets/" if source.get("repo_type") == "dataset" else ""
-    revision = str(source["revision"])
-    n_large = 0
-    for target, item in source["files"].items():
-        url = f"https://{services.HUB}/{kind}{source['repo']}/resolve/{revision}/{quote(str(item['path']))}"
-        content, sha256 = contents[target], digest(contents[target])
-        blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()  # as git has it
-        headers = {"X-Repo-Commit": revision, "ETag": f'"{blob}"'}
-        if not str(item["path"]).endswith((".bin", ".pt", ".safetensors", ".pkl", ".h5ad")):
-            world.route(url, hub_small(content, headers))
-            continue
-        there = f"https://{services.HUB_FILES}/{sha256}"
-        world.route(
-            url,
-            hub_large(
-                {**headers, "X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(content)), "Location": there}
-            ),
-        )
-        place = world.file(there, content)
-        if not n_large:
-            trouble.add(*place, troubles.reset)
-        n_large += 1
-    return dict(contents)
-
-
-def hub_small(content: bytes, headers: dict[str, str]) -> services.Route:
-    return lambda request: ranged(request, content, headers)
-
-
-def hub_large(headers: dict[str, str]) -> services.Route:
-    return lambda request: Answer(302, b"", headers)
-
-
-def by_scp(source: dict[str, Any], contents: Mapping[str, bytes], world: World, trouble: Troubles) -> dict[str, bytes]:
-    """Serve a study of the Single Cell Portal to who has the code; the first file breaks off, and the run ends there.
-
-    The files are signed anew whenever the portal is asked, and only the newest signature is good.
+    Attributes
+    ----------
+    hashes
+        The sha256 of miniatures by those of the real files, where settings name one.
     """
-    study, lines, signatures = str(source["study"]), ["--create-dirs", "--compressed"], ["none"]
-    for n, (target, item) in enumerate(source["files"].items()):
-        url = f"https://{services.BUCKET}/fc-{study.lower()}/{quote(str(item['name']))}"
-        place = world.file(url, contents[target])
-        world.routes[place] = if_signed(world.routes[place], signatures)
-        lines += [f'url="{url}?X-Goog-Signature=SIGNATURE"', f'output="{study}/{item["name"]}"', ""]
-        if n == 0:
-            trouble.add(*place, troubles.busy, troubles.reset, troubles.closed)
 
-    def settings(request: Request) -> Answer:
-        if request.query.get("auth_code") != services.CODE:
-            return Answer(401, b"{}")
-        signatures.append(f"{len(signatures)}=")
-        text = "\n".join(lines).replace("SIGNATURE", quote(signatures[-1]))
-        return Answer(200, text.encode(), {"Content-Type": "text/plain"})
+    def __init__(self, world: World, trouble: Troubles) -> None:
+        self.world, self.trouble = world, trouble
+        self.hashes: dict[str, str] = {}
+        self.kinds: set[str] = set()  # that have had their troubles
+        self.numbers = itertools.count(40_000_001)  # of files at figshare
 
-    world.route(f"https://{services.PORTAL}/single_cell/api/v1/bulk_download/generate_curl_config", settings)
-    return dict(contents)
+    def publish(self, places: Mapping[str, Place], contents: Mapping[str, bytes]) -> None:
+        """Serve files at their places, members of one archive in one archive."""
+        groups: dict[Place, list[str]] = {}
+        for name, place in places.items():
+            groups.setdefault(place.archive or place, []).append(name)
+            self.note(place, contents[name])
+        for remote, names in groups.items():
+            content = contents[names[0]]
+            if places[names[0]].archive:
+                content = pack(remote.title, {places[name].model_dump()["member"]: contents[name] for name in names})
+                self.note(remote, content)
+            SERVE[remote.kind](self, remote, content)
+
+    def note(self, place: Place, content: bytes) -> None:
+        """Note the sha256 of what takes a file's place."""
+        if place.sha256:
+            self.hashes[place.sha256] = digest(content)
+
+    def first(self, kind: str, place: tuple[str, str], *changes: troubles.Change) -> None:
+        """Add troubles to a host and path if none of that kind has any yet."""
+        if kind not in self.kinds:
+            self.trouble.add(place, *changes)
+        self.kinds.add(kind)
+
+    def http(self, place: Any, content: bytes) -> None:
+        """Serve a file on the web; it is asked for too often, then the connection breaks off."""
+        for url in place.remote(NO_STORE).urls:
+            file = url
+            if urlsplit(url).hostname in (services.FIGSHARE, services.NDOWNLOADER):  # which send on to Amazon
+                file = f"https://{services.FIGSHARE_FILES}/pfigshare-u-files/{Path(url).name}/file"
+                self.world.redirect(url, file)
+            self.first("http", self.world.file(file, content), troubles.busy, troubles.broken)
+
+    def geo(self, place: Any, content: bytes) -> None:
+        """Serve a supplementary file; the connection breaks off, and then the server is closed for an hour."""
+        (url,) = place.remote(NO_STORE).urls
+        self.first("geo", self.world.file(url, content), troubles.broken, troubles.closed)
+
+    def zenodo(self, place: Any, content: bytes) -> None:
+        """Serve a file of a record; the record is down, and then another file comes than the record says."""
+        record = f"https://{services.ZENODO}/api/records/{place.record}"
+        link = f"{record}/files/{quote(place.name)}/content"
+        item = {"key": place.name, "checksum": f"md5:{md5(content)}", "size": len(content), "links": {"self": link}}
+        page = self.world.list_file(record, item, lambda items: {"id": int(place.record), "files": items})
+        self.first("zenodo", page, troubles.unavailable)
+        self.first("zenodo's file", self.world.file(link, content), troubles.altered)
+
+    def figshare(self, place: Any, content: bytes) -> None:
+        """Serve a file of an article, which lies elsewhere; the list is down, and the connection breaks off."""
+        base, number = f"https://{services.FIGSHARE}/v2", next(self.numbers)
+        file = f"https://{services.FIGSHARE_FILES}/pfigshare-u-files/{number}/{quote(place.name)}"
+        download = f"https://{services.NDOWNLOADER}/files/{number}"
+        for url in (f"{base}/file/download/{number}", download):
+            self.world.redirect(url, file)
+        item = {"id": number, "name": place.name, "size": len(content), "is_link_only": False}
+        item |= {"download_url": download, "supplied_md5": md5(content), "computed_md5": md5(content)}
+        version = f"/versions/{place.version}" if place.version else ""
+        page = self.world.list_file(f"{base}/articles/{place.article}{version}/files", item, list)
+        self.first("figshare", page, troubles.unavailable)
+        self.first("figshare's file", self.world.file(file, content), troubles.broken)
+
+    def gdrive(self, place: Any, content: bytes) -> None:
+        """Serve a file of Google Drive; the page is down, the quota used up, and the connection breaks off."""
+        ident = place.id or "1" + digest(f"{place.folder}/{place.name}".encode())[:32]
+        if not place.id:
+            self.world.folders.setdefault(place.folder, {})[place.name] = ident
+        self.world.drive[ident] = (place.name or ident, content)
+        page = "/uc" if place.id else "/embeddedfolderview"
+        self.first("gdrive", (services.DRIVE, page), troubles.unavailable)
+        self.first("gdrive's file", (services.DRIVE_FILES, "/download"), troubles.quota, troubles.broken_late)
+
+    def huggingface(self, place: Any, content: bytes) -> None:
+        """Serve a file of a commit; a large one lies on another host, and the connection breaks off."""
+        kind = "datasets/" if place.repo_type == "dataset" else ""
+        url = f"https://{services.HUB}/{kind}{place.repo}/resolve/{place.revision}/{quote(place.path)}"
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()  # as git has it
+        headers = {"X-Repo-Commit": place.revision, "ETag": f'"{blob}"'}
+        if not place.path.endswith(LARGE):
+            self.world.file(url, content, **headers)
+            return
+        sha256 = digest(content)
+        file = f"https://{services.HUB_FILES}/{sha256}"
+        linked = {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(content))}
+        self.world.redirect(url, file, **headers, **linked)
+        self.first("huggingface", self.world.file(file, content), troubles.broken)
+
+    def scp(self, place: Any, content: bytes) -> None:
+        """Serve the file of a study to who has the code; it is busy, breaks off, and is closed for an hour.
+
+        The address is signed anew whenever the portal is asked, and only the newest signature is good.
+        """
+        signatures = ["none"]
+        url = f"https://{services.BUCKET}/fc-{place.study.lower()}/{quote(place.name)}"
+
+        def signed(request: Request) -> Answer:
+            is_good = request.query.get("X-Goog-Signature") == signatures[-1]
+            expired = Answer(400, b"<Error><Code>ExpiredToken</Code></Error>")
+            return ranged(request, content, {"ETag": f'"{md5(content)}"', **services.FILE}) if is_good else expired
+
+        def config(request: Request) -> Answer:
+            if request.query.get("auth_code") != services.CODE:
+                return Answer(401, b"{}")
+            signatures.append(f"{len(signatures)}=")
+            lines = ["--create-dirs", "--compressed", f'url="{url}?X-Goog-Signature={quote(signatures[-1])}"']
+            return Answer(200, "\n".join([*lines, f'output="{place.study}/{place.name}"']).encode())
+
+        self.world.route(f"https://{services.PORTAL}/single_cell/api/v1/bulk_download/generate_curl_config", config)
+        self.first("scp", self.world.route(url, signed), troubles.busy, troubles.broken, troubles.closed)
 
 
-def if_signed(route: services.Route, signatures: list[str]) -> services.Route:
-    """Serve only who has the newest signature."""
-
-    def signed(request: Request) -> Answer:
-        good = request.query.get("X-Goog-Signature") == signatures[-1]
-        return route(request) if good else Answer(400, b"<Error><Code>ExpiredToken</Code></Error>")
-
-    return signed
-
-
-def by_wheel(*_: Any) -> dict[str, bytes]:
-    """Serve nothing: the package index is the real one."""
-    return {}
-
-
-KINDS = {
-    "figshare": by_figshare,
-    "gdrive": by_gdrive,
-    "geo": by_geo,
-    "http": by_http,
-    "huggingface": by_huggingface,
-    "scp": by_scp,
-    "wheel": by_wheel,
-    "zenodo": by_zenodo,
+SERVE: dict[str, Callable[[Publisher, Any, bytes], None]] = {
+    "figshare": Publisher.figshare,
+    "gdrive": Publisher.gdrive,
+    "geo": Publisher.geo,
+    "http": Publisher.http,
+    "huggingface": Publisher.huggingface,
+    "scp": Publisher.scp,
+    "zenodo": Publisher.zenodo,
 }
+NOT_SERVED = ("local", "wheel")  # files of this machine, and of the package index, which is asked before the run

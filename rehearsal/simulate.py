@@ -90,7 +90,7 @@ def barcodes(n: int, seed: int, length: int = 16) -> list[str]:
     return list(found)
 
 
-def markers(folder: Path) -> dict[str, dict[str, list[str]]]:
+def read_markers(folder: Path) -> dict[str, dict[str, list[str]]]:
     """Read the repository's marker tables: genes by cell type, by the name of the table."""
     tables: dict[str, dict[str, list[str]]] = {}
     for path in sorted(folder.glob("*.tsv")):

@@ -1,30 +1,21 @@
-"""A clone of this repository in a folder of its own, and commands in it."""
+"""A copy of this repository in a folder of its own, and commands in it."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import forks
-from tests.helpers import ROOT
+from tests import forks, helpers
 
 OWN_ADDRESSES = (
     "GEO_URL", "ZENODO_URL", "FIGSHARE_URL", "SCP_URL", "HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "OPENAI_BASE_URL",
-    "PYTHONPATH", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "GENEPT_DOWNLOADS", "PYTHONPATH",
 )  # fmt: skip
-PROCESS = {
-    "DVC_NO_ANALYTICS": "1",
-    "NETRC": os.devnull,
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "GIT_AUTHOR_NAME": "Rehearsal",
-    "GIT_AUTHOR_EMAIL": "rehearsal@example.org",
-    "GIT_COMMITTER_NAME": "Rehearsal",
-    "GIT_COMMITTER_EMAIL": "rehearsal@example.org",
-}
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+PROCESS = {"DVC_NO_ANALYTICS": "1", "NETRC": os.devnull, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Failed(Exception):
@@ -33,7 +24,7 @@ class Failed(Exception):
 
 @dataclass
 class Workspace:
-    """The clone at `path`, below the folder of the whole rehearsal, and the environment of its commands."""
+    """The copy at `path`, below the folder of the whole rehearsal, and the environment of its commands."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -41,14 +32,16 @@ class Workspace:
 
     @property
     def path(self) -> Path:
+        """The copy."""
         return self.folder / "clone"
 
     @property
     def seconds(self) -> Path:
+        """The table of the seconds of each stage."""
         return self.folder / "stages.tsv"
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command in the clone; what it prints goes to the log beside it, too."""
+        """Run a command in the copy; what it prints goes to the log beside it, too."""
         result = subprocess.run(
             command,
             cwd=self.path,
@@ -61,27 +54,40 @@ class Workspace:
         with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(command)}\n{result.stdout}\n[{result.returncode}]\n")
         if check and result.returncode:
-            lines = [line for line in result.stdout.splitlines() if line.strip()] or ["no word"]
-            said = next((line for line in reversed(lines) if line.startswith("Error: ")), lines[-1])
-            raise Failed(f"`{' '.join(command)}` ended with {result.returncode}: {said}")
+            lines = errors(result.stdout) or result.stdout.strip().splitlines() or ["nothing was printed"]
+            raise Failed(f"`{' '.join(command)}` ended with {result.returncode}: {lines[-1]}")
         return result
 
-    def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run DVC."""
-        return self.run(sys.executable, str(Path(__file__).with_name("quick_dvc.py")), *arguments, check=check)
-
-    def stage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a stage by hand, as the README says."""
-        return self.run("python", "-m", *arguments, check=check)
-
     def commit(self, message: str) -> None:
+        """Commit everything."""
         self.run("git", "add", "--all")
-        self.run(
-            "git", "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "--allow-empty", "-m", message
-        )
+        self.run("git", "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", message)
+
+    def until_done(self, *command: str, most: int = 12) -> list[str]:
+        """Run a command and then `dvc repro`, or what stands after it, as often as a server ends a run.
+
+        Returns
+        -------
+        The one line of each run that a server ended.
+        """
+        ends: list[str] = []
+        for _ in range(most):
+            result = self.run(*command, check=False)
+            if not result.returncode:
+                return ends
+            reasons = errors(result.stdout)
+            if len(reasons) != 1 or "Traceback" in result.stdout:
+                last = result.stdout.strip().splitlines()[-1]
+                raise Failed(f"`{' '.join(command)}` ended with {len(reasons)} lines that say why; the last: {last}")
+            if reasons[0] in ends:
+                raise Failed(f"twice in the same place: {reasons[0]}")
+            ends += reasons
+            if command[:3] == ("dvc", "exp", "run"):
+                command = ("dvc", "repro")
+        raise Failed(f"`{' '.join(command)}` did not get through in {most} runs")
 
     def fork_stages(self, threads: int) -> None:
-        """Let stages run in forks of one process; see `forks`."""
+        """Let stages run in forks of one process; see `tests.forks`."""
         from genept.core.cli import OFFLINE, THREAD_VARIABLES
 
         address = self.folder / "stages.sock"
@@ -96,39 +102,25 @@ class Workspace:
         forks.write_shim(self.folder / "bin" / "python", sys.executable, address, self.seconds)
 
     def stop(self) -> None:
+        """End the process that stages are forked from."""
         if self.server is not None:
             self.server.terminate()
             self.server.wait()
 
 
+def errors(output: str) -> list[str]:
+    """Return the lines by which stages say why they ended."""
+    return [line for line in output.splitlines() if line.startswith("Error: ")]
+
+
 def make(folder: Path) -> Workspace:
-    """Clone the last commit of this repository into `folder`, and bring over what is not committed yet."""
+    """Copy the repository as it is, what is not committed yet included, into a repository of its own in `folder`."""
     (folder / "bin").mkdir(parents=True)
-    bin_folder = Path(sys.executable).parent
-    environment = {name: value for name, value in os.environ.items() if name.upper() not in OWN_ADDRESSES}
-    environment |= PROCESS | {
-        "PATH": os.pathsep.join([str(folder / "bin"), str(bin_folder), os.environ["PATH"]]),
-        "DVC_SITE_CACHE_DIR": str(folder / "dvc-site"),
-        "DVC_GLOBAL_CONFIG_DIR": str(folder / "dvc-global"),
-    }
+    environment = {name: value for name, value in os.environ.items() if name.upper() not in OWN_ADDRESSES} | PROCESS
+    environment["PATH"] = os.pathsep.join([str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment |= {f"DVC_{name}": str(folder / name.lower()) for name in ("SITE_CACHE_DIR", "GLOBAL_CONFIG_DIR")}
     workspace = Workspace(folder, environment)
     forks.write_shim(folder / "bin" / "python", sys.executable, None, workspace.seconds)
-    workspace.path.mkdir()
-    workspace.run("git", "clone", "--quiet", "--no-hardlinks", str(ROOT), ".")
-    for name in changed():
-        (workspace.path / name).parent.mkdir(parents=True, exist_ok=True)
-        if (ROOT / name).is_file():
-            shutil.copy2(ROOT / name, workspace.path / name)
-        else:
-            (workspace.path / name).unlink(missing_ok=True)
-    workspace.commit("What is not committed yet")
+    helpers.clone(workspace.path)
+    (workspace.path / "dvc.lock").unlink()  # of another grid; DVC reads and writes all of it after every stage
     return workspace
-
-
-def changed() -> list[str]:
-    """Return the files that differ from the last commit, those that git does not know included."""
-    names: list[str] = []
-    for command in (["diff", "--name-only", "HEAD"], ["ls-files", "--others", "--exclude-standard"]):
-        found = subprocess.run(["git", *command], cwd=ROOT, check=True, capture_output=True, text=True)
-        names += found.stdout.splitlines()
-    return names

@@ -38,7 +38,7 @@ def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str],
         The cells of the rows.
     notes
         What a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date or a path,
-        so that equal runs give equal files.
+        so that equal runs give equal files. Those that the file has of itself (dataset, model, sizes) are not replaced.
 
     Raises
     ------
@@ -56,7 +56,8 @@ def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str],
     with files.replacing(matrix_path(dataset, model)) as temporary:
         np.save(temporary, matrix, allow_pickle=False)
     header = {"dataset": dataset, "model": model, "n_cells": len(matrix), "n_dimensions": int(matrix.shape[1])}
-    files.write_json(notes_path(dataset, model), {**header, "cell_ids_sha256": cells.ids_digest(cell_ids), **notes})
+    header["cell_ids_sha256"] = cells.ids_digest(cell_ids)
+    files.write_json(notes_path(dataset, model), {**header, **notes, **header})
 
 
 def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:

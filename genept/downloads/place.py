@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, ClassVar, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from genept.core.config import Config
 from genept.core.errors import InputError, NotFoundAtSource, nearest
+from genept.downloads.remote import Remote
 from genept.downloads.store import Store
 
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$", to_lower=True)]
@@ -32,31 +32,6 @@ def check_address(url: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(check_address)]
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file on the web.
-
-    Attributes
-    ----------
-    urls
-        Addresses of the same file, tried in order.
-    stated
-        Algorithm and digits of the hash that the service states.
-    headers
-        Of the request, such as a token.
-    refused
-        What a refusal (status 400, 401 or 403) means, and what to do.
-    name
-        What the file is called in every run, if its address has a signature that is another one in every run.
-    """
-
-    urls: tuple[str, ...]
-    stated: tuple[str, str] | None = None
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    name: str | None = None
-    refused: tuple[str, str] | None = None
 
 
 class Place(Config):

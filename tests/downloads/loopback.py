@@ -22,6 +22,7 @@ class Request:
     path: str
     query: dict[str, str]
     headers: dict[str, str]  # names in lower case
+    body: bytes = b""
 
 
 @dataclass
@@ -57,18 +58,19 @@ class Handler(BaseHTTPRequestHandler):
         parts = urllib.parse.urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = dict(urllib.parse.parse_qsl(parts.query))
-        request = Request(self.command, urllib.parse.unquote(parts.path), query, headers)
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        request = Request(self.command, urllib.parse.unquote(parts.path), query, headers, body)
         self.server.requests.append(request)
         answer = self.server.answer(request)
         sent = answer.body if answer.cut is None else answer.body[: answer.cut]
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.server.n_bytes += len(sent)
         self.send_response(answer.status)
         framing = {"chunked": {"Transfer-Encoding": "chunked"}, "length": {"Content-Length": str(len(answer.body))}}
         for name, value in {**framing.get(answer.framing, {}), **answer.headers, "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             with contextlib.suppress(ConnectionError):  # a client need not read to the end
                 if answer.framing == "chunked":
                     end = b"0\r\n\r\n" if answer.cut is None else b""
@@ -78,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
             if answer.hold:
                 answer.hold.wait(60)
 
-    do_HEAD = do_GET
+    do_HEAD = do_POST = do_GET
 
     def log_message(self, *_: Any) -> None:
         pass

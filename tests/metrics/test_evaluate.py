@@ -208,3 +208,14 @@ def test_what_cannot_be_scored_is_one_clear_line_and_nothing_is_written(
     assert result.exit_code == exit_code, result.output
     assert message in result.output.splitlines()[-1]
     assert not Path("metrics").exists()
+
+
+def test_notes_of_an_engine_do_not_replace_the_name_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The notes of an API name its model, and scores are looked up by the name in the file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/blood/embeddings").mkdir(parents=True)
+    embeddings.write("blood", "own", np.ones((2, 3)), ["a", "b"], {"model": "text-embedding-ada-002", "usd": 1.0})
+    notes = embeddings.read_notes("blood", "own")
+    assert (notes["model"], notes["usd"]) == ("own", 1.0)

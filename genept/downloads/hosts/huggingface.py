@@ -20,7 +20,8 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field
 
 from genept.core import files
-from genept.downloads.place import Remote, WebPlace
+from genept.downloads.place import WebPlace
+from genept.downloads.remote import Remote
 from genept.downloads.store import Store
 
 

@@ -136,12 +136,16 @@ def write(folder: Path, args: dict[str, Any], vocab: dict[str, int], weights: Ma
 
 
 def shapes(args: Args, n_tokens: int) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of every weight of the encoder, as ``scgpt``'s TransformerModel names them."""
+    """Return name and shape of every weight of the encoder, as ``scgpt``'s TransformerModel names them.
+
+    The embedding is built from given weights: drawing them on the meta device would import ``torch._dynamo``, which
+    takes some seconds.
+    """
     width = args.embsize
     with torch.device("meta"):  # shapes without numbers
         layer = nn.TransformerEncoderLayer(width, args.nheads, args.d_hid)
         parts = {
-            "encoder.embedding": nn.Embedding(n_tokens, width),
+            "encoder.embedding": nn.Embedding.from_pretrained(torch.empty(n_tokens, width)),
             "encoder.enc_norm": nn.LayerNorm(width),
             "value_encoder.linear1": nn.Linear(1, width),
             "value_encoder.linear2": nn.Linear(width, width),

@@ -31,6 +31,12 @@ def test_every_weight_that_upstream_has_is_the_encoders_or_known_as_unused() -> 
     assert checkpoint.shapes(checkpoint.Args(**ARGS), len(vocab)) == expected
 
 
+def test_a_checkpoint_is_read_without_drawing_an_embedding(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the meta device that imports torch._dynamo, which takes some seconds in every stage."""
+    monkeypatch.delattr(torch.nn.Embedding, "reset_parameters")
+    assert checkpoint.read(saved).weights
+
+
 @pytest.mark.parametrize(("prefix", "wrapper"), [("", None), ("module.", "state_dict"), ("", "model_state_dict")])
 def test_flash_attention_names_unused_heads_and_a_training_loops_wrapping_load_alike(
     saved: Path, tmp_path: Path, prefix: str, wrapper: str | None
