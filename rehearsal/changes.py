@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from genept.datasets import config as datasets
+from genept.downloads.config import files_of
 from rehearsal import checks
 from rehearsal.services import World
 from rehearsal.workspace import Workspace
@@ -20,7 +21,8 @@ OWN_TYPES = ("Intima", "Media", "Adventitia")
 
 def own_labels(workspace: Workspace, name: str = "artery") -> list[str]:
     """Put a table of labels where the dataset's file says that a user's goes, run `dvc repro`, say what is wrong."""
-    path = Path(datasets.file_places(datasets.read(name).source)["labels.csv"][0]["path"])
+    (place,) = files_of(datasets.read(name).source)["labels.csv"].places
+    path = Path(place.model_dump()["path"])
     cells = read_obs(name)
     ids = next(iter(cells[0]))  # sample and barcode, as `genept.datasets.samples` joins them
     given = {cell[ids]: OWN_TYPES[number % len(OWN_TYPES)] for number, cell in enumerate(cells)}
@@ -54,7 +56,8 @@ def without_subsets(workspace: Workspace, names: list[str], world: World) -> tup
     for name in names:
         config = datasets.read(name)
         assert config.fallback is not None
-        for (place,) in datasets.file_places(config.source).values():
+        for file in files_of(config.source).values():
+            place = file.places[0].model_dump()
             shared = world.folders[place["folder"]]
             shared["readme.txt"] = "1" + "0" * 32  # an empty folder could as well be one that is not shared
             del shared[place["name"]]

@@ -32,8 +32,8 @@ def test_each_cell_passes_or_has_the_first_reason_that_holds() -> None:
     x = sp.csr_matrix(COUNTS)
 
     def judge(min_genes: int, max_genes: int | None, max_mitochondrial: float | None) -> list[str]:
-        limits = {"min_genes": min_genes, "max_genes": max_genes, "max_mitochondrial": max_mitochondrial}
-        return list(quality.judge(x, SYMBOLS, "counts", QC(**limits, min_cells_per_gene=1)))
+        qc = QC(min_genes=min_genes, max_genes=max_genes, max_mitochondrial=max_mitochondrial, min_cells_per_gene=1)
+        return list(quality.judge(x, SYMBOLS, "counts", qc))
 
     few, mito = "few_genes", "many_mitochondrial"
     assert judge(2, None, 0.2) == ["ok", few, mito, "ok", few, few]

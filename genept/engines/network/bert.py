@@ -48,7 +48,8 @@ class Bert(NamedTuple):
 
     def to(self, device: str, dtype: torch.dtype = torch.float32) -> Bert:
         """Return it with its weights on a device, and the layers in a precision; tokens are embedded in float32."""
-        return Bert(*(weight.to(device) for weight in self[:4]), self.transformer.to(device, dtype))
+        words, positions, norm_weight, norm_bias = (weight.to(device) for weight in self[:4])
+        return Bert(words, positions, norm_weight, norm_bias, self.transformer.to(device, dtype))
 
     def hidden(self, sequences: Sequence[Any], lengths: np.ndarray) -> torch.Tensor:
         """Return the last layer's states of sequences of token ids, end to end: shape (sum of lengths, width)."""
