@@ -36,9 +36,9 @@ began = time.monotonic()
 if {address!r}:
     with socket.socket(socket.AF_UNIX) as server:
         server.connect({address!r})
-        said = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
-        socket.send_fds(server, [len(said).to_bytes(8, "big")], [0, 1, 2])
-        server.sendall(said)
+        request = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
+        socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
+        server.sendall(request)
         answer = server.recv(1)
     status = answer[0] if answer else "the stage's process ended without a word"
 else:
@@ -81,10 +81,10 @@ def answer(asker: socket.socket) -> NoReturn:
     """Run a module and say how it ended; in the fork."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     head, streams, *_ = socket.recv_fds(asker, 8, 3)
-    said = b""
-    while len(said) < int.from_bytes(head, "big"):
-        said += asker.recv(1 << 16)
-    (module, *arguments), folder, environment = json.loads(said)
+    request = b""
+    while len(request) < int.from_bytes(head, "big"):
+        request += asker.recv(1 << 16)
+    (module, *arguments), folder, environment = json.loads(request)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.environ.clear()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from dvc.repo import Repo
 
 from tests.helpers import ROOT
@@ -238,6 +239,13 @@ def test_a_stage_names_the_code_that_its_numbers_come_from(stages: dict[str, Any
         code = [path for path in reached(first) if not is_within(path, (*PLUMBING, *NOT_USED.get(name, ())))]
         lacking[name] = sorted(path for path in code if not is_within(path, named))
     assert {name: paths for name, paths in lacking.items() if paths} == {}
+
+
+def test_the_committed_lock_is_of_the_default_grid_and_small(stages: dict[str, Any]) -> None:
+    """DVC reads and writes it after every stage, and never removes a stage that is gone."""
+    text = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["stages"].keys() == stages.keys()
+    assert len(text) <= 45_000
 
 
 #: A folder of the package imports from folders of earlier rows and from itself.

@@ -102,9 +102,9 @@ def test_bfloat16_is_near_float32_and_the_notes_say_how_near(encoder_folder: Pat
     cells = make_cells_of_genes(20)
     exact, notes = embed(cells, encoder_folder)
     rough, rough_notes = embed(cells, encoder_folder, precision="bfloat16")
-    told = rough_notes["against_float32"]
+    difference = rough_notes["against_float32"]
     assert "against_float32" not in notes
-    assert told["n_compared"] == 16 and 0.99 < told["cosine_min"] < 1
+    assert difference["n_compared"] == 16 and 0.99 < told["cosine_min"] < 1
     assert (exact * rough).sum(axis=1).min() > 0.99  # unit rows
 
 
