@@ -2,7 +2,7 @@
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
 # make rehearse   the paper's grid on miniatures, all servers played here: 8 to 10 minutes
-# All make .venv first. PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip. Modules are compiled when first used.
+# All make .venv first. PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -51,12 +51,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/runtime.done: $(VENV)/bin/python requirements.txt requirements-nodeps.txt
-	$(PIP) install --quiet --no-compile $(PIP_ARGS) -r requirements.txt
-	$(PIP) install --quiet --no-compile $(PIP_ARGS) --no-deps -r requirements-nodeps.txt
+	$(PIP) install --quiet $(PIP_ARGS) -r requirements.txt
+	$(PIP) install --quiet $(PIP_ARGS) --no-deps -r requirements-nodeps.txt
 	@touch $@
 
 $(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.txt
-	$(PIP) install --quiet --no-compile $(PIP_ARGS) -r requirements-dev.txt
+	$(PIP) install --quiet $(PIP_ARGS) -r requirements-dev.txt
 	@touch $@
 
 clean:
