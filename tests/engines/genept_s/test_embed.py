@@ -104,7 +104,7 @@ def test_bfloat16_is_near_float32_and_the_notes_say_how_near(encoder_folder: Pat
     rough, rough_notes = embed(cells, encoder_folder, precision="bfloat16")
     difference = rough_notes["against_float32"]
     assert "against_float32" not in notes
-    assert difference["n_compared"] == 16 and 0.99 < told["cosine_min"] < 1
+    assert difference["n_compared"] == 16 and 0.99 < difference["cosine_min"] < 1
     assert (exact * rough).sum(axis=1).min() > 0.99  # unit rows
 
 
