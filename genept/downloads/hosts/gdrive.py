@@ -129,7 +129,9 @@ def explain(error: Exception, ident: str | None) -> str:
     if ident is None and (status := re.search(r"\(status code (\d{3})\)", text)):
         later = f"Drive answered with HTTP {status[1]}; run again later, or ask its owner whether it is shared"
         return GONE if status[1] == "404" else later
-    is_reason = isinstance(error, gdown.FileURLRetrievalError) and not text.startswith("Cannot retrieve the public link")
+    is_reason = isinstance(error, gdown.FileURLRetrievalError) and not text.startswith(
+        "Cannot retrieve the public link"
+    )
     return f"Drive says: {text}" if ident is None or is_reason else ask_why(ident)
 
 
