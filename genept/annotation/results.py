@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, precision_recall_fscore_support
 
+from genept.annotation.cells import OUTCOMES
 from genept.annotation.markers import UNKNOWN, Markers
 from genept.annotation.method import METHOD, METHOD_VERSION, Result
-from genept.annotation.quality import OUTCOMES
 from genept.core import files
 
 DECIMALS = 4

@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -142,6 +143,22 @@ def harmonise(
         how=[matches[column].how for column in keep],
         dropped=[names[column] for column in sorted(dropped)],
     )
+
+
+def under_approved_symbols(path: Path, names: list[str], table: Table) -> Harmonised:
+    """Harmonise the names of a file by the rules for datasets.
+
+    Of two equally good names of a gene, the first in the file wins. `InputError` if HGNC knows none of them, or they
+    are another species'.
+    """
+    names = [" ".join(name.split()) for name in names]  # as a table of tab-separated lines needs them
+    if not any(table.find(unversioned(name) or name).how in KNOWN for name in names):
+        such = f" (such as {names[0]!r})" if names else ""
+        raise InputError(f"{path}: HGNC knows none of its {len(names)} gene symbols{such}")
+    try:
+        return harmonise(names, np.ones(len(names)), table)
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}") from None
 
 
 def means_more(name: str, gene: Gene | None, table: Table) -> bool:

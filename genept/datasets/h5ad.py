@@ -15,8 +15,7 @@ from anndata.utils import make_index_unique
 
 from genept.core.errors import InputError, nearest
 from genept.datasets.config import DatasetConfig, Value
-from genept.datasets.obs import to_schema
-from genept.datasets.raw import RawDataset, check_values, column, to_csr
+from genept.datasets.raw import RawDataset, check_values, column, to_csr, to_schema
 
 BYTES_AT_ONCE = 2**26  # of a matrix that is stored dense
 

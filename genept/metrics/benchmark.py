@@ -19,7 +19,7 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from genept.core.params import Evaluate
-from genept.metrics import classifiers, clustering, silhouette
+from genept.metrics import classifiers, clustering
 from genept.metrics.results import Results, Row
 from genept.metrics.targets import Target
 
@@ -29,7 +29,7 @@ class Metric(NamedTuple):
 
     ``kmeans``: function(labels, clusters), reported as mean and standard deviation over seeds. ``knn`` and ``logreg``:
     function(actual, predicted) of the test cells. Any other task: function(matrix, labels) of the labelled cells, or,
-    with `together`, one call for all annotations: function(matrix, labelings) as `silhouette.average_widths`.
+    with `together`, one call for all annotations: function(matrix, labelings) as `clustering.average_widths`.
     """
 
     task: str
@@ -50,7 +50,7 @@ def averaged(task: str, average: str) -> list[Metric]:
 METRICS = [
     Metric("kmeans", "ari", adjusted_rand_score),
     Metric("kmeans", "ami", adjusted_mutual_info_score),
-    Metric("silhouette", "asw", silhouette.average_widths, together=True),
+    Metric("silhouette", "asw", clustering.average_widths, together=True),
     Metric("knn", "accuracy", accuracy_score),
     *averaged("knn", "macro"),
     Metric("logreg", "accuracy", accuracy_score),

@@ -21,8 +21,7 @@ from genept.core import files
 from genept.core.errors import InputError
 from genept.plots import panels
 from genept.plots.embeddings import heading
-from genept.plots.page import fill, plain_style
-from genept.plots.palette import DIVERGING, INK, MUTED, looks
+from genept.plots.page import DIVERGING, INK, MUTED, fill, looks, plain_style
 
 MAX_GENES = 8  # of a type, the first of its marker table
 LIMIT = 2  # of z; the shades end there

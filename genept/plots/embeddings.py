@@ -8,7 +8,7 @@ import numpy as np
 
 from genept.core.params import Plot
 from genept.data import embeddings, umap
-from genept.plots.palette import looks
+from genept.plots.page import looks
 from genept.plots.panels import Column
 
 if TYPE_CHECKING:

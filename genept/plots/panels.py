@@ -10,8 +10,7 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.patheffects import withStroke
 from scipy.spatial.distance import cdist
 
-from genept.plots.page import HEADING, LINE, SMALL, TEXT, TITLE, Page, fill, plain_style
-from genept.plots.palette import FRAME, INK, Look
+from genept.plots.page import FRAME, HEADING, INK, LINE, SMALL, TEXT, TITLE, Look, Page, fill, plain_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

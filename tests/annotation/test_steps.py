@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from genept.annotation import graph, quality, results, signatures
+from genept.annotation import cells, graph, markers, results
 from genept.core.params import QC
 
 pytestmark = pytest.mark.xdist_group("umap")
@@ -33,13 +33,13 @@ def test_each_cell_passes_or_has_the_first_reason_that_holds() -> None:
 
     def judge(min_genes: int, max_genes: int | None, max_mitochondrial: float | None) -> list[str]:
         qc = QC(min_genes=min_genes, max_genes=max_genes, max_mitochondrial=max_mitochondrial, min_cells_per_gene=1)
-        return list(quality.judge(x, SYMBOLS, "counts", qc))
+        return list(cells.judge(x, SYMBOLS, "counts", qc))
 
     few, mito = "few_genes", "many_mitochondrial"
     assert judge(2, None, 0.2) == ["ok", few, mito, "ok", few, few]
     assert judge(1, 3, None) == ["many_genes", "ok", "many_genes", "ok", few, "ok"]
     assert judge(1, None, 0.25) == ["ok", "ok", "ok", "ok", few, mito]  # a share at the limit passes
-    assert [list(quality.common_genes(x, least)) for least in (1, 3, 4)] == [
+    assert [list(cells.common_genes(x, least)) for least in (1, 3, 4)] == [
         [True] * 4,
         [True, True, False, True],
         [True, False, False, False],
@@ -50,7 +50,7 @@ def test_the_mitochondrial_share_is_of_counts_even_if_x_is_logarithms() -> None:
     expected = [0.1, 0, 0.25, 0, 0, 1]
     logged = np.log1p(COUNTS / np.maximum(COUNTS.sum(axis=1, keepdims=True), 1) * 1e4)
     for x, content in ((COUNTS, "counts"), (logged, "lognorm")):
-        share = quality.mitochondrial_share(sp.csr_matrix(x), SYMBOLS, content)
+        share = cells.mitochondrial_share(sp.csr_matrix(x), SYMBOLS, content)
         np.testing.assert_allclose(share, expected, rtol=1e-5)
 
 
@@ -99,7 +99,7 @@ def test_clusters_are_numbered_by_size_then_by_their_first_cell() -> None:
 
 def test_means_and_shares_of_clusters() -> None:
     x = sp.csr_matrix(np.array([[1.0, 0, 2], [3, 0, 0], [0, 4, 0], [0, 0, 0], [0, 2, 0]]))
-    means, shares = signatures.by_cluster(x, np.array([0, 0, 1, 1, 1]), 2)
+    means, shares = markers.by_cluster(x, np.array([0, 0, 1, 1, 1]), 2)
     np.testing.assert_allclose(means, [[2, 0, 1], [0, 2, 0]])
     np.testing.assert_allclose(shares, [[1, 0, 0.5], [0, 2 / 3, 0]])
 
@@ -109,14 +109,16 @@ def test_z_is_over_clusters_with_a_least_deviation_and_a_limit() -> None:
     means[0, 0] = 5.0  # one of ten: z would be 3
     means[:5, 1] = 1.0  # half of them: z is 1
     means[:5, 2] = 0.04  # hardly any difference: the deviation 0.02 is taken to be 0.1
-    z = signatures.standardise(means)
+    z = markers.standardise(means)
     np.testing.assert_allclose(z[:2, 0], [2.0, -0.5 / 1.5])
     np.testing.assert_allclose(z[:, 1:], [[1, 0.2]] * 5 + [[-1, -0.2]] * 5)
 
 
 def test_a_score_is_the_mean_over_the_genes_that_the_data_has() -> None:
     z = np.array([[2.0, 1.0, -1.0], [-2.0, 0.0, 1.5]])
-    scores = signatures.scores(z, ["g1", "g2", "g3"], {"T": ("g1", "g2", "gone"), "B": ("g3", "g1"), "None": ("gone",)})
+    scores = markers.score_types(
+        z, ["g1", "g2", "g3"], {"T": ("g1", "g2", "gone"), "B": ("g3", "g1"), "None": ("gone",)}
+    )
     assert {name: list(values) for name, values in scores.items()} == {"T": [1.5, -1.0], "B": [0.5, -0.25]}
 
 
@@ -132,7 +134,7 @@ def test_a_score_is_the_mean_over_the_genes_that_the_data_has() -> None:
     ],
 )
 def test_a_cluster_gets_the_best_type_if_it_leads_by_the_margin(scores: dict[str, float], expected: tuple) -> None:
-    assert signatures.call(scores, 0.25) == expected
+    assert markers.call_type(scores, 0.25) == expected
 
 
 def test_agreement_counts_types_of_one_label_as_one_and_a_type_without_name_as_wrong() -> None:

@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 
 from genept.data import cells as shared
-from genept.datasets import obs, record
+from genept.datasets import raw, record
 from tests.datasets.made import (
     CORPUS,
     N_CELLS,
@@ -198,7 +198,7 @@ def test_missing_labels_are_called_unknown_and_counted(project: Path) -> None:
     ],
 )
 def test_labels_of_any_type_become_text(values: Any, texts: list[str | None]) -> None:
-    assert obs.as_text(pd.Series(values)).tolist() == texts
+    assert raw.as_text(pd.Series(values)).tolist() == texts
 
 
 def test_small_classes_single_labels_and_patients_under_two_are_noted(project: Path) -> None:

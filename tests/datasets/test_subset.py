@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genept.datasets.label import draw, shares
 from genept.datasets.nested_config import Subset
-from genept.datasets.subset import draw, shares
 
 SIZES = st.dictionaries(st.text(alphabet="abcdef", min_size=1, max_size=3), st.integers(1, 60), min_size=1, max_size=9)
 

@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from scipy.spatial.distance import cdist
 
-from genept.plots import palette
+from genept.plots import page
 
 pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
 
 
 def test_up_to_72_labels_all_look_different_in_the_order_of_names_and_numbers():
-    looks = palette.looks(f"label {i}" for i in range(72))
+    looks = page.looks(f"label {i}" for i in range(72))
     assert len({look[:2] for look in looks.values()}) == 73  # and cells without a label
     assert {look.shape for look in list(looks.values())[:12]} == {"o"}
-    assert list(palette.looks(["P10", "P2", "p1", "", "P2"])) == ["p1", "P2", "P10", ""]
-    assert palette.looks(["b", "a"]) == palette.looks(["a", "b", "a", ""])
+    assert list(page.looks(["P10", "P2", "p1", "", "P2"])) == ["p1", "P2", "P10", ""]
+    assert page.looks(["b", "a"]) == page.looks(["a", "b", "a", ""])
 
 
 @given(st.sets(st.text("aB19 _", max_size=4), max_size=30))
 def test_looks_cover_any_labels_once(labels):
-    looks = palette.looks(labels)
+    looks = page.looks(labels)
     assert set(looks) == labels | {""}
     assert sorted(look.number for look in looks.values()) == list(range(1, len(looks) + 1))
 
@@ -53,7 +53,7 @@ def test_colours_differ_for_every_kind_of_vision(vision):
     """No two are nearer than the nearest of Okabe and Ito's own eight, and all are darker than white paper."""
     okabe_ito = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"]
     least = min(np.sort(cdist(lab, lab), axis=None)[8] for lab in (oklab(okabe_ito, kind) for kind in VISION))
-    found = oklab(list(palette.COLOURS), vision)
+    found = oklab(list(page.COLOURS), vision)
     distances = cdist(found, found)[np.triu_indices(len(found), 1)]
     assert distances.min() >= least - 1e-9
     assert found[:, 0].max() < 0.85

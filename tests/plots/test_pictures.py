@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy.spatial.distance import cdist
 
-from genept.plots import annotation, embeddings, page, palette, panels
+from genept.plots import annotation, embeddings, page, panels
 from tests.plots import made
 
 pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
@@ -70,7 +70,7 @@ def test_long_labels_are_broken_over_lines_not_cut_and_cells_without_one_are_nam
 def test_every_cell_is_a_point_of_its_label_s_colour_inside_the_panel() -> None:
     obs = annotated(cell_type=17)
     figure = picture(obs)
-    looks = palette.looks(obs["cell_type"])
+    looks = page.looks(obs["cell_type"])
     expected = np.array(sorted(to_rgb(looks[label].colour) for label in obs["cell_type"]))
     for ax in figure.axes:
         (points,) = ax.collections
@@ -112,7 +112,7 @@ def test_cell_types_are_numbered_from_nine_on_and_patients_never() -> None:
 
 def test_a_number_is_in_the_larger_of_two_groups_of_cells() -> None:
     coordinates = np.array([[0.0, 0.0]] * 6 + [[9.0, 0.0], [0.0, 9.0], [5.0, 5.0], [4.0, 0.5]])
-    column = panels.Column("One", np.array(["only"] * len(coordinates)), palette.looks(["only"]), numbered=True)
+    column = panels.Column("One", np.array(["only"] * len(coordinates)), page.looks(["only"]), numbered=True)
     (ax,) = panels.draw([panels.Row("", coordinates)], [column], "", "").axes
     (number,) = ax.texts
     assert number.get_text() == "1" and np.allclose(number.get_position(), (0, 0), atol=0.5)
@@ -172,7 +172,7 @@ def test_a_dot_says_z_and_share(evidence: annotation.Evidence) -> None:
     table = (
         evidence.markers[~evidence.markers["gene"].isin(["T8", "T9"])].set_index("cluster").loc[["3", "4", "1", "2"]]
     )
-    np.testing.assert_allclose(np.asarray(dots.get_facecolor()), colormaps[palette.DIVERGING]((table["z"] + 2) / 4))
+    np.testing.assert_allclose(np.asarray(dots.get_facecolor()), colormaps[page.DIVERGING]((table["z"] + 2) / 4))
     np.testing.assert_allclose(dots.get_sizes(), table["share"] * annotation.Dots.DEFAULT_LARGEST_DOT)
     frames = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
     assert [(frame.get_x(), frame.get_y(), frame.get_width()) for frame in frames] == [(0, 0, 8), (0, 1, 8), (8, 2, 1)]
@@ -191,7 +191,7 @@ def test_cells_that_pass_are_drawn_by_cluster_type_and_batch(tmp_path: Path, bat
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1", "2", "3", "4"]
     (points,) = figure.axes[1].collections
     colours = [to_hex(colour).upper() for colour in np.asarray(points.get_facecolor())]
-    assert len(colours) == 36 and colours.count(palette.NO_LABEL) == 9
+    assert len(colours) == 36 and colours.count(page.NO_LABEL) == 9
 
 
 def test_no_text_is_read_as_a_formula_or_hidden(tmp_path: Path) -> None:
