@@ -27,15 +27,9 @@ OUTCOMES = (OK, "few_genes", "many_genes", "many_mitochondrial")
 def read(folder: Path, config: DatasetConfig, table: Table, batch: str | None) -> tuple[AnnData, np.ndarray | None]:
     """Read the fetched files of a dataset; the authors' cell types are never read.
 
-    Returns
-    -------
-    The cells, in the order of the file, genes under their approved symbols; and each cell's batch (its annotation
-    `batch`), shape (n_cells,) of text, `None` if there is one only. Cells without a batch form one, ``Unknown``.
-
-    Raises
-    ------
-    InputError
-        If a file is damaged or contradicts the config.
+    Returns the cells, in the order of the file, genes under their approved symbols; and each cell's batch (its
+    annotation `batch`), shape (n_cells,) of text, `None` if there is one only. Cells without a batch form one,
+    ``Unknown``. `InputError` if a file is damaged or contradicts the config.
     """
     config = config.without_cell_types()
     raw = inputs.read_raw(folder, config)

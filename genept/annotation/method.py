@@ -12,9 +12,7 @@
 8. A cell type per cluster, or ``Unknown`` (`markers`).
 9. A UMAP layout of the same graph, for the picture only.
 
-The defaults in ``params.yaml`` are the usual ones of these tools. They were fixed before the first comparison with
-labels and are not tuned on them.
-
+The defaults in ``params.yaml`` are the usual ones of these tools, fixed before the first comparison with labels.
 Cells are sorted by id and genes by symbol first, so their order in the file does not matter. Leiden and UMAP draw
 random numbers from the seed. All steps run in one thread: equal input gives equal output on any number of cores of one
 kind of CPU. On another kind the last bits of a product may differ, and with them, rarely, a cell's cluster. Increase
@@ -77,17 +75,9 @@ class Result:
 def annotate(cells: anndata.AnnData, batches: np.ndarray | None, markers: Markers, settings: Annotate) -> Result:
     """Cluster cells and name the clusters.
 
-    Parameters
-    ----------
-    cells
-        ``X`` CSR without stored zeros; ``uns['x']``: ``counts`` or ``lognorm``; ids and symbols unique.
-    batches
-        Each cell's batch, shape (n_cells,) of text; `None` if there is one.
-
-    Raises
-    ------
-    InputError
-        If too few cells or genes pass quality control, or no marker gene is among them.
+    Of `cells`, ``X`` is CSR without stored zeros, ``uns['x']`` ``counts`` or ``lognorm``, ids and symbols are unique;
+    `batches` are text, shape (n_cells,), `None` if there is one. `InputError` if too few cells or genes pass quality
+    control, or no marker gene is among them.
     """
     batches = np.full(cells.n_obs, "") if batches is None else np.asarray(batches, dtype=str)
     order = np.argsort(cells.obs_names.to_numpy(str))

@@ -30,22 +30,11 @@ def notes_path(dataset: str, model: str) -> Path:
 
 
 def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str], notes: dict[str, Any]) -> None:
-    """Write an embedding and its provenance.
+    """Write an embedding, shape (n_cells, n_dimensions), as float32, and its provenance.
 
-    Parameters
-    ----------
-    matrix
-        Shape (n_cells, n_dimensions); stored as float32.
-    cell_ids
-        The cells of the rows.
-    notes
-        What a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date or a path,
-        so that equal runs give equal files. Those that the file has of itself (dataset, model, sizes) are not replaced.
-
-    Raises
-    ------
-    InputError
-        If a value is NaN or infinite, or rows and cells differ in number.
+    `notes` are what a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date or
+    a path, so that equal runs give equal files; they do not replace what the file says (dataset, model, sizes).
+    `InputError` if a value is NaN or infinite, or rows and cells differ in number.
     """
     import numpy as np
 
@@ -63,13 +52,7 @@ def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str],
 
 
 def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
-    """Memory-map an embedding after checking that its rows are the given cells.
-
-    Raises
-    ------
-    InputError
-        If the embedding was made for other cells, or in another order.
-    """
+    """Memory-map an embedding; `InputError` if its rows are not the given cells in their order."""
     import numpy as np
 
     notes = read_notes(dataset, model)
@@ -89,26 +72,13 @@ def read_notes(dataset: str, model: str) -> dict[str, Any]:
 def add_to_h5ad(
     source: Path, target: Path, ids: pd.Index, matrices: dict[str, np.ndarray], fill: bool = False
 ) -> tuple[int, int]:
-    """Copy an h5ad file and add matrices to its ``obsm``; neither X nor anything else of the file is read.
+    """Copy an h5ad file and add matrices to its ``obsm``, rows found by cell id; nothing else of the file is read.
 
-    Parameters
-    ----------
-    ids
-        The cells of the matrices' rows, shape (n_embedded,).
-    matrices
-        By name in ``obsm``, each of shape (n_embedded, n_dimensions).
-    fill
-        Give NaN to cells of the file that are not among `ids`, instead of raising.
+    `matrices` are by their name in ``obsm``, each of shape (n_embedded, n_dimensions), of the cells `ids`. With `fill`,
+    cells of the file that are not among `ids` get NaN. `InputError` if the file is not an h5ad, an id occurs twice in
+    it, or a cell has no embedding (no cell, with `fill`).
 
-    Returns
-    -------
-    tuple
-        Number of cells in the file, and how many of them have no embedding.
-
-    Raises
-    ------
-    InputError
-        If the file is not an h5ad, an id occurs twice in it, or a cell has no embedding (no cell, with `fill`).
+    Returns the number of cells in the file, and how many of them have no embedding.
     """
     import h5py
     import numpy as np

@@ -90,19 +90,9 @@ def harmonise(
 ) -> Harmonised:
     """Give the columns of a dataset approved symbols, by the rules at the top of this file.
 
-    Parameters
-    ----------
-    names
-        Each column's gene symbol or Ensembl gene id, with or without version.
-    totals
-        Each column's sum over the cells.
-    ensembl_ids
-        Each column's Ensembl gene id, where the dataset has them beside the symbols.
-
-    Raises
-    ------
-    InputError
-        If the names are those of another species, or none is known.
+    Of each column: its gene symbol or Ensembl gene id (a version is ignored), its sum over the cells and, where the
+    dataset has them beside the symbols, its Ensembl gene id. `InputError` if the names are those of another species, or
+    none is known.
     """
     names = [name.strip() for name in names]
     ids = [unversioned(text) for text in (names if ensembl_ids is None else ensembl_ids)]

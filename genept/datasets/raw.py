@@ -1,4 +1,4 @@
-"""A raw dataset in memory, all cells as they were published; its annotations in the common schema, its values checked."""
+"""A raw dataset in memory, all cells as published: its annotations in the common schema, its matrix checked."""
 
 from __future__ import annotations
 
@@ -77,11 +77,7 @@ def check_values(matrix: sp.csr_matrix, declared: str, path: Path, layers: Seque
 
     Counts are whole numbers from 0 to 2**24. Log-normalised values are not negative, have fractions and stay below 50.
     ``detect`` is either; values that are whole numbers only are counts. `layers` names the file's other matrices.
-
-    Raises
-    ------
-    InputError
-        If it holds something else; the message says what it looks like.
+    `InputError` says what it looks like if it holds something else.
     """
     values = matrix.data
     if values.dtype.kind not in "biuf":

@@ -59,11 +59,6 @@ METRICS = [
 ]
 
 
-def of_task(task: str) -> list[Metric]:
-    """Return the metrics of a task."""
-    return [metric for metric in METRICS if metric.task == task]
-
-
 def score(
     targets: Sequence[Target],
     matrices: Sequence[np.ndarray],
@@ -76,13 +71,9 @@ def score(
     Every matrix product runs on one thread, because the number of threads changes its last bits and, through them,
     k-means. Silhouettes and neighbours do several products at a time, whose shapes do not depend on the threads.
 
-    Parameters
-    ----------
-    matrices
-        For each target the coordinates of all cells, shape (n_cells, n_dimensions), float64: the same array for all,
-        or one for each split if a model is fitted to training cells.
-    unseen_only
-        Cluster only each split's test cells, as such a model needs; else all cells that have a label.
+    `matrices` hold for each target the coordinates of all cells, shape (n_cells, n_dimensions), float64: the same array
+    for all, or one for each split if a model is fitted to training cells. Of such a model only each split's test cells
+    are clustered (`unseen_only`).
     """
     clustered = [target.split.test if unseen_only else target.cells for target in targets]
     with threadpool_limits(limits=1):
@@ -168,7 +159,7 @@ def cluster_rows(
     if any(len(np.unique(clusters)) < len(classes) for clusters in runs):
         notes.append("k-means found fewer clusters than classes")
     rows = []
-    for metric in of_task("kmeans"):
+    for metric in (metric for metric in METRICS if metric.task == "kmeans"):
         scores = np.array([metric.function(codes, clusters) for clusters in runs])
         spread = {"sd": scores.std(), "note": "; ".join(notes)}
         rows.append(Row("kmeans", target.annotation, metric.name, scores.mean(), *size, **spread))
@@ -201,7 +192,9 @@ def prediction_rows(target: Target, predicted: np.ndarray, task: str) -> list[Ro
     known = np.isin(actual, target.labels[target.split.train]).any()
     note = "" if known else "no class of the test cells is among the training cells"
     return [
-        Row(task, target.annotation, metric.name, metric.function(*codes), *size, note=note) for metric in of_task(task)
+        Row(task, target.annotation, metric.name, metric.function(*codes), *size, note=note)
+        for metric in METRICS
+        if metric.task == task
     ]
 
 

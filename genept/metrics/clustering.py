@@ -61,15 +61,9 @@ def average_widths(matrix: np.ndarray, labelings: np.ndarray) -> list[float]:
     """Return the average silhouette width (ASW) of each annotation.
 
     Equal to scikit-learn's unscaled ``silhouette_score`` (euclidean, from -1 to 1; a cell alone in its class counts 0),
-    as in the paper; benchmarks such as scIB rescale it to 0 to 1.
-
-    Parameters
-    ----------
-    matrix
-        Shape (n_cells, n_dimensions), float64.
-    labelings
-        Shape (n_annotations, n_cells): the class as a code from 0 without gaps, or -1 for a cell that is left out. At
-        least two classes, and fewer classes than cells.
+    as in the paper; benchmarks such as scIB rescale it to 0 to 1. `matrix` is float64, shape (n_cells, n_dimensions);
+    `labelings`, shape (n_annotations, n_cells), hold the class as a code from 0 without gaps, or -1 for a cell that is
+    left out: at least two classes, and fewer classes than cells.
     """
     used = (labelings >= 0).any(axis=0)
     matrix, labelings = matrix[used], labelings[:, used]

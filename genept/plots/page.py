@@ -11,19 +11,17 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from PIL import Image
 
 from genept.core import files
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.legend import Legend
 
 # Six colours of Okabe and Ito, then six more, each chosen as far as possible from all before it in OKLab under normal,
 # protan, deutan and tritan vision (Machado et al. 2009), and dark enough for small points on white.

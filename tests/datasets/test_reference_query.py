@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from genept.data import cells as shared
-from genept.datasets.reference_query import match_columns
+from genept.datasets.h5ad import match_columns
 from tests.datasets.made import FOLDER, N_CELLS, configure, local, make_cells, run, split_files
 
 NAMES = ["CD4", "TP53", "LYZ", "TP53"]

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy.spatial.distance import cdist
 
-from genept.plots import annotation, embeddings, page, panels
+from genept.plots import annotation, page, panels
 from tests.plots import made
 
 pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
@@ -38,7 +38,7 @@ def picture(obs: pd.DataFrame, drawn: np.ndarray | None = None, title: str = "A 
         panels.Row("Log-normalised expression, PCA", rng.normal(size=(len(drawn), 2))),
         panels.Row("scGPT, small, trained here on other cells of the same donors", rng.normal(size=(len(drawn), 2))),
     ]
-    return panels.draw(rows, embeddings.columns(obs, drawn), title, "Dataset a, 200 cells. " * 4)
+    return panels.draw(rows, panels.columns(obs, drawn), title, "Dataset a, 200 cells. " * 4)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_picture_files_are_equal_and_hold_no_date_or_program(tmp_path: Path) -> 
 
 def test_captions_follow_the_settings() -> None:
     def caption(n_drawn: int, **changes: object) -> str:
-        return embeddings.caption("tiny", "made up", n_drawn, 60, made.settings(**changes))
+        return panels.caption("tiny", "made up", n_drawn, 60, made.settings(**changes))
 
     assert caption(60).startswith("Dataset tiny (made up), 60 cells. UMAP of at most 50 principal components: 10 neigh")
     assert "14 of 60 cells that fine-tuning has not seen" in caption(14)
