@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from genept.core.cli import stage
-from genept.core.params import Params
+from genept.core.params import AUTHORS, Params
 from genept.datasets import config as datasets
 
 
@@ -20,8 +20,8 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     """Score how well embeddings of DATASET keep the cells' annotations: cell type, patient, phenotype and others.
 
     All models of the grid in params.yaml are scored; fine-tuned ones by heads that are fitted anew to the training
-    cells of each split, so that every number is of cells that the head has not seen; and the majority vote of
-    grid.ensemble. The protocol is `evaluate` in params.yaml.
+    cells of each split, so that every number is of cells that the head has not seen; and grid.ensemble together. The
+    protocol is `evaluate` in params.yaml; a dataset of the paper is also scored by `protocols.authors`.
 
     \b
     Writes for every model, and removes the files of others:
@@ -32,10 +32,9 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     Embeddings that did not change since an earlier run are not scored again (data/cache/evaluate). --check scores all
     of them and writes nothing.
     """
-    if dataset:
-        datasets.read(dataset)
-    elif not check:
+    if not dataset and not check:
         raise click.UsageError("name a DATASET")
+    config = datasets.read(dataset) if dataset else None
 
     from genept.metrics import evaluation, results
 
@@ -43,7 +42,8 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
         evaluation.check([dataset] if dataset else params.grid.datasets, params)
         return
     scored = evaluation.score_models(str(dataset), params)
-    results.write(str(dataset), scored)
+    by_authors = evaluation.score_models(str(dataset), params.by(AUTHORS)) if config and config.paper else {}
+    results.write(str(dataset), scored, by_authors)
     for model, result in scored.items():
         numbers = ", ".join(f"{name} {value:.3f}" for name, value in result.headlines.items())
         click.echo(f"{dataset}, {model}: {numbers}")

@@ -48,13 +48,13 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
     matrix = np.array(embeddings.read(dataset, base, list(obs.index)), dtype=np.float32)
     labels = obs[annotation].to_numpy(dtype=str)
     scored = splits.scored_cells(obs, annotation, params.evaluate.unknown)
-    split = splits.divide(obs, annotation, scored, params.evaluate.split, params.seed)
-    fitted = training.fit(matrix[split.train], labels[split.train], config.finetune, params.seed)
+    split = splits.divide(obs, annotation, scored, params.evaluate.split, params.scoring_seed)
+    fitted = training.fit(matrix[split.train], labels[split.train], config.finetune, params.scoring_seed)
 
     unseen = np.setdiff1d(np.arange(len(obs)), split.train)
     notes = {"base": base, "annotation": annotation, "classes": fitted.classes.tolist()}
     notes |= {"finetune": config.finetune.model_dump(), "n_train": len(split.train), "n_unseen": len(unseen)}
-    notes |= {"train_accuracy": round(fitted.train_accuracy, 4), "seed": params.seed}
+    notes |= {"train_accuracy": round(fitted.train_accuracy, 4), "seed": params.scoring_seed}
     with files.replacing_folder(engines.MODELS / model / dataset) as folder:
         save_file(fitted.head.state_dict(), folder / "head.safetensors")
         files.write_json(folder / "card.json", {"dataset": dataset, "model": model, **notes})

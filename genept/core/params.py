@@ -110,13 +110,16 @@ class Logreg(Config):
 
 
 class Evaluate(Config):
-    """How embeddings are scored."""
+    """How embeddings are scored: a protocol."""
 
+    seed: Seed | None  # of splits and k-means; None: that of the run
+    asw: Literal["euclidean", "cosine"]
     kmeans: KMeans
     split: Split
     knn: KNN
     logreg: Logreg
-    ensemble_tie: Literal["first", "smallest"]
+    ensemble: Literal["pooled", "vote"]
+    vote_tie: Literal["smallest", "first"]
     unknown: list[str]
 
 
@@ -189,10 +192,27 @@ class Params(Config):
     annotate: Annotate
     label: Label
     evaluate: Evaluate
+    protocols: dict[str, Evaluate]
     plot: Plot
     report: Report
     grid: Grid
     grids: dict[str, Grid]
+
+    @model_validator(mode="after")
+    def check(self) -> Params:
+        """Check that the authors' protocol is there: the paper's numbers are compared with runs by it."""
+        if AUTHORS not in self.protocols:
+            raise ValueError(f"protocols: {AUTHORS!r} is missing")
+        return self
+
+    @property
+    def scoring_seed(self) -> int:
+        """The seed of splits and k-means."""
+        return self.seed if self.evaluate.seed is None else self.evaluate.seed
+
+    def by(self, protocol: str) -> Params:
+        """Return the same with another protocol."""
+        return self.model_copy(update={"evaluate": self.protocols[protocol]})
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Yield every dataset and model of the grid, the ensemble last of each dataset's."""
@@ -203,6 +223,7 @@ class Params(Config):
 
 
 ENSEMBLE = "ensemble"
+OWN, AUTHORS = "evaluate", "authors"  # protocols: that of the settings, and that of the paper's authors
 
 
 def load(path: Path = PATH) -> Params:

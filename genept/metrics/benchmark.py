@@ -29,7 +29,7 @@ class Metric(NamedTuple):
 
     ``kmeans``: function(labels, clusters), reported as mean and standard deviation over seeds. ``knn`` and ``logreg``:
     function(actual, predicted) of the test cells. Any other task: function(matrix, labels) of the labelled cells, or,
-    with `together`, one call for all annotations: function(matrix, labelings) as `clustering.average_widths`.
+    with `together`, one call for all annotations: function(matrix, labelings, distance) as `clustering.average_widths`.
     """
 
     task: str
@@ -77,8 +77,9 @@ def score(
     """
     clustered = [target.split.test if unseen_only else target.cells for target in targets]
     with threadpool_limits(limits=1):
-        embedding_values = compare_with_labels(targets, matrices, clustered)
-        predicted = predict_by_neighbours(targets, matrices, evaluate)
+        embedding_values = compare_with_labels(targets, matrices, clustered, evaluate)
+        neighbours = labels_of_neighbours(targets, matrices, evaluate)
+        predicted = [classifiers.vote(labels) for labels in neighbours]
         rows: list[Row] = []
         for target, matrix, cells, values, labels in zip(
             targets, matrices, clustered, embedding_values, predicted, strict=True
@@ -88,19 +89,22 @@ def score(
             rows += neighbour_rows(target, labels)
             if target.annotation in evaluate.logreg.labels and not target.from_reference:
                 rows += logreg_rows(target, matrix, evaluate)
-    return Results(rows, [target.actual for target in targets], predicted)
+    return Results(rows, [target.actual for target in targets], predicted, neighbours)
 
 
 def score_ensemble(targets: Sequence[Target], members: Sequence[Results], evaluate: Evaluate) -> Results:
-    """Score the vote of several models, given their scores on the same targets in the order of the tie rule."""
-    votes = zip(*(member.predicted for member in members), strict=True)
-    predicted = [classifiers.majority(np.stack(of_target), evaluate.ensemble_tie) for of_target in votes]
+    """Score several models together, given their scores on the same targets in the order of `grid.ensemble`."""
+    if evaluate.ensemble == "pooled":
+        predicted = [classifiers.pool(labels) for labels in zip(*(one.neighbours for one in members), strict=True)]
+    else:
+        votes = zip(*(member.predicted for member in members), strict=True)
+        predicted = [classifiers.majority(np.stack(of_target), evaluate.vote_tie) for of_target in votes]
     rows = [row for target, labels in zip(targets, predicted, strict=True) for row in neighbour_rows(target, labels)]
     return Results(rows, [target.actual for target in targets], predicted)
 
 
 def compare_with_labels(
-    targets: Sequence[Target], matrices: Sequence[np.ndarray], clustered: Sequence[np.ndarray]
+    targets: Sequence[Target], matrices: Sequence[np.ndarray], clustered: Sequence[np.ndarray], evaluate: Evaluate
 ) -> list[dict[Metric, float]]:
     """Return, for each target, the metrics of a matrix and labels; none where each or no cell has its own class."""
     values: list[dict[Metric, float]] = [{} for _ in targets]
@@ -116,7 +120,7 @@ def compare_with_labels(
             codes[cells] = np.unique(targets[number].labels[cells], return_inverse=True)[1]
         for metric in (metric for metric in METRICS if metric.task not in ("kmeans", "knn", "logreg")):
             if metric.together:
-                scores = metric.function(matrix, labelings)
+                scores = metric.function(matrix, labelings, evaluate.asw)
             else:
                 scores = [metric.function(matrix[codes >= 0], codes[codes >= 0]) for codes in labelings]
             for number, value in zip(numbers, scores, strict=True):
@@ -124,19 +128,19 @@ def compare_with_labels(
     return values
 
 
-def predict_by_neighbours(
+def labels_of_neighbours(
     targets: Sequence[Target], matrices: Sequence[np.ndarray], evaluate: Evaluate
 ) -> list[np.ndarray]:
-    """Predict the labels of each target's test cells; neighbours are searched once per split."""
+    """Return, for each target, the labels of its test cells' neighbours: (n_test, k); searched once per split."""
     neighbours: dict[tuple[bytes, bytes], np.ndarray] = {}
-    predicted = []
+    labels = []
     for matrix, target in zip(matrices, targets, strict=True):
         train, test = target.split.train, target.split.test
         key = train.tobytes(), test.tobytes()
         if key not in neighbours:
             neighbours[key] = classifiers.nearest(matrix[train], matrix[test], evaluate.knn.k, evaluate.knn.metric)
-        predicted.append(classifiers.vote(target.labels[train], neighbours[key]))
-    return predicted
+        labels.append(target.labels[train][neighbours[key]])
+    return labels
 
 
 def cluster_rows(

@@ -8,6 +8,7 @@ cells equal, 114 of 800 test cells got other neighbours. Ours is as fast (0.3 s;
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -52,21 +53,34 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, metric: str = "cosine")
     return np.concatenate(threads.each(block, range(0, len(test), step)))
 
 
-def vote(labels: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
-    """Give each test cell the label that most of its neighbours have: shape (n_test, k) of rows to (n_test,).
+def vote(labels: np.ndarray) -> np.ndarray:
+    """Give each test cell the label that most of its neighbours have: shape (n_test, n_neighbours) to (n_test,).
 
     Ties go to the smallest label in sorted (text) order, as in the authors' notebook.
     """
     classes, codes = np.unique(labels, return_inverse=True)
-    votes = np.stack([(codes[neighbours] == code).sum(axis=1) for code in range(len(classes))], axis=1)
+    codes = codes.reshape(labels.shape)
+    votes = np.stack([(codes == code).sum(axis=1) for code in range(len(classes))], axis=1)
     return classes[votes.argmax(axis=1)]
+
+
+def pool(members: Sequence[np.ndarray]) -> np.ndarray:
+    """Combine any number of models: the most frequent label among the neighbours that all of them find.
+
+    The paper does not say how its ensemble combines three embeddings. The authors' notebook collects the labels of each
+    embedding's ten neighbours, which is what pooling needs and a vote of models does not; so the 30 labels together
+    most likely decide, ties going to the smallest label, as for one model. `majority` is the other reading.
+
+    `members` hold the labels of each model's neighbours, shape (n_test, k) each.
+    """
+    return vote(np.concatenate(members, axis=1))
 
 
 def majority(predictions: np.ndarray, tie: str) -> np.ndarray:
     """Combine the labels that any number of models give, by majority vote: (n_models, n_cells) to (n_cells,).
 
-    The paper does not say what happens when all three members differ. Here the member that is listed first decides
-    among the labels with the most votes (`tie` ``first``), or the smallest of these labels wins (``smallest``).
+    Among the labels with the most votes the smallest wins (`tie` ``smallest``), or that of the member which is listed
+    first (``first``). With three members that all differ, ``first`` is the first member alone.
     """
     if tie == "smallest":
         predictions = np.sort(predictions, axis=0)

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import normalize
 
 from genept.core import params, threads
 
@@ -57,11 +58,12 @@ def principal_components(matrix: np.ndarray, n_components: int) -> np.ndarray:
     return centred @ axes[:, ::-1][:, : min(n_components, *matrix.shape)]
 
 
-def average_widths(matrix: np.ndarray, labelings: np.ndarray) -> list[float]:
+def average_widths(matrix: np.ndarray, labelings: np.ndarray, distance: str = "euclidean") -> list[float]:
     """Return the average silhouette width (ASW) of each annotation.
 
-    Equal to scikit-learn's unscaled ``silhouette_score`` (euclidean, from -1 to 1; a cell alone in its class counts 0),
-    as in the paper; benchmarks such as scIB rescale it to 0 to 1. `matrix` is float64, shape (n_cells, n_dimensions);
+    Equal to scikit-learn's unscaled ``silhouette_score`` (from -1 to 1; a cell alone in its class counts 0), as in the
+    paper; benchmarks such as scIB rescale it to 0 to 1. The paper does not name its distance; here it is ``euclidean``,
+    scikit-learn's default, or ``cosine``. `matrix` is float64, shape (n_cells, n_dimensions);
     `labelings`, shape (n_annotations, n_cells), hold the class as a code from 0 without gaps, or -1 for a cell that is
     left out: at least two classes, and fewer classes than cells.
     """
@@ -71,21 +73,24 @@ def average_widths(matrix: np.ndarray, labelings: np.ndarray) -> list[float]:
     members = np.concatenate(
         [codes[:, None] == np.arange(len(size)) for codes, size in zip(labelings, sizes, strict=True)], axis=1
     ).astype(np.float64)
-    sums = np.split(distance_sums(matrix, members), np.cumsum([len(size) for size in sizes])[:-1], axis=1)
+    sums = np.split(distance_sums(matrix, members, distance), np.cumsum([len(size) for size in sizes])[:-1], axis=1)
     return [
         float(widths(of_classes[codes >= 0], codes[codes >= 0], size).mean())
         for of_classes, codes, size in zip(sums, labelings, sizes, strict=True)
     ]
 
 
-def distance_sums(matrix: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Sum each cell's euclidean distances to the members of each class: shape (n_cells, n_classes).
+def distance_sums(matrix: np.ndarray, members: np.ndarray, distance: str) -> np.ndarray:
+    """Sum each cell's distances to the members of each class: shape (n_cells, n_classes).
 
     Each distance is computed once and counts for both its cells. The tiles are dealt out to `SHARES` sums, which are
     added in their order, so that the number of threads does not change what is added to what.
     """
-    centred = matrix - matrix.mean(axis=0)  # near-parallel vectors would lose digits in the subtraction below
-    squares = np.einsum("ij,ij->i", centred, centred)
+    if distance == "cosine":
+        points = normalize(matrix)
+    else:
+        points = matrix - matrix.mean(axis=0)  # near-parallel vectors would lose digits in the subtraction below
+        squares = np.einsum("ij,ij->i", points, points)
     tiles = [slice(start, min(start + TILE, len(matrix))) for start in range(0, len(matrix), TILE)]
 
     def share(first: int) -> np.ndarray:
@@ -93,11 +98,14 @@ def distance_sums(matrix: np.ndarray, members: np.ndarray) -> np.ndarray:
         for number in range(first, len(tiles), SHARES):
             rows = tiles[number]
             for columns in tiles[number:]:
-                distances = centred[rows] @ centred[columns].T
-                distances *= -2
-                distances += squares[rows, None]
-                distances += squares[columns]
-                np.sqrt(distances.clip(min=0, out=distances), out=distances)
+                distances = points[rows] @ points[columns].T
+                if distance == "cosine":
+                    np.subtract(1, distances, out=distances)
+                else:
+                    distances *= -2
+                    distances += squares[rows, None]
+                    distances += squares[columns]
+                    np.sqrt(distances.clip(min=0, out=distances), out=distances)
                 if columns is rows:
                     np.fill_diagonal(distances, 0)
                 else:

@@ -37,6 +37,7 @@ PACKAGE = Path(__file__).parents[1]
 CODE = ("metrics/*.py", "engines/finetuned/*.py", "data/splits.py")  # another version of it shares no cached score
 LIBRARIES = ("numpy", "scikit-learn", "scipy", "torch")
 TOLERANCE = 0.05  # of a score computed again on another machine
+HOW = {"pooled": "pooled neighbours", "vote": "majority vote"}
 COVERAGE = ("n_genes", "n_genes_missing", "n_cells_without_gene", "share_of_counts_missing")
 
 
@@ -56,7 +57,7 @@ def score_models(dataset: str, params: Params, cache: Path | None = CACHE) -> di
     `InputError` if the dataset cannot be scored, or an embedding was made for other cells; `OSError` if one is missing.
     """
     obs = cells.read_obs(dataset)
-    planned, left_out = targets.plan(obs, params.evaluate, params.seed, str(cells.DATA / dataset / "obs.csv"))
+    planned, left_out = targets.plan(obs, params.evaluate, params.scoring_seed, str(cells.DATA / dataset / "obs.csv"))
     memory = Memory(cache, verbose=0)
     logging.getLogger("joblib").setLevel(logging.ERROR)  # it warns at length of a broken entry, then computes it anew
     code = code_digest()
@@ -67,11 +68,11 @@ def score_models(dataset: str, params: Params, cache: Path | None = CACHE) -> di
             head = read_head(notes, obs, params.evaluate)
             notes = embeddings.read_notes(dataset, notes["base"])
         matrix = np.array(embeddings.read(dataset, notes["model"], list(obs.index)))
-        scores[model] = memory.cache(score)(code, planned, matrix, head, params.evaluate, params.seed)
+        scores[model] = memory.cache(score)(code, planned, matrix, head, params.evaluate, params.scoring_seed)
         results[model] = scores[model].and_rows(left_out).with_note(caveat(notes)).and_rows(coverage_rows(notes))
     if members := params.grid.ensemble:
         votes = benchmark.score_ensemble(planned, [scores[member] for member in members], params.evaluate)
-        votes = votes.and_rows(left_out).with_note(f"majority vote of {' + '.join(members)}")
+        votes = votes.and_rows(left_out).with_note(f"{HOW[params.evaluate.ensemble]} of {' + '.join(members)}")
         for member in members:
             votes = votes.with_note(caveat(embeddings.read_notes(dataset, member)))
         results[ENSEMBLE] = votes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from genept.core import files
+from genept.core.params import AUTHORS, OWN
 
 DECIMALS = 4
 SCORES, FULL, CONFUSION = Path("metrics/scores"), Path("metrics/full"), Path("plots/confusion")
@@ -49,14 +50,16 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """All rows, and the labels of the test cells as annotated and as the nearest neighbours predict them.
+    """All rows, and the labels of the test cells, for each target an array, ``cell_type`` first.
 
-    Both have one array per target, ``cell_type`` first.
+    `actual` and `predicted`, as the nearest neighbours give them, have shape (n_test,), `neighbours`, the labels of
+    those, (n_test, k). An ensemble has no neighbours of its own.
     """
 
     rows: list[Row]
     actual: list[np.ndarray]
     predicted: list[np.ndarray]
+    neighbours: list[np.ndarray] = field(default_factory=list)
 
     def and_rows(self, rows: Iterable[Row]) -> Results:
         """Add rows at the end."""
@@ -77,13 +80,13 @@ class Results:
         values = {(row.task, row.annotation, row.metric): row.value for row in self.rows if not row.label}
         return {name: rounded(values[key]) for name, key in HEADLINES.items() if key in values}
 
-    def table(self, dataset: str, model: str) -> pd.DataFrame:
+    def table(self, dataset: str, model: str, protocol: str = OWN) -> pd.DataFrame:
         """Return the full table, one line per row."""
         rows = [
             row._replace(value=rounded(row.value), sd=None if row.sd is None else rounded(row.sd)) for row in self.rows
         ]
         table = pd.DataFrame(rows, dtype=object).rename(columns={"label": "class"})
-        return table.assign(dataset=dataset, model=model)[COLUMNS]
+        return table.assign(dataset=dataset, model=model)[COLUMNS].assign(protocol=protocol)
 
 
 def rounded(value: float) -> float:
@@ -91,10 +94,11 @@ def rounded(value: float) -> float:
     return int(value) if isinstance(value, int | np.integer) else round(float(value), DECIMALS) + 0.0
 
 
-def write(dataset: str, results: Mapping[str, Results]) -> None:
+def write(dataset: str, results: Mapping[str, Results], by_authors: Mapping[str, Results]) -> None:
     """Write the files of all models on a dataset; files of other models are removed.
 
-    ``metrics/full/<dataset>/<model>.csv`` has all rows, ``plots/confusion/<dataset>/<model>.csv`` the actual and the
+    ``metrics/full/<dataset>/<model>.csv`` has all rows, then those of the authors' protocol if `by_authors` has some;
+    ``plots/confusion/<dataset>/<model>.csv`` the actual and the
     predicted cell type of each test cell, ``metrics/scores/<dataset>/<model>.json`` the headline numbers.
     """
     with contextlib.ExitStack() as stack:
@@ -104,5 +108,8 @@ def write(dataset: str, results: Mapping[str, Results]) -> None:
         for model, result in results.items():
             files.write_json(scores / f"{model}.json", result.headlines)
             pairs = pd.DataFrame({"actual": result.actual[0], "predicted": result.predicted[0]})
-            for folder, table in ((full, result.table(dataset, model)), (confusion, pairs)):
-                table.to_csv(folder / f"{model}.csv", index=False, lineterminator="\n")
+            table = result.table(dataset, model)
+            if model in by_authors:
+                table = pd.concat([table, by_authors[model].table(dataset, model, AUTHORS)])
+            for folder, content in ((full, table), (confusion, pairs)):
+                content.to_csv(folder / f"{model}.csv", index=False, lineterminator="\n")

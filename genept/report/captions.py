@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from functools import reduce
+from typing import Any
 
-from genept.core.params import Params, Split
+from genept.core.params import AUTHORS, Evaluate, Params, Split
 from genept.report.pairs import Run
-from genept.report.paper import Paper
 
 WIDTH = 110
 HELD_OUT = {"patient": "donors"}
@@ -40,14 +39,13 @@ def table_2(params: Params) -> str:
     """Explain Table 2."""
     return (
         "ARI (adjusted Rand index) and AMI (adjusted mutual information) compare the labels with as many clusters, "
-        f"by {clustering(params)}. ASW is the average silhouette width of the labels. Higher is better."
+        f"by {clustering(params)}. ASW is the average silhouette width of the labels, by {params.evaluate.asw} "
+        "distance. Higher is better."
     ) + unknown(params)
 
 
 def table_c4(params: Params, with_reference: str = "") -> str:
     """Explain Table C4; `with_reference` is the annotation of rows that go from reference to query."""
-    ensemble = params.grid.ensemble
-    tie = "first member's" if params.evaluate.ensemble_tie == "first" else "alphabetically first"
     sentences = [
         f"The cell type of a test cell is the most frequent among its {neighbours(params)} in the training cells, by "
         f"{params.evaluate.knn.metric} distance.",
@@ -55,11 +53,22 @@ def table_c4(params: Params, with_reference: str = "") -> str:
         "Precision, recall and F1 are macro averages: means over cell types, each with the same weight. Higher is "
         "better.",
     ]
-    if ensemble:
-        sentences.append(f"If the votes of the ensemble are tied, the {tie} cell type is chosen.")
+    if params.grid.ensemble:
+        sentences.append(ensemble(params.evaluate))
     if with_reference:
         sentences.append(f"{with_reference}: the training cells are the reference, the test cells all of the query.")
     return " ".join(sentences) + unknown(params)
+
+
+def ensemble(evaluate: Evaluate) -> str:
+    """Say how the ensemble decides."""
+    if evaluate.ensemble == "pooled":
+        return (
+            "The ensemble takes the most frequent cell type among the neighbours that all its models find, of equals "
+            "the alphabetically first. The paper does not say how its ensemble decides; this is the likely reading."
+        )
+    tie = "alphabetically first" if evaluate.vote_tie == "smallest" else "first model's"
+    return f"Each model of the ensemble has one vote; if votes are tied, the {tie} cell type is chosen."
 
 
 def section_4_4(params: Params) -> str:
@@ -98,22 +107,27 @@ def unknown(params: Params) -> str:
 
 
 def protocol(params: Params) -> str:
-    """Say in one sentence how the run was scored."""
+    """Say how the run was scored."""
     evaluate = params.evaluate
     return (
-        f"This run: seed {params.seed}; {clustering(params)}; {neighbours(params)} by {evaluate.knn.metric} distance. "
-        f"{split(evaluate.split)}"
+        f"This run: seed {params.scoring_seed}; {clustering(params)}; {neighbours(params)} by {evaluate.knn.metric} "
+        f"distance; silhouettes by {evaluate.asw} distance. {split(evaluate.split)}"
     )
 
 
-def unlike_paper(params: Params, paper: Paper) -> str:
-    """Name the settings that are not those of the paper and its authors' notebook."""
-    changed = [
-        f"{key} {ours} ({'none' if theirs is None else theirs})"
-        for key, theirs in paper.protocol.items()
-        if (ours := reduce(getattr, key.split("."), params.evaluate)) != theirs
-    ]
-    return f"Settings under `evaluate` that differ from the paper's, in brackets: {', '.join(changed) or 'none'}."
+def unlike_authors(params: Params) -> str:
+    """Name the settings that are not those of the authors' protocol."""
+    theirs, ours = flat(params.protocols[AUTHORS].model_dump()), flat(params.evaluate.model_dump())
+    changed = [f"{key} {ours[key]} ({value})" for key, value in theirs.items() if ours[key] != value]
+    return f"Settings under `evaluate` that differ from the authors', in brackets: {', '.join(changed) or 'none'}."
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted keys; None as YAML writes it."""
+    values: dict[str, Any] = {}
+    for key, value in settings.items():
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return {key: "null" if value is None else value for key, value in values.items()}
 
 
 def dataset_notes(run: Run, datasets: Iterable[str]) -> list[str]:

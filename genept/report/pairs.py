@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from genept.core import files
 from genept.core.config import read_yaml
 from genept.core.errors import InputError, ParamsError
-from genept.core.params import ENSEMBLE, PATH, Params
+from genept.core.params import AUTHORS, ENSEMBLE, OWN, PATH, Params
 from genept.engines.config import MODELS, ModelConfig
 
 METRICS = Path("metrics")
@@ -30,12 +30,16 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Pair:
-    """The scores of a model on a dataset: `headlines` by name, `scores` by (task, annotation, metric)."""
+    """The scores of a model on a dataset: `headlines` by name, `scores` by (task, annotation, metric).
+
+    `by_authors` are scores by the authors' protocol, of a dataset of the paper.
+    """
 
     dataset: str
     model: str
     headlines: dict[str, float]
     scores: dict[tuple[str, str, str], Score]
+    by_authors: dict[tuple[str, str, str], Score] = field(default_factory=dict)
 
     def score(self, task: str, annotation: str, metric: str) -> Score | None:
         """Return a score; one without value where the annotation could not be scored; None where there is none."""
@@ -62,9 +66,10 @@ class Run:
         return next((pair for pair in self.pairs if (pair.dataset, pair.model) == (dataset, model)), None)
 
     def model_title(self, name: str) -> str:
-        """Say what a model is; for the ensemble, whose votes it counts."""
+        """Say what a model is; for the ensemble, what it combines."""
         if name == ENSEMBLE:
-            return "Majority vote of " + ", ".join(f"`{member}`" for member in self.params.grid.ensemble)
+            how = "Pooled neighbours of " if self.params.evaluate.ensemble == "pooled" else "Majority vote of "
+            return how + ", ".join(f"`{member}`" for member in self.params.grid.ensemble)
         return self.models[name].title
 
 
@@ -92,7 +97,8 @@ def read_pair(dataset: str, model: str) -> Pair:
     headlines = METRICS / "scores" / dataset / f"{model}.json"
     full = METRICS / "full" / dataset / f"{model}.csv"
     try:
-        return Pair(dataset, model, files.read_json(headlines), read_scores(full))
+        scores = read_scores(full)
+        return Pair(dataset, model, files.read_json(headlines), scores.get(OWN, {}), scores.get(AUTHORS, {}))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; `dvc repro evaluate@{dataset}` makes it") from None
     except (KeyError, ValueError, csv.Error) as error:
@@ -102,20 +108,20 @@ def read_pair(dataset: str, model: str) -> Pair:
         ) from None
 
 
-def read_scores(path: Path) -> dict[tuple[str, str, str], Score]:
-    """Read all scores of a file but those of single classes."""
+def read_scores(path: Path) -> dict[str, dict[tuple[str, str, str], Score]]:
+    """Read all scores of a file but those of single classes, by their protocol."""
+    scores: dict[str, dict[tuple[str, str, str], Score]] = {}
     with path.open(encoding="utf-8", newline="") as stream:
-        return {
-            (row["task"], row["annotation"], row["metric"]): Score(
-                float(row["value"]),
-                float(row["sd"]) if row["sd"] else None,
-                int(row["n_cells"]),
-                int(row["n_classes"]),
-                tuple(filter(None, row["note"].split(NOTE_SEPARATOR))),
-            )
-            for row in csv.DictReader(stream)
-            if not row["class"]
-        }
+        for row in csv.DictReader(stream):
+            if not row["class"]:
+                scores.setdefault(row["protocol"], {})[row["task"], row["annotation"], row["metric"]] = Score(
+                    float(row["value"]),
+                    float(row["sd"]) if row["sd"] else None,
+                    int(row["n_cells"]),
+                    int(row["n_classes"]),
+                    tuple(filter(None, row["note"].split(NOTE_SEPARATOR))),
+                )
+    return scores
 
 
 def read_record(dataset: str) -> dict[str, Any]:

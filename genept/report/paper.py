@@ -90,7 +90,7 @@ class Paper(Config):
     """The content of ``paper.yaml``.
 
     `models` are the names that ``paper:`` in a model's file may have; `ensemble` are the models that vote in the
-    paper's; `protocol` has the paper's settings by their place under ``evaluate`` in ``params.yaml``.
+    paper's.
     """
 
     citation: str
@@ -98,7 +98,6 @@ class Paper(Config):
     date: str
     models: list[str]
     ensemble: list[str]
-    protocol: dict[str, str | int | float | bool | None]
     sections: dict[str, Section]
     gene_counts: list[GeneCount]
     oddities: list[Oddity]

@@ -37,7 +37,7 @@ def markdown(table: Table, run: Run) -> str:
         lines.append([*group, name, *scores, *sizes])
     headings = [*(column.heading for column in table.columns), *(size.heading for size in table.sizes)]
     datasets, models = (list(dict.fromkeys(getattr(row, key) for row in table.rows)) for key in ("dataset", "model"))
-    caption = [f"Computed in this run with seed {run.params.seed}.", *captions.dataset_notes(run, datasets)]
+    caption = [f"Computed in this run with seed {run.params.scoring_seed}.", *captions.dataset_notes(run, datasets)]
     caption.append(table.explanation)
     if best:
         caption.append("Bold: the highest; fine-tuned and not comparable rows do not compete.")

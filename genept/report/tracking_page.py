@@ -14,9 +14,11 @@ from genept.report.tracking import DIFFERS, NOT_RUN, REPRODUCED, Counterparts, T
 
 STATUSES = (REPRODUCED, DIFFERS, NOT_RUN)
 COLUMNS = (
-    *("dataset", "section", "annotation", "model", "metric", "paper", "ours", "difference", "ours_reference_to_query"),
-    *("label_source", "n_cells", "n_cells_paper", "missing_gene_rate", "status", "reason"),
+    *("dataset", "section", "annotation", "model", "metric", "paper", "ours", "difference", "status", "ours_repeated"),
+    *("second_reading", "second", "second_status"),
+    *("label_source", "n_cells", "n_cells_paper", "missing_gene_rate", "reason"),
 )
+BASIS = ("Labels by", "Cells", "Genes missing", "Notes")
 HEADINGS = {
     "ari": "ARI",
     "ami": "AMI",
@@ -38,11 +40,12 @@ def as_csv(rows: Sequence[Tracked]) -> str:
 
 def csv_line(row: Tracked) -> list[str | int | None]:
     """Return the line of one number."""
-    number = row.published
+    number, second = row.published, row.second
     return [
         *(number.dataset, number.section, number.annotation, number.model, number.metric, printed(number)),
-        *(ours(row), difference(row), decimals(row.by_reference), row.label_source, row.n_cells),
-        *(row.n_cells_paper, decimals(row.missing_gene_rate), row.status, row.reason),
+        *(ours(row), difference(row), row.status, decimals(row.repeated)),
+        *((second.name, decimals(second.ours), second.status) if second else ("", "", "")),
+        *(row.label_source, row.n_cells, row.n_cells_paper, decimals(row.missing_gene_rate), row.reason),
     ]
 
 
@@ -54,11 +57,13 @@ def page(rows: Sequence[Tracked], paper: Paper, run: Run, named: Counterparts) -
         filled(f"The paper's numbers are {paper.transcription} Transcribed {paper.date}; genept/report/paper.yaml."),
         "## What was run",
         *map(filled, what_ran(paper, run, named)),
-        *map(filled, (captions.protocol(run.params), captions.unlike_paper(run.params, paper))),
+        *map(filled, (captions.protocol(run.params), captions.unlike_authors(run.params))),
         filled(
             f"`{REPRODUCED}`: a score differs by at most {run.params.report.tolerance:g}, a count not at all; "
             f"`{DIFFERS}`: by more; `{NOT_RUN}`: nothing of this run is comparable. Tables show the paper's number / "
-            "ours, in bold and with the difference where it differs. All numbers: paper_tracking.csv."
+            "ours by the authors' protocol, in bold and with the difference where it differs / ours by the settings of "
+            "this run. Where the evidence leaves two readings of a number, the first line of the two decides. All "
+            "numbers: paper_tracking.csv."
         ),
         summary(rows, paper),
         filled(next_step(rows, run)),
@@ -98,7 +103,7 @@ def summary(rows: Sequence[Tracked], paper: Paper) -> str:
 
 
 def section_tables(rows: Sequence[Tracked]) -> Iterator[str]:
-    """Print what ran of a section: a line per dataset, annotation and model, the paper's numbers / ours."""
+    """Print what ran of a section: a line per dataset, annotation and model, and one for its second reading."""
     groups: dict[tuple[str, str, str], dict[str, Tracked]] = {}
     for row in rows:
         if row.ours is not None:
@@ -106,11 +111,14 @@ def section_tables(rows: Sequence[Tracked]) -> Iterator[str]:
             groups.setdefault((number.dataset, number.annotation, number.model), {})[number.metric] = row
     by_metrics: dict[tuple[str, ...], list[list[str]]] = {}
     for names, group in groups.items():
-        cells = [*(name or NONE for name in names), *map(both, group.values()), *basis(list(group.values()))]
-        by_metrics.setdefault(tuple(group), []).append(cells)
+        lines = by_metrics.setdefault(tuple(group), [])
+        lines.append([*(name or NONE for name in names), *map(beside, group.values()), *basis(list(group.values()))])
+        if second := next((row.second for row in group.values() if row.second), None):
+            numbers = [beside_second(row) for row in group.values()]
+            lines.append([names[0], f"{names[1]}, {second.name}", names[2], *numbers, *[""] * len(BASIS)])
     for metrics, lines in by_metrics.items():
         headings = ["Dataset", "Annotation", "Model", *(heading(metric) for metric in metrics)]
-        yield markdown_table(lines, [*headings, "Labels by", "Cells", "Genes missing", "Notes"], n_left=3, n_right=4)
+        yield markdown_table(lines, [*headings, *BASIS], n_left=3, n_right=len(BASIS))
 
 
 def heading(metric: str) -> str:
@@ -121,9 +129,7 @@ def heading(metric: str) -> str:
 def basis(rows: Sequence[Tracked]) -> list[str]:
     """Say what the numbers of one line rest on: labels, cells (the paper's / ours), unknown genes, notes."""
     row = rows[0]
-    by_reference = [f"{heading(row.published.metric)} {decimals(row.by_reference)}" for row in rows if row.by_reference]
     notes = dict.fromkeys(row.reason for row in rows if row.reason)
-    notes |= {f"from reference to query {', '.join(by_reference)}": None} if by_reference else {}
     cells = f"{grouped(row.n_cells_paper)} / {grouped(row.n_cells)}"
     return [row.label_source, cells, percent(row.missing_gene_rate), "; ".join(notes)]
 
@@ -169,10 +175,18 @@ def next_step(rows: Sequence[Tracked], run: Run) -> str:
     )
 
 
-def both(row: Tracked) -> str:
-    """Print the paper's number and ours, ours bold with the difference if it differs."""
+def beside(row: Tracked) -> str:
+    """Print the paper's number, ours by the authors' protocol, bold with the difference if it differs, and repeated."""
     own = f"**{ours(row)}** ({difference(row)})" if row.status == DIFFERS else ours(row) or NONE
-    return f"{printed(row.published)} / {own}"
+    return " / ".join([printed(row.published), own, *([decimals(row.repeated)] if row.repeated is not None else [])])
+
+
+def beside_second(row: Tracked) -> str:
+    """Print the paper's number and ours by the second reading."""
+    if row.second is None:
+        return NONE
+    own = decimals(row.second.ours)
+    return f"{printed(row.published)} / {f'**{own}**' if row.second.status == DIFFERS else own}"
 
 
 def printed(number: Published) -> str:

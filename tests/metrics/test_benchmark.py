@@ -117,7 +117,7 @@ def test_the_full_table_keeps_counts_whole_and_notes_go_to_all_rows_or_one_annot
     ]
     noted = Results(rows, [], []).with_note("").with_note("b").with_note("c", "phenotype")
     assert noted.table("blood", "one").to_csv(index=False, lineterminator="\n").splitlines() == [
-        "dataset,model,task,annotation,metric,class,value,sd,n_cells,n_classes,note",
-        'blood,one,knn,cell_type,support,"T cell, CD4",3,,5,2,a; b',
-        "blood,one,kmeans,phenotype,ari,,0.1235,0.0,5,2,a; b; c",
+        "dataset,model,task,annotation,metric,class,value,sd,n_cells,n_classes,note,protocol",
+        'blood,one,knn,cell_type,support,"T cell, CD4",3,,5,2,a; b,evaluate',
+        "blood,one,kmeans,phenotype,ari,,0.1235,0.0,5,2,a; b; c,evaluate",
     ]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from sklearn.metrics import silhouette_score
 from sklearn.model_selection import train_test_split
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from genept.data import embeddings
 from genept.metrics import benchmark, classifiers, evaluation, results
@@ -94,19 +96,55 @@ def test_notes_beside_an_embedding_give_coverage_and_the_reason_why_it_is_not_co
     assert not blood.full("ensemble", task="embedding")
 
 
-@pytest.mark.parametrize(("tie", "n_members"), [("smallest", 3), ("first", 2)])
-def test_the_ensemble_is_the_vote_of_its_members_own_predictions(project: Path, tie: str, n_members: int) -> None:
-    members = ["three", "two", "one"][:n_members]
-    blood.write_settings({"ensemble_tie": tie})
+@pytest.mark.parametrize("how", ["pooled", "smallest", "first"])
+def test_the_ensemble_combines_any_number_of_members(project: Path, how: str) -> None:
+    members = ["three", "two", "one"] if how != "first" else ["three", "two"]
+    ensemble = {"ensemble": "pooled"} if how == "pooled" else {"ensemble": "vote", "vote_tie": how}
+    blood.write_settings(ensemble)
     blood.write_grid({"custom": ["one", "two", "three"]}, members)
     blood.evaluate()
-    votes = np.array([blood.confusion(model)["predicted"] for model in members])
-    expected = classifiers.majority(votes, tie).tolist()
+    if how == "pooled":
+        labels = blood.columns()["cell_type"]
+        train, test = (
+            np.sort(part)
+            for part in train_test_split(np.flatnonzero(labels != "Unknown"), test_size=0.2, random_state=0)
+        )
+        found = []
+        for model in members:
+            matrix = np.array(embeddings.read("blood", model, blood.IDS))
+            near = NearestNeighbors(n_neighbors=10, metric="cosine").fit(matrix[train]).kneighbors(matrix[test])[1]
+            found.append(labels[train][near])
+        counts = [Counter(sorted(row)) for row in np.concatenate(found, axis=1).tolist()]
+        expected = [count.most_common(1)[0][0] for count in counts]  # of equals the first that was counted
+    else:
+        votes = np.array([blood.confusion(model)["predicted"] for model in members])
+        expected = classifiers.majority(votes, how).tolist()
     assert blood.confusion("ensemble")["predicted"].tolist() == expected
     assert list(blood.headlines("ensemble")) == ["cell_type_knn_accuracy", "cell_type_knn_f1"]
     assert {row["annotation"] for row in blood.full("ensemble", task="knn")} == set(blood.columns())
     notes = {row["note"] for row in blood.full("ensemble", **{"class": ""})}
-    assert notes == {f"majority vote of {' + '.join(members)}"}
+    assert notes == {f"{'pooled neighbours' if how == 'pooled' else 'majority vote'} of {' + '.join(members)}"}
+
+
+def test_a_dataset_of_the_paper_is_scored_by_the_authors_protocol_too(project: Path) -> None:
+    blood.evaluate()
+    assert {row["protocol"] for row in blood.full("one")} == {"evaluate"}
+    helpers.write_settings(project, datasets={"blood": {**blood.settings("data/covid.yaml"), "paper": "aorta"}})
+    blood.evaluate()
+    ours, theirs = (blood.full("one", protocol=name) for name in ("evaluate", "authors"))
+    authors = blood.settings("params.yaml")["protocols"]["authors"]
+    blood.write_settings(authors)
+    blood.evaluate()
+    assert [row | {"protocol": "evaluate"} for row in theirs] == blood.full("one", protocol="evaluate") != ours
+
+
+def test_silhouettes_by_cosine_are_scikit_learns(project: Path) -> None:
+    blood.write_settings({"asw": "cosine"})
+    blood.evaluate()
+    labels = blood.columns()["patient"]
+    matrix = np.array(embeddings.read("blood", "one", blood.IDS))
+    (row,) = blood.full("one", task="silhouette", annotation="patient")
+    assert float(row["value"]) == pytest.approx(silhouette_score(matrix, labels, metric="cosine"), abs=1e-4)
 
 
 def test_only_what_changed_is_scored_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

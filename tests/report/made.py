@@ -14,7 +14,7 @@ from genept.core.params import Models
 from stages.report import main
 from tests.helpers import write_settings
 
-HEADER = "dataset,model,task,annotation,metric,class,value,sd,n_cells,n_classes,note".split(",")
+HEADER = "dataset,model,task,annotation,metric,class,value,sd,n_cells,n_classes,note,protocol".split(",")
 MODELS: dict[str, dict[str, Any]] = {
     "expression": {"title": "Expression"},
     "random_w": {"title": "Control: random"},
@@ -48,13 +48,15 @@ def rows_of(annotation: str, base: float, note: str = "", coordinates: bool = Tr
     return rows
 
 
-def write_pair(dataset: str, model: str, rows: list[list[Any]]) -> None:
-    """Write both files of a pair."""
+def write_pair(dataset: str, model: str, rows: list[list[Any]], by_authors: list[list[Any]] | None = None) -> None:
+    """Write both files of a pair; the scores by the authors' protocol are the same if no others are given."""
+    by_protocol = [(rows, "evaluate"), (rows if by_authors is None else by_authors, "authors")]
     full, scores = Path(f"metrics/full/{dataset}/{model}.csv"), Path(f"metrics/scores/{dataset}/{model}.json")
     for path in (full, scores):
         path.parent.mkdir(parents=True, exist_ok=True)
     with full.open("w", newline="") as stream:
-        csv.writer(stream).writerows([HEADER, *([dataset, model, *row] for row in rows)])
+        lines = [[dataset, model, *row, protocol] for some, protocol in by_protocol for row in some]
+        csv.writer(stream).writerows([HEADER, *lines])
     scores.write_text(json.dumps({"cell_type_ari": rows[0][4], "cell_type_knn_accuracy": 0.25}))
 
 

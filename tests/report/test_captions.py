@@ -32,7 +32,9 @@ CASES: list[tuple[str, Any, str, str, set[str]]] = [
     ("evaluate.logreg.standardise", True, r"coordinates as they are", "standardised coordinates", S44),
     ("evaluate.logreg.labels", ["cancer_type"], r"phenotype or disease", "patient, and cancer_type", S44),
     ("evaluate.logreg.labels", [], r"logistic|Section 4.4: patient, and", "# Section 4.4: patient Computed", S44),
-    ("evaluate.ensemble_tie", "smallest", r"first member's", "the alphabetically first cell type is chosen", C4),
+    ("evaluate.asw", "cosine", r"by euclidean", "by cosine distance", {"table2", "paper_tracking"}),
+    ("evaluate.seed", 3, r"seed 7", "seed 3", CLUSTERED | C4),
+    ("evaluate.ensemble", "vote", r"likely reading", "the alphabetically first cell type is chosen", C4),
     (
         "evaluate.unknown",
         ["NA", "none"],
@@ -66,15 +68,15 @@ def of_this_run() -> dict[str, str]:
     return {**written, "paper_tracking": re.sub(r"## [^|]*? Paper: .*? (?=Not run|\|)", "", page)}
 
 
-def test_settings_unlike_the_papers_are_named(project: Path) -> None:
+def test_settings_unlike_the_authors_are_named(project: Path) -> None:
     def named() -> str:
         return texts()["paper_tracking"].split("in brackets: ")[1].split(". `reproduced`")[0]
 
-    assert named() == "kmeans.repeats 5 (1)"
-    write_settings(Path(), {"evaluate": {"kmeans": {"repeats": 1}}})
+    assert named() == "seed null (2023), kmeans.repeats 5 (1)"
+    write_settings(Path(), {"evaluate": {"seed": 2023, "kmeans": {"repeats": 1}}})
     assert named() == "none"
     write_settings(Path(), {"evaluate": {"knn": {"k": 15}, "split": {"groups": "patient"}}})
-    assert named() == "split.groups patient (none), knn.k 15 (10)"
+    assert named() == "split.groups patient (null), knn.k 15 (10)"
 
 
 def test_titles_of_dvc_plots_follow_parameters() -> None:
