@@ -18,8 +18,6 @@ from genept.data import hgnc
 from genept.data.genes import Table
 from tests import helpers
 
-pytestmark = pytest.mark.xdist_group("umap")
-
 SYMBOLS = ["A", "B", "C", "MT-ND1"]
 COUNTS = np.array(
     [

@@ -22,8 +22,6 @@ from scipy.spatial.distance import cdist
 from genept.plots import annotation, page, panels
 from tests.plots import made
 
-pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
-
 
 def annotated(**n_labels: int) -> pd.DataFrame:
     """Annotations of 200 cells with given numbers of labels."""
