@@ -57,7 +57,8 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
     """Annotate a dataset, write the files into two folders, and say in a sentence what came out."""
     import pandas as pd
 
-    from genept.annotation import markers, method, raw_cells, results
+    from genept.annotation import cells as annotated
+    from genept.annotation import markers, method, results
     from genept.data import hgnc
     from genept.data.genes import Table
 
@@ -70,7 +71,7 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
         if name not in marker_genes.genes:
             hint = f"{nearest(name, marker_genes.genes) or '.'} Known: {', '.join(marker_genes.genes)}"
             raise ParamsError(f"{datasets.path(dataset)}: annotation.names: no type {name!r}{hint}")
-    cells, batches = raw_cells.read(raw, config, table, annotation.batch)
+    cells, batches = annotated.read(raw, config, table, annotation.batch)
     try:
         result = method.annotate(cells, batches, marker_genes, settings)
     except InputError as error:
@@ -82,7 +83,7 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
     summary = results.write(folder, list(cells.obs_names), result, batches, marker_genes, about)
     counts = ", ".join(f"{name} {number}" for name, number in summary["cells_per_type"].items())
     message = f"{dataset}: {summary['cells']['ok']} of {cells.n_obs} cells pass quality control; {counts}"
-    labels = raw_cells.author_labels(raw, config)
+    labels = annotated.author_labels(raw, config)
     if labels is None:
         return message
     types = pd.Series(result.cell_types, index=cells.obs_names)

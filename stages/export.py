@@ -9,7 +9,7 @@ import click
 from genept.core.cli import DATASET, MODEL, stage
 from genept.core.errors import ParamsError
 from genept.core.params import Params
-from genept.data import cells, embeddings, export
+from genept.data import cells, embeddings
 
 
 @click.command()
@@ -63,7 +63,7 @@ def main(
 
     ids = pd.Index(cells.read_obs(dataset).index)
     matrices = {f"X_{model}": embeddings.read(dataset, model, list(ids)) for model in models}
-    n_cells, n_without = export.add(source, target, ids, matrices, fill=missing == "nan")
+    n_cells, n_without = embeddings.add_to_h5ad(source, target, ids, matrices, fill=missing == "nan")
     without = f"; {n_without} of them have no embedding and got NaN" if n_without else ""
     click.echo(f"{target}: {', '.join(matrices)} for {n_cells} cells{without}")
 

@@ -44,7 +44,7 @@ def main(params: Params, dataset: str) -> None:
     import numpy as np
 
     from genept.data import umap
-    from genept.plots import embeddings, page, panels
+    from genept.plots import page, panels
 
     obs = cells.read_obs(dataset)
     with ExitStack() as stack:  # all folders are complete before the first takes its place
@@ -53,15 +53,15 @@ def main(params: Params, dataset: str) -> None:
             for folder in (umap.folder(dataset), PLOTS / "umap" / dataset, PLOTS / "annotation" / dataset)
         )
         is_annotated = draw_annotation(dataset, config, annotations)
-        upper = embeddings.layout(dataset, above, list(obs.index), params.plot)
+        upper = panels.layout(dataset, above, list(obs.index), params.plot)
         np.save(layouts / f"{above}.npy", upper, allow_pickle=False)
         for model in progress(drawn_models, "pictures"):
-            lower = embeddings.layout(dataset, model, list(obs.index), params.plot)
+            lower = panels.layout(dataset, model, list(obs.index), params.plot)
             np.save(layouts / f"{model}.npy", lower, allow_pickle=False)
             drawn = np.flatnonzero(np.isfinite(upper + lower).all(axis=1))
             rows = [panels.Row(titles[name], layout[drawn]) for name, layout in ((above, upper), (model, lower))]
-            caption = embeddings.caption(dataset, config.note, len(drawn), len(obs), params.plot)
-            page.save(panels.draw(rows, embeddings.columns(obs, drawn), config.title, caption), umaps / f"{model}.png")
+            caption = panels.caption(dataset, config.note, len(drawn), len(obs), params.plot)
+            page.save(panels.draw(rows, panels.columns(obs, drawn), config.title, caption), umaps / f"{model}.png")
     click.echo(f"{dataset}: {len(drawn_models)} embeddings{' and the annotation' if is_annotated else ''} drawn")
 
 

@@ -29,17 +29,10 @@ def per_batch(n_neighbors: int, n_batches: int) -> int:
 def balanced_neighbors(points: np.ndarray, batches: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     """Find each cell's nearest cells within every batch, itself included in its own.
 
-    Parameters
-    ----------
-    points, batches
-        Shape (n_cells, n_dimensions) and (n_cells,).
-    n_neighbors
-        In all; see `per_batch`. A batch with fewer cells gives those it has.
-
-    Returns
-    -------
-    Indices and Euclidean distances, shape (n_cells, sum over batches), nearest first, equal distances in the order of
-    the cells. Distances are sums over differences in float64, so that equal cells are at distance 0.
+    `points` have shape (n_cells, n_dimensions), `batches` (n_cells,); `n_neighbors` are those of all batches, see
+    `per_batch`, and a batch with fewer cells gives those it has. Returns indices and Euclidean distances, shape
+    (n_cells, sum over batches), nearest first, equal distances in the order of the cells. Distances are sums over
+    differences in float64, so that equal cells are at distance 0.
     """
     names = np.unique(batches)
     share = per_batch(n_neighbors, len(names))

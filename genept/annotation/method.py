@@ -1,6 +1,6 @@
 """From counts to cell types, in nine steps, none of which sees the authors' types.
 
-1. Quality control: cells with too few or too many genes, or too many mitochondrial counts, are left out (`quality`).
+1. Quality control: cells with too few or too many genes, or too many mitochondrial counts, are left out (`cells`).
 2. log1p of counts per 10,000, the total over all genes (`genept.data.expression`).
 3. Highly variable genes: dispersion as in Seurat, ranked within each batch and combined (scanpy's ``seurat`` flavour
    with ``batch_key``), so that no gene is chosen because batches differ. It reads log-normalised values, since
@@ -9,12 +9,10 @@
 5. Neighbours balanced over batches (`graph`).
 6. Edges with UMAP's weights.
 7. Leiden clusters (scanpy with igraph), numbered from 1 by size; of equal ones, the one of the first cell comes first.
-8. A cell type per cluster, or ``Unknown`` (`signatures`).
+8. A cell type per cluster, or ``Unknown`` (`markers`).
 9. A UMAP layout of the same graph, for the picture only.
 
-The defaults in ``params.yaml`` are the usual ones of these tools. They were fixed before the first comparison with
-labels and are not tuned on them.
-
+The defaults in ``params.yaml`` are the usual ones of these tools, fixed before the first comparison with labels.
 Cells are sorted by id and genes by symbol first, so their order in the file does not matter. Leiden and UMAP draw
 random numbers from the seed. All steps run in one thread: equal input gives equal output on any number of cores of one
 kind of CPU. On another kind the last bits of a product may differ, and with them, rarely, a cell's cluster. Increase
@@ -34,8 +32,9 @@ import scanpy
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from genept.annotation import graph, quality, signatures
-from genept.annotation.markers import Markers
+from genept.annotation import graph
+from genept.annotation.cells import OK, common_genes, judge
+from genept.annotation.markers import Call, Markers, by_cluster, call_type, score_types, standardise
 from genept.core.errors import InputError
 from genept.core.params import Annotate
 from genept.data import pca
@@ -54,10 +53,10 @@ MIN_BATCH = 30  # cells of a batch that has a say in the choice of genes
 class Result:
     """The annotation of a dataset."""
 
-    qc: np.ndarray  # of each cell, (n_cells,): one of `quality.OUTCOMES`
+    qc: np.ndarray  # of each cell, (n_cells,): one of `genept.annotation.cells.OUTCOMES`
     cluster: np.ndarray  # of each cell, from 1; 0 for a cell that quality control left out
     layout: np.ndarray  # UMAP coordinates, (n_cells, 2); NaN for a cell that was left out
-    calls: list[signatures.Call]  # the type of each cluster
+    calls: list[Call]  # the type of each cluster
     genes: list[str]  # the marker genes that can be scored, in the order of the table
     means: np.ndarray  # log-normalised expression, (n_clusters, n_genes)
     z: np.ndarray  # of the means over clusters, limited
@@ -76,17 +75,9 @@ class Result:
 def annotate(cells: anndata.AnnData, batches: np.ndarray | None, markers: Markers, settings: Annotate) -> Result:
     """Cluster cells and name the clusters.
 
-    Parameters
-    ----------
-    cells
-        ``X`` CSR without stored zeros; ``uns['x']``: ``counts`` or ``lognorm``; ids and symbols unique.
-    batches
-        Each cell's batch, shape (n_cells,) of text; `None` if there is one.
-
-    Raises
-    ------
-    InputError
-        If too few cells or genes pass quality control, or no marker gene is among them.
+    Of `cells`, ``X`` is CSR without stored zeros, ``uns['x']`` ``counts`` or ``lognorm``, ids and symbols are unique;
+    `batches` are text, shape (n_cells,), `None` if there is one. `InputError` if too few cells or genes pass quality
+    control, or no marker gene is among them.
     """
     batches = np.full(cells.n_obs, "") if batches is None else np.asarray(batches, dtype=str)
     order = np.argsort(cells.obs_names.to_numpy(str))
@@ -101,15 +92,15 @@ def annotate(cells: anndata.AnnData, batches: np.ndarray | None, markers: Marker
 def annotate_ordered(cells: anndata.AnnData, batches: np.ndarray, markers: Markers, settings: Annotate) -> Result:
     """Do the nine steps, in one thread already."""
     symbols = list(cells.var_names)
-    qc = quality.judge(cells.X, symbols, cells.uns["x"], settings.qc)
-    passing = np.flatnonzero(qc == quality.OK)
+    qc = judge(cells.X, symbols, cells.uns["x"], settings.qc)
+    passing = np.flatnonzero(qc == OK)
     if len(passing) < MIN_CELLS:
         raise InputError(
             f"only {len(passing)} of {len(qc)} cells pass quality control, and {MIN_CELLS} are needed; "
             "see annotate.qc in params.yaml"
         )
     x, batches = log_normalise(cells[passing]), batches[passing]
-    is_common = quality.common_genes(x, settings.qc.min_cells_per_gene)
+    is_common = common_genes(x, settings.qc.min_cells_per_gene)
     marker_genes = list(dict.fromkeys(gene for genes in markers.genes.values() for gene in genes))
     measured, common = set(symbols), {symbols[column] for column in np.flatnonzero(is_common)}
     genes = [gene for gene in marker_genes if gene in common]
@@ -126,11 +117,11 @@ def annotate_ordered(cells: anndata.AnnData, batches: np.ndarray, markers: Marke
     codes = graph.cluster(connectivities, settings.resolution, settings.seed)
     n_clusters, n_neighbors = codes.max() + 1, indices.shape[1]
 
-    means, shares = signatures.by_cluster(x[:, [symbols.index(gene) for gene in genes]], codes, n_clusters)
-    z = signatures.standardise(means)
-    scores = signatures.scores(z, genes, markers.genes)
+    means, shares = by_cluster(x[:, [symbols.index(gene) for gene in genes]], codes, n_clusters)
+    z = standardise(means)
+    scores = score_types(z, genes, markers.genes)
     calls = [
-        signatures.call({name: float(values[code]) for name, values in scores.items()}, settings.min_margin)
+        call_type({name: float(values[code]) for name, values in scores.items()}, settings.min_margin)
         for code in range(n_clusters)
     ]
     cluster = np.zeros(len(qc), dtype=int)

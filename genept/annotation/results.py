@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, precision_recall_fscore_support
 
+from genept.annotation.cells import OUTCOMES
 from genept.annotation.markers import UNKNOWN, Markers
 from genept.annotation.method import METHOD, METHOD_VERSION, Result
-from genept.annotation.quality import OUTCOMES
 from genept.core import files
 
 DECIMALS = 4
@@ -91,17 +91,13 @@ def compare(labels: np.ndarray, types: np.ndarray, names: dict[str, str]) -> tup
     """Compare annotated types with the authors' labels, both of shape (n_cells,) and of text.
 
     `names` has the authors' label for a type of the marker table. A type without one is compared under its own name, as
-    is ``Unknown``: it is wrong unless a label is spelt the same.
+    is ``Unknown``: it is wrong unless a label is spelt the same. Returns
 
-    Returns
-    -------
-    Scores
-        ``ari`` and ``ami`` (adjusted Rand index and mutual information of the two partitions; types with one label are
-        one part, ``Unknown`` another), ``accuracy``, ``f1_macro`` (mean over the authors' labels), ``share_unknown``
-        and ``n_cells``.
-    Classes
-        A row per label, by name: ``n_cells``, ``precision`` (0 if no cell is called so), ``recall``, ``f1`` and
-        ``most_frequent``, the type of the marker table that most of its cells have, the first by name of equal ones.
+    - scores: ``ari`` and ``ami`` (adjusted Rand index and mutual information of the two partitions; types of one label
+      are one part, ``Unknown`` another), ``accuracy``, ``f1_macro`` (mean over the authors' labels), ``share_unknown``
+      and ``n_cells``;
+    - a row per label, by name: ``n_cells``, ``precision`` (0 if no cell is called so), ``recall``, ``f1`` and
+      ``most_frequent``, the type of the marker table that most of its cells have, the first by name of equal ones.
     """
     labels, types = labels.astype(str), types.astype(str)
     called = np.array([names.get(name, name) for name in types])

@@ -5,6 +5,7 @@ The matrix is float32, one row per cell of ``data/<dataset>/obs.csv`` in the sam
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from genept.data import cells
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
 
 def matrix_path(dataset: str, model: str) -> Path:
@@ -28,22 +30,11 @@ def notes_path(dataset: str, model: str) -> Path:
 
 
 def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str], notes: dict[str, Any]) -> None:
-    """Write an embedding and its provenance.
+    """Write an embedding, shape (n_cells, n_dimensions), as float32, and its provenance.
 
-    Parameters
-    ----------
-    matrix
-        Shape (n_cells, n_dimensions); stored as float32.
-    cell_ids
-        The cells of the rows.
-    notes
-        What a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date or a path,
-        so that equal runs give equal files. Those that the file has of itself (dataset, model, sizes) are not replaced.
-
-    Raises
-    ------
-    InputError
-        If a value is NaN or infinite, or rows and cells differ in number.
+    `notes` are what a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date or
+    a path, so that equal runs give equal files; they do not replace what the file says (dataset, model, sizes).
+    `InputError` if a value is NaN or infinite, or rows and cells differ in number.
     """
     import numpy as np
 
@@ -61,13 +52,7 @@ def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str],
 
 
 def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
-    """Memory-map an embedding after checking that its rows are the given cells.
-
-    Raises
-    ------
-    InputError
-        If the embedding was made for other cells, or in another order.
-    """
+    """Memory-map an embedding; `InputError` if its rows are not the given cells in their order."""
     import numpy as np
 
     notes = read_notes(dataset, model)
@@ -82,3 +67,47 @@ def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
 def read_notes(dataset: str, model: str) -> dict[str, Any]:
     """Read an embedding's provenance."""
     return files.read_json(notes_path(dataset, model))
+
+
+def add_to_h5ad(
+    source: Path, target: Path, ids: pd.Index, matrices: dict[str, np.ndarray], fill: bool = False
+) -> tuple[int, int]:
+    """Copy an h5ad file and add matrices to its ``obsm``, rows found by cell id; nothing else of the file is read.
+
+    `matrices` are by their name in ``obsm``, each of shape (n_embedded, n_dimensions), of the cells `ids`. With `fill`,
+    cells of the file that are not among `ids` get NaN. `InputError` if the file is not an h5ad, an id occurs twice in
+    it, or a cell has no embedding (no cell, with `fill`).
+
+    Returns the number of cells in the file, and how many of them have no embedding.
+    """
+    import h5py
+    import numpy as np
+    from anndata.io import read_elem, write_elem
+
+    with files.replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+        try:
+            file = h5py.File(temporary, "r+")
+        except OSError as error:
+            raise InputError(f"{source}: not a readable h5ad file ({str(error).splitlines()[0]})") from None
+        with file:
+            if "obs" not in file or not isinstance(file["obs"], h5py.Group):
+                raise InputError(f"{source}: no table obs in it; save it with a current anndata first")
+            names = read_elem(file["obs"]).index.astype(str)
+            if names.has_duplicates:
+                raise InputError(f"{source}: cell id {names[names.duplicated()][0]!r} occurs more than once")
+            rows = ids.get_indexer(names)
+            absent = rows < 0
+            if absent.all() or (absent.any() and not fill):
+                hint = "" if absent.all() else "; --missing nan gives such cells NaN"
+                raise InputError(
+                    f"{source}: {absent.sum()} of {len(names)} cells have no embedding, the first is "
+                    f"{names[absent][0]!r}{hint}"
+                )
+            if "obsm" not in file:
+                write_elem(file, "obsm", {})
+            for name, matrix in matrices.items():
+                aligned = np.asarray(matrix)[rows]
+                aligned[absent] = np.nan
+                write_elem(file["obsm"], name, aligned)
+    return len(names), int(absent.sum())

@@ -35,21 +35,10 @@ def log_normalise(cells: AnnData) -> csr_matrix:
 def coverage(cells: AnnData, known: np.ndarray) -> dict[str, Any]:
     """Measure how much of the dataset a model does not see, for the notes beside its embedding.
 
-    Parameters
-    ----------
-    known
-        Shape (n_genes,), bool: which of the dataset's genes the model knows.
+    `known`, shape (n_genes,) of bool, tells which of the dataset's genes the model knows; `InputError` if none.
 
-    Returns
-    -------
-    dict
-        ``n_genes``, ``n_genes_missing``, ``share_of_counts_missing`` (of the sum of X over all cells, to 6 decimals)
-        and ``n_cells_without_gene`` (cells that express no gene the model knows).
-
-    Raises
-    ------
-    InputError
-        If the model knows none of the genes.
+    Returns ``n_genes``, ``n_genes_missing``, ``share_of_counts_missing`` (of the sum of X over all cells, to 6
+    decimals) and ``n_cells_without_gene`` (cells that express no gene the model knows).
     """
     names = list(cells.var_names)
     if not known.any():

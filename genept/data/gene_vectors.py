@@ -55,10 +55,7 @@ def write(folder: Path, vectors: np.ndarray, genes: Sequence[VectorGene], card: 
 def read(folder: Path) -> tuple[np.ndarray, list[VectorGene]]:
     """Memory-map the vectors and read their genes.
 
-    Raises
-    ------
-    InputError
-        If a file is damaged, the two disagree on the number of genes, or a gene is there twice.
+    `InputError` if a file is damaged, the two disagree on the number of genes, or a gene is there twice.
     """
     path = folder / "vectors.npy"
     try:

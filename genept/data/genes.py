@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -89,19 +90,9 @@ def harmonise(
 ) -> Harmonised:
     """Give the columns of a dataset approved symbols, by the rules at the top of this file.
 
-    Parameters
-    ----------
-    names
-        Each column's gene symbol or Ensembl gene id, with or without version.
-    totals
-        Each column's sum over the cells.
-    ensembl_ids
-        Each column's Ensembl gene id, where the dataset has them beside the symbols.
-
-    Raises
-    ------
-    InputError
-        If the names are those of another species, or none is known.
+    Of each column: its gene symbol or Ensembl gene id (a version is ignored), its sum over the cells and, where the
+    dataset has them beside the symbols, its Ensembl gene id. `InputError` if the names are those of another species, or
+    none is known.
     """
     names = [name.strip() for name in names]
     ids = [unversioned(text) for text in (names if ensembl_ids is None else ensembl_ids)]
@@ -142,6 +133,22 @@ def harmonise(
         how=[matches[column].how for column in keep],
         dropped=[names[column] for column in sorted(dropped)],
     )
+
+
+def under_approved_symbols(path: Path, names: list[str], table: Table) -> Harmonised:
+    """Harmonise the names of a file by the rules for datasets.
+
+    Of two equally good names of a gene, the first in the file wins. `InputError` if HGNC knows none of them, or they
+    are another species'.
+    """
+    names = [" ".join(name.split()) for name in names]  # as a table of tab-separated lines needs them
+    if not any(table.find(unversioned(name) or name).how in KNOWN for name in names):
+        such = f" (such as {names[0]!r})" if names else ""
+        raise InputError(f"{path}: HGNC knows none of its {len(names)} gene symbols{such}")
+    try:
+        return harmonise(names, np.ones(len(names)), table)
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}") from None
 
 
 def means_more(name: str, gene: Gene | None, table: Table) -> bool:

@@ -37,12 +37,7 @@ def read(path: Path = PATH) -> list[Gene]:
     """Read the approved genes in the order of the table; withdrawn entries are left out.
 
     The table is HGNC's custom download as text: tab-separated, no quoting, several symbols in one cell separated by
-    commas. Only the columns in `COLUMNS` are used, found by their titles.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a row is cut short, or no row is approved.
+    commas. `InputError` if one of `COLUMNS` is missing, a row is cut short, or no row is approved.
     """
     with path.open(encoding="utf-8") as stream:
         rows = [line.rstrip("\n").split("\t") for line in stream]

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from scipy.sparse import issparse
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 
 
 def principal_components(x: csr_matrix | np.ndarray, n_components: int) -> np.ndarray:
@@ -17,17 +12,8 @@ def principal_components(x: csr_matrix | np.ndarray, n_components: int) -> np.nd
     ARPACK iterates to machine precision in float64, from a fixed start and on one thread; a sparse matrix stays sparse.
     scikit-learn fixes the signs: of each component's loadings, the one with the largest absolute value is positive.
 
-    Parameters
-    ----------
-    x
-        Shape (n_cells, n_genes).
-    n_components
-        At most the smaller side of `x`, or one less if `x` is sparse; more are not returned.
-
-    Returns
-    -------
-    np.ndarray
-        Scores, shape (n_cells, n_components), float64, largest variance first.
+    Returns scores, shape (n_cells, n_components), float64, largest variance first; of `x`, shape (n_cells, n_genes), at
+    most its smaller side, or one less if it is sparse.
     """
     from sklearn.decomposition import PCA  # loaded before the limit, which holds for loaded libraries only
     from threadpoolctl import threadpool_limits

@@ -60,21 +60,10 @@ def divide(obs: pd.DataFrame, annotation: str, cells: np.ndarray, config: params
     authors' notebook: single cells, not stratified. Each donor then has cells on both sides, and a score says how well
     an embedding places further cells of known donors; ``groups: patient`` holds whole donors out. Cells are returned
     in ascending order, which scikit-learn does not do, so that equally distant neighbours are ranked by the order of
-    ``obs.csv``.
+    ``obs.csv``. A stratified division balances the labels of `annotation`; a label with one cell goes to training.
 
-    Parameters
-    ----------
-    annotation
-        Whose labels a stratified division balances. A label with a single cell goes to the training cells.
-    cells
-        Rows of `obs` to divide.
-
-    Raises
-    ------
-    InputError
-        If the division is impossible: too few cells, groups, or cells per label.
-    ParamsError
-        If `obs` lacks the column named by ``groups``.
+    `InputError` if there are too few cells, groups, or cells per label; `ParamsError` if `obs` lacks the column named
+    by ``groups``.
     """
     if config.groups:
         if config.groups not in obs:

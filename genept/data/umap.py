@@ -51,26 +51,11 @@ def coordinates(
     n_epochs: int | None,
     seed: int,
 ) -> np.ndarray:
-    """Lay out cells in two dimensions.
+    """Lay out the cells of an embedding, shape (n_cells, n_dimensions), in two dimensions: (n_cells, 2), float32.
 
-    Parameters
-    ----------
-    matrix
-        An embedding, shape (n_cells, n_dimensions).
-    n_components_pca
-        Principal components that UMAP reads; fewer if there are fewer cells or dimensions.
-    n_neighbors, min_dist, spread, n_epochs
-        As in `umap.UMAP`. A cell and `n_neighbors` - 1 others make its neighbourhood; fewer if there are fewer cells.
-    seed
-        Fixes the random draws of PCA and UMAP; UMAP then runs in one thread.
+    UMAP reads at most `n_components_pca` principal components; its own settings are as in `umap.UMAP`. Below
+    `MIN_CELLS` cells the layout is the first two principal components.
 
-    Returns
-    -------
-    np.ndarray
-        Shape (n_cells, 2), float32. Below `MIN_CELLS` cells these are the first two principal components.
-
-    Notes
-    -----
     One deviation from the authors: the nearest neighbours are exact at every size and given to UMAP, which itself
     computes them exactly below 4,096 cells and approximately above. Equal inputs give equal bytes on one kind of CPU;
     on another the last bits of a product differ, and UMAP amplifies them.
@@ -86,10 +71,8 @@ def coordinates(
         )
         UMAP = import_umap()
         with warnings.catch_warnings():
-            # Says that new cells could not be added later, since no search index comes with the neighbours.
-            warnings.filterwarnings("ignore", message="precomputed_knn")
-            # Says that disconnected groups of cells are placed by their centroids.
-            warnings.filterwarnings("ignore", message=".*[Gg]raph is not fully connected")
+            warnings.filterwarnings("ignore", message="precomputed_knn")  # no search index to add cells later
+            warnings.filterwarnings("ignore", message=".*[Gg]raph is not fully connected")  # centroids place its parts
             umap = UMAP(
                 n_neighbors=n_neighbors,
                 min_dist=min_dist,

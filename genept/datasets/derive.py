@@ -24,14 +24,8 @@ def add_derived(
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """Add derived annotations to those of all cells (text, missing ones `None`); `path` is for errors.
 
-    Returns
-    -------
-    The annotations with the derived ones, and for the verification record how each was made.
-
-    Raises
-    ------
-    InputError
-        If a label is not in the map, is no number, or a donor has two.
+    Returns the annotations with the derived ones, and for the verification record how each was made. `InputError` if a
+    label is not in the map, is no number, or a donor has two.
     """
     obs, report = obs.copy(), dict[str, dict[str, Any]]()
     for name, how in derive.items():

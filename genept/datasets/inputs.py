@@ -12,7 +12,7 @@ import pandas as pd
 from genept.core import files
 from genept.core.errors import InputError
 from genept.data.cells import DATA
-from genept.datasets import h5ad, reference_query, samples
+from genept.datasets import h5ad, samples
 from genept.datasets.config import ANNOTATION, AUTHOR, DatasetConfig
 from genept.datasets.raw import RawDataset
 from genept.downloads.config import files_of
@@ -30,7 +30,7 @@ def read_raw(folder: Path, config: DatasetConfig) -> RawDataset:
         return samples.read(folder, config)
     if len(config.h5ad_files) == 1:
         return h5ad.read(folder / config.h5ad_files[""], config)
-    return reference_query.read(folder, config)
+    return h5ad.read_reference_and_query(folder, config)
 
 
 def check_hashes(folder: Path, config: DatasetConfig) -> dict[str, str]:
@@ -81,11 +81,8 @@ def local_labels(folder: Path, config: DatasetConfig) -> dict[str, str]:
 def join_cell_types(published: RawDataset, dataset: str) -> tuple[RawDataset, dict[str, Any]]:
     """Give the cells the types that ``annotate`` found, without those that its quality control left out.
 
-    A cell is ``Unknown`` if its cluster has no type. `InputError` if the annotation is damaged or of other cells.
-
-    Returns
-    -------
-    The cells, and the content of ``summary.json``: method, settings and numbers.
+    A cell is ``Unknown`` if its cluster has no type. Returns the cells and the content of ``summary.json``: method,
+    settings and numbers. `InputError` if the annotation is damaged or of other cells.
     """
     folder, again = DATA / dataset / "annotation", f"`dvc repro annotate@{dataset}` makes it"
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +19,10 @@ from anndata.io import write_elem
 from genept.core.errors import InputError
 from genept.data import genes
 from genept.data.cells import PART
-from genept.datasets import inputs, subset
-from genept.datasets.config import ANNOTATION, AUTHOR, USER, DatasetConfig
+from genept.datasets import inputs
+from genept.datasets.config import ANNOTATION, AUTHOR, USER, DatasetConfig, Subset
 from genept.datasets.derive import add_derived
-from genept.datasets.obs import UNKNOWN, check_scorable
-from genept.datasets.raw import RawDataset
+from genept.datasets.raw import UNKNOWN, RawDataset, check_scorable
 
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
 
@@ -82,7 +84,7 @@ def label(folder: Path, config: DatasetConfig, table: genes.Table, dataset: str,
         x, obs = x[~is_empty], obs[~is_empty]
     filled = obs.fillna(UNKNOWN)
     by = config.subset.by if config.subset else None
-    evaluated = subset.draw(list(obs.index), None if by is None else list(filled[by]), config.subset)
+    evaluated = draw(list(obs.index), None if by is None else list(filled[by]), config.subset)
     notes = [*notes, *check_scorable(filled[evaluated], dataset, is_annotated=bool(annotation))]
     return Labelled(
         cells=assemble(x, filled, evaluated, harmonised),
@@ -115,6 +117,38 @@ def check_expected(path: Path, expected: dict[str, int], counted: dict[str, int]
     wrong = [f"{key} is {counted.get(key, 0)}, not {n}" for key, n in expected.items() if counted.get(key) != n]
     if wrong:
         raise InputError(f"{path} is not as expected: {'; '.join(wrong)}; correct `expected` in the dataset's file")
+
+
+def draw(cell_ids: Sequence[str], groups: Sequence[str] | None, subset: Subset | None) -> np.ndarray:
+    """Return which cells are evaluated, shape (n_cells,) of bool.
+
+    Each group (without groups: all cells) gives the number of cells that `shares` says. Within a group the cells are
+    ranked by a hash of seed and cell id, and the first ones are drawn: at random, but independent of the other cells,
+    of their order and of a random generator's version.
+    """
+    n_cells = len(cell_ids) if subset is None else subset.size(len(cell_ids))
+    if subset is None or n_cells == len(cell_ids):
+        return np.ones(len(cell_ids), dtype=bool)
+    hashes = [hashlib.sha256(f"{subset.seed}\0{cell_id}".encode()).hexdigest() for cell_id in cell_ids]
+    cells = pd.DataFrame({"group": "" if groups is None else groups, "hash": hashes})
+    ranks = cells.sort_values("hash").groupby("group").cumcount().sort_index()
+    given = shares(Counter(cells["group"]), n_cells)
+    return (ranks < cells["group"].map(given)).to_numpy()
+
+
+def shares(sizes: dict[str, int], n_cells: int) -> dict[str, int]:
+    """Return how many cells each group gives, in all `n_cells` or, if there are fewer, every cell.
+
+    Water-filling: from the smallest group to the largest (by name where equal), each gives an equal part of the cells
+    that are still needed, rounded down, or all it has. So no two groups that have enough differ by more than one cell,
+    and those that give one more are the largest.
+    """
+    given, needed = {}, n_cells
+    groups = sorted(sizes, key=lambda name: (sizes[name], name))
+    for n_waiting, group in zip(range(len(groups), 0, -1), groups, strict=True):
+        given[group] = min(sizes[group], needed // n_waiting)
+        needed -= given[group]
+    return given
 
 
 def assemble(x: sp.csr_matrix, obs: pd.DataFrame, selected: np.ndarray, harmonised: genes.Harmonised) -> AnnData:

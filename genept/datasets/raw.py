@@ -1,8 +1,8 @@
-"""A raw dataset in memory: all cells as they were published; and the checks of its matrix."""
+"""A raw dataset in memory, all cells as published: its annotations in the common schema, its matrix checked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ import scipy.sparse as sp
 
 from genept.core.errors import InputError, nearest
 from genept.data import genes
+from genept.data.cells import ANNOTATIONS
 from genept.datasets.config import DatasetConfig
 
+UNKNOWN = "Unknown"
+MISSING = ("", "nan", "NaN", "None", "<NA>")  # the texts that missing values become in a column turned into text
 LARGEST_COUNT = 2**24  # up to here float32 holds every whole number
 LARGEST_LOGARITHM = 50.0  # no logarithm of an expression value comes near: log1p(1e6) is 13.8
 
@@ -74,11 +77,7 @@ def check_values(matrix: sp.csr_matrix, declared: str, path: Path, layers: Seque
 
     Counts are whole numbers from 0 to 2**24. Log-normalised values are not negative, have fractions and stay below 50.
     ``detect`` is either; values that are whole numbers only are counts. `layers` names the file's other matrices.
-
-    Raises
-    ------
-    InputError
-        If it holds something else; the message says what it looks like.
+    `InputError` says what it looks like if it holds something else.
     """
     values = matrix.data
     if values.dtype.kind not in "biuf":
@@ -117,3 +116,53 @@ def check_values(matrix: sp.csr_matrix, declared: str, path: Path, layers: Seque
     else:
         return "lognorm" if n_fractions else "counts"
     raise InputError(f"{path}: X is declared {declared} but has {problem}")
+
+
+def to_schema(obs: pd.DataFrame, columns: Mapping[Any, str], path: Path) -> pd.DataFrame:
+    """Return the annotations as text in the order of the schema, indexed by ``cell_id``.
+
+    Spaces around a label are removed, and whole numbers that a column with gaps holds as 1.0 are written 1. A label is
+    missing, `None`, if it is NaN or None, empty, or one of the texts `MISSING`.
+    """
+    cell_ids = obs.index.astype(str)
+    if not cell_ids.is_unique:
+        repeated = cell_ids[cell_ids.duplicated()]
+        raise InputError(
+            f"{path}: {len(repeated)} cells have the id of an earlier cell (such as {repeated[0]!r}); make ids "
+            "unique in the file, for example obs_names = sample + '_' + barcode, or set `repeated_ids: number`"
+        )
+    labels = {key: as_text(column(obs, columns[key], path, "obs")) for key in ANNOTATIONS if key in columns}
+    return pd.DataFrame(labels, index=cell_ids.rename("cell_id"))
+
+
+def as_text(values: pd.Series) -> np.ndarray:
+    """Return labels as text, missing ones as `None`; each distinct value is converted once."""
+    codes, distinct = pd.factorize(values)
+    texts = np.array([*map(label_text, distinct), None], dtype=object)  # code -1, missing: the last
+    return texts[codes]
+
+
+def label_text(value: object) -> str | None:
+    """Return one label as text, or `None` if it is missing."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    text = str(value).strip()
+    return None if text in MISSING else text
+
+
+def check_scorable(obs: pd.DataFrame, dataset: str, is_annotated: bool) -> list[str]:
+    """Check that something can be scored on the evaluated cells; note which annotations have one label only."""
+    single = [str(key) for key, labels in obs.items() if labels[labels != UNKNOWN].nunique() < 2]
+    if "cell_type" in single or len(single) == obs.shape[1]:
+        key = "cell_type" if "cell_type" in single else single[0]
+        advice = f"correct its column under `obs` in data/{dataset}.yaml"
+        if is_annotated and key == "cell_type":
+            advice = (
+                f"see data/{dataset}/annotation/clusters.csv and plots/annotation/{dataset}, then correct the marker "
+                f"table or annotation.min_margin in data/{dataset}.yaml"
+            )
+        labels = ", ".join(map(repr, sorted(obs[key].unique())))
+        raise InputError(
+            f"{dataset}: {key} has only {labels} in the evaluated cells, so nothing can be scored; {advice}"
+        )
+    return [f"{key} has one label only, so it is not scored" for key in single]

@@ -15,7 +15,7 @@ from genept.data.genes import COLLISION, KNOWN, Harmonised
 from genept.datasets.config import ANNOTATION, DatasetConfig, Replacement
 from genept.datasets.inputs import ATTEMPTS
 from genept.datasets.label import Labelled
-from genept.datasets.obs import UNKNOWN
+from genept.datasets.raw import UNKNOWN
 
 OPTIONAL = ("fallback", "labels_from", "annotation", "attempts", "reported", "derived")  # left out where empty
 

@@ -34,8 +34,7 @@ import scipy.sparse as sp
 from genept.core.errors import InputError
 from genept.data.cells import PART, QUERY, REFERENCE
 from genept.datasets.config import DatasetConfig, Labels
-from genept.datasets.obs import to_schema
-from genept.datasets.raw import RawDataset, check_values, to_csr
+from genept.datasets.raw import RawDataset, check_values, to_csr, to_schema
 from genept.datasets.tables import Counts, damage_explained, open_bounded, read_counts
 
 SAMPLE = "sample"

@@ -19,7 +19,7 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from genept.core.params import Evaluate
-from genept.metrics import classifiers, clustering, silhouette
+from genept.metrics import classifiers, clustering
 from genept.metrics.results import Results, Row
 from genept.metrics.targets import Target
 
@@ -29,7 +29,7 @@ class Metric(NamedTuple):
 
     ``kmeans``: function(labels, clusters), reported as mean and standard deviation over seeds. ``knn`` and ``logreg``:
     function(actual, predicted) of the test cells. Any other task: function(matrix, labels) of the labelled cells, or,
-    with `together`, one call for all annotations: function(matrix, labelings) as `silhouette.average_widths`.
+    with `together`, one call for all annotations: function(matrix, labelings) as `clustering.average_widths`.
     """
 
     task: str
@@ -50,18 +50,13 @@ def averaged(task: str, average: str) -> list[Metric]:
 METRICS = [
     Metric("kmeans", "ari", adjusted_rand_score),
     Metric("kmeans", "ami", adjusted_mutual_info_score),
-    Metric("silhouette", "asw", silhouette.average_widths, together=True),
+    Metric("silhouette", "asw", clustering.average_widths, together=True),
     Metric("knn", "accuracy", accuracy_score),
     *averaged("knn", "macro"),
     Metric("logreg", "accuracy", accuracy_score),
     *averaged("logreg", "weighted"),
     *averaged("logreg", "macro"),
 ]
-
-
-def of_task(task: str) -> list[Metric]:
-    """Return the metrics of a task."""
-    return [metric for metric in METRICS if metric.task == task]
 
 
 def score(
@@ -76,13 +71,9 @@ def score(
     Every matrix product runs on one thread, because the number of threads changes its last bits and, through them,
     k-means. Silhouettes and neighbours do several products at a time, whose shapes do not depend on the threads.
 
-    Parameters
-    ----------
-    matrices
-        For each target the coordinates of all cells, shape (n_cells, n_dimensions), float64: the same array for all,
-        or one for each split if a model is fitted to training cells.
-    unseen_only
-        Cluster only each split's test cells, as such a model needs; else all cells that have a label.
+    `matrices` hold for each target the coordinates of all cells, shape (n_cells, n_dimensions), float64: the same array
+    for all, or one for each split if a model is fitted to training cells. Of such a model only each split's test cells
+    are clustered (`unseen_only`).
     """
     clustered = [target.split.test if unseen_only else target.cells for target in targets]
     with threadpool_limits(limits=1):
@@ -168,7 +159,7 @@ def cluster_rows(
     if any(len(np.unique(clusters)) < len(classes) for clusters in runs):
         notes.append("k-means found fewer clusters than classes")
     rows = []
-    for metric in of_task("kmeans"):
+    for metric in (metric for metric in METRICS if metric.task == "kmeans"):
         scores = np.array([metric.function(codes, clusters) for clusters in runs])
         spread = {"sd": scores.std(), "note": "; ".join(notes)}
         rows.append(Row("kmeans", target.annotation, metric.name, scores.mean(), *size, **spread))
@@ -201,7 +192,9 @@ def prediction_rows(target: Target, predicted: np.ndarray, task: str) -> list[Ro
     known = np.isin(actual, target.labels[target.split.train]).any()
     note = "" if known else "no class of the test cells is among the training cells"
     return [
-        Row(task, target.annotation, metric.name, metric.function(*codes), *size, note=note) for metric in of_task(task)
+        Row(task, target.annotation, metric.name, metric.function(*codes), *size, note=note)
+        for metric in METRICS
+        if metric.task == task
     ]
 
 

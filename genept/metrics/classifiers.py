@@ -26,19 +26,10 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, metric: str = "cosine")
     """Find each test cell's `k` nearest training cells, exactly; equally distant cells rank by row number.
 
     The authors search approximately (hnswlib, cosine, M=16, ef_construction=200, ef=50); an exact search needs neither
-    index nor seed, and takes seconds at the size of their datasets. The cosine distance to a cell with all coordinates
-    zero is 1.
+    index nor seed, and takes seconds at the size of their datasets. The distance, ``cosine`` or ``euclidean``, is of
+    float64; the cosine distance to a cell with all coordinates zero is 1.
 
-    Parameters
-    ----------
-    train, test
-        Shape (n_train, n_dimensions) and (n_test, n_dimensions), float64.
-    metric
-        ``cosine`` or ``euclidean``.
-
-    Returns
-    -------
-    Row numbers in `train`, nearest first, shape (n_test, min(k, n_train)).
+    Returns row numbers in `train`, nearest first, shape (n_test, min(k, n_train)).
     """
     k = min(k, len(train))
     if metric == "cosine":

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 from joblib import Memory
 
 from genept.core.cli import progress
@@ -29,9 +30,6 @@ from genept.engines.finetuned.config import Finetune
 from genept.metrics import benchmark, targets
 from genept.metrics.results import SCORES, Results, Row
 from genept.metrics.targets import Target
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CACHE = cells.DATA / "cache/evaluate"
 CACHE_BYTES = "200M"
@@ -55,12 +53,7 @@ class Head:
 def score_models(dataset: str, params: Params, cache: Path | None = CACHE) -> dict[str, Results]:
     """Score every model of the grid on a dataset, and their ensemble; without a `cache`, everything anew.
 
-    Raises
-    ------
-    InputError
-        If the dataset cannot be scored, or an embedding was made for other cells.
-    OSError
-        If an embedding is missing.
+    `InputError` if the dataset cannot be scored, or an embedding was made for other cells; `OSError` if one is missing.
     """
     obs = cells.read_obs(dataset)
     planned, left_out = targets.plan(obs, params.evaluate, params.seed, str(cells.DATA / dataset / "obs.csv"))
@@ -139,10 +132,7 @@ def code_digest() -> str:
 def check(datasets: Sequence[str], params: Params) -> None:
     """Score all models of some datasets, without the cache, and compare with the last commit's scores.
 
-    Raises
-    ------
-    InputError
-        If a score moved by more than `TOLERANCE`, appeared or vanished, or none is committed.
+    `InputError` if a score moved by more than `TOLERANCE`, appeared or vanished, or none is committed.
     """
     before: dict[str, float] = {}
     after: dict[str, float] = {}

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from genept.core.errors import InputError
 from genept.core.params import Evaluate
 from genept.data import splits
 from genept.data.cells import ANNOTATIONS
 from genept.metrics.results import Row
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REQUIRED = "cell_type"
 
@@ -38,18 +35,10 @@ class Target:
 def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[list[Target], list[Row]]:
     """Find what can be scored in `obs`, the annotations of all cells, which come from the file `where`.
 
-    Returns
-    -------
-    Targets
-        Each of `genept.data.cells.ANNOTATIONS` that has two classes, of any size, and can be divided; ``cell_type``
-        first. If there are a reference and a query, last the cell types of the query, predicted from the reference.
-    Left out
-        A row with a note for each of the others that is present.
-
-    Raises
-    ------
-    InputError
-        If ``cell_type`` is missing, has fewer than two classes or cannot be divided.
+    Returns a target for each of `genept.data.cells.ANNOTATIONS` that has two classes, of any size, and can be divided,
+    ``cell_type`` first; if there are a reference and a query, last the cell types of the query, predicted from the
+    reference. And a row with a note for each of the others that is present. `InputError` if ``cell_type`` is missing,
+    has fewer than two classes or cannot be divided.
     """
     if REQUIRED not in obs:
         raise InputError(f"{where}: no column {REQUIRED}; name one under `obs` in the dataset's file")

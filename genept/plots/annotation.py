@@ -20,9 +20,7 @@ from scanpy.pl import DotPlot
 from genept.core import files
 from genept.core.errors import InputError
 from genept.plots import panels
-from genept.plots.embeddings import heading
-from genept.plots.page import fill, plain_style
-from genept.plots.palette import DIVERGING, INK, MUTED, looks
+from genept.plots.page import DIVERGING, INK, MUTED, fill, looks, plain_style
 
 MAX_GENES = 8  # of a type, the first of its marker table
 LIMIT = 2  # of z; the shades end there
@@ -173,7 +171,7 @@ def umap(evidence: Evidence, title: str, about: str) -> Figure:
     ]
     if batch:
         batches = cells["batch"].to_numpy(str)
-        columns.append(panels.Column(heading(batch), batches, looks(batches), numbered=False))
+        columns.append(panels.Column(panels.heading(batch), batches, looks(batches), numbered=False))
     balance = ", balanced over batches" if batch else ""
     caption = (
         f"{about}, {len(cells):,} cells that passed quality control. UMAP of the graph that was clustered: "

@@ -1,22 +1,24 @@
-"""UMAP panels: a row per layout, a column per annotation, a legend of each annotation below."""
+"""UMAP panels: a row per layout, a column per annotation, a legend of each annotation below; Figure 3 of the paper."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 from matplotlib.patheffects import withStroke
 from scipy.spatial.distance import cdist
 
-from genept.plots.page import HEADING, LINE, SMALL, TEXT, TITLE, Page, fill, plain_style
-from genept.plots.palette import FRAME, INK, Look
+from genept.core.params import Plot
+from genept.data import embeddings, umap
+from genept.plots.page import FRAME, HEADING, INK, LINE, SMALL, TEXT, TITLE, Look, Page, fill, looks, plain_style
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
+KINDS = ("phenotype", "disease", "cancer_type")  # the first of these that exists makes the first column
+NUMBERED_FROM = 9  # labels; patients, who lie everywhere, are never numbered
 PANEL, GAP = 2.2, 0.12  # inches; three columns fill the width of a printed page
 COVERED = 0.24  # of a panel's area, by the points laid side by side
 SIZES = (0.5, 11.0)  # of a point, in square points: least and most
@@ -49,6 +51,55 @@ class Column(NamedTuple):
             for label, look in self.looks.items()
             if label in drawn
         ]
+
+
+def columns(obs: pd.DataFrame, drawn: np.ndarray) -> list[Column]:
+    """Choose the columns as in Figure 3: phenotype (or its like), cell type and patient, those that exist.
+
+    A label looks the same whichever cells are `drawn`, since its look depends on all cells of `obs`.
+    """
+    chosen = []
+    for name in [*[name for name in KINDS if name in obs][:1], "cell_type", "patient"]:
+        if name in obs:
+            labels = obs[name].to_numpy(dtype=str)
+            table = looks(labels)
+            is_numbered = name != "patient" and len(table) - 1 >= NUMBERED_FROM
+            chosen.append(Column(heading(name), labels[drawn], table, is_numbered))
+    return chosen
+
+
+def heading(name: str) -> str:
+    """Return an annotation's name as it is printed: ``cell_type`` is "Cell type"."""
+    return name.replace("_", " ").capitalize()
+
+
+def layout(dataset: str, model: str, cell_ids: list[str], settings: Plot) -> np.ndarray:
+    """Return the coordinates of a dataset's cells in a model's embedding: shape (n_cells, 2), float32.
+
+    They are NaN for cells that a fine-tuned model has seen. `InputError` if the embedding is of other cells.
+    """
+    matrix = embeddings.read(dataset, model, cell_ids)
+    n_cells = len(cell_ids)
+    drawn = embeddings.read_notes(dataset, model).get("unseen_cells", list(range(n_cells)))
+    coordinates = np.full((n_cells, 2), np.nan, dtype=np.float32)
+    coordinates[drawn] = umap.cached_coordinates(np.asarray(matrix)[drawn], settings)
+    return coordinates
+
+
+def caption(dataset: str, note: str, n_drawn: int, n_cells: int, settings: Plot) -> str:
+    """Say what a picture shows."""
+    cells = f"{n_drawn:,} cells"
+    if n_drawn < n_cells:
+        cells = f"the {n_drawn:,} of {n_cells:,} cells that fine-tuning has not seen"
+    method = (
+        f"UMAP of at most {settings.n_components_pca} principal components: {settings.n_neighbors} neighbours, "
+        f"min_dist {settings.min_dist}, spread {settings.spread}, "
+        f"{'' if settings.n_epochs is None else f'{settings.n_epochs} epochs, '}seed {settings.seed}."
+    )
+    if n_drawn < umap.MIN_CELLS:
+        method = "The first two principal components, since UMAP needs more cells."
+    about = f"Dataset {dataset}{f' ({note})' if note else ''}, {cells}."
+    return f"{about} {method} Each row is a layout of its own; colours are the same in both."
 
 
 @plain_style
@@ -85,14 +136,14 @@ def draw_cells(ax: Axes, coordinates: np.ndarray, column: Column) -> None:
     # One fixed shuffle, cells without a label at the bottom: no label lies on top because of its place in the file.
     order = np.random.default_rng(0).permutation(len(column.labels))
     order = order[np.argsort(column.labels[order] != "", kind="stable")]
-    looks = [column.looks[label] for label in column.labels[order]]
-    size = np.clip(COVERED * (PANEL * 72) ** 2 / len(looks), *SIZES)
+    shown = [column.looks[label] for label in column.labels[order]]
+    size = np.clip(COVERED * (PANEL * 72) ** 2 / len(shown), *SIZES)
     x, y = coordinates[order].T
-    points = ax.scatter(x, y, s=size, c=[look.colour for look in looks], linewidths=0)
+    points = ax.scatter(x, y, s=size, c=[look.colour for look in shown], linewidths=0)
     markers = {look.shape: MarkerStyle(look.shape) for look in column.looks.values()}
     if len(markers) > 1:
         paths = {shape: marker.get_path().transformed(marker.get_transform()) for shape, marker in markers.items()}
-        points.set_paths([paths[look.shape] for look in looks])
+        points.set_paths([paths[look.shape] for look in shown])
     low, high = coordinates.min(axis=0), coordinates.max(axis=0)
     half = max((high - low).max() / 2 * 1.06, 1e-3)
     x, y = (low + high) / 2

@@ -71,12 +71,8 @@ class Run:
 def read(params: Params) -> Run:
     """Read the scores and descriptions of what the grid names.
 
-    Raises
-    ------
-    ParamsError
-        If the grid has no pair of dataset and model, or a model has no file.
-    InputError
-        If a file of scores or a verification record is missing or damaged.
+    `ParamsError` if the grid has no pair of dataset and model, or a model has no file; `InputError` if a file of scores
+    or a verification record is missing or damaged.
     """
     names = list(params.pairs())
     if not names:

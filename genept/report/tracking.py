@@ -50,10 +50,7 @@ class Counterparts:
 def counterparts(paper: Paper, run: Run) -> Counterparts:
     """Find which datasets and models of the grid are the paper's.
 
-    Raises
-    ------
-    ParamsError
-        If a file declares ``paper:`` with a name that the paper does not have, or two of the grid declare the same.
+    `ParamsError` if ``paper:`` in a file is no name of the paper, or two of the grid declare the same.
     """
     grid = run.params.grid
     datasets = {name: record.get("paper") for name, record in run.records.items()}

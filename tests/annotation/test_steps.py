@@ -1,6 +1,8 @@
-"""The steps of the method and the comparison with labels, each by hand or by its definition."""
+"""Marker tables, the steps of the method and the comparison with labels, each by hand or by its definition."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from genept.annotation import graph, quality, results, signatures
+from genept.annotation import cells, graph, markers, results
+from genept.core.errors import InputError
 from genept.core.params import QC
-
-pytestmark = pytest.mark.xdist_group("umap")
+from genept.data import hgnc
+from genept.data.genes import Table
+from tests import helpers
 
 SYMBOLS = ["A", "B", "C", "MT-ND1"]
 COUNTS = np.array(
@@ -33,13 +37,13 @@ def test_each_cell_passes_or_has_the_first_reason_that_holds() -> None:
 
     def judge(min_genes: int, max_genes: int | None, max_mitochondrial: float | None) -> list[str]:
         qc = QC(min_genes=min_genes, max_genes=max_genes, max_mitochondrial=max_mitochondrial, min_cells_per_gene=1)
-        return list(quality.judge(x, SYMBOLS, "counts", qc))
+        return list(cells.judge(x, SYMBOLS, "counts", qc))
 
     few, mito = "few_genes", "many_mitochondrial"
     assert judge(2, None, 0.2) == ["ok", few, mito, "ok", few, few]
     assert judge(1, 3, None) == ["many_genes", "ok", "many_genes", "ok", few, "ok"]
     assert judge(1, None, 0.25) == ["ok", "ok", "ok", "ok", few, mito]  # a share at the limit passes
-    assert [list(quality.common_genes(x, least)) for least in (1, 3, 4)] == [
+    assert [list(cells.common_genes(x, least)) for least in (1, 3, 4)] == [
         [True] * 4,
         [True, True, False, True],
         [True, False, False, False],
@@ -50,7 +54,7 @@ def test_the_mitochondrial_share_is_of_counts_even_if_x_is_logarithms() -> None:
     expected = [0.1, 0, 0.25, 0, 0, 1]
     logged = np.log1p(COUNTS / np.maximum(COUNTS.sum(axis=1, keepdims=True), 1) * 1e4)
     for x, content in ((COUNTS, "counts"), (logged, "lognorm")):
-        share = quality.mitochondrial_share(sp.csr_matrix(x), SYMBOLS, content)
+        share = cells.mitochondrial_share(sp.csr_matrix(x), SYMBOLS, content)
         np.testing.assert_allclose(share, expected, rtol=1e-5)
 
 
@@ -99,7 +103,7 @@ def test_clusters_are_numbered_by_size_then_by_their_first_cell() -> None:
 
 def test_means_and_shares_of_clusters() -> None:
     x = sp.csr_matrix(np.array([[1.0, 0, 2], [3, 0, 0], [0, 4, 0], [0, 0, 0], [0, 2, 0]]))
-    means, shares = signatures.by_cluster(x, np.array([0, 0, 1, 1, 1]), 2)
+    means, shares = markers.by_cluster(x, np.array([0, 0, 1, 1, 1]), 2)
     np.testing.assert_allclose(means, [[2, 0, 1], [0, 2, 0]])
     np.testing.assert_allclose(shares, [[1, 0, 0.5], [0, 2 / 3, 0]])
 
@@ -109,14 +113,16 @@ def test_z_is_over_clusters_with_a_least_deviation_and_a_limit() -> None:
     means[0, 0] = 5.0  # one of ten: z would be 3
     means[:5, 1] = 1.0  # half of them: z is 1
     means[:5, 2] = 0.04  # hardly any difference: the deviation 0.02 is taken to be 0.1
-    z = signatures.standardise(means)
+    z = markers.standardise(means)
     np.testing.assert_allclose(z[:2, 0], [2.0, -0.5 / 1.5])
     np.testing.assert_allclose(z[:, 1:], [[1, 0.2]] * 5 + [[-1, -0.2]] * 5)
 
 
 def test_a_score_is_the_mean_over_the_genes_that_the_data_has() -> None:
     z = np.array([[2.0, 1.0, -1.0], [-2.0, 0.0, 1.5]])
-    scores = signatures.scores(z, ["g1", "g2", "g3"], {"T": ("g1", "g2", "gone"), "B": ("g3", "g1"), "None": ("gone",)})
+    scores = markers.score_types(
+        z, ["g1", "g2", "g3"], {"T": ("g1", "g2", "gone"), "B": ("g3", "g1"), "None": ("gone",)}
+    )
     assert {name: list(values) for name, values in scores.items()} == {"T": [1.5, -1.0], "B": [0.5, -0.25]}
 
 
@@ -132,7 +138,7 @@ def test_a_score_is_the_mean_over_the_genes_that_the_data_has() -> None:
     ],
 )
 def test_a_cluster_gets_the_best_type_if_it_leads_by_the_margin(scores: dict[str, float], expected: tuple) -> None:
-    assert signatures.call(scores, 0.25) == expected
+    assert markers.call_type(scores, 0.25) == expected
 
 
 def test_agreement_counts_types_of_one_label_as_one_and_a_type_without_name_as_wrong() -> None:
@@ -146,3 +152,54 @@ def test_agreement_counts_types_of_one_label_as_one_and_a_type_without_name_as_w
     assert list(classes) == ["label", "n_cells", "precision", "recall", "f1", "most_frequent"]
     rows = [["B", 2, 0.0, 0.0, 0.0, "Plasma"], ["T", 3, 1.0, 0.6667, 0.8, "Helper T"]]  # of equal ones the first
     assert classes.to_numpy().tolist() == rows
+
+
+HEAD = "cell_type\tgene\tsource\tquote\n"
+SHIPPED = sorted((helpers.ROOT / "data/markers").glob("*.tsv"))
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return Table(hgnc.read(helpers.HGNC))
+
+
+def read(folder: Path, text: str, table: Table) -> markers.Markers:
+    path = folder / "markers.tsv"
+    path.write_bytes(text.encode("latin-1"))
+    return markers.read(path, table)
+
+
+def test_symbols_become_the_approved_ones_and_count_once(tmp_path: Path, table: Table) -> None:
+    found = read(tmp_path, HEAD + "T\tIL8\tu\tq\n\nT\tCXCL8\tv\t\n\t \t\t\nB\tCD14\tu\tq\nT\tNOSUCH\tu\tq\n", table)
+    assert found.genes == {"T": ("CXCL8", "NOSUCH"), "B": ("CD14",)}
+    assert (found.renamed, found.unknown) == ({"IL8": "CXCL8"}, ("NOSUCH",))
+    assert read(tmp_path, HEAD + 'T\tCD4\tu\t"a\tb ""c"""\n', table).genes == {"T": ("CD4",)}  # a tab in quotes
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cell_type\tgene\tquote\nT\tCD4\tq\n", "no column source; a marker table has cell_type, gene, source, quote"),
+        ("", "no column cell_type, gene, source, quote"),
+        (HEAD + "T\tCD4\tu\tq\nT\tCD8A\t \tq\n", "line 3 has no source; every marker needs"),
+        (HEAD + "\tCD4\tu\tq\n", "line 2 has no cell_type"),
+        (HEAD + "T\t\tu\tq\n", "line 2 has no gene"),
+        (HEAD + "T\tCD4\tu\n", "line 2 does not have the 4 columns of the header"),
+        (HEAD + "T\tCD4\tu\tq\tr\n", "line 2 does not have the 4 columns of the header"),
+        (HEAD + "Unknown\tCD4\tu\tq\n", "line 2: Unknown is the name of clusters without a type"),
+        (HEAD + "T\tCD4\tu\t\xe9\n", "not readable as tab-separated text"),
+        (HEAD, "has no marker gene"),
+    ],
+)
+def test_a_bad_table_is_refused_in_one_line(tmp_path: Path, table: Table, text: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, text, table)
+    assert "markers.tsv" in error.value.message and message in error.value.message
+    assert "\n" not in error.value.message
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_row_of_a_shipped_table_has_an_address(path: Path, table: Table) -> None:
+    assert markers.read(path, table).genes
+    assert all(row["source"].startswith("https://") for row in markers.rows(path))
+    assert {"ovarian", "artery", "bones"} <= {path.stem for path in SHIPPED}

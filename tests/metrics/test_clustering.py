@@ -10,7 +10,7 @@ from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
 from genept.core import params
-from genept.metrics import classifiers, clustering, silhouette
+from genept.metrics import classifiers, clustering
 
 AUTHORS = params.KMeans(algorithm="minibatch", batch_size=20, n_init=3, repeats=1, pca_for_patient=50)
 
@@ -44,22 +44,16 @@ def test_principal_components_are_scikit_learns_up_to_mirroring(shape: tuple[int
 
 @pytest.mark.parametrize("tile", [1, 7, 512])
 def test_silhouettes_equal_scikit_learns(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silhouette, "TILE", tile)
+    monkeypatch.setattr(clustering, "TILE", tile)
     rng = np.random.default_rng(1)
     matrix = rng.normal(size=(40, 5)) + 1000  # far from the origin, where products lose digits
     many, two = rng.integers(5, size=40), rng.integers(2, size=40)
     many[0] = 5  # a class of one cell
     partial = np.where(np.arange(40) < 10, -1, two)
     expected = [silhouette_score(matrix, many), silhouette_score(matrix, two), silhouette_score(matrix[10:], two[10:])]
-    assert silhouette.average_widths(matrix, np.array([many, two, partial])) == pytest.approx(expected, abs=1e-9)
-    assert silhouette.average_widths(matrix, partial[None]) == pytest.approx(expected[2:], abs=1e-9)
-
-
-def test_a_silhouette_by_hand() -> None:
-    # cells at 0 and 1, and at 4: the first two have widths 1 - 1/4 and 1 - 1/3, a cell alone in its class 0
-    widths = silhouette.average_widths(np.array([[0.0], [1.0], [4.0]]), np.array([[0, 0, 1]]))
-    assert widths == pytest.approx([(3 / 4 + 2 / 3) / 3])
-    assert silhouette.average_widths(np.ones((4, 2)), np.array([[0, 1, 0, 1]])) == [0.0]
+    assert clustering.average_widths(matrix, np.array([many, two, partial])) == pytest.approx(expected, abs=1e-9)
+    assert clustering.average_widths(matrix, partial[None]) == pytest.approx(expected[2:], abs=1e-9)
+    assert clustering.average_widths(np.ones((4, 2)), np.array([[0, 1, 0, 1]])) == [0.0]  # all cells equal
 
 
 def test_silhouettes_and_neighbours_are_the_same_to_the_bit_whatever_the_threads(
@@ -67,12 +61,12 @@ def test_silhouettes_and_neighbours_are_the_same_to_the_bit_whatever_the_threads
 ) -> None:
     rng = np.random.default_rng(2)
     matrix, labelings = rng.normal(size=(700, 30)), rng.integers(9, size=(1, 700))
-    monkeypatch.setattr(silhouette, "TILE", 16)
+    monkeypatch.setattr(clustering, "TILE", 16)
     monkeypatch.setattr(classifiers, "BLOCK", 1000)
     runs = []
     for threads in ("1", "2", "7"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
         with threadpool_limits(limits=1):
             neighbours = classifiers.nearest(matrix[:500], matrix[500:], 10).tolist()
-            runs.append((silhouette.average_widths(matrix, labelings), neighbours))
+            runs.append((clustering.average_widths(matrix, labelings), neighbours))
     assert runs[0] == runs[1] == runs[2]

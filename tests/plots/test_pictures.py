@@ -1,4 +1,4 @@
-"""The pictures: every cell in its place, legends, numbers and texts."""
+"""The pictures: colours and shapes for every kind of vision, every cell in its place, legends, numbers and texts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy.spatial.distance import cdist
 
-from genept.plots import annotation, embeddings, page, palette, panels
+from genept.plots import annotation, page, panels
 from tests.plots import made
-
-pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
 
 
 def annotated(**n_labels: int) -> pd.DataFrame:
@@ -38,7 +36,7 @@ def picture(obs: pd.DataFrame, drawn: np.ndarray | None = None, title: str = "A 
         panels.Row("Log-normalised expression, PCA", rng.normal(size=(len(drawn), 2))),
         panels.Row("scGPT, small, trained here on other cells of the same donors", rng.normal(size=(len(drawn), 2))),
     ]
-    return panels.draw(rows, embeddings.columns(obs, drawn), title, "Dataset a, 200 cells. " * 4)
+    return panels.draw(rows, panels.columns(obs, drawn), title, "Dataset a, 200 cells. " * 4)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +68,7 @@ def test_long_labels_are_broken_over_lines_not_cut_and_cells_without_one_are_nam
 def test_every_cell_is_a_point_of_its_label_s_colour_inside_the_panel() -> None:
     obs = annotated(cell_type=17)
     figure = picture(obs)
-    looks = palette.looks(obs["cell_type"])
+    looks = page.looks(obs["cell_type"])
     expected = np.array(sorted(to_rgb(looks[label].colour) for label in obs["cell_type"]))
     for ax in figure.axes:
         (points,) = ax.collections
@@ -112,7 +110,7 @@ def test_cell_types_are_numbered_from_nine_on_and_patients_never() -> None:
 
 def test_a_number_is_in_the_larger_of_two_groups_of_cells() -> None:
     coordinates = np.array([[0.0, 0.0]] * 6 + [[9.0, 0.0], [0.0, 9.0], [5.0, 5.0], [4.0, 0.5]])
-    column = panels.Column("One", np.array(["only"] * len(coordinates)), palette.looks(["only"]), numbered=True)
+    column = panels.Column("One", np.array(["only"] * len(coordinates)), page.looks(["only"]), numbered=True)
     (ax,) = panels.draw([panels.Row("", coordinates)], [column], "", "").axes
     (number,) = ax.texts
     assert number.get_text() == "1" and np.allclose(number.get_position(), (0, 0), atol=0.5)
@@ -143,7 +141,7 @@ def test_picture_files_are_equal_and_hold_no_date_or_program(tmp_path: Path) -> 
 
 def test_captions_follow_the_settings() -> None:
     def caption(n_drawn: int, **changes: object) -> str:
-        return embeddings.caption("tiny", "made up", n_drawn, 60, made.settings(**changes))
+        return panels.caption("tiny", "made up", n_drawn, 60, made.settings(**changes))
 
     assert caption(60).startswith("Dataset tiny (made up), 60 cells. UMAP of at most 50 principal components: 10 neigh")
     assert "14 of 60 cells that fine-tuning has not seen" in caption(14)
@@ -172,7 +170,7 @@ def test_a_dot_says_z_and_share(evidence: annotation.Evidence) -> None:
     table = (
         evidence.markers[~evidence.markers["gene"].isin(["T8", "T9"])].set_index("cluster").loc[["3", "4", "1", "2"]]
     )
-    np.testing.assert_allclose(np.asarray(dots.get_facecolor()), colormaps[palette.DIVERGING]((table["z"] + 2) / 4))
+    np.testing.assert_allclose(np.asarray(dots.get_facecolor()), colormaps[page.DIVERGING]((table["z"] + 2) / 4))
     np.testing.assert_allclose(dots.get_sizes(), table["share"] * annotation.Dots.DEFAULT_LARGEST_DOT)
     frames = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
     assert [(frame.get_x(), frame.get_y(), frame.get_width()) for frame in frames] == [(0, 0, 8), (0, 1, 8), (8, 2, 1)]
@@ -191,7 +189,7 @@ def test_cells_that_pass_are_drawn_by_cluster_type_and_batch(tmp_path: Path, bat
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1", "2", "3", "4"]
     (points,) = figure.axes[1].collections
     colours = [to_hex(colour).upper() for colour in np.asarray(points.get_facecolor())]
-    assert len(colours) == 36 and colours.count(palette.NO_LABEL) == 9
+    assert len(colours) == 36 and colours.count(page.NO_LABEL) == 9
 
 
 def test_no_text_is_read_as_a_formula_or_hidden(tmp_path: Path) -> None:
@@ -204,3 +202,48 @@ def test_no_text_is_read_as_a_formula_or_hidden(tmp_path: Path) -> None:
     evidence = annotation.read(tmp_path)
     page.save(annotation.markers(evidence, labels[0], labels[1]), tmp_path / "markers.png", has_shades=True)
     page.save(annotation.umap(evidence, labels[0], labels[1]), tmp_path / "umap.png")
+
+
+def test_up_to_72_labels_all_look_different_in_the_order_of_names_and_numbers():
+    looks = page.looks(f"label {i}" for i in range(72))
+    assert len({look[:2] for look in looks.values()}) == 73  # and cells without a label
+    assert {look.shape for look in list(looks.values())[:12]} == {"o"}
+    assert list(page.looks(["P10", "P2", "p1", "", "P2"])) == ["p1", "P2", "P10", ""]
+    assert page.looks(["b", "a"]) == page.looks(["a", "b", "a", ""])
+
+
+@given(st.sets(st.text("aB19 _", max_size=4), max_size=30))
+def test_looks_cover_any_labels_once(labels):
+    looks = page.looks(labels)
+    assert set(looks) == labels | {""}
+    assert sorted(look.number for look in looks.values()) == list(range(1, len(looks) + 1))
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
+VISION = {
+    "normal": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def oklab(colours: list[str], vision: str) -> np.ndarray:
+    """Colours in OKLab (Ottosson 2020) as seen with a kind of vision."""
+    rgb = np.array([to_rgb(colour) for colour in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.transpose(VISION[vision]), 0, 1)
+    cones = [[0.4122215, 0.5363325, 0.0514460], [0.2119035, 0.6806995, 0.1073970], [0.0883025, 0.2817188, 0.6299787]]
+    axes = [[0.2104543, 0.7936178, -0.0040720], [1.9779985, -2.4285922, 0.4505937], [0.0259040, 0.7827718, -0.8086758]]
+    return np.cbrt(seen @ np.transpose(cones)) @ np.transpose(axes)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_differ_for_every_kind_of_vision(vision):
+    """No two are nearer than the nearest of Okabe and Ito's own eight, and all are darker than white paper."""
+    okabe_ito = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"]
+    least = min(np.sort(cdist(lab, lab), axis=None)[8] for lab in (oklab(okabe_ito, kind) for kind in VISION))
+    found = oklab(list(page.COLOURS), vision)
+    distances = cdist(found, found)[np.triu_indices(len(found), 1)]
+    assert distances.min() >= least - 1e-9
+    assert found[:, 0].max() < 0.85

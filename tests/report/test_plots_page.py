@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from genept.plots import palette
+from genept.plots import page
 from tests.helpers import ROOT
 from tests.report.made import read_csv, report
 
@@ -26,7 +26,7 @@ def test_the_bar_template_takes_the_report_s_columns(project: Path) -> None:
 
 def test_bars_have_the_colours_of_the_pictures() -> None:
     spec = json.loads((ROOT / ".dvc/plots/grouped_bars.json").read_text())
-    assert tuple(spec["spec"]["encoding"]["color"]["scale"]["range"]) == palette.COLOURS
+    assert tuple(spec["spec"]["encoding"]["color"]["scale"]["range"]) == page.COLOURS
 
 
 def test_the_plots_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:

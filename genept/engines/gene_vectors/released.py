@@ -3,7 +3,7 @@
 Chen & Zou release pickles from symbol to vector (Zenodo 10833191): ``GenePT_gene_embedding_ada_text.pickle``, NCBI
 summaries read by text-embedding-ada-002, 1,536 numbers; ``GenePT_gene_protein_embedding_model_3_text.pickle``, with
 UniProt's, read by text-embedding-3-large, 3,072 numbers. Their symbols are of several years. They are harmonised by
-the rules for datasets (`genept.data.symbols`), so that file and dataset call a gene by the same name; upstream looks
+the rules for datasets (`genept.data.genes`), so that file and dataset call a gene by the same name; upstream looks
 symbols up as they are.
 """
 
@@ -19,9 +19,8 @@ import numpy as np
 from genept.core import files, pickles
 from genept.core.errors import InputError
 from genept.data.gene_vectors import GeneVectors, VectorGene
-from genept.data.genes import Harmonised, Table, unversioned
+from genept.data.genes import KNOWN, Harmonised, Table, under_approved_symbols, unversioned
 from genept.data.hgnc import Gene
-from genept.data.symbols import KNOWN, under_approved_symbols
 
 
 def make(path: Path, hgnc_genes: list[Gene]) -> GeneVectors:

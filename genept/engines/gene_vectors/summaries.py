@@ -2,7 +2,7 @@
 
 A JSON file holds ``{symbol: text}``. A csv has a line of titles; the columns are found by theirs, ``symbol`` and
 ``summary`` or ``Gene_summary``, in any case. Either may be gzipped. Symbols are harmonised as those of a dataset
-(`genept.data.symbols`), so that a summary under an old symbol is found.
+(`genept.data.genes`), so that a summary under an old symbol is found.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import pandas as pd
 
 from genept.core import files
 from genept.core.errors import InputError
-from genept.data.genes import Table
+from genept.data.genes import Table, under_approved_symbols
 from genept.data.hgnc import Gene
-from genept.data.symbols import under_approved_symbols
 
 SYMBOL_TITLE = "symbol"
 SUMMARY_TITLES = ("summary", "gene_summary")

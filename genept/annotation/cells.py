@@ -1,0 +1,84 @@
+"""The cells that are annotated: read without the authors' types, judged by quality control; and those types apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+
+from genept.core.errors import InputError
+from genept.core.params import QC
+from genept.data.genes import Table
+from genept.datasets import inputs
+from genept.datasets.config import DatasetConfig
+from genept.datasets.derive import add_derived
+from genept.datasets.raw import UNKNOWN
+
+CELL_TYPE = "cell_type"
+MITOCHONDRIAL = "MT-"  # prefix of HGNC's symbols of the 37 mitochondrial genes
+OK = "ok"
+OUTCOMES = (OK, "few_genes", "many_genes", "many_mitochondrial")
+
+
+def read(folder: Path, config: DatasetConfig, table: Table, batch: str | None) -> tuple[AnnData, np.ndarray | None]:
+    """Read the fetched files of a dataset; the authors' cell types are never read.
+
+    Returns the cells, in the order of the file, genes under their approved symbols; and each cell's batch (its
+    annotation `batch`), shape (n_cells,) of text, `None` if there is one only. Cells without a batch form one,
+    ``Unknown``. `InputError` if a file is damaged or contradicts the config.
+    """
+    config = config.without_cell_types()
+    raw = inputs.read_raw(folder, config)
+    obs, _ = add_derived(raw.obs, config.derive, raw.path)
+    if batch is not None and batch not in obs:
+        raise InputError(f"{raw.path}: has no {batch} without the cell types; choose another annotation.batch")
+    harmonised = raw.harmonise(config, table)
+    x = raw.x[:, harmonised.keep].astype(np.float32)
+    cells = AnnData(x, obs=pd.DataFrame(index=obs.index), var=pd.DataFrame(index=harmonised.symbols))
+    cells.uns["x"] = raw.content
+    return cells, None if batch is None else obs[batch].fillna(UNKNOWN).to_numpy(dtype=str)
+
+
+def author_labels(folder: Path, config: DatasetConfig) -> pd.Series | None:
+    """Return the authors' cell types as text, missing ones `None`, indexed by cell id; `None` if no file has any."""
+    has_file = config.labels is None or (folder / config.labels.file).is_file()
+    if CELL_TYPE not in config.obs or not has_file:
+        return None
+    return inputs.read_raw(folder, config.model_copy(update={"derive": {}})).obs[CELL_TYPE]
+
+
+def judge(x: csr_matrix, symbols: Sequence[str], content: str, qc: QC) -> np.ndarray:
+    """Return for each cell ``ok``, or the first reason in `OUTCOMES` to leave it out: shape (n_cells,), of text.
+
+    `x` has no stored zeros; its `content` is ``counts`` or ``lognorm``.
+    """
+    n_genes = np.diff(x.indptr)
+    outcome = np.full(x.shape[0], OK, dtype=object)
+    if qc.max_mitochondrial is not None:
+        outcome[mitochondrial_share(x, symbols, content) > qc.max_mitochondrial] = "many_mitochondrial"
+    if qc.max_genes is not None:
+        outcome[n_genes > qc.max_genes] = "many_genes"
+    outcome[n_genes < qc.min_genes] = "few_genes"
+    return outcome
+
+
+def mitochondrial_share(x: csr_matrix, symbols: Sequence[str], content: str) -> np.ndarray:
+    """Return the share of mitochondrial counts in each cell, shape (n_cells,); 0 where no such gene was measured.
+
+    The logarithm of log-normalised values is undone first. That gives the share of the counts if the values are log1p
+    of counts scaled per cell and no gene was removed before.
+    """
+    is_mitochondrial = np.array([symbol.startswith(MITOCHONDRIAL) for symbol in symbols], dtype=np.float64)
+    values = x.data.astype(np.float64)
+    linear = csr_matrix((np.expm1(values) if content == "lognorm" else values, x.indices, x.indptr), shape=x.shape)
+    totals = linear @ np.ones(x.shape[1])
+    return np.divide(linear @ is_mitochondrial, totals, out=np.zeros_like(totals), where=totals > 0)
+
+
+def common_genes(x: csr_matrix, min_cells: int) -> np.ndarray:
+    """Return which genes at least `min_cells` cells express, shape (n_genes,) of bool."""
+    return np.bincount(x.indices, minlength=x.shape[1]) >= min_cells
