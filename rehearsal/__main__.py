@@ -54,25 +54,23 @@ def main(keep: Path | None, processes: bool) -> None:
 
 
 def rehearse(copy: Workspace, processes: bool) -> None:
-    """Run and check everything; the working folder is the copy.
+    """Run and check everything; the working folder is the copy. `Failed` if anything is not as it should be."""
+    start = time.monotonic()
 
-    Raises
-    ------
-    Failed
-        If anything is not as it should be.
-    """
-    clock = Clock()
+    def lap(what: str) -> None:
+        click.echo(f"{time.monotonic() - start:4.0f} s  {what}")
+
     params = parameters.load()
     grid = params.grids["paper"]
     copy.run("python", "-m", "stages.fetch", "reference")
-    clock.lap("copy of the repository, and tables of genes from the package index")
+    lap("copy of the repository, and tables of genes from the package index")
 
     key = f"sk-{secrets.token_hex(24)}"
     world, trouble = World(key), Troubles()
     replaced = serve(grid, Publisher(world, trouble))
     trouble.add((services.OPENAI, "/v1/embeddings"), busy, broken, unavailable)
     copy.commit("Hashes of the miniatures")
-    clock.lap(f"{len(world.routes) + len(world.drive)} addresses with miniatures")
+    lap(f"{len(world.routes) + len(world.drive)} addresses with miniatures")
 
     certificate = copy.folder / "authority.pem"
     proxy = Proxy(world.hosts(), lambda request: trouble.apply(request, world.answer(request)), certificate)
@@ -82,12 +80,12 @@ def rehearse(copy: Workspace, processes: bool) -> None:
             copy.fork_stages(params.threads)
         click.echo("Running the grid: this takes minutes")
         ends = copy.until_done("dvc", "exp", "run", "--set-param", "grid=${grids.paper}")
-        clock.lap("the grid")
+        lap("the grid")
         others = [name for name in MAKERS if name not in grid.datasets and not name.endswith(".fallback")]
         for name in others:
             ends += copy.until_done("python", "-m", "stages.fetch", "dataset", name)
             copy.run("python", "-m", "stages.label", name)
-        clock.lap("datasets outside the grid")
+        lap("datasets outside the grid")
         wrong = checks.all_of(parameters.load(), others, key)
         summary = checks.summary(parameters.load())
         wrong += changes.own_labels(copy)
@@ -95,7 +93,7 @@ def rehearse(copy: Workspace, processes: bool) -> None:
         with_fallback = [name for name in grid.datasets if f"{name}.fallback" in MAKERS]
         more_wrong, more_ends = changes.without_subsets(copy, with_fallback, world)
         wrong += more_wrong + trouble.missed(proxy.log) + [f"{host}: not played" for host in set(proxy.refused)]
-        clock.lap("labels of one's own, and the authors' subsets gone")
+        lap("labels of one's own, and the authors' subsets gone")
     finally:
         proxy.stop()
         copy.stop()
@@ -103,7 +101,8 @@ def rehearse(copy: Workspace, processes: bool) -> None:
     show("Settings whose sha256 is now a miniature's", replaced)
     show("Runs that a server ended, with their one line", ends + more_ends)
     show("Troubles that were put in and got over", troubles)
-    click.echo(f"\n{summary}\n\nSeconds by kind of stage:\n{checks.seconds(copy.seconds)}\n\n{clock.report()}")
+    click.echo(f"\n{summary}\n\nSeconds by kind of stage:\n{checks.seconds(copy.seconds)}\n")
+    lap("in all")
     if wrong:
         show("Wrong", wrong)
         raise Failed(wrong[0] + (f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""))
@@ -114,31 +113,10 @@ def show(title: str, lines: list[str]) -> None:
     click.echo(f"\n{title}:\n" + "\n".join(f"  {line}" for line in lines))
 
 
-class Clock:
-    """How long each part took."""
-
-    def __init__(self) -> None:
-        self.start = self.last = time.monotonic()
-        self.laps: list[str] = []
-
-    def lap(self, what: str) -> None:
-        """End a part."""
-        now = time.monotonic()
-        self.laps.append(f"{what}: {now - self.last:.0f} s")
-        click.echo(self.laps[-1])
-        self.last = now
-
-    def report(self) -> str:
-        """Return the parts and their sum."""
-        return f"{'; '.join(self.laps)}. In all {time.monotonic() - self.start:.0f} s"
-
-
 def serve(grid: Grid, publisher: Publisher) -> list[str]:
     """Make the files of all datasets and models that are somewhere on the web, and serve them.
 
-    Returns
-    -------
-    The settings files in which the sha256 of a real file was replaced by that of its miniature, and how many.
+    Returns the settings files in which the sha256 of a real file was replaced by that of its miniature, and how many.
     """
     from genept.data import hgnc
 

@@ -47,9 +47,7 @@ def own_labels(workspace: Workspace, name: str = "artery") -> list[str]:
 def without_subsets(workspace: Workspace, names: list[str], world: World) -> tuple[list[str], list[str]]:
     """Take the files of datasets that have a fallback off the web, fetch and label again.
 
-    Returns
-    -------
-    What is wrong, and the lines of runs that a server ended.
+    Returns what is wrong, and the lines of runs that a server ended.
     """
     shutil.rmtree(".dvc/downloads")  # or no host would be asked
     wrong, ends = [], []

@@ -30,16 +30,9 @@ BRAIN = (
     *(f"cortical layer {layer} excitatory neuron" for layer in ("2-3", "4", "5-6")),
     *(f"{marker}-expressing interneuron" for marker in ("PVALB", "SST", "SV2C", "VIP")),
     *(f"oligodendrocyte {letter}" for letter in "AC"),
-    "oligodendrocyte precursor cell",
-    "mixed excitatory neuron",
-    "mixed glial cell?",
-    "astrocyte",
-    "microglial cell",
-    "endothelial cell",
-    "phagocyte",
-    "pyramidal neuron?",
-    "cortical layer 2-3 excitatory neuron B",
-)
+    "oligodendrocyte precursor cell", "mixed excitatory neuron", "mixed glial cell?", "astrocyte", "microglial cell",
+    "endothelial cell", "phagocyte", "pyramidal neuron?", "cortical layer 2-3 excitatory neuron B",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

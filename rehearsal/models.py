@@ -14,22 +14,18 @@ import numpy as np
 
 from rehearsal.simulate import Panel
 
-SCGPT = {"embsize": 16, "nheads": 2, "d_hid": 16, "nlayers": 2}
-BERT = {  # of Geneformer's config.json, but the sizes
-    "architectures": ["BertForMaskedLM"],
-    "attention_probs_dropout_prob": 0.02,
-    "gradient_checkpointing": False,
-    "hidden_act": "relu",
-    "hidden_dropout_prob": 0.02,
-    "initializer_range": 0.02,
-    "layer_norm_eps": 1e-12,
-    "model_type": "bert",
-    "pad_token_id": 0,
-    "position_embedding_type": "absolute",
-    "transformers_version": "4.6.0",
-    "type_vocab_size": 2,
-    "use_cache": True,
-}
+SCGPT = """
+{"n_hvg": null, "pad_token": "<pad>", "input_style": "binned", "input_emb_style": "continuous", "n_bins": 51,
+ "max_seq_len": 1200, "training_tasks": "both", "mask_ratio": [0.25, 0.5, 0.75], "batch_size": 32, "no_cls": true,
+ "fast_transformer": true, "dropout": 0.2, "n_layers_cls": 3, "mask_value": -1, "pad_value": -2, "USE_CLS": false,
+ "MVC": true, "USE_GENERATIVE_TRAINING": true, "embsize": 16, "nheads": 2, "d_hid": 16, "nlayers": 2}
+"""  # args.json with small sizes
+BERT = """
+{"architectures": ["BertForMaskedLM"], "attention_probs_dropout_prob": 0.02, "gradient_checkpointing": false,
+ "hidden_act": "relu", "hidden_dropout_prob": 0.02, "initializer_range": 0.02, "layer_norm_eps": 1e-12,
+ "model_type": "bert", "pad_token_id": 0, "position_embedding_type": "absolute", "transformers_version": "4.6.0",
+ "type_vocab_size": 2, "use_cache": true}
+"""  # Geneformer's config.json without the sizes
 ZIP = "GenePT_emebdding_v2"
 
 
@@ -56,27 +52,7 @@ def scgpt(genes: Panel, seed: int) -> dict[str, bytes]:
 
     from genept.engines.scgpt import checkpoint
 
-    args = {
-        "n_hvg": None,
-        "pad_token": "<pad>",
-        "input_style": "binned",
-        "input_emb_style": "continuous",
-        "n_bins": 51,
-        "max_seq_len": 1200,
-        "training_tasks": "both",
-        "mask_ratio": [0.25, 0.5, 0.75],
-        "batch_size": 32,
-        "no_cls": True,
-        "fast_transformer": True,
-        "dropout": 0.2,
-        "n_layers_cls": 3,
-        "mask_value": -1,
-        "pad_value": -2,
-        "USE_CLS": False,
-        "MVC": True,
-        "USE_GENERATIVE_TRAINING": True,
-        **SCGPT,
-    }
+    args = json.loads(SCGPT)
     known = [symbol for i, symbol in enumerate(genes.symbols) if i % 11 != 10]
     vocab = {token: i for i, token in enumerate([*known, *checkpoint.SPECIAL_TOKENS])}
     settings = checkpoint.Args.model_validate(args)
@@ -85,8 +61,8 @@ def scgpt(genes: Panel, seed: int) -> dict[str, bytes]:
         name.replace("in_proj_", "Wqkv."): torch.randn(shape) * 0.3
         for name, shape in checkpoint.shapes(settings, len(vocab)).items()
     }
-    weights["flag_encoder.weight"] = torch.zeros(2, SCGPT["embsize"])
-    weights["decoder.fc.0.weight"] = torch.zeros(SCGPT["embsize"], SCGPT["embsize"])
+    weights["flag_encoder.weight"] = torch.zeros(2, settings.embsize)
+    weights["decoder.fc.0.weight"] = torch.zeros(settings.embsize, settings.embsize)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint.write(Path(folder), args, vocab, weights)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
@@ -110,7 +86,7 @@ def geneformer(genes: Panel, seed: int, version: int) -> dict[str, bytes]:
         "max_position_embeddings": 2048 if version == 1 else 4096,
         "vocab_size": len(tokens),
     }
-    config = {**BERT, **sizes}
+    config = {**json.loads(BERT), **sizes}
     files = {"config.json": json.dumps(config, indent=2).encode(), "model.safetensors": bert_weights(config, seed)}
     release = "gc30M" if version == 1 else "gc104M"
     dictionaries: dict[str, Any] = {
@@ -143,13 +119,7 @@ def bert_weights(config: dict[str, Any], seed: int) -> bytes:
 
 
 def contents(name: str, places: Mapping[str, Any], genes: Panel, seed: int) -> dict[str, bytes]:
-    """Return what each file of a model is; `places` says by file where the release has it.
-
-    Raises
-    ------
-    KeyError
-        If there is no miniature of a file.
-    """
+    """Return what each file of a model is; `places` says by file where the release has it."""
     if name.startswith("genept"):
         files = genept(genes, seed)
     elif name.startswith("scgpt"):

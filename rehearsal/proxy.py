@@ -48,16 +48,9 @@ class Exchange:
 
 
 class Proxy(loopback.Server):
-    """The proxy, running until `stop`.
+    """The proxy, running until `stop`; clients must trust the authority whose `certificate` it writes.
 
-    Parameters
-    ----------
-    hosts
-        Whom it plays.
-    answer
-        Gives the answer to a request, whose header ``host`` names the host, and the name of the trouble it got into.
-    certificate
-        Where to write the certificate of the authority, which clients must trust.
+    `answer` gives the answer to a request, whose header ``host`` names the host, and the name of its trouble, if any.
     """
 
     def __init__(self, hosts: frozenset[str], answer: Callable[[Request], tuple[Answer, str]], certificate: Path):

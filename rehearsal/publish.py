@@ -29,17 +29,11 @@ def md5(content: bytes) -> str:
 
 
 class Publisher:
-    """Serves files of settings; the first of each kind of host meets the troubles that the host is known for.
-
-    Attributes
-    ----------
-    hashes
-        The sha256 of miniatures by those of the real files, where settings name one.
-    """
+    """Serves files of settings; the first of each kind of host meets the troubles that the host is known for."""
 
     def __init__(self, world: World, trouble: Troubles) -> None:
         self.world, self.trouble = world, trouble
-        self.hashes: dict[str, str] = {}
+        self.hashes: dict[str, str] = {}  # sha256 of a miniature by that of the real file, where settings name one
         self.kinds: set[str] = set()  # that have had their troubles
         self.numbers = itertools.count(40_000_001)  # of files at figshare
 

@@ -16,6 +16,7 @@ from tests.engines.encoder.service import n_tokens, vector
 Route = Callable[[Request], Answer]
 HTML, JSON = {"Content-Type": "text/html; charset=utf-8"}, {"Content-Type": "application/json"}
 FILE = {"Content-Type": "application/octet-stream"}
+MODIFIED = "Wed, 01 Mar 2023 10:00:00 GMT"
 SMALL = 4096  # bytes; Drive asks about viruses before larger files (the real limit is higher)
 HUB, HUB_FILES = "huggingface.co", "cas-bridge.xethub.hf.co"
 DRIVE, DRIVE_FILES = "drive.google.com", "drive.usercontent.google.com"
@@ -94,10 +95,7 @@ class World:
             action = f"https://{DRIVE_FILES}/download"
             form = f'<html><form id="download-form" action="{action}" method="get">{inputs}</form></html>'
             return Answer(200, form.encode(), HTML)
-        headers = {
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Last-Modified": "Wed, 01 Mar 2023 10:00:00 GMT",
-        }
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Last-Modified": MODIFIED}
         return ranged(request, content, {**FILE, **headers})
 
     def drive_folder(self, request: Request) -> Answer:
@@ -114,13 +112,8 @@ class World:
     def embeddings(self, request: Request) -> Answer:
         """Give a random vector that depends on the text only, by OpenAI's protocol, to who has the key."""
         if request.headers.get("authorization") != f"Bearer {self.key}":
-            error = {
-                "message": "Incorrect API key provided",
-                "type": "invalid_request_error",
-                "param": None,
-                "code": None,
-            }
-            return Answer(401, json.dumps({"error": error}).encode(), JSON)
+            error = {"message": "Incorrect API key provided", "type": "invalid_request_error", "param": None}
+            return Answer(401, json.dumps({"error": {**error, "code": None}}).encode(), JSON)
         asked = json.loads(request.body)
         width = asked.get("dimensions") or DIMENSIONS[asked["model"]]
         rows = []

@@ -49,12 +49,7 @@ def counts(
 ) -> np.ndarray:
     """Draw counts, shape (n_cells, n_genes): Poisson, of a rate by gene, type, patient and cell.
 
-    Parameters
-    ----------
-    types, patients
-        Of each cell.
-    own
-        Genes that a type has more of than others; a type without any gets some by chance.
+    `own` are the genes that a type has more of than others; a type without any gets some by chance.
     """
     rng = np.random.default_rng(seed)
     n_genes = len(genes.symbols)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 from tests import forks, helpers
 
@@ -43,13 +44,7 @@ class Workspace:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the copy; what it prints goes to the log beside it, too."""
         result = subprocess.run(
-            command,
-            cwd=self.path,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
+            command, cwd=self.path, env=self.environment, stdout=PIPE, stderr=STDOUT, text=True, check=False
         )
         with (self.folder / "log.txt").open("a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(command)}\n{result.stdout}\n[{result.returncode}]\n")
@@ -64,12 +59,7 @@ class Workspace:
         self.run("git", "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", message)
 
     def until_done(self, *command: str, most: int = 12) -> list[str]:
-        """Run a command and then `dvc repro`, or what stands after it, as often as a server ends a run.
-
-        Returns
-        -------
-        The one line of each run that a server ended.
-        """
+        """Run a command, then `dvc repro`, as often as a server ends a run; return the one line of each such run."""
         ends: list[str] = []
         for _ in range(most):
             result = self.run(*command, check=False)
@@ -93,9 +83,7 @@ class Workspace:
         address = self.folder / "stages.sock"
         environment = {**self.environment, **OFFLINE, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
         command = [sys.executable, forks.__file__, str(address)]
-        self.server = subprocess.Popen(
-            command, env=environment, cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self.server = subprocess.Popen(command, env=environment, cwd=self.folder, stdin=PIPE, stdout=PIPE)
         assert self.server.stdout is not None
         if self.server.stdout.readline() != b"ready\n":
             raise Failed("the process that stages are forked from did not start")

@@ -1,7 +1,4 @@
-"""Score the embeddings of a dataset: clustering, nearest neighbours and logistic regression against annotations.
-
-Usage: ``python -m stages.evaluate covid``, ``python -m stages.evaluate --check``
-"""
+"""Score the embeddings of a dataset: clustering, nearest neighbours and logistic regression against annotations."""
 
 from __future__ import annotations
 

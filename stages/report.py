@@ -1,7 +1,4 @@
-"""Write the paper's tables for what the grid names, or print them.
-
-Usage: ``python -m stages.report``, ``python -m stages.report --show``
-"""
+"""Write the paper's tables for what the grid names, or print them."""
 
 from __future__ import annotations
 

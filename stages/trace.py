@@ -1,7 +1,4 @@
-"""Where a file of the pipeline comes from: the stages, parameters and hashes that ``dvc.lock`` records.
-
-Usage: ``python -m stages.trace metrics/scores/covid/scgpt_mini.json``
-"""
+"""Where a file of the pipeline comes from: the stages, parameters and hashes that ``dvc.lock`` records."""
 
 from __future__ import annotations
 

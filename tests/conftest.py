@@ -16,3 +16,8 @@ def environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the pipeline, which takes longest, so that no worker waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")

@@ -24,8 +24,9 @@ from typing import NoReturn
 
 MODULES = (
     "anndata", "click", "filelock", "gdown", "h5py", "matplotlib.pyplot", "numpy", "openai", "pandas", "requests",
-    "safetensors.torch", "scipy.io", "scipy.sparse", "sklearn.cluster", "sklearn.decomposition", "sklearn.linear_model",
-    "sklearn.metrics", "sklearn.model_selection", "sklearn.neighbors", "threadpoolctl", "torch", "tqdm", "umap", "yaml",
+    "safetensors.torch", "scgpt", "scipy.io", "scipy.sparse", "sklearn.cluster", "sklearn.decomposition",
+    "sklearn.linear_model", "sklearn.metrics", "sklearn.model_selection", "sklearn.neighbors", "threadpoolctl", "torch",
+    "tqdm", "umap", "yaml",
 )  # fmt: skip
 
 SHIM = """#!{python} -ISs
@@ -57,17 +58,17 @@ def write_shim(path: Path, python: str, address: Path | None, log: Path) -> None
 
 
 def serve(address: str) -> NoReturn:
-    """Import what stages need, then fork for whoever asks."""
+    """Import what stages need, then fork for whoever asks; those who ask before that wait."""
     os.environ["MPLBACKEND"] = "Agg"
-    for name in MODULES:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen(8)
         print("ready", flush=True)
+        for name in MODULES:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        gc.freeze()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while sys.stdin.fileno() not in select.select([server, sys.stdin], [], [])[0]:  # it ends when its parent does
             asker, _ = server.accept()
             with asker:

@@ -1,5 +1,5 @@
 """Scoring embeddings as the GenePT paper does: Table 2, Table C4 and Section 4.4.
 
-`benchmark.METRICS` lists every score; `evaluation` scores all models of a dataset. Each choice of the authors' protocol
-is a setting under ``evaluate`` in ``params.yaml``; a deviation stands in the docstring of the function that makes it.
+Each choice of the authors' protocol is a setting under ``evaluate`` in ``params.yaml``; a deviation stands in the
+docstring of the function that makes it.
 """

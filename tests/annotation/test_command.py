@@ -21,8 +21,6 @@ from stages.annotate import main
 from tests import helpers
 from tests.annotation import made
 
-pytestmark = pytest.mark.xdist_group("umap")
-
 FOLDER, METRICS = Path("data/mine/annotation"), Path("metrics/annotation/mine")
 
 

@@ -15,8 +15,6 @@ from genept.annotation.markers import Markers
 from genept.core.errors import InputError
 from tests.annotation import made
 
-pytestmark = pytest.mark.xdist_group("umap")
-
 MARKERS = Markers(made.markers(), {}, ("NOTAGENE1", "NOTAGENE2"))
 
 

@@ -16,8 +16,6 @@ from stages.plot import main
 from tests import helpers
 from tests.plots.made import N_CELLS, SETTINGS, clusters, write_annotation
 
-pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
-
 CUSTOM = "from genept.engines.config import ModelConfig as Model\n\n\ndef embed():\n    pass\n"
 IDS = [f"cell{i}" for i in range(N_CELLS)]
 MODELS = {"custom": ["expression"], "genept_w": ["worded"], "controls": ["random"], "finetuned": ["tuned"]}

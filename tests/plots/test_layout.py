@@ -13,8 +13,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from genept.data import umap
 from tests.plots.made import N_CELLS, clusters, settings
 
-pytestmark = pytest.mark.xdist_group("umap")  # one process imports it and compiles its functions
-
 
 def lay_out(matrix: np.ndarray, **changes: Any) -> np.ndarray:
     return umap.coordinates(matrix, **settings(**changes).model_dump(exclude={"above"}))

@@ -1,0 +1,1 @@
+"""The pipeline end to end, as a user drives it with DVC."""
