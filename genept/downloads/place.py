@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, ClassVar, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator
 
 from genept.core.config import Config
 from genept.core.errors import InputError, NotFoundAtSource, nearest
-from genept.downloads.remote import Remote
-from genept.downloads.store import Store
+from genept.downloads.store import Sha256, Store
 
-Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$", to_lower=True)]
 Number = int | str  # of a record or an article
 T = TypeVar("T")
 
@@ -32,6 +31,31 @@ def check_address(url: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(check_address)]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on the web.
+
+    Attributes
+    ----------
+    urls
+        Addresses of the same file, tried in order.
+    stated
+        Algorithm and digits of the hash that the service states.
+    headers
+        Of the request, such as a token.
+    refused
+        What a refusal (status 400, 401 or 403) means, and what to do.
+    name
+        What the file is called in every run, if its address has a signature that is another one in every run.
+    """
+
+    urls: tuple[str, ...]
+    stated: tuple[str, str] | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    name: str | None = None
+    refused: tuple[str, str] | None = None
 
 
 class Place(Config):

@@ -22,7 +22,7 @@ from genept.core import files
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError
 from genept.downloads import web
-from genept.downloads.remote import Remote
+from genept.downloads.place import Remote
 from genept.downloads.web import BY_HAND, GO_ON, Failure, ask, check_page, check_status, file_name, plain
 
 HEAD = 1 << 10  # bytes by which a web page is told from a file

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genept.core import threads
+from genept.core import compute
 
 TILE = 512  # cells on either side of the distances held at once: 2 MiB, a core's cache
 SHARES = 16
@@ -69,7 +69,7 @@ def distance_sums(matrix: np.ndarray, members: np.ndarray) -> np.ndarray:
         return sums
 
     total = np.zeros((len(matrix), members.shape[1]))
-    for sums in threads.each(share, range(min(SHARES, len(tiles)))):
+    for sums in compute.each(share, range(min(SHARES, len(tiles)))):
         total += sums
     return total
 

@@ -12,8 +12,7 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from genept.downloads.place import WebPlace
-from genept.downloads.remote import Remote
+from genept.downloads.place import Remote, WebPlace
 from genept.downloads.store import Store
 
 FOLDERS = {"GSE": "series", "GSM": "samples"}

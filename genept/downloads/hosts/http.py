@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from genept.downloads.place import Address, WebPlace
-from genept.downloads.remote import Remote
+from genept.downloads.place import Address, Remote, WebPlace
 from genept.downloads.store import Store
 
 

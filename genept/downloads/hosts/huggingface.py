@@ -20,8 +20,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field
 
 from genept.core import files
-from genept.downloads.place import WebPlace
-from genept.downloads.remote import Remote
+from genept.downloads.place import Remote, WebPlace
 from genept.downloads.store import Store
 
 

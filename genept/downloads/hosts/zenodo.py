@@ -11,8 +11,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from genept.core.errors import InputError
-from genept.downloads.place import Number, WebPlace, pick
-from genept.downloads.remote import Remote
+from genept.downloads.place import Number, Remote, WebPlace, pick
 from genept.downloads.store import Store
 
 

@@ -1,12 +1,15 @@
-"""What all text encoders share."""
+"""What all text encoders share, and the one that a model names."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from genept.engines.encoder.settings import EncoderConfig, OpenAI
 
 
 class Encoded(NamedTuple):
@@ -46,3 +49,21 @@ class Encoder(abc.ABC):
     @abc.abstractmethod
     def card(self) -> dict[str, Any]:
         """Describe what the vectors depend on, as values that JSON has, equal for equal runs."""
+
+
+def load_encoder(config: EncoderConfig, folder: Path, device: str, precision: str = "float32") -> Encoder:
+    """Return the encoder that a model's settings name.
+
+    Parameters
+    ----------
+    folder, device, precision
+        Of a local encoder: where its files are, ``auto``, ``cpu`` or ``cuda``, and ``float32`` or ``bfloat16``.
+    """
+    if config.encoder == "openai":
+        from genept.engines.encoder.openai import OpenAIEncoder  # each imports what only it needs
+
+        return OpenAIEncoder(config.openai or OpenAI())
+    from genept.engines.encoder.local import LocalEncoder
+    from genept.engines.network.precision import PRECISIONS
+
+    return LocalEncoder(folder, device, dtype=PRECISIONS[precision])

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from genept.core import device as devices
-from genept.core import files
+from genept.core import compute, files
 from genept.core.errors import InputError
 from genept.engines.encoder import words as words_once
 from genept.engines.encoder.encoder import Encoded, Encoder
@@ -59,9 +58,9 @@ class LocalEncoder(Encoder):
     ) -> None:
         if max_length is None:
             max_length = files.read_json(folder / "sentence_bert_config.json")["max_seq_length"]
-        workers = devices.workers(device)
+        workers = compute.workers(device)
         self.folder = folder
-        self.device = devices.describe(workers)
+        self.device = compute.describe_devices(workers)
         self.max_length = max_length
         self.dtype = dtype
         self.first_token = read_pooling(folder)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError
-from genept.engines.encoder import client, openai
+from genept.engines.encoder import openai
 from genept.engines.encoder.encoder import Encoded
 from genept.engines.encoder.openai import OpenAIEncoder
 from genept.engines.encoder.paid import CACHE
@@ -214,15 +214,15 @@ def test_a_busy_server_is_asked_again_and_only_answers_are_charged(service: Serv
 
 
 def test_a_server_that_stays_busy_is_given_up_and_what_arrived_is_kept(service: Service) -> None:
-    service.moods.extend([lambda handler: False, *[failing(429, "slow down")] * (client.MAX_RETRIES + 1)])
+    service.moods.extend([lambda handler: False, *[failing(429, "slow down")] * (openai.MAX_RETRIES + 1)])
     assert "answered 429 again and again: slow down; run again later" in error_of(service, concurrency=1)
-    assert sum(service.served.values()) == 4 and len(service.bodies) == client.MAX_RETRIES + 2
+    assert sum(service.served.values()) == 4 and len(service.bodies) == openai.MAX_RETRIES + 2
     encode(service)
     assert service.served == Counter(TEXTS)
 
 
 def test_a_server_that_is_not_there_is_one_line(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_RETRIES", 0)
+    monkeypatch.setattr(openai, "MAX_RETRIES", 0)
     with Service() as gone:
         url = gone.url
     assert "not reachable (" in error_of(service, base_url=url)
