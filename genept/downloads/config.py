@@ -88,12 +88,7 @@ class More(Config):
 def read_sources(content: Any) -> tuple[Source, ...]:
     """Turn a source, the name of a shared one, or a list of both into sources; None is none.
 
-    Raises
-    ------
-    ValueError
-        If something in it is not what it should be. Within a `Config`, pydantic turns it into a `ParamsError`.
-    ParamsError
-        If a file of ``models/sources`` is not what it should be.
+    What is wrong raises `ValueError`, of which pydantic makes a `ParamsError` within a `Config`.
     """
     if isinstance(content, tuple):
         return content
@@ -135,8 +130,7 @@ def read_shared(name: str) -> Source:
 
 def parse_source(content: dict[str, Any]) -> Source:
     """Check a mapping with ``files`` and what holds for all of them."""
-    shared = {key: value for key, value in content.items() if key != "files"}
-    files = content.get("files")
+    shared, files = {key: value for key, value in content.items() if key != "files"}, content.get("files")
     if shared and "kind" not in shared:
         raise ValueError("kind is missing")
     if "sha256" in shared:

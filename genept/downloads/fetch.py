@@ -45,10 +45,9 @@ def fetch(where: str, sources: Iterable[Source], folder: Path, notes: Mapping[st
 
     Raises
     ------
-    NotFoundAtSource
-        If a file that is not optional is in none of its places.
     InputError
-        If a file cannot be had for another reason, or is not the one that its sha256 names.
+        `NotFoundAtSource` if a file that is not optional is in none of its places; or if a file cannot be had for
+        another reason, or is not the one that its sha256 names.
     """
     wanted = files_of(sources)
     fetcher = Fetcher(where)
@@ -119,10 +118,8 @@ class Fetcher:
     def get_first(self, target: str, file: File) -> tuple[str | None, list[dict[str, str]]]:
         """Get a file from the first of its places that has it.
 
-        Returns
-        -------
-        Its sha256, None if it is optional and nowhere, and of each place ``kind``, ``where`` and ``outcome`` (``used``
-        or ``not there``), the same on every machine.
+        Return its sha256, None if it is optional and nowhere, and of each place ``kind``, ``where`` and ``outcome``
+        (``used`` or ``not there``), the same on every machine.
         """
         known = self.lock.get(self.key(target))
         settled = known and known.place in [p.words for p in file.places] and self.store.has(known.sha256)

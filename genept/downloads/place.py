@@ -35,27 +35,13 @@ Address = Annotated[str, AfterValidator(check_address)]
 
 @dataclass(frozen=True)
 class Remote:
-    """A file on the web.
+    """A file on the web, as a host names it."""
 
-    Attributes
-    ----------
-    urls
-        Addresses of the same file, tried in order.
-    stated
-        Algorithm and digits of the hash that the service states.
-    headers
-        Of the request, such as a token.
-    refused
-        What a refusal (status 400, 401 or 403) means, and what to do.
-    name
-        What the file is called in every run, if its address has a signature that is another one in every run.
-    """
-
-    urls: tuple[str, ...]
-    stated: tuple[str, str] | None = None
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    name: str | None = None
-    refused: tuple[str, str] | None = None
+    urls: tuple[str, ...]  # of the same file, tried in order
+    stated: tuple[str, str] | None = None  # algorithm and digits of the hash that the service states
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # of the request, such as a token
+    name: str | None = None  # the same in every run, for an address whose signature is another one in every run
+    refused: tuple[str, str] | None = None  # what a refusal (status 400, 401 or 403) means, and what to do
 
 
 class Place(Config):
@@ -87,7 +73,7 @@ class Place(Config):
         return " ".join([self.kind, *(str(value) for value in values if value)])
 
     def get(self, store: Store, sha256: str | None) -> tuple[Path, str]:
-        """Download the file, or the archive that it is a member of.
+        """Download the file, or its archive; return where it lies, to be moved away, and its sha256.
 
         Parameters
         ----------
@@ -96,16 +82,10 @@ class Place(Config):
         sha256
             What the file or archive must have, if that is known.
 
-        Returns
-        -------
-        Where it lies, to be moved away, and its sha256.
-
         Raises
         ------
-        NotFoundAtSource
-            If the host was reached and does not have it.
         InputError
-            If it cannot be had for another reason.
+            `NotFoundAtSource` if the host was reached and does not have it; or if it cannot be had for another reason.
         """
         raise NotImplementedError
 
@@ -135,15 +115,7 @@ class WebPlace(Place):
 
 
 def pick(listed: Mapping[str, T], name: str, what: str) -> T:
-    """Return what a service lists under a file name.
-
-    Raises
-    ------
-    NotFoundAtSource
-        If there is none, with the names that there are.
-    InputError
-        If nothing is listed.
-    """
+    """Return what a service lists under a file name; `NotFoundAtSource` names what there is in its place."""
     if name in listed:
         return listed[name]
     names, none = sorted(listed), f"{what} has no file {name!r}"

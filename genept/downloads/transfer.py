@@ -31,26 +31,14 @@ HEAD = 1 << 10  # bytes by which a web page is told from a file
 class Part:
     """What has come of a file so far, and what the server said about it; locked against other processes while in use.
 
-    Parameters
-    ----------
-    folder
-        Of unfinished downloads.
-    url, name
-        The address, and what the file is called in every run if the address changes.
-
-    Attributes
-    ----------
-    path
-        The bytes from the file's beginning.
-    etag, modified, length
-        What the server said about the file; None if it did not.
+    `name` is what the file is called in every run if its address changes.
     """
 
     def __init__(self, folder: Path, url: str, name: str | None = None) -> None:
         key = hashlib.sha256((name or url).encode()).hexdigest()[:32]
-        self.url, self.path, self.notes = url, folder / key, folder / f"{key}.json"
+        self.url, self.path, self.notes = url, folder / key, folder / f"{key}.json"  # the bytes from the beginning
         self.lock = filelock.FileLock(folder / f"{key}.lock", timeout=0)
-        self.etag: str | None = None
+        self.etag: str | None = None  # as the server said; None if it did not
         self.modified: str | None = None
         self.length: int | None = None
 
@@ -113,25 +101,9 @@ class Part:
 
 
 def download(remote: Remote, folder: Path, sha256: str | None) -> tuple[Path, str]:
-    """Download a file from the first of its addresses that gives it.
+    """Download a file from the first of its addresses that gives it; see `genept.downloads.place.Place.get`.
 
-    Parameters
-    ----------
-    folder
-        Of unfinished downloads; what came stays there after an error.
-    sha256
-        What the file must have, if that is known.
-
-    Returns
-    -------
-    Where the whole file lies, to be moved away, and its sha256.
-
-    Raises
-    ------
-    NotFoundAtSource
-        If every address answers that there is no such thing.
-    InputError
-        If no address gives the file.
+    What came stays in `folder` after an error. `NotFoundAtSource` if every address answers that there is no such thing.
     """
     failures = []
     for url in remote.urls:

@@ -12,8 +12,7 @@ import pytest
 
 from genept.downloads.hosts.geo import Geo
 from genept.downloads.store import Store
-from tests.downloads.archives import tar, zipped
-from tests.downloads.fetching import COUNTS, fetched, locked, md5, one_attempt, refused, sha256
+from tests.downloads.fetching import COUNTS, fetched, locked, md5, one_attempt, refused, sha256, tar, zipped
 from tests.downloads.loopback import Web
 
 SAMPLES = {f"GSM470493{number}_Con{number}.txt.gz": gzip.compress(bytes([number]) * 9000) for number in range(1, 4)}

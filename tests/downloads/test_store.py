@@ -12,8 +12,7 @@ import yaml
 
 from genept.downloads.store import Store, default_folder
 from tests import helpers
-from tests.downloads.archives import tar
-from tests.downloads.fetching import COUNTS, FOLDER, LOCK, STORE, fetched, locked, refused, sha256
+from tests.downloads.fetching import COUNTS, FOLDER, LOCK, STORE, fetched, locked, refused, sha256, tar
 from tests.downloads.loopback import Web
 
 

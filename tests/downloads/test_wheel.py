@@ -15,8 +15,7 @@ import pytest
 
 from genept.downloads.hosts import wheel
 from tests import helpers
-from tests.downloads.archives import zipped
-from tests.downloads.fetching import FOLDER, STORE, content, fetch, fetched, refused, sha256
+from tests.downloads.fetching import FOLDER, STORE, content, fetch, fetched, refused, sha256, zipped
 from tests.downloads.loopback import Answer, Request, Server, serving
 
 TABLE = b"symbol\tname\nTP53\ttumor protein p53\n" * 200

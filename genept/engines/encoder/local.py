@@ -40,7 +40,7 @@ class LocalEncoder(Encoder):
     folder
         See the module's docstring.
     device
-        As params.yaml has it: ``auto``, ``cpu`` or ``cuda``.
+        ``auto``, ``cpu`` or ``cuda``.
     max_length
         Tokens read of a text, the special ones included; what comes after is cut off. By default what
         ``sentence_bert_config.json`` says, which is what sentence-transformers does.
