@@ -120,11 +120,9 @@ def is_tar(stream: Bounded) -> bool:
     """Whether a stream begins with the header of a tar."""
     block = stream.read(tarfile.BLOCKSIZE)
     stream.seek(0)
-    try:
-        tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
-    except tarfile.TarError:
-        return False
-    return True
+    with contextlib.suppress(tarfile.TarError):
+        return bool(tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape"))
+    return False
 
 
 def extract_from_tar(stream: Bounded, name: str, members: Mapping[Path, str]) -> None:

@@ -72,10 +72,10 @@ class Source:
 
 
 class Use(Config):
-    """A shared source, or some of its files."""
+    """Some files of a shared source."""
 
     use: str
-    only: list[str] | None = None
+    only: list[str]
 
 
 class More(Config):
@@ -114,16 +114,14 @@ def read_item(item: Any) -> Source:
         return parse_source(item)
     use = Use.model_validate(item)
     source = read_shared(use.use)
-    only = source.files if use.only is None else [check_known(name, source.files, "file") for name in use.only]
-    return Source({target: source.files[target] for target in only})
+    return Source({target: source.files[check_known(target, source.files, "file")] for target in use.only})
 
 
 def read_shared(name: str) -> Source:
     """Read a file of ``models/sources``."""
     path = SHARED / f"{refuse_bad_name(name)}.yaml"
-    content = read_yaml(path)
     try:
-        return parse_source(content)
+        return parse_source(read_yaml(path))
     except ValueError as error:
         raise ParamsError(f"{path.as_posix()}: {error}") from None
 

@@ -26,7 +26,6 @@ from genept.downloads.place import Place
 from genept.downloads.store import LOCK, Store, read_lock, record
 
 ATTEMPTS, FALLBACK = "attempts.json", "fallback.json"
-USED, NOT_THERE = "used", "not there"
 STORED = "from the store of downloads"
 
 
@@ -126,7 +125,7 @@ class Fetcher:
         attempts: list[dict[str, str]] = []
         messages: list[str] = []
         for place in file.places:
-            attempts.append({"kind": place.kind, "where": place.words, "outcome": NOT_THERE})
+            attempts.append({"kind": place.kind, "where": place.words, "outcome": "not there"})
             if known and settled and not isinstance(place, Local) and place.words != known.place:
                 continue  # it was not there when the file came from a later place
             try:
@@ -136,7 +135,7 @@ class Fetcher:
                 advice = f"; to get it: {' '.join(place.where.split())}" if place.where else ""
                 click.echo(f"{self.where}: {target} ({place.words}): {error.reason}{advice}")
                 continue
-            attempts[-1]["outcome"] = USED
+            attempts[-1]["outcome"] = "used"
             now = self.lock.get(self.key(target))
             if len(file.places) > 1 and (now is None or now.place != place.words):
                 self.record(self.key(target), sha256, place.words)

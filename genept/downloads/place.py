@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator
 
 from genept.core.config import Config
 from genept.core.errors import InputError, NotFoundAtSource, nearest
-from genept.downloads.store import Sha256, Store
+from genept.downloads.store import Remote, Sha256, Store
 
 Number = int | str  # of a record or an article
 T = TypeVar("T")
@@ -31,17 +30,6 @@ def check_address(url: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(check_address)]
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file on the web, as a host names it."""
-
-    urls: tuple[str, ...]  # of the same file, tried in order
-    stated: tuple[str, str] | None = None  # algorithm and digits of the hash that the service states
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # of the request, such as a token
-    name: str | None = None  # the same in every run, for an address whose signature is another one in every run
-    refused: tuple[str, str] | None = None  # what a refusal (status 400, 401 or 403) means, and what to do
 
 
 class Place(Config):
@@ -123,3 +111,14 @@ def pick(listed: Mapping[str, T], name: str, what: str) -> T:
         raise InputError(f"{none}; it lists no files; it may be empty, or not shared with everyone")
     more = f", and {len(names) - 5} more" if len(names) > 5 else ""
     raise NotFoundAtSource(f"{none}{nearest(name, names)}; it has {', '.join(names[:5])}{more}", none)
+
+
+def read_listing(url: str, remotes: Callable[[Any], Iterable[tuple[str, Remote]]], what: str) -> dict[str, Remote]:
+    """Ask a service by JSON for its files, by their names; `remotes` reads the answer."""
+    from genept.downloads.web import read_json
+
+    answer = read_json(url)
+    try:
+        return dict(remotes(answer))
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{what}: its list of files is not as expected; use `kind: http`") from None

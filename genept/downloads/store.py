@@ -19,6 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +36,17 @@ HEADING = (
     "# First downloads of files without a sha256 in the settings, and your own files. Written by fetch; commit it."
 )
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$", to_lower=True)]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on the web, as a host names it."""
+
+    urls: tuple[str, ...]  # of the same file, tried in order
+    stated: tuple[str, str] | None = None  # algorithm and digits of the hash that the service states
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # of the request, such as a token
+    name: str | None = None  # the same in every run, for an address whose signature is another one in every run
+    refused: tuple[str, str] | None = None  # what a refusal (status 400, 401 or 403) means, and what to do
 
 
 def default_folder() -> Path:

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import re
-import shutil
 from pathlib import Path
 
 import filelock
@@ -22,7 +21,7 @@ from genept.core import files
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError
 from genept.downloads import web
-from genept.downloads.place import Remote
+from genept.downloads.store import Remote
 from genept.downloads.web import BY_HAND, GO_ON, Failure, ask, check_page, check_status, file_name, plain
 
 HEAD = 1 << 10  # bytes by which a web page is told from a file
@@ -163,11 +162,6 @@ def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool
             raise Failure("the answer is empty", f"run again later, or {BY_HAND}")
         check_page(answer, chunk, part.url)
         part.begin(answer, rest)
-    if rest is not None and shutil.disk_usage(part.path.parent).free < rest:
-        raise InputError(
-            f"{plain(part.url)}: the disk is full at {part.path.parent} ({rest / 1e6:,.0f} MB more are needed); "
-            f"free some space and {GO_ON}"
-        )
     bar = progress_bar(file_name(part.url), part.length or 0, "B")
     bar.unit_scale, bar.initial, bar.n = True, start, start
     with bar, part.path.open("r+b") as output:
@@ -189,10 +183,10 @@ def check_hashes(part: Part, remote: Remote, sha256: str | None, *, again: bool)
             digits = found if name == "sha256" else hashlib.file_digest(stream, name).hexdigest()
         if expected and digits != expected:
             part.remove()
-            what = f"what came has {name} {digits}, but {expected} is expected"
             to_do = (
                 "it is another version or was altered; if you trust it, correct the sha256 in the settings, or remove "
                 "the lines of the file from data/hashes.lock.yaml"
             )
-            raise Failure(what, to_do, again=again)  # parts of two files, perhaps
+            # asked again if it may be parts of two files
+            raise Failure(f"what came has {name} {digits}, but {expected} is expected", to_do, again=again)
     return found

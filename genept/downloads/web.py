@@ -33,6 +33,7 @@ TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 
 BY_HAND = "get it in a browser and use `kind: local`"
+LOGIN = f"it may want a login or a browser; {BY_HAND}"
 GO_ON = "run again: it goes on where it stopped"
 T = TypeVar("T")
 wait = time.sleep
@@ -175,22 +176,17 @@ def check_status(answer: requests.Response, refused: tuple[str, str] | None = No
     if refused and status in (400, 401, 403):
         raise Failure(f"{what}: {refused[0]}", refused[1])
     if status in (202, 401, 402, 403, 407, 451):
-        raise Failure(what, f"it may want a login or a browser; {BY_HAND}")
+        raise Failure(what, LOGIN)
     raise Failure(what, f"correct the address in the settings, or {BY_HAND}")
 
 
 def check_page(answer: requests.Response, start: bytes, url: str) -> None:
-    """Refuse a web page where a file was expected: pages for login, quota or consent come with status 200.
-
-    So do GitHub's pointers in place of large files.
-    """
+    """Refuse a page for login, quota or consent, or GitHub's pointer to a large file, that comes with status 200."""
     if start.startswith(POINTER):
-        what = "it answered with a pointer of Git LFS, not the file"
-        raise Failure(what, "use the file's address under media.githubusercontent.com/media")
+        to_do = "use the file's address under media.githubusercontent.com/media"
+        raise Failure("it answered with a pointer of Git LFS, not the file", to_do)
     is_page = answer.headers.get("Content-Type", "").lower().startswith("text/html") or PAGE.match(start)
     if is_page and not file_name(url).lower().endswith((".html", ".htm")):
         title = TITLE.search(start)
         named = f" ({printable(' '.join(title[1].decode(errors='replace').split()))[:80]!r})" if title else ""
-        raise Failure(
-            f"it answered with a web page{named}, not the file", f"it may want a login or a browser; {BY_HAND}"
-        )
+        raise Failure(f"it answered with a web page{named}, not the file", LOGIN)

@@ -4,10 +4,8 @@
 ``drive.google.com/file/d/<id>/view``). ``name`` is the path of a file within the folder, such as ``args.json`` or
 ``part1/raw.h5ad``. The work is gdown's, which knows Drive's pages; it reads no cookies of the user's and keeps none.
 Within a run gdown continues a download that broke off. The next run continues it only if the file's sha256 is known:
-Drive has no validator by which parts of two files could be told from one file.
-
-What has been run is gdown against a server that imitates Drive's answers. Drive itself changes its pages from time to
-time: if a download fails that works in a browser, a newer gdown may help.
+Drive has no validator by which parts of two files could be told from one file. Run against a server that imitates
+Drive's answers only; if a download fails that works in a browser, a newer gdown may help.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from genept.downloads.place import Remote, WebPlace
-from genept.downloads.store import Store
+from genept.downloads.place import WebPlace
+from genept.downloads.store import Remote, Store
 
 FOLDERS = {"GSE": "series", "GSM": "samples"}
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from genept.downloads.place import Address, Remote, WebPlace
-from genept.downloads.store import Store
+from genept.downloads.place import Address, WebPlace
+from genept.downloads.store import Remote, Store
 
 
 class Http(WebPlace):

@@ -21,8 +21,8 @@ from urllib.parse import urlencode
 from pydantic import Field
 
 from genept.core.errors import InputError
-from genept.downloads.place import Remote, WebPlace, pick
-from genept.downloads.store import Store
+from genept.downloads.place import WebPlace, pick
+from genept.downloads.store import Remote, Store
 
 SETTING = re.compile(r'^[ \t]*(url|output)[ \t]*=[ \t]*"(.*)"[ \t\r]*$', re.MULTILINE)
 

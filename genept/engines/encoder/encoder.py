@@ -1,15 +1,12 @@
-"""What all text encoders share, and the one that a model names."""
+"""What all text encoders share."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from genept.engines.encoder.settings import EncoderConfig, OpenAI
 
 
 class Encoded(NamedTuple):
@@ -23,15 +20,9 @@ class Encoded(NamedTuple):
 
 
 class Encoder(abc.ABC):
-    """A text encoder, ready to encode.
+    """A text encoder, ready to encode."""
 
-    Attributes
-    ----------
-    max_length
-        Tokens that it reads of a text.
-    """
-
-    max_length: int
+    max_length: int  # tokens that it reads of a text
 
     @abc.abstractmethod
     def encode(self, texts: Iterable[str], label: str = "encoding") -> Encoded:
@@ -49,21 +40,3 @@ class Encoder(abc.ABC):
     @abc.abstractmethod
     def card(self) -> dict[str, Any]:
         """Describe what the vectors depend on, as values that JSON has, equal for equal runs."""
-
-
-def load_encoder(config: EncoderConfig, folder: Path, device: str, precision: str = "float32") -> Encoder:
-    """Return the encoder that a model's settings name.
-
-    Parameters
-    ----------
-    folder, device, precision
-        Of a local encoder: where its files are, ``auto``, ``cpu`` or ``cuda``, and ``float32`` or ``bfloat16``.
-    """
-    if config.encoder == "openai":
-        from genept.engines.encoder.openai import OpenAIEncoder  # each imports what only it needs
-
-        return OpenAIEncoder(config.openai or OpenAI())
-    from genept.engines.encoder.local import LocalEncoder
-    from genept.engines.network.precision import PRECISIONS
-
-    return LocalEncoder(folder, device, dtype=PRECISIONS[precision])

@@ -56,7 +56,7 @@ class OpenAIEncoder(Encoder):
         self.max_length = config.max_tokens
 
     def card(self) -> dict[str, Any]:
-        """Describe what the vectors depend on."""
+        """See `Encoder.card`."""
         asked = {} if self.config.dimensions is None else {"dimensions": self.config.dimensions}
         counted = {"tokens_counted_by": self.counter.name, "max_length": self.max_length}
         return {"encoder": "openai", "model": self.config.model, "server": self.host, **asked, **counted}
@@ -66,11 +66,7 @@ class OpenAIEncoder(Encoder):
 
         Equal texts are sent once. Before the first request a line says what is sent and what it may cost. On an error
         and on Ctrl-C no further request is sent, and those under way are waited for, because they are paid for.
-
-        Raises
-        ------
-        InputError
-            If a text is empty, the texts may cost more than ``max_usd``, or the server does not answer with vectors.
+        `InputError` if a text is empty, the texts may cost more than ``max_usd``, or the server sends no vectors.
         """
         whole = list(texts)
         cuts = [paid.cut(text, self.max_length, self.counter.count) for text in whole]

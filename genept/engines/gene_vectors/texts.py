@@ -11,7 +11,7 @@ from typing import Any
 from genept.core.errors import InputError, ParamsError
 from genept.data.gene_vectors import GeneVectors, VectorGene
 from genept.data.hgnc import Gene
-from genept.engines.encoder.encoder import load_encoder
+from genept.engines.encoder.loading import load_encoder
 from genept.engines.gene_vectors import summaries
 from genept.engines.genept_w.config import Vectors
 

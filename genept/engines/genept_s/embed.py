@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from genept.core.errors import InputError
 from genept.data.expression import coverage
-from genept.engines.encoder.encoder import load_encoder
+from genept.engines.encoder.loading import load_encoder
 from genept.engines.genept_s import precomputed
 from genept.engines.genept_s.config import Embed, Model
 from genept.engines.network import precision
