@@ -68,11 +68,11 @@ def digest(settings: dict[str, Any], code: Path, folder: Path, cell_ids: str) ->
     import hashlib
     import json
 
-    from genept.core import files, imports
+    from genept.core import files
 
     model_files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     hashes = {name: files.sha256(path) for name, path in model_files.items() if "__pycache__" not in path.parts}
-    parts = [settings, imports.sha256(code), hashes, cell_ids]
+    parts = [settings, files.code_sha256(code), hashes, cell_ids]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.downloads.loopback import serving
 from tests.engines.encoder.service import Service
 
 
@@ -24,10 +24,7 @@ def no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def service(no_account: None) -> Iterator[Service]:
-    with Service() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield running
-        running.gate.set()
-        running.shutdown()
-        thread.join()
+    service = Service()
+    with serving(service.answer) as service.server:
+        yield service
+        service.gate.set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from genept.core import device as devices
+from genept.core import compute
 from genept.data.expression import coverage
 from genept.engines.geneformer import dictionaries, network, ranking
 from genept.engines.network import precision
@@ -38,7 +38,7 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
     Float32 matrix of shape (n_cells, hidden_size), zero for a cell without any gene that has a token, and notes.
     """
     dtype = getattr(torch, config.embed.precision)
-    workers = devices.workers(device)
+    workers = compute.workers(device)
     entries = dictionaries.read(folder)
     genes = ranking.match(cells.var["ensembl_id"].astype(str).tolist(), entries)
     seen = coverage(cells, genes.has_token)
@@ -49,7 +49,7 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
     matrix = network.embed(model, sequences, n_framing, workers, dtype)
     notes = {
         "version": entries.version,
-        "device": devices.describe(workers),
+        "device": compute.describe_devices(workers),
         "max_length": max_length,
         "layer": len(model.transformer.layers),
         **seen,

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from genept.core import threads
+from genept.core import compute
 from genept.engines.geneformer.dictionaries import CLS, EOS, Dictionaries
 
 TARGET_SUM = 10_000
@@ -83,7 +83,7 @@ def rank(
     ranked, lengths = np.empty(counts.nnz, dtype=np.int32), np.empty(n_cells, dtype=np.int64)
     arrays = counts.indptr, counts.indices, counts.data, *genes, ranked, lengths
 
-    threads.each(
+    compute.each(
         lambda first: rank_some(first, min(first + CELLS_AT_ONCE, n_cells), *arrays), range(0, n_cells, CELLS_AT_ONCE)
     )
     cells = zip(counts.indptr.tolist(), np.minimum(lengths, room).tolist(), strict=False)

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from scipy.sparse import csr_matrix
 
-from genept.core import threads
+from genept.core import compute
 
 DIMENSIONS = 256  # summed at a time
 GENES = 1500  # whose vectors, of that many dimensions, are used for all cells before the next: 1.5 MB, a core's cache
@@ -38,14 +38,14 @@ def weighted_sums(weights: csr_matrix, vectors: np.ndarray) -> np.ndarray:
     """
     weights = weights if weights.has_sorted_indices else weights.sorted_indices()
     sums = np.zeros((weights.shape[0], vectors.shape[1]), dtype=np.float32)
-    n_parts = threads.number()
+    n_parts = compute.n_threads()
     shares = np.arange(1, n_parts) * weights.nnz // n_parts
     bounds = [0, *np.searchsorted(weights.indptr, shares).tolist(), weights.shape[0]]
 
     def add_part(first: int, last: int) -> None:
         add(weights.indptr[first : last + 1], weights.indices, weights.data, vectors, sums[first:last])
 
-    threads.each(add_part, bounds[:-1], bounds[1:])
+    compute.each(add_part, bounds[:-1], bounds[1:])
     return sums
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from genept.core import device as devices
+from genept.core import compute
 from genept.core.cli import progress_bar
 
 INTERVAL = 300  # seconds between two lines in a log
@@ -40,7 +40,7 @@ class Job:
     def announce(self, n_cells: int, workers: Sequence[str]) -> None:
         """Report the start of the work on standard error, once for each job."""
         if not self.announced:
-            click.echo(f"{self.name}: {n_cells:,} cells on {devices.describe(list(workers))}", err=True)
+            click.echo(f"{self.name}: {n_cells:,} cells on {compute.describe_devices(list(workers))}", err=True)
         self.announced = True
 
 

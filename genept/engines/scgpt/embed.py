@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from genept.core import device as devices
+from genept.core import compute
 from genept.data.expression import coverage
 from genept.engines.network import precision
 from genept.engines.scgpt import checkpoint, network, tokens
@@ -48,13 +48,13 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
         If the checkpoint is not whole, no gene is in its vocabulary, or ``scgpt`` is asked for and not installed.
     """
     settings = config.embed
-    workers = devices.workers(device)
+    workers = compute.workers(device)
     model = checkpoint.read(folder)
     old_names = [str(name) for name in cells.var.get("original_symbol", cells.var_names)]
     gene_ids, n_by_old_name = find_genes(list(cells.var_names), old_names, model.vocab)
     notes = {
         "implementation": settings.implementation,
-        "device": devices.describe(workers),
+        "device": compute.describe_devices(workers),
         "seed": settings.seed,
         "binning": settings.binning,
         "max_length": settings.max_length,

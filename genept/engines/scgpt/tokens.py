@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from genept.core import threads
+from genept.core import compute
 from genept.engines.scgpt import binning
 
 CELLS_AT_ONCE = 128  # in one thread's turn
@@ -104,7 +104,7 @@ def tokenise(
 
     def each_part(compiled: Callable[..., None], *arguments: Any) -> None:
         firsts = range(0, n_cells, CELLS_AT_ONCE)
-        threads.each(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts)
+        compute.each(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts)
 
     n_expressed = np.empty(n_cells, dtype=np.int64)
     matrix = x.indptr, x.indices, x.data, np.asarray(gene_ids, dtype=np.int32), n_expressed
