@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import filelock
@@ -162,6 +163,11 @@ def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool
             raise Failure("the answer is empty", f"run again later, or {BY_HAND}")
         check_page(answer, chunk, part.url)
         part.begin(answer, rest)
+    if rest is not None and shutil.disk_usage(part.path.parent).free < rest:
+        raise InputError(
+            f"{plain(part.url)}: the disk is full at {part.path.parent} ({rest / 1e6:,.0f} MB more are needed); "
+            f"free some space and {GO_ON}"
+        )
     bar = progress_bar(file_name(part.url), part.length or 0, "B")
     bar.unit_scale, bar.initial, bar.n = True, start, start
     with bar, part.path.open("r+b") as output:

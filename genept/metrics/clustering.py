@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from genept.core import params, threads
+from genept.core import compute, params
 
 TILE = 512  # cells on either side of the distances held at once: 2 MiB, a core's cache
 SHARES = 16
@@ -106,7 +106,7 @@ def distance_sums(matrix: np.ndarray, members: np.ndarray) -> np.ndarray:
         return sums
 
     total = np.zeros((len(matrix), members.shape[1]))
-    for sums in threads.each(share, range(min(SHARES, len(tiles)))):
+    for sums in compute.each(share, range(min(SHARES, len(tiles)))):
         total += sums
     return total
 

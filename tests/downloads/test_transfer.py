@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from genept.downloads import transfer
 from genept.downloads import web as _web
 from genept.downloads.transfer import Part
 from tests import helpers
@@ -111,3 +113,9 @@ def test_of_several_addresses_the_first_that_gives_the_file_is_used(web: Web) ->
     fetched(gone, down, good)
     line = refused(gone, down, text=f"{web.url}/down: it answered 403")
     assert f"(before it, {web.url}/gone: it answered 404 (Not Found))" in line
+
+
+def test_a_disk_that_will_be_full_is_announced_before_the_download(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    line = refused(web.put("/file.bin", FILE * 10), text="the disk is full at partial (3 MB more are needed)")
+    assert "free some space and run again" in line
