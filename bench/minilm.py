@@ -12,11 +12,11 @@ import torch
 
 from bench import bounds
 from bench.case import FLOAT32, Case
-from bench.inputs import ENCODER
 from genept.engines.encoder.local import LocalEncoder
 from genept.engines.network import bert
-from genept.engines.network.precision import PRECISIONS
+from genept.engines.network.transformer import PRECISIONS
 
+ENCODER = Path("models/genept_s_minilm")
 ITS_STEPS = "transformers BertModel, padded batches"
 BATCH_SIZE = 32  # the default of `SentenceTransformer.encode`
 N_FEW = 4

@@ -64,12 +64,7 @@ def read(folder: Path, n_layers_dropped: int = 0) -> Bert:
     """Read an encoder in float32, accepting nothing that does not fit together.
 
     transformers' own loader would fill a missing weight with random numbers. Weights that an encoder does not have
-    (the pooling layer, the head) are ignored; for how a file may be wrapped see `genept.engines.network.state_dict`.
-
-    Parameters
-    ----------
-    n_layers_dropped
-        Layers at the end that are checked, but not kept.
+    (the pooling layer, the head) are ignored. The last `n_layers_dropped` layers are checked, but not kept.
 
     Raises
     ------

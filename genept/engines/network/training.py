@@ -78,10 +78,9 @@ def train(
 
 
 class AdamW:
-    """``torch.optim.AdamW(fused=True)`` to the bit, by the same kernel: ``torch.optim`` would take 2 to 9 s to import.
+    """``torch.optim.AdamW(fused=True)`` to the bit, by the same kernel; ``torch.optim`` takes 2 to 9 s to import.
 
-    It imports torch's compiler at its first step. Betas and epsilon are torch's defaults; a parameter without gradient
-    stays as it is.
+    Betas and epsilon are torch's defaults; a parameter without gradient stays as it is.
     """
 
     def __init__(self, parameters: list[torch.nn.Parameter], weight_decay: float) -> None:
@@ -97,21 +96,9 @@ class AdamW:
         state = [(part[0], part[0].grad, *part[1:]) for part in self.state if part[0].grad is not None]
         parameters, gradients, first, second, n_steps = map(list, zip(*state, strict=True))
         torch._foreach_add_(n_steps, 1)
-        torch._fused_adamw_(
-            parameters,
-            gradients,
-            first,
-            second,
-            [],
-            n_steps,
-            lr=learning_rate,
-            beta1=0.9,
-            beta2=0.999,
-            weight_decay=self.weight_decay,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
-        )
+        fixed = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "maximize": False}
+        state_of_each = parameters, gradients, first, second, [], n_steps
+        torch._fused_adamw_(*state_of_each, lr=learning_rate, weight_decay=self.weight_decay, **fixed)
 
 
 def curve(losses: list[float]) -> list[tuple[int, float]]:

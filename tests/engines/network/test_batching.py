@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError
-from genept.engines.network import batching, job, precision
+from genept.engines.network import batching, job, transformer
 
 LENGTHS = np.array([3, 0, 7, 7, 1, 5, 2, 9])
 
@@ -189,7 +189,7 @@ def test_a_log_gets_a_line_every_five_minutes_and_a_terminal_a_bar(
 
 @given(st.integers(1, 1000))
 def test_compared_rows_are_distinct_and_spread_from_first_to_last(n_rows: int) -> None:
-    rows = precision.compared(n_rows).tolist()
+    rows = transformer.rows_to_compare(n_rows).tolist()
     assert rows == sorted(set(rows)) and len(rows) == min(n_rows, 16)
     assert rows[0] == 0 and rows[-1] == n_rows - 1
 
@@ -197,5 +197,5 @@ def test_compared_rows_are_distinct_and_spread_from_first_to_last(n_rows: int) -
 def test_the_difference_is_measured_by_cosine_and_coordinate_without_zeros() -> None:
     exact = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 2.0]], dtype=np.float32)
     rough = np.array([[4.0, 3.0], [0.0, 0.0], [0.0, 2.5]], dtype=np.float32)
-    assert precision.difference(rough, exact) == {"n_compared": 2, "cosine_min": 0.96, "difference_max": 0.25}
-    assert precision.difference(rough[1:2], exact[1:2]) == {"n_compared": 0}
+    assert transformer.distance(rough, exact) == {"n_compared": 2, "cosine_min": 0.96, "difference_max": 0.25}
+    assert transformer.distance(rough[1:2], exact[1:2]) == {"n_compared": 0}
