@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from anndata import AnnData
 
-from bench import geneformer, genept_w, minilm, scgpt
+from bench import geneformer, genept, scgpt
 from bench.case import FLOAT32, Spec, Target
 from genept.core.errors import InputError
 from genept.data import cells as labelled
@@ -30,8 +30,8 @@ def read_cells(dataset: str, n_cells: int) -> AnnData:
 
 
 def sentences(dataset: str, n_cells: int) -> list[str]:
-    """Return cells as GenePT-s writes them, for the encoder in `minilm.ENCODER`."""
-    needed(minilm.ENCODER / "model.safetensors")
+    """Return cells as GenePT-s writes them, for the encoder in `genept.ENCODER`."""
+    needed(genept.ENCODER / "model.safetensors")
     found = read_cells(dataset, n_cells)
     symbols, settings = list(found.var_names), Embed()
     rows = genept_s.ranked(found.X.tocsr(), symbols, settings.max_symbols)
@@ -39,8 +39,8 @@ def sentences(dataset: str, n_cells: int) -> list[str]:
 
 
 def gene_names(n_genes: int) -> list[str]:
-    """Return the texts of evenly spaced genes of HGNC's table, for the encoder in `minilm.ENCODER`."""
-    needed(minilm.ENCODER / "model.safetensors")
+    """Return the texts of evenly spaced genes of HGNC's table, for the encoder in `genept.ENCODER`."""
+    needed(genept.ENCODER / "model.safetensors")
     genes = hgnc.read(needed(hgnc.PATH))
     return [texts.name(genes[i]) for i in np.arange(n_genes) * len(genes) // n_genes]
 
@@ -60,17 +60,17 @@ def goals(upstream: str, float32: float, bfloat16: float) -> dict[str, Target]:
     return {FLOAT32: Target(1e-4, {upstream: float32}), BFLOAT16: Target(0.05, {upstream: bfloat16})}
 
 
-GENEPT_W = Target(1e-5, {genept_w.DENSE: 4, genept_w.SPARSE: 15}, times_bound=1.5)
-MINILM = {FLOAT32: Target(1e-4, {minilm.ITS_STEPS: 2}), BFLOAT16: Target(0.05)}
+GENEPT_W = Target(1e-5, {genept.DENSE: 4, genept.SPARSE: 15}, times_bound=1.5)
+MINILM = {FLOAT32: Target(1e-4, {genept.ITS_STEPS: 2}), BFLOAT16: Target(0.05)}
 CASES = {
     "scgpt_ovarian": Spec(OVARIAN, scgpt.embedding, 24, goals(scgpt.PUBLISHED, 4, 15)),
     "scgpt_covid": Spec(COVID, scgpt.embedding, 48, goals(scgpt.PUBLISHED, 6, 15)),
     "geneformer_ovarian": Spec(OVARIAN, geneformer.embedding, 32, goals(geneformer.PADDED, 4, 12)),
     "tokenise_scgpt": Spec(OVARIAN, scgpt.tokenisation, 1000, {FLOAT32: Target(0, {scgpt.COLLATOR: 50})}),
     "tokenise_geneformer": Spec(OVARIAN, geneformer.tokenisation, 1000, {FLOAT32: Target(1e-12)}),
-    "genept_w": Spec(OVARIAN, genept_w.embedding, 4000, {FLOAT32: GENEPT_W}),
-    "minilm_sentences": Spec(partial(sentences, "ovarian"), minilm.encoding, 96, MINILM),
-    "minilm_names": Spec(gene_names, minilm.encoding, 1024, MINILM),
+    "genept_w": Spec(OVARIAN, genept.weighting, 4000, {FLOAT32: GENEPT_W}),
+    "minilm_sentences": Spec(partial(sentences, "ovarian"), genept.encoding, 96, MINILM),
+    "minilm_names": Spec(gene_names, genept.encoding, 1024, MINILM),
 }
 
 #: Where there is one. Upstream's scGPT works in float16 there, so answers are further apart.

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import bounds, geneformer, genept_w, minilm, results, scgpt
+from bench import bounds, geneformer, genept, results, scgpt
 from bench import cases as benchmarks
 from bench.__main__ import main
 from bench.case import FLOAT32, Case, Rates, Spec, Target, interleaved, quiet, relative_difference
@@ -51,7 +51,7 @@ def make_cells(n_cells: int = 5, n_genes: int = 90) -> anndata.AnnData:
 
 def minilm_case(folder: Path) -> Case:
     helpers.write_encoder(folder, TEXTS)
-    return minilm.encoding(TEXTS, folder, encoder=folder)
+    return genept.encoding(TEXTS, folder, encoder=folder)
 
 
 BUILDERS: dict[str, Callable[[Path], Case]] = {
@@ -59,7 +59,7 @@ BUILDERS: dict[str, Callable[[Path], Case]] = {
     "tokenise_scgpt": lambda folder: scgpt.tokenisation(make_cells(), folder),
     "geneformer_ovarian": lambda folder: geneformer.embedding(make_cells(), folder, **SIZES),
     "tokenise_geneformer": lambda folder: geneformer.tokenisation(make_cells(), folder),
-    "genept_w": lambda folder: genept_w.embedding(make_cells(), folder, n_dimensions=300),
+    "genept_w": lambda folder: genept.weighting(make_cells(), folder, n_dimensions=300),
     "minilm_names": minilm_case,
 }
 

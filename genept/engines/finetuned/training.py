@@ -23,9 +23,8 @@ from genept.engines.finetuned.config import Finetune
 class Head(nn.Module):
     """Standardise, then classify; what the head projects cells to is a new embedding.
 
-    ``mlp`` has one hidden layer; its activations are the projection, `width` numbers per cell. ``linear`` is a
-    multinomial logistic regression, which has no layer before the last: its logits are the projection, one number per
-    class.
+    ``mlp`` has one hidden layer, whose activations are the projection, `width` numbers per cell. ``linear`` is a
+    multinomial logistic regression, whose logits are the projection, one number per class.
 
     Coordinates are standardised with the training cells' mean and standard deviation, which the head stores: unit
     GenePT-w vectors are nearly parallel, and what tells cells apart is in small differences.

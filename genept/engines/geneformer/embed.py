@@ -68,10 +68,8 @@ def load(folder: Path, n_tokens: int) -> Bert:
     """
     known = bert.read_config(folder / "config.json")["vocab_size"]
     if known != n_tokens:
-        raise InputError(
-            f"{folder}: the checkpoint knows {known} tokens, the token dictionary has {n_tokens}; they are not of one "
-            "release"
-        )
+        both = f"the checkpoint knows {known} tokens, the token dictionary has {n_tokens}"
+        raise InputError(f"{folder}: {both}; they are not of one release")
     return bert.read(folder, n_layers_dropped=1)
 
 

@@ -27,15 +27,10 @@ from genept.engines.network import transformer
 def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Encode every cell's sentence (Chen & Zou, Section 2) with the encoder that the model's file names.
 
-    ``encoder: local``
-        The sentence encoder in `folder`. A small one reads a sentence's beginning only.
-    ``encoder: openai``
-        The authors' encoder, text-embedding-ada-002, or another one behind an embeddings API.
-    ``encoder: file``
-        No encoder: vectors of your own in `folder` (`read_vectors`).
-
-    The authors' encoder read all of a sentence; the notes say how many symbols this one reads. Every gene is a word to
-    the encoder, so none is missing.
+    ``local`` is the sentence encoder in `folder`, ``openai`` the authors' encoder, text-embedding-ada-002, or another
+    one behind an embeddings API, ``file`` none: vectors of your own in `folder` (`read_vectors`). The authors' encoder
+    read all of a sentence, a small one reads its beginning; the notes say how many symbols. Every gene is a word to the
+    encoder, so none is missing.
     """
     settings = config.embed
     notes = {**coverage(cells, known=np.ones(cells.n_vars, dtype=bool)), "comparable": True}

@@ -93,16 +93,10 @@ class Progress:
 
 
 class Checkpoint:
-    """The finished vectors of one run.
+    """The finished vectors of one run, which fills `vectors`, shape (n_sequences, n_dimensions).
 
-    Parameters
-    ----------
-    folder
-        The folder of the job's checkpoints; None: nothing is saved.
-    digest
-        Names the subfolder of this run. It is slow, so it is called only if there is something to read or write.
-    vectors
-        All vectors, shape (n_sequences, n_dimensions); filled by the run.
+    `folder` is that of the job; None: nothing is saved. `digest` names the subfolder of this run; it is slow, so it is
+    called only if there is something to read or write.
     """
 
     def __init__(

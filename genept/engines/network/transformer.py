@@ -61,20 +61,10 @@ class Transformer(NamedTuple):
 
 
 def encode(network: Transformer, x: torch.Tensor, lengths: np.ndarray, *, first_only: bool = False) -> torch.Tensor:
-    """Run the layers.
+    """Run the layers over embedded tokens, sequence after sequence, shape (n_tokens, width), in the weights' precision.
 
-    Parameters
-    ----------
-    x
-        Embedded tokens, sequence after sequence, shape (n_tokens, width); in the precision of the weights.
-    lengths
-        Tokens of each sequence, shape (n_sequences,). Equal lengths should be neighbours.
-    first_only
-        Return every sequence's first token only, which saves most of the last layer.
-
-    Returns
-    -------
-    Shape (n_tokens, width), or (n_sequences, width) with `first_only`.
+    `lengths` are the tokens of each sequence, shape (n_sequences,); equal ones should be neighbours. With `first_only`
+    returns each sequence's first token, shape (n_sequences, width), which saves most of the last layer.
     """
     for layer in network.layers[: -1 if first_only else None]:
         projected = F.linear(x, layer.in_weight, layer.in_bias)  # (n_tokens, 3 * width)
