@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError
@@ -25,6 +25,7 @@ def vectors(batch: np.ndarray) -> torch.Tensor:
 EXPECTED = np.column_stack([np.arange(8), 10 * np.arange(8)]) * (LENGTHS > 0)[:, np.newaxis]
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 50), max_size=60).map(lambda x: np.array(x, dtype=int)), budget=st.integers(1, 300)
 )
@@ -187,6 +188,7 @@ def test_a_log_gets_a_line_every_five_minutes_and_a_terminal_a_bar(
         assert err.splitlines() == lines
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1000))
 def test_compared_rows_are_distinct_and_spread_from_first_to_last(n_rows: int) -> None:
     rows = transformer.rows_to_compare(n_rows).tolist()
