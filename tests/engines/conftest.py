@@ -1,4 +1,4 @@
-"""An embeddings service for every test that asks for one, and an environment without anybody's keys and proxies."""
+"""One thread of torch, an embeddings service, and an environment without anybody's keys and proxies."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.downloads.loopback import serving
 from tests.engines.encoder.service import Service
+
+
+@pytest.fixture(autouse=True)
+def one_torch_thread() -> Iterator[None]:
+    """Matrices this small gain nothing from threads, and lose much where other tests run beside them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -19,6 +19,6 @@ def load_encoder(config: EncoderConfig, folder: Path, device: str, precision: st
 
         return OpenAIEncoder(config.openai or OpenAI())
     from genept.engines.encoder.local import LocalEncoder
-    from genept.engines.network.precision import PRECISIONS
+    from genept.engines.network.transformer import PRECISIONS
 
     return LocalEncoder(folder, device, dtype=PRECISIONS[precision])

@@ -17,22 +17,9 @@ GENES = 1500  # whose vectors, of that many dimensions, are used for all cells b
 
 
 def weighted_sums(weights: csr_matrix, vectors: np.ndarray) -> np.ndarray:
-    """Return weights @ vectors, without turning the weights dense.
+    """Return weights @ vectors, all float32, without turning the weights, shape (n_cells, n_genes), dense.
 
-    Parameters
-    ----------
-    weights
-        Float32, shape (n_cells, n_genes).
-    vectors
-        Float32, shape (n_genes, n_dimensions).
-
-    Returns
-    -------
-    Float32, shape (n_cells, n_dimensions). A cell's sums are added in the order of the genes, so they
-    depend neither on the threads nor on the other cells.
-
-    Notes
-    -----
+    A cell's sums are added in the order of the genes, so they depend neither on the threads nor on the other cells.
     Upstream, the notebook of Chen & Zou, multiplies dense float64 matrices. scipy's sparse product reads a gene's
     vector from memory for every value; here it comes from the processor's cache.
     """
@@ -51,17 +38,7 @@ def weighted_sums(weights: csr_matrix, vectors: np.ndarray) -> np.ndarray:
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def add(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, vectors: np.ndarray, sums: np.ndarray) -> None:
-    """Add each cell's weighted gene vectors to its sums.
-
-    Parameters
-    ----------
-    indptr, indices, data
-        CSR, columns ascending. Only `indptr` is of these cells alone.
-    vectors
-        Shape (n_genes, n_dimensions).
-    sums
-        Shape (n_cells, n_dimensions).
-    """
+    """Add each cell's weighted gene vectors to its sums; of the CSR, columns ascending, `indptr` is of these cells."""
     n_genes, n_dimensions = vectors.shape
     table = np.zeros(GENES * DIMENSIONS, np.float32)
     acc = np.empty(DIMENSIONS, np.float32)
