@@ -198,7 +198,8 @@ WEIGHT = "encoder.layer.1.output.dense.weight"
 def weight(change: Callable[[torch.Tensor], dict[str, torch.Tensor]]) -> Callable[[Path], object]:
     def rewrite(folder: Path) -> None:
         weights = load_file(folder / "model.safetensors")
-        save_file({**weights, **change(weights.pop(WEIGHT))}, folder / "model.safetensors")
+        values = weights.pop(WEIGHT)
+        save_file({**weights, **change(values)}, folder / "model.safetensors")
 
     return rewrite
 
