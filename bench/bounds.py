@@ -14,7 +14,7 @@ FLOAT32_BYTES = 4
 
 
 def rates(side: int = SIDE, n_bytes: int = COPIED, repeats: int = REPEATS) -> Rates:
-    """Measure torch's float32 matrix product and copy with the threads it has; the fastest of some repeats counts."""
+    """Measure torch's float32 matrix product and copy with the threads it has; the fastest repeat counts."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.rand(side, side, generator=generator) for _ in range(2))
     product, source = torch.empty(side, side), torch.ones(n_bytes // FLOAT32_BYTES)
@@ -42,10 +42,9 @@ def transformer_flops(
 ) -> float:
     """Count the operations of a transformer encoder's matrix products; norms, activations and lookups are left out.
 
-    A product of (n, k) and (k, m) counts 2nkm. A layer has, for a sequence of L tokens without padding and width w:
-    queries, keys, values and output 8Lw², scores and weighted sums 4L²w, and the feed-forward part of width h 4Lwh.
-    With `first_only` only the first token's output of the last layer counts: keys and values 4Lw² for all tokens, the
-    rest once.
+    A product of (n, k) and (k, m) counts 2nkm. A layer of width w has, for a sequence of L tokens: queries, keys,
+    values and output 8Lw², scores and weighted sums 4L²w, the feed-forward part of width h 4Lwh. With `first_only` the
+    last layer counts keys and values 4Lw² for all tokens, the rest once.
     """
     tokens = lengths.astype(np.float64)
     n_tokens, n_pairs, n_sequences = tokens.sum(), (tokens**2).sum(), np.count_nonzero(lengths)
@@ -60,9 +59,8 @@ def transformer_flops(
 def weighted_sums_seconds(n_cells: int, n_genes: int, n_dimensions: int, n_nonzero: int, rates: Rates) -> float:
     """Return the seconds of the faster of the two plain ways to sum gene vectors, both at the machine's full rate.
 
-    One is a dense float32 product, bound by arithmetic. The other reads one float32 gene vector from memory for every
-    non-zero weight and writes the cells once, bound by memory. It is the better of two methods rather than a limit of
-    nature: vectors that stay in the cache can beat the second.
+    One is a dense float32 product. The other reads one float32 gene vector from memory for every non-zero weight and
+    writes the cells once; vectors that stay in the cache can beat it.
     """
     dense = 2 * n_cells * n_genes * n_dimensions / rates.product
     return min(dense, FLOAT32_BYTES * (n_nonzero + n_cells) * n_dimensions / rates.copy)

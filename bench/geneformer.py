@@ -13,9 +13,10 @@ from anndata import AnnData
 
 from bench import bounds
 from bench.case import FLOAT32, Case, relative_difference
-from genept.engines.geneformer import dictionaries, network, ranking
+from genept.engines.geneformer import dictionaries, ranking
+from genept.engines.geneformer import embed as engine
 from genept.engines.geneformer.dictionaries import MASK, PAD, Dictionaries
-from genept.engines.network.precision import PRECISIONS
+from genept.engines.network.transformer import PRECISIONS
 
 PADDED = "transformers BertModel, padded batches"
 PER_CELL = "its steps in numpy, cell by cell"
@@ -95,10 +96,10 @@ def write(folder: Path, entries: Dictionaries, size: dict[str, Any]) -> None:
 def embed(cells: AnnData, folder: Path, dtype: torch.dtype, device: str = "cpu") -> np.ndarray:
     """Embed cells by our side."""
     entries = dictionaries.read(folder)
-    model = network.load(folder, len(entries.tokens))
+    model = engine.load(folder, len(entries.tokens))
     genes = ranking.match(list(cells.var["ensembl_id"]), entries)
     sequences, _ = ranking.rank(cells.X, genes, entries, len(model.positions))
-    return network.embed(model, sequences, 0, [device], dtype)
+    return engine.encode(model, sequences, 0, [device], dtype)
 
 
 def upstream_embed(cells: AnnData, folder: Path, entries: Dictionaries, device: str = "cpu") -> np.ndarray:

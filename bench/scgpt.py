@@ -17,8 +17,9 @@ from anndata import AnnData
 
 from bench import bounds
 from bench.case import FLOAT32, Case
-from genept.engines.network.precision import PRECISIONS
-from genept.engines.scgpt import checkpoint, network, tokens, upstream
+from genept.engines.network.transformer import PRECISIONS
+from genept.engines.scgpt import checkpoint, tokens, upstream
+from genept.engines.scgpt.embed import encode
 from genept.engines.scgpt.tokens import Tokens
 
 #: What of the released whole-human model's args.json its network and cells depend on.
@@ -115,7 +116,7 @@ def without_draws(cells: AnnData, max_length: int) -> AnnData:
 def embed(cells: AnnData, folder: Path, dtype: torch.dtype, device: str = "cpu") -> np.ndarray:
     """Embed cells by our side."""
     model = checkpoint.read(folder)
-    return network.embed(
+    return encode(
         model, tokenise(cells, model.vocab, numbers(cells, model.vocab), model.args.model_dump()), [device], dtype
     )
 

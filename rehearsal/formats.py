@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from tests.downloads.archives import tar
+from tests.downloads.fetching import tar
 
 DATE = (2024, 3, 1, 12, 0, 0)
 

@@ -32,8 +32,7 @@ def main(params: Params, dataset: str, model: str) -> None:
     """
     from genept.data import cells, embeddings
     from genept.engines import config as models
-    from genept.engines.network import checkpoints
-    from genept.engines.network.job import Job, running
+    from genept.engines.network import job as jobs
 
     config = models.read(model)
     code = models.code(model, config)
@@ -41,23 +40,21 @@ def main(params: Params, dataset: str, model: str) -> None:
     settings = config.model_dump(mode="json", include={"embed"}).get("embed", {})
     embed, folder = code.embed, models.MODELS / model
     if getattr(config, "control", None):
-        from genept.engines.genept_w import controls
-
         if not params.grid.models.genept_w:
             raise ParamsError("params.yaml: grid.models.genept_w is empty; a control is made from its first model")
-        embed, folder = partial(controls.embed, seed=params.seed), models.MODELS / params.grid.models.genept_w[0]
+        embed, folder = partial(code.embed_control, seed=params.seed), models.MODELS / params.grid.models.genept_w[0]
     identity = partial(digest, settings, Path(str(code.__file__)), folder, cells.ids_digest(data.obs_names))
-    job = Job(f"{dataset} x {model}", checkpoints.ROOT / dataset / model, identity)
+    job = jobs.Job(f"{dataset} x {model}", jobs.CHECKPOINTS / dataset / model, identity)
     started = time.perf_counter()
     try:
-        with running(job):
+        with jobs.running(job):
             matrix, notes = embed(data, folder, config, params.device)
     except InputError as error:
         raise type(error)(f"{model} on {dataset}: {error.message}") from None
     seconds = time.perf_counter() - started
     header = {"engine": config.engine or "custom", "config": settings, "x": data.uns["x"]}
     embeddings.write(dataset, model, matrix, data.obs_names, {**header, **notes})
-    checkpoints.remove(checkpoints.ROOT / dataset / model)
+    jobs.remove_checkpoints(jobs.CHECKPOINTS / dataset / model)
     where = f" on {notes['device']}" if notes.get("device") else ""
     line = f"{job.name}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s{where}"
     click.echo("; ".join([line, *losses(notes, n_zeros=int((~matrix.any(axis=1)).sum()))]))
@@ -68,22 +65,16 @@ def digest(settings: dict[str, Any], code: Path, folder: Path, cell_ids: str) ->
     import hashlib
     import json
 
-    from genept.core import files, imports
+    from genept.core import files
 
     model_files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     hashes = {name: files.sha256(path) for name, path in model_files.items() if "__pycache__" not in path.parts}
-    parts = [settings, imports.sha256(code), hashes, cell_ids]
+    parts = [settings, files.code_sha256(code), hashes, cell_ids]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def losses(notes: dict[str, Any], n_zeros: int) -> Iterator[str]:
-    """Yield what the model does not see of the cells, as far as its notes report it.
-
-    Parameters
-    ----------
-    n_zeros
-        Cells whose vector is all zeros.
-    """
+    """Yield what the model does not see of the cells, by its notes; `n_zeros` cells have a vector of zeros."""
     if notes.get("n_genes_missing") is not None:
         yield f"{notes['n_genes_missing']} of {notes['n_genes']} genes unknown to the model"
     n_cut = notes.get("n_cells_truncated", notes.get("n_truncated"))

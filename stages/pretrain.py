@@ -36,14 +36,14 @@ def main(params: Params, model: str) -> None:
     if not params.grid.pretrain:
         raise ParamsError("params.yaml: grid.pretrain names no dataset to train on")
 
-    from genept.core.device import resolve
+    from genept.core.compute import resolve_device
     from genept.data import cells
     from genept.engines.network import training
 
     engine = importlib.import_module(f"genept.engines.{config.engine}.pretrain")
     corpora = {dataset: cells.read_corpus(dataset) for dataset in params.grid.pretrain}
     with files.replacing_folder(models.MODELS / model) as folder:
-        trained = engine.pretrain(corpora, settings, folder, resolve(params.device))
+        trained = engine.pretrain(corpora, settings, folder, resolve_device(params.device))
         description = (engine.__doc__ or "").strip().splitlines()[0]
         files.write_json(folder / "card.json", training.card(config.title, description, corpora, settings, trained))
         points = training.curve(trained.losses)

@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import bounds, geneformer, genept_w, inputs, minilm, results, scgpt
+from bench import bounds, geneformer, genept, results, scgpt
+from bench import cases as benchmarks
 from bench.__main__ import main
 from bench.case import FLOAT32, Case, Rates, Spec, Target, interleaved, quiet, relative_difference
 from bench.cases import CASES, GPU_CASES
@@ -26,7 +27,7 @@ from genept.core import cli
 from genept.core.errors import InputError
 from genept.data import cells as labelled
 from genept.engines.network import transformer
-from genept.engines.network.precision import PRECISIONS
+from genept.engines.network.transformer import PRECISIONS
 from tests import helpers
 
 RATES = Rates(product=2e9, copy=1e9)
@@ -50,7 +51,7 @@ def make_cells(n_cells: int = 5, n_genes: int = 90) -> anndata.AnnData:
 
 def minilm_case(folder: Path) -> Case:
     helpers.write_encoder(folder, TEXTS)
-    return minilm.encoding(TEXTS, folder, encoder=folder)
+    return genept.encoding(TEXTS, folder, encoder=folder)
 
 
 BUILDERS: dict[str, Callable[[Path], Case]] = {
@@ -58,7 +59,7 @@ BUILDERS: dict[str, Callable[[Path], Case]] = {
     "tokenise_scgpt": lambda folder: scgpt.tokenisation(make_cells(), folder),
     "geneformer_ovarian": lambda folder: geneformer.embedding(make_cells(), folder, **SIZES),
     "tokenise_geneformer": lambda folder: geneformer.tokenisation(make_cells(), folder),
-    "genept_w": lambda folder: genept_w.embedding(make_cells(), folder, n_dimensions=300),
+    "genept_w": lambda folder: genept.weighting(make_cells(), folder, n_dimensions=300),
     "minilm_names": minilm_case,
 }
 
@@ -117,12 +118,12 @@ def test_every_goal_is_of_a_case_with_known_precision() -> None:
 def test_cells_are_spread_evenly_and_repeated_if_too_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labelled, "DATA", tmp_path)
     with pytest.raises(InputError, match=r"ovarian/cells\.h5ad: no such file; run `make repro` first"):
-        inputs.cells("ovarian", 3)
+        benchmarks.read_cells("ovarian", 3)
     cells = make_cells(5)
     (tmp_path / "ovarian").mkdir()
     cells.write_h5ad(tmp_path / "ovarian/cells.h5ad")
-    np.testing.assert_array_equal(inputs.cells("ovarian", 2).X.toarray(), cells.X[[0, 2]].toarray())
-    many = inputs.cells("ovarian", 11)
+    np.testing.assert_array_equal(benchmarks.read_cells("ovarian", 2).X.toarray(), cells.X[[0, 2]].toarray())
+    many = benchmarks.read_cells("ovarian", 11)
     assert many.n_obs == 11 and many.obs_names.is_unique
     np.testing.assert_array_equal(many.X[:3].toarray(), cells.X[[0, 0, 0]].toarray())
 

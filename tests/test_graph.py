@@ -92,7 +92,6 @@ PLUMBING = (
     "genept/engines/encoder/settings.py",
     "genept/engines/genept_w/config.py",
     "genept/engines/network/__init__.py",
-    "genept/engines/network/checkpoints.py",
     "genept/engines/network/job.py",
     "genept/engines/pretraining.py",  # settings
     "stages",

@@ -15,7 +15,7 @@ import scanpy
 from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
-from genept.core.compiled import import_umap
+from genept.core.compute import import_umap
 
 MIN_PER_BATCH = 3  # neighbours, as in BBKNN
 SPARE = 8  # more candidates than neighbours, so that ties are broken here and not by rounding in the search

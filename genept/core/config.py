@@ -30,17 +30,9 @@ class Config(BaseModel):
 
     @classmethod
     def parse(cls, content: Any, where: str) -> Self:
-        """Check the content of a file or of a part of it.
+        """Check the content of a file or of a part of it; `where`, such as ``data/covid.yaml``, is for the error.
 
-        Parameters
-        ----------
-        where
-            Its place, for the error: ``data/covid.yaml`` or ``params.yaml: evaluate``.
-
-        Raises
-        ------
-        ParamsError
-            One line: the first setting that is missing, unknown or not what it should be.
+        `ParamsError` says in one line which setting is missing, unknown or not what it should be.
         """
         try:
             return cls.model_validate(content)
@@ -72,13 +64,7 @@ def explain(error: ValidationError) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file.
-
-    Raises
-    ------
-    ParamsError
-        If there is no such file or it is not a YAML mapping.
-    """
+    """Read a mapping from a YAML file; `ParamsError` if there is no such file or it is not a YAML mapping."""
     from ruamel.yaml import YAML  # DVC's own reader: YAML 1.2, where `on` is a text and 1e-3 a number
     from ruamel.yaml.error import YAMLError
 
@@ -96,14 +82,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def refuse_bad_name(name: Any) -> Any:
-    """Refuse what cannot be the name of a dataset or model; for pydantic's ``BeforeValidator``.
+    """Refuse by `ValueError` what cannot be the name of a dataset or model; for pydantic's ``BeforeValidator``.
 
     A name becomes a folder, a file and a part of DVC's stage names (``embed_scgpt@covid-scgpt_mini``).
-
-    Raises
-    ------
-    ValueError
-        If it does not begin with a letter or has other characters than letters, digits and '_'.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot be a name; begin with a letter, go on with letters, digits and '_'")

@@ -17,10 +17,7 @@ class InputError(click.ClickException):
 class NotFoundAtSource(InputError):
     """The server or folder was reached and does not have the requested item.
 
-    Attributes
-    ----------
-    reason
-        Why, without what to do about it and without a path of this machine.
+    `reason` says why, without what to do about it and without a path of this machine.
     """
 
     def __init__(self, message: str, reason: str) -> None:

@@ -12,15 +12,34 @@ from pathlib import Path
 from typing import Any
 
 CHUNK = 1 << 20
+ROOT = Path(__file__).parents[2]  # the folder that holds the package genept
+SETTINGS = ["genept.downloads"]  # imported for the form of `source` only, which moves no number
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def imported_files(path: Path, root: Path = ROOT) -> list[Path]:
+    """Return a Python file and all files under `root` that it imports, directly or not, also within functions.
+
+    An import whose name is computed when the code runs (`importlib.import_module`) is not seen, nor is `SETTINGS`.
+    Nothing is executed.
+    """
+    from modulefinder import ModuleFinder
+
+    finder = ModuleFinder([str(root)], excludes=SETTINGS)
+    finder.run_script(str(path))
+    files = (getattr(module, "__file__", None) for module in finder.modules.values())
+    return sorted(Path(file) for file in files if file)
+
+
+def code_sha256(path: Path, root: Path = ROOT) -> str:
+    """Return a hash of the content of `imported_files`, so that results can be keyed by the code that makes them."""
+    parts = sorted(hashlib.sha256(file.read_bytes()).digest() for file in imported_files(path, root))
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 @contextlib.contextmanager

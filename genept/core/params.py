@@ -227,11 +227,5 @@ OWN, AUTHORS = "evaluate", "authors"  # protocols: that of the settings, and tha
 
 
 def load(path: Path = PATH) -> Params:
-    """Read ``params.yaml``.
-
-    Raises
-    ------
-    ParamsError
-        If it is missing, or a setting is missing, unknown or not what it should be.
-    """
+    """Read ``params.yaml``; errors are those of `Config.parse` and `genept.core.config.read_yaml`."""
     return Params.read(path)

@@ -36,17 +36,8 @@ def load(path: Path, *, pack: bool = False) -> Any:
     """Read a pickle of numbers, text, bytes, lists, tuples and dictionaries, of any protocol.
 
     Numbers of numpy become Python's, bytearrays bytes, ordered dictionaries plain ones. Arrays of numpy, of one
-    dimension, keep their type and get this machine's byte order.
-
-    Parameters
-    ----------
-    pack
-        Give the values of dictionaries that are lists of floats as arrays of float32, which takes 4 bytes a number.
-
-    Raises
-    ------
-    InputError
-        If the pickle asks for anything else, or is damaged.
+    dimension, keep their type and get this machine's byte order. With `pack`, values of dictionaries that are lists of
+    floats become arrays of float32, 4 bytes a number. `InputError` if the pickle asks for anything else, or is damaged.
     """
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:

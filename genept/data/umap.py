@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from genept.core import files
-from genept.core.compiled import import_umap
+from genept.core.compute import import_umap
 from genept.core.params import Plot
 from genept.data.cells import DATA
 

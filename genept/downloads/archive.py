@@ -43,25 +43,20 @@ class Damaged(InputError):
 
 
 def extract(archive: Path, name: str, members: Mapping[Path, str]) -> None:
-    """Write members of an archive to files.
+    """Write members of an archive to files; its content says of which kind it is.
 
     Parameters
     ----------
-    archive
-        The archive; its content says what it is.
     name
-        What messages call it. Of a file that is compressed alone, the member is `name` without ``.gz``.
+        What messages call the archive. Of a file that is compressed alone, the member is `name` without ``.gz``.
     members
         The member for each file to write. Its path may begin in any folder if only one member's path ends with it.
 
     Raises
     ------
-    Damaged
-        If the archive cannot be read.
-    NotFoundAtSource
-        If it has no such member.
     InputError
-        If the member is no file, or it unpacks to too much.
+        `Damaged` if it cannot be read, `NotFoundAtSource` if it has no such member; or if the member is no file, or
+        unpacks to too much.
     """
     limit = min(MAX_BYTES, SLACK + MAX_RATIO * archive.stat().st_size)
     with archive.open("rb") as stream:
@@ -78,7 +73,7 @@ def extract(archive: Path, name: str, members: Mapping[Path, str]) -> None:
             elif compression:
                 for target, member in members.items():
                     bounded.seek(0)
-                    copy(cast(IO[bytes], bounded), target)
+                    copy(bounded, target)
                     resolve([PurePosixPath(name).stem], member, name)  # now that it is known to be whole
             else:
                 raise InputError(f"{name}: neither a tar, nor a zip, nor a gz file; remove `member` from the settings")
@@ -125,11 +120,9 @@ def is_tar(stream: Bounded) -> bool:
     """Whether a stream begins with the header of a tar."""
     block = stream.read(tarfile.BLOCKSIZE)
     stream.seek(0)
-    try:
-        tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
-    except tarfile.TarError:
-        return False
-    return True
+    with contextlib.suppress(tarfile.TarError):
+        return bool(tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape"))
+    return False
 
 
 def extract_from_tar(stream: Bounded, name: str, members: Mapping[Path, str]) -> None:
@@ -146,7 +139,7 @@ def extract_from_tar(stream: Bounded, name: str, members: Mapping[Path, str]) ->
         for target, info in sorted(chosen.items(), key=lambda item: item[1].offset_data):
             check_file(info.isreg(), name, info.name)
             check_size(name, info.size, stream.limit)
-            copy(cast(IO[bytes], archive.extractfile(info)), target)
+            copy(archive.extractfile(info), target)
 
 
 def extract_from_zip(path: Path, name: str, members: Mapping[Path, str], limit: int) -> None:
@@ -163,14 +156,14 @@ def extract_from_zip(path: Path, name: str, members: Mapping[Path, str], limit: 
             copy(archive.open(info), target)
 
 
-def copy(content: IO[bytes], target: Path) -> None:
+def copy(content: Any, target: Path) -> None:
     """Write a stream to a file."""
     with target.open("wb") as output:
         shutil.copyfileobj(content, output, files.CHUNK)
 
 
 def check_file(is_file: bool, name: str, member: str) -> None:
-    """Refuse a member that is not a file."""
+    """Refuse a member that is a link, a folder or a device."""
     if not is_file:
         raise InputError(f"{name}: its member {member!r} is a link, a folder or a device, not a file; name a file")
 

@@ -72,10 +72,10 @@ class Source:
 
 
 class Use(Config):
-    """A shared source, or some of its files."""
+    """Some files of a shared source."""
 
     use: str
-    only: list[str] | None = None
+    only: list[str]
 
 
 class More(Config):
@@ -88,12 +88,7 @@ class More(Config):
 def read_sources(content: Any) -> tuple[Source, ...]:
     """Turn a source, the name of a shared one, or a list of both into sources; None is none.
 
-    Raises
-    ------
-    ValueError
-        If something in it is not what it should be. Within a `Config`, pydantic turns it into a `ParamsError`.
-    ParamsError
-        If a file of ``models/sources`` is not what it should be.
+    What is wrong raises `ValueError`, of which pydantic makes a `ParamsError` within a `Config`.
     """
     if isinstance(content, tuple):
         return content
@@ -119,24 +114,21 @@ def read_item(item: Any) -> Source:
         return parse_source(item)
     use = Use.model_validate(item)
     source = read_shared(use.use)
-    only = source.files if use.only is None else [check_known(name, source.files, "file") for name in use.only]
-    return Source({target: source.files[target] for target in only})
+    return Source({target: source.files[check_known(target, source.files, "file")] for target in use.only})
 
 
 def read_shared(name: str) -> Source:
     """Read a file of ``models/sources``."""
     path = SHARED / f"{refuse_bad_name(name)}.yaml"
-    content = read_yaml(path)
     try:
-        return parse_source(content)
+        return parse_source(read_yaml(path))
     except ValueError as error:
         raise ParamsError(f"{path.as_posix()}: {error}") from None
 
 
 def parse_source(content: dict[str, Any]) -> Source:
     """Check a mapping with ``files`` and what holds for all of them."""
-    shared = {key: value for key, value in content.items() if key != "files"}
-    files = content.get("files")
+    shared, files = {key: value for key, value in content.items() if key != "files"}, content.get("files")
     if shared and "kind" not in shared:
         raise ValueError("kind is missing")
     if "sha256" in shared:

@@ -19,14 +19,13 @@ import click
 
 from genept.core import files
 from genept.core.errors import InputError, NotFoundAtSource
-from genept.downloads import archive, lock
+from genept.downloads import archive
 from genept.downloads.config import File, Source, files_of
 from genept.downloads.hosts.local import Local
 from genept.downloads.place import Place
-from genept.downloads.store import Store
+from genept.downloads.store import LOCK, Store, read_lock, record
 
 ATTEMPTS, FALLBACK = "attempts.json", "fallback.json"
-USED, NOT_THERE = "used", "not there"
 STORED = "from the store of downloads"
 
 
@@ -45,10 +44,9 @@ def fetch(where: str, sources: Iterable[Source], folder: Path, notes: Mapping[st
 
     Raises
     ------
-    NotFoundAtSource
-        If a file that is not optional is in none of its places.
     InputError
-        If a file cannot be had for another reason, or is not the one that its sha256 names.
+        `NotFoundAtSource` if a file that is not optional is in none of its places; or if a file cannot be had for
+        another reason, or is not the one that its sha256 names.
     """
     wanted = files_of(sources)
     fetcher = Fetcher(where)
@@ -92,7 +90,7 @@ class Fetcher:
 
     def __init__(self, where: str) -> None:
         self.where, self.store = where, Store()
-        self.lock = lock.read()
+        self.lock = read_lock()
         self.origins: dict[str, str] = {}
 
     def get(self, places: Mapping[str, Place]) -> dict[str, str]:
@@ -119,18 +117,16 @@ class Fetcher:
     def get_first(self, target: str, file: File) -> tuple[str | None, list[dict[str, str]]]:
         """Get a file from the first of its places that has it.
 
-        Returns
-        -------
-        Its sha256, None if it is optional and nowhere, and of each place ``kind``, ``where`` and ``outcome`` (``used``
-        or ``not there``), the same on every machine.
+        Return its sha256, None if it is optional and nowhere, and of each place ``kind``, ``where`` and ``outcome``
+        (``used`` or ``not there``), the same on every machine.
         """
-        record = self.lock.get(self.key(target))
-        settled = record and record.place in [p.words for p in file.places] and self.store.has(record.sha256)
+        known = self.lock.get(self.key(target))
+        settled = known and known.place in [p.words for p in file.places] and self.store.has(known.sha256)
         attempts: list[dict[str, str]] = []
         messages: list[str] = []
         for place in file.places:
-            attempts.append({"kind": place.kind, "where": place.words, "outcome": NOT_THERE})
-            if record and settled and not isinstance(place, Local) and place.words != record.place:
+            attempts.append({"kind": place.kind, "where": place.words, "outcome": "not there"})
+            if known and settled and not isinstance(place, Local) and place.words != known.place:
                 continue  # it was not there when the file came from a later place
             try:
                 sha256 = self.get({target: place})[target]
@@ -139,14 +135,14 @@ class Fetcher:
                 advice = f"; to get it: {' '.join(place.where.split())}" if place.where else ""
                 click.echo(f"{self.where}: {target} ({place.words}): {error.reason}{advice}")
                 continue
-            attempts[-1]["outcome"] = USED
+            attempts[-1]["outcome"] = "used"
             now = self.lock.get(self.key(target))
             if len(file.places) > 1 and (now is None or now.place != place.words):
                 self.record(self.key(target), sha256, place.words)
             return sha256, attempts
-        if record:
+        if known:
             raise InputError(
-                f"{self.where}: {target} is no longer at its source, but {lock.PATH} has it since {record.date}; "
+                f"{self.where}: {target} is no longer at its source, but {LOCK} has it since {known.date}; "
                 f"{self.advise_without(target)}"
             )
         if file.optional:
@@ -160,7 +156,7 @@ class Fetcher:
     def get_local(self, target: str, place: Local) -> str:
         """Copy a file of this machine into the store; one that the lock knows must be had, on the disk or there."""
         key, path = self.key(target), place.file
-        record = self.lock.get(key)
+        known = self.lock.get(key)
         if path.is_dir():
             raise InputError(f"{path.absolute()}: is a folder, not a file; correct the path of {target}")
         if path.is_file():
@@ -170,17 +166,17 @@ class Fetcher:
             self.origins[target] = f"copied from {path}"
             if place.sha256:
                 self.check(key, sha256, place.sha256)
-            if not place.in_git and not (record and record.sha256 == sha256):
+            if not place.in_git and not (known and known.sha256 == sha256):
                 self.record(key, sha256)
-                before = f"; it has changed since {record.date}" if record else ""
-                click.echo(f"{path}: sha256 recorded in {lock.PATH}{before}; commit that file")
+                before = f"; it has changed since {known.date}" if known else ""
+                click.echo(f"{path}: sha256 recorded in {LOCK}{before}; commit that file")
             return sha256
-        if not record or record.place not in (None, place.words):
+        if not known or known.place not in (None, place.words):
             raise NotFoundAtSource(place.explain(), "no such file")
-        sha256 = place.sha256 or record.sha256
+        sha256 = place.sha256 or known.sha256
         if not self.store.has(sha256):
             raise InputError(
-                f"{path}: no such file, but {lock.PATH} has it since {record.date}; put it there (in an experiment: "
+                f"{path}: no such file, but {LOCK} has it since {known.date}; put it there (in an experiment: "
                 f"`dvc exp run --temp --copy-paths {Path(*path.parts[:3])}`), or {self.advise_without(target)}"
             )
         click.echo(f"{path}: no such file; its copy in the store is used; {self.advise_without(target)}")
@@ -189,7 +185,7 @@ class Fetcher:
 
     def advise_without(self, target: str) -> str:
         """Say how to go on without a file that the lock has."""
-        return f"to go on without it, remove the lines of {self.key(target)} from {lock.PATH}"
+        return f"to go on without it, remove the lines of {self.key(target)} from {LOCK}"
 
     def get_members(self, source: Place, members: Mapping[str, Place]) -> dict[str, str]:
         """Get members of one archive, which is hashed before it is opened and must be the first one."""
@@ -226,9 +222,7 @@ class Fetcher:
             self.origins[target] = f"downloaded ({places[target].words})"
             if not places[target].sha256 and not self.recorded(self.key(target)):
                 self.record(self.key(target), sha256)
-                click.echo(
-                    f"{self.where}: first download of {target}: sha256 recorded in {lock.PATH}; commit that file"
-                )
+                click.echo(f"{self.where}: first download of {target}: sha256 recorded in {LOCK}; commit that file")
         return found
 
     def check(self, key: str, sha256: str, stated: str | None) -> None:
@@ -241,7 +235,7 @@ class Fetcher:
         if not stated and first and first.sha256 != sha256:
             raise WrongHash(
                 f"{key} is not that of the first download, {first.date}: sha256 {sha256}, was {first.sha256}; if its "
-                f"source changed and you trust the new file, delete the lines of {key} in {lock.PATH} and run again"
+                f"source changed and you trust the new file, delete the lines of {key} in {LOCK} and run again"
             )
 
     def key(self, target: str) -> str:
@@ -254,5 +248,5 @@ class Fetcher:
 
     def record(self, key: str, sha256: str, place: str | None = None) -> None:
         """Add a file or archive of the store to the lock."""
-        lock.record(key, sha256, self.store.path(sha256).stat().st_size, place)
-        self.lock = lock.read()
+        record(key, sha256, self.store.path(sha256).stat().st_size, place)
+        self.lock = read_lock()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator
 
 from genept.core.config import Config
 from genept.core.errors import InputError, NotFoundAtSource, nearest
-from genept.downloads.remote import Remote
-from genept.downloads.store import Store
+from genept.downloads.store import Remote, Sha256, Store
 
-Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$", to_lower=True)]
 Number = int | str  # of a record or an article
 T = TypeVar("T")
 
@@ -63,7 +61,7 @@ class Place(Config):
         return " ".join([self.kind, *(str(value) for value in values if value)])
 
     def get(self, store: Store, sha256: str | None) -> tuple[Path, str]:
-        """Download the file, or the archive that it is a member of.
+        """Download the file, or its archive; return where it lies, to be moved away, and its sha256.
 
         Parameters
         ----------
@@ -72,16 +70,10 @@ class Place(Config):
         sha256
             What the file or archive must have, if that is known.
 
-        Returns
-        -------
-        Where it lies, to be moved away, and its sha256.
-
         Raises
         ------
-        NotFoundAtSource
-            If the host was reached and does not have it.
         InputError
-            If it cannot be had for another reason.
+            `NotFoundAtSource` if the host was reached and does not have it; or if it cannot be had for another reason.
         """
         raise NotImplementedError
 
@@ -111,15 +103,7 @@ class WebPlace(Place):
 
 
 def pick(listed: Mapping[str, T], name: str, what: str) -> T:
-    """Return what a service lists under a file name.
-
-    Raises
-    ------
-    NotFoundAtSource
-        If there is none, with the names that there are.
-    InputError
-        If nothing is listed.
-    """
+    """Return what a service lists under a file name; `NotFoundAtSource` names what there is in its place."""
     if name in listed:
         return listed[name]
     names, none = sorted(listed), f"{what} has no file {name!r}"
@@ -127,3 +111,14 @@ def pick(listed: Mapping[str, T], name: str, what: str) -> T:
         raise InputError(f"{none}; it lists no files; it may be empty, or not shared with everyone")
     more = f", and {len(names) - 5} more" if len(names) > 5 else ""
     raise NotFoundAtSource(f"{none}{nearest(name, names)}; it has {', '.join(names[:5])}{more}", none)
+
+
+def read_listing(url: str, remotes: Callable[[Any], Iterable[tuple[str, Remote]]], what: str) -> dict[str, Remote]:
+    """Ask a service by JSON for its files, by their names; `remotes` reads the answer."""
+    from genept.downloads.web import read_json
+
+    answer = read_json(url)
+    try:
+        return dict(remotes(answer))
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{what}: its list of files is not as expected; use `kind: http`") from None

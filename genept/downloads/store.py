@@ -1,24 +1,52 @@
-"""The store of downloads: every file once, named by its sha256, so that nothing is downloaded twice.
+"""The store of downloads: every file once, named by its sha256, so that nothing is downloaded twice; and the lock.
 
 It lies beside DVC's cache (``.dvc/downloads``; ``GENEPT_DOWNLOADS`` names another folder). ``dvc exp run --temp`` works
 in a checkout whose configuration names the cache of the main repository, and so finds the same store. Files go into
 place by a hard link, or by a copy where that is impossible. A file is hashed whenever it is used; a damaged one is
 dropped. The folder may be removed at any time: what is needed is then downloaded again.
+
+The lock, ``data/hashes.lock.yaml``, has the sha256 of first downloads, where the settings name none, and of the user's
+own files. Keys are ``<settings file without .yaml>/<file>``, and for an archive without ``archive_sha256``
+``<...>/archive of <place>``. The file is to be committed: then everyone who runs the repository gets the file that the
+first one got, or an error. A sha256 in the settings goes before it.
 """
 
 from __future__ import annotations
 
 import configparser
+import datetime
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
+import yaml
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from genept.core import files
+from genept.core.config import Config, explain
+from genept.core.errors import InputError
+
+LOCK = Path("data/hashes.lock.yaml")
+HEADING = (
+    "# First downloads of files without a sha256 in the settings, and your own files. Written by fetch; commit it."
+)
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$", to_lower=True)]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on the web, as a host names it."""
+
+    urls: tuple[str, ...]  # of the same file, tried in order
+    stated: tuple[str, str] | None = None  # algorithm and digits of the hash that the service states
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # of the request, such as a token
+    name: str | None = None  # the same in every run, for an address whose signature is another one in every run
+    refused: tuple[str, str] | None = None  # what a refusal (status 400, 401 or 403) means, and what to do
 
 
 def default_folder() -> Path:
@@ -82,3 +110,39 @@ class Store:
         if key not in self.listings:
             self.listings[key] = ask()
         return self.listings[key]
+
+
+class Record(Config):
+    """A file of the lock; ``place`` is which of several places it came from."""
+
+    sha256: Sha256
+    size: int
+    date: str
+    place: str | None = None
+
+
+RECORDS = TypeAdapter(dict[str, Record])
+
+
+def read_lock() -> dict[str, Record]:
+    """Return the records by their keys; none if there is no lock yet.
+
+    A damaged lock raises `InputError`: read as an empty one, it would accept any file.
+    """
+    if not LOCK.exists():
+        return {}
+    try:
+        return RECORDS.validate_python(yaml.safe_load(LOCK.read_text(encoding="utf-8")) or {})
+    except (yaml.YAMLError, ValueError) as error:
+        reason = explain(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+        raise InputError(f"{LOCK}: {reason}; restore it with `git checkout {LOCK}`") from None
+
+
+def record(key: str, sha256: str, size: int, place: str | None = None) -> None:
+    """Add or replace a record; they are sorted, so that two branches that add files seldom conflict."""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    records = {**read_lock(), key: Record(sha256=sha256, size=size, date=today, place=place)}
+    content = {key: record.model_dump(exclude_none=True) for key, record in records.items()}
+    text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True, width=1000)
+    with files.replacing(LOCK) as temporary:
+        temporary.write_text(f"{HEADING}\n{text}", encoding="utf-8")

@@ -22,7 +22,7 @@ from genept.core import files
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError
 from genept.downloads import web
-from genept.downloads.remote import Remote
+from genept.downloads.store import Remote
 from genept.downloads.web import BY_HAND, GO_ON, Failure, ask, check_page, check_status, file_name, plain
 
 HEAD = 1 << 10  # bytes by which a web page is told from a file
@@ -31,26 +31,14 @@ HEAD = 1 << 10  # bytes by which a web page is told from a file
 class Part:
     """What has come of a file so far, and what the server said about it; locked against other processes while in use.
 
-    Parameters
-    ----------
-    folder
-        Of unfinished downloads.
-    url, name
-        The address, and what the file is called in every run if the address changes.
-
-    Attributes
-    ----------
-    path
-        The bytes from the file's beginning.
-    etag, modified, length
-        What the server said about the file; None if it did not.
+    `name` is what the file is called in every run if its address changes.
     """
 
     def __init__(self, folder: Path, url: str, name: str | None = None) -> None:
         key = hashlib.sha256((name or url).encode()).hexdigest()[:32]
-        self.url, self.path, self.notes = url, folder / key, folder / f"{key}.json"
+        self.url, self.path, self.notes = url, folder / key, folder / f"{key}.json"  # the bytes from the beginning
         self.lock = filelock.FileLock(folder / f"{key}.lock", timeout=0)
-        self.etag: str | None = None
+        self.etag: str | None = None  # as the server said; None if it did not
         self.modified: str | None = None
         self.length: int | None = None
 
@@ -113,25 +101,9 @@ class Part:
 
 
 def download(remote: Remote, folder: Path, sha256: str | None) -> tuple[Path, str]:
-    """Download a file from the first of its addresses that gives it.
+    """Download a file from the first of its addresses that gives it; see `genept.downloads.place.Place.get`.
 
-    Parameters
-    ----------
-    folder
-        Of unfinished downloads; what came stays there after an error.
-    sha256
-        What the file must have, if that is known.
-
-    Returns
-    -------
-    Where the whole file lies, to be moved away, and its sha256.
-
-    Raises
-    ------
-    NotFoundAtSource
-        If every address answers that there is no such thing.
-    InputError
-        If no address gives the file.
+    What came stays in `folder` after an error. `NotFoundAtSource` if every address answers that there is no such thing.
     """
     failures = []
     for url in remote.urls:
@@ -217,10 +189,10 @@ def check_hashes(part: Part, remote: Remote, sha256: str | None, *, again: bool)
             digits = found if name == "sha256" else hashlib.file_digest(stream, name).hexdigest()
         if expected and digits != expected:
             part.remove()
-            what = f"what came has {name} {digits}, but {expected} is expected"
             to_do = (
                 "it is another version or was altered; if you trust it, correct the sha256 in the settings, or remove "
                 "the lines of the file from data/hashes.lock.yaml"
             )
-            raise Failure(what, to_do, again=again)  # parts of two files, perhaps
+            # asked again if it may be parts of two files
+            raise Failure(f"what came has {name} {digits}, but {expected} is expected", to_do, again=again)
     return found

@@ -33,22 +33,16 @@ TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 
 BY_HAND = "get it in a browser and use `kind: local`"
+LOGIN = f"it may want a login or a browser; {BY_HAND}"
 GO_ON = "run again: it goes on where it stopped"
 T = TypeVar("T")
 wait = time.sleep
 
 
 class Failure(Exception):
-    """An address did not give the file.
+    """An address did not give the file: what happened, and what to do about it.
 
-    Attributes
-    ----------
-    what, to_do
-        What happened, and what to do about it.
-    again, seconds
-        Whether to ask again at once, and after which time if the server says so.
-    absent
-        Whether there is no such thing at that address.
+    `again`: whether to ask again at once, or after `seconds` if the server says so. `absent`: there is no such thing.
     """
 
     def __init__(
@@ -92,6 +86,7 @@ def ask(url: str, headers: Mapping[str, str] | None = None) -> Iterator[requests
 def explain(error: Exception, host: str) -> Failure:
     """Say what a network error means. The libraries' own texts are not shown: they hold addresses with queries."""
     text = repr(error)
+    network = "check the network, the proxy and the address, or run again later"
     if isinstance(error, exceptions.ProxyError | exceptions.InvalidProxyURL):
         return Failure("the proxy does not answer", "check the proxy that HTTPS_PROXY names")
     if isinstance(error, exceptions.SSLError):
@@ -100,12 +95,11 @@ def explain(error: Exception, host: str) -> Failure:
     if isinstance(error, exceptions.TooManyRedirects):
         return Failure("it redirects without end", f"run again later, or {BY_HAND}")
     if isinstance(error, exceptions.ConnectTimeout):
-        return Failure(f"no connection within {TIMEOUT[0]:.0f} s", "check the network or run again later", again=True)
+        return Failure(f"no connection within {TIMEOUT[0]:.0f} s", network, again=True)
     if "NameResolutionError" in text:
         return Failure(f"no address is known for {host} (DNS)", "check the network and the name", again=True)
     if "NewConnectionError" in text:
-        to_do = "check the network, the proxy and the address, or run again later"
-        return Failure("no connection", to_do, again=True)
+        return Failure("no connection", network, again=True)
     if "timed out" in text or isinstance(error, exceptions.Timeout | urllib3.exceptions.ReadTimeoutError):
         return Failure(f"it stalled: nothing came for {TIMEOUT[1]:.0f} s", GO_ON, again=True)
     if isinstance(error, ValueError | urllib3.exceptions.LocationParseError):  # of addresses
@@ -132,17 +126,8 @@ def file_name(url: str) -> str:
 def read(url: str, refused: tuple[str, str] | None = None) -> bytes:
     """Return the body of an answer, nothing of one that is longer than 16 MiB.
 
-    Parameters
-    ----------
-    refused
-        What a refusal (status 400, 401 or 403) means, and what to do.
-
-    Raises
-    ------
-    NotFoundAtSource
-        If the answer is that there is no such thing.
-    InputError
-        If there is no answer.
+    `refused` is what a refusal (status 400, 401 or 403) means, and what to do. `NotFoundAtSource` if the answer is that
+    there is no such thing, `InputError` if there is none.
     """
 
     def attempt() -> bytes:
@@ -191,22 +176,17 @@ def check_status(answer: requests.Response, refused: tuple[str, str] | None = No
     if refused and status in (400, 401, 403):
         raise Failure(f"{what}: {refused[0]}", refused[1])
     if status in (202, 401, 402, 403, 407, 451):
-        raise Failure(what, f"it may want a login or a browser; {BY_HAND}")
+        raise Failure(what, LOGIN)
     raise Failure(what, f"correct the address in the settings, or {BY_HAND}")
 
 
 def check_page(answer: requests.Response, start: bytes, url: str) -> None:
-    """Refuse a web page where a file was expected: pages for login, quota or consent come with status 200.
-
-    So do GitHub's pointers in place of large files.
-    """
+    """Refuse a page for login, quota or consent, or GitHub's pointer to a large file, that comes with status 200."""
     if start.startswith(POINTER):
-        what = "it answered with a pointer of Git LFS, not the file"
-        raise Failure(what, "use the file's address under media.githubusercontent.com/media")
+        to_do = "use the file's address under media.githubusercontent.com/media"
+        raise Failure("it answered with a pointer of Git LFS, not the file", to_do)
     is_page = answer.headers.get("Content-Type", "").lower().startswith("text/html") or PAGE.match(start)
     if is_page and not file_name(url).lower().endswith((".html", ".htm")):
         title = TITLE.search(start)
         named = f" ({printable(' '.join(title[1].decode(errors='replace').split()))[:80]!r})" if title else ""
-        raise Failure(
-            f"it answered with a web page{named}, not the file", f"it may want a login or a browser; {BY_HAND}"
-        )
+        raise Failure(f"it answered with a web page{named}, not the file", LOGIN)

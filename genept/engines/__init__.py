@@ -13,7 +13,7 @@ model that names no engine has both in ``models/<model>.py``; ``models/expressio
 ``config``
     The model's settings; those of this function are ``config.embed``.
 ``device``
-    ``auto``, ``cpu`` or ``cuda``, as in params.yaml. `genept.core.device.resolve` decides what ``auto`` is.
+    ``auto``, ``cpu`` or ``cuda``, as in params.yaml. `genept.core.compute.resolve_device` decides what ``auto`` is.
 
 It returns the embedding, float32 of shape (n_cells, n_dimensions) with rows in the order of ``cells``, and notes: what
 a reader needs to trust the numbers, as a dict that JSON can hold, without dates and paths. Every engine notes what

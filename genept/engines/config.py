@@ -37,17 +37,9 @@ def path(name: str) -> Path:
 
 
 def read(name: str) -> Any:
-    """Read and check a model's file.
+    """Read a model's file as the `Model` of its engine's ``config.py``, or of ``models/<name>.py`` if it names none.
 
-    Returns
-    -------
-    ModelConfig
-        A `Model` of ``genept.engines.<engine>.config``, or of ``models/<name>.py`` if the file names no engine.
-
-    Raises
-    ------
-    ParamsError
-        If the file, its engine or one of its settings is not what it should be.
+    `ParamsError` if the file, its engine or one of its settings is not what it should be.
     """
     check_name(name, "models")
     content = read_yaml(path(name))
@@ -63,13 +55,7 @@ def read(name: str) -> Any:
 
 
 def custom(name: str) -> ModuleType:
-    """Import ``models/<name>.py``.
-
-    Raises
-    ------
-    ParamsError
-        If there is no such file, or no class `Model` and function ``embed`` in it.
-    """
+    """Import ``models/<name>.py``; `ParamsError` without the file, its class `Model` or its function ``embed``."""
     file = MODELS / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"models_{name}", file)
     if not file.is_file() or spec is None or spec.loader is None:
@@ -84,13 +70,7 @@ def custom(name: str) -> ModuleType:
 
 
 def code(name: str, config: ModelConfig) -> ModuleType:
-    """Import the module whose function ``embed`` embeds cells by a model, see `genept.engines`.
-
-    Raises
-    ------
-    ParamsError
-        If the model's engine is one that `stages.embed` does not run.
-    """
+    """Import the module whose ``embed`` embeds cells; `ParamsError` for an engine that `stages.embed` does not run."""
     if config.engine is None:
         return custom(name)
     if not (ENGINES / config.engine / "embed.py").is_file():

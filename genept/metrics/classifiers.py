@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 
-from genept.core import threads
+from genept.core import compute
 from genept.core.params import Logreg
 
 BLOCK = 1 << 21  # distances that a thread holds at once: 16 MiB, and as much for their ranks
@@ -50,7 +50,7 @@ def nearest(train: np.ndarray, test: np.ndarray, k: int, metric: str = "cosine")
         return np.sort(np.partition(ranks, k - 1, axis=1)[:, :k], axis=1) % len(train)
 
     step = max(1, BLOCK // len(train))
-    return np.concatenate(threads.each(block, range(0, len(test), step)))
+    return np.concatenate(compute.each(block, range(0, len(test), step)))
 
 
 def vote(labels: np.ndarray) -> np.ndarray:

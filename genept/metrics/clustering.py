@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import normalize
 
-from genept.core import params, threads
+from genept.core import compute, params
 
 TILE = 512  # cells on either side of the distances held at once: 2 MiB, a core's cache
 SHARES = 16
@@ -114,7 +114,7 @@ def distance_sums(matrix: np.ndarray, members: np.ndarray, distance: str) -> np.
         return sums
 
     total = np.zeros((len(matrix), members.shape[1]))
-    for sums in threads.each(share, range(min(SHARES, len(tiles)))):
+    for sums in compute.each(share, range(min(SHARES, len(tiles)))):
         total += sums
     return total
 

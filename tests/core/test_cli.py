@@ -1,4 +1,4 @@
-"""What every command line shares: threads, names, one-line errors, exit codes, help."""
+"""What every command line shares: threads, devices, names, one-line errors, exit codes, help."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
-from genept.core import cli
+from genept.core import cli, compute
 from genept.core.errors import InputError, ParamsError
 from genept.core.params import Params
 from tests import helpers
@@ -115,3 +116,24 @@ def test_every_command_explains_itself(name: str) -> None:
     result = helpers.run("python", "-m", f"stages.{name}", "--help", cwd=helpers.ROOT)
     assert f"Usage: python -m stages.{name}" in result.stdout
     assert len(result.stdout) > 250, "help that a biologist understands takes more than a line"
+
+
+def test_the_device_is_resolved_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compute.resolve_device("cpu") == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (compute.resolve_device("auto"), compute.resolve_device("cuda")) == ("cuda", "cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert compute.resolve_device("auto") == "cpu"
+    with pytest.raises(ParamsError, match="torch sees no GPU"):
+        compute.resolve_device("cuda")
+
+
+def test_every_gpu_gets_a_worker_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compute.workers("cpu") == ["cpu"]
+    assert compute.describe_devices(["cpu"]) == "cpu"
+    names = ["H200", "H200", "T4"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda name: names[int(name.removeprefix("cuda:"))])
+    assert compute.workers("auto") == ["cuda:0", "cuda:1", "cuda:2"]
+    assert compute.describe_devices(compute.workers("auto")) == "2 x H200, 1 x T4"

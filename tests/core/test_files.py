@@ -1,9 +1,8 @@
-"""Files are whole or not there, whatever happens on the way."""
+"""Files are whole or not there, whatever happens on the way; and the files that a file's code comes from."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import signal
 import subprocess
 import sys
@@ -13,12 +12,6 @@ import pytest
 
 from genept.core import files
 from tests import helpers
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "large"
-    path.write_bytes(b"abc" * files.CHUNK)
-    assert files.sha256(path) == hashlib.sha256(b"abc" * files.CHUNK).hexdigest()
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "disk full"), KeyboardInterrupt()])
@@ -66,3 +59,29 @@ def test_json_refuses_nan_and_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range"):
         files.write_json(path, {"ari": float("nan")})
     assert files.read_json(path) == {"ari": 0.5}
+
+
+FILES = {
+    "start.py": "from lib.a import f\nimport numpy\n",
+    "lib/__init__.py": "",
+    "lib/a.py": "def f():\n    from lib.deep import b\n    return b.x\n",
+    "lib/deep/__init__.py": "",
+    "lib/deep/b.py": "import lib.c\nx = 1\n",
+    "lib/c.py": "from lib import a\n",  # a circle
+    "lib/unused.py": "raise RuntimeError\n",
+}
+
+
+def test_code_is_hashed_with_all_that_it_imports_within_the_root_and_none_runs(tmp_path: Path) -> None:
+    root = tmp_path
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    found = {path.relative_to(root).as_posix() for path in files.imported_files(root / "start.py", root)}
+    assert found == FILES.keys() - {"lib/unused.py"}
+
+    hashes = [files.code_sha256(root / "start.py", root)]
+    for name in ("lib/unused.py", "lib/new.py", "lib/deep/b.py", "start.py"):
+        (root / name).write_text("from lib.a import f\n")
+        hashes.append(files.code_sha256(root / "start.py", root))
+    assert hashes[0] == hashes[1] == hashes[2] and len(set(hashes[2:])) == 3

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genept.core.errors import InputError
-from genept.downloads.remote import Remote
+from genept.downloads.store import Remote
 from genept.downloads.transfer import download
 from tests.downloads.fetching import one_attempt, sha256
 from tests.downloads.loopback import Web

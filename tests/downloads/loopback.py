@@ -39,6 +39,7 @@ class Server(ThreadingHTTPServer):
     """A server that keeps the requests, and the number of bytes of bodies that it sent."""
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, answer: Callable[[Request], Answer]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

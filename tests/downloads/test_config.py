@@ -17,7 +17,6 @@ from genept.downloads.hosts.zenodo import Zenodo
 from tests import helpers
 
 URL = "https://a.invalid/a"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Holder(Config):
@@ -89,7 +88,6 @@ def test_a_source_may_be_shared_by_models() -> None:
     [
         (7, "expected kind and files, the name of a file in models/sources, or a list of these, not 7"),
         ({}, "files is missing"),
-        ({"kind": "http"}, "files is missing"),
         ({"files": {"a": {"url": URL}}}, "files.a: kind is missing"),
         ({"record": 7, "files": {"a": {"kind": "http", "url": URL}}}, "kind is missing"),
         ({"kind": "htp", "files": {"a": {}}}, "no kind 'htp'; did you mean 'http'? Known: wheel, http"),
@@ -97,33 +95,22 @@ def test_a_source_may_be_shared_by_models() -> None:
         ({**http(), "membr": "a"}, "no setting 'membr'; did you mean 'member'? Known: "),
         ({"kind": "http", "files": {"a": None}}, "files.a: expected a mapping"),
         ({"kind": "http", "files": {"../a": {"url": URL}}}, "'../a' must be the name of a file within the folder"),
-        ({"kind": "http", "files": {"/a": {"url": URL}}}, "'/a' must be the name of a file within the folder"),
         ({"kind": "http", "files": {"attempts.json": {"url": URL}}}, "choose another name than attempts.json"),
         ({"kind": "http", "files": {"a": {}}}, "files.a: url is missing"),
         (http(kind="zenodo"), "files.a: no setting 'url'"),
         (http(url="ftp://a.invalid/a"), "files.a: url: 'ftp://a.invalid/a' is no http or https address of a file"),
         (http(url="http://a\n:b"), "is no http or https address"),
-        (http(url="http://["), "is no http or https address"),
-        (http(mirrors=URL), "files.a: mirrors: "),
         (http(mirrors=["b"]), "files.a: mirrors.0: 'b' is no http or https address"),
         (http(sha256="abc"), "files.a: sha256: "),
-        (http(optional="yes"), "files.a: optional: should be a valid boolean"),
-        (http(fallback={"url": URL}), "files.a: fallback: should be a valid list"),
         (http(fallback=[{"url": URL, "optional": True}]), "files.a: no setting 'optional'"),
         (http(fallback=[{"kind": "local"}]), "files.a: path is missing"),
-        ({"kind": "wheel", "package": "a", "version": 1.1, "files": {"a": {"member": "a"}}}, "put quotes around 1.1"),
         ({"kind": "geo", "accession": "155468", "files": {"a": {"name": "a"}}}, "files.a: accession: "),
         ({"kind": "geo", "accession": "GSE1", "files": {"a": {}}}, "files.a: name or member is missing"),
         ({"kind": "gdrive", "files": {"a": {"name": "a"}}}, "files.a: id, or folder and name, is missing"),
-        ({"kind": "gdrive", "files": {"a": {"id": "https://drive"}}}, "files.a: id: "),
         ({"kind": "scp", "study": "1303", "files": {"a": {"name": "a"}}}, "files.a: study: "),
         (
             {"kind": "huggingface", "repo": "a/b", "revision": "main", "files": {"a": {"path": "a"}}},
             "files.a: revision: 'main' must be the 40 hexadecimal digits of a commit",
-        ),
-        (
-            {"kind": "huggingface", "repo": "a/b/c", "revision": COMMIT, "files": {"a": {"path": "a"}}},
-            "files.a: repo: ",
         ),
         ([http(), http()], "the file 'a' is in two sources"),
         ([{"use": "both", "only": ["d"]}], "no file 'd'. Known: a"),

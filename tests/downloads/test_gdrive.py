@@ -202,9 +202,7 @@ def test_a_part_that_drive_does_not_continue_is_removed(drive: Drive) -> None:
             "too many people downloaded it lately (Drive's quota); run again in a day",
         ),
         (Answer(302, headers={**PAGE, "Location": "https://accounts.google.com/v3/signin"}), "it is not shared with"),
-        (Answer(403, b"<html>Forbidden</html>", PAGE), "it is not shared with everyone who has the link"),
         (Answer(404, b"<html>Not Found</html>", PAGE), "it is not there: deleted, moved, or another id"),
-        (Answer(429, b"<html>Too Many</html>", PAGE), "Drive answered with a page and no file (HTTP 429)"),
         (Answer(200, b"<html>new design</html>", PAGE), "Drive answered with a page and no file (HTTP 200)"),
         (
             Answer(500, b"x", {**PAGE, "Content-Disposition": "attachment"}),
@@ -212,19 +210,13 @@ def test_a_part_that_drive_does_not_continue_is_removed(drive: Drive) -> None:
         ),
         (Answer(200, error_page("This file is infected with a virus."), PAGE), "Drive says: This file is infected"),
     ],
-    ids=["quota", "sign in", "forbidden", "gone", "too many requests", "page", "failing", "other"],
+    ids=["quota", "sign in", "gone", "page", "failing", "other"],
 )
 def test_a_page_in_place_of_a_file_is_one_line_with_the_way_by_hand(drive: Drive, answer: Answer, text: str) -> None:
     drive.special = lambda request: answer if request.headers["x-google-host"] == "drive.google.com" else None
     line = refused("gdrive", MODEL, text)
     assert line.startswith(f"Google Drive file {LARGE} (by its id): ")
     assert f"in a browser from https://drive.google.com/file/d/{LARGE}/view and use kind: local" in line
-
-
-@pytest.mark.parametrize("item", [{"id": SMALL}, {"name": "args.json"}])
-def test_without_network_the_line_says_so(drive: Drive, item: dict[str, str]) -> None:
-    drive.server.address = "http://127.0.0.1:9"  # nobody listens there
-    refused("gdrive", {"a": item}, "no connection, or it broke off again and again", folder=FOLDER)
 
 
 def test_what_is_not_there_leads_to_the_next_place_and_what_is_not_shared_does_not(drive: Drive) -> None:
@@ -234,3 +226,6 @@ def test_what_is_not_there_leads_to_the_next_place_and_what_is_not_shared_does_n
     assert reasons == [gdrive.GONE, gdrive.GONE, f"Google Drive folder {FOLDER} has no file 'a'"]
     drive.special = lambda request: Answer(403, b"<html>Forbidden</html>", PAGE)
     refused("gdrive", {"b": {**first, "fallback": [{"id": TWIN}], "optional": True}}, "it is not shared")
+    drive.server.address = "http://127.0.0.1:9"  # nobody listens there
+    for item in ({"id": LARGE}, {"folder": INNER, "name": "args.json"}):
+        refused("gdrive", {"a": item}, "no connection, or it broke off again and again")

@@ -61,13 +61,9 @@ def test_a_file_that_the_lock_knows_comes_from_the_store_or_makes_the_run_fail()
     fetched("local", files, {})
 
 
-def test_the_sha256_of_the_settings_is_checked() -> None:
+def test_the_sha256_of_the_settings_is_checked_and_tables_in_git_need_no_record() -> None:
     put()
     refused("local", labels(sha256="0" * 64), f"has sha256 {sha256(CONTENT)}, but the settings expect")
-    fetched("local", labels(sha256=sha256(CONTENT).upper()), {"labels.csv": CONTENT})
-
-
-def test_tables_in_git_need_no_record() -> None:
     put(path=Path("data/markers/ovarian.tsv"))
     fetched("local", {"markers.tsv": {"path": "data/markers/ovarian.tsv"}}, {"markers.tsv": CONTENT})
     assert locked() == {}

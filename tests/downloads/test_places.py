@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.downloads.archives import tar
-from tests.downloads.fetching import FOLDER, STORE, content, fetch, fetched, locked, refused, sha256
+from tests.downloads.fetching import FOLDER, STORE, content, fetch, fetched, locked, refused, sha256, tar
 from tests.downloads.loopback import Web
 
 LABELS = b"cell,type\n"

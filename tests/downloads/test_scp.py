@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from genept.downloads.hosts import scp
 from tests.downloads.fetching import fetched, one_attempt, refused, sha256
 from tests.downloads.loopback import Answer, Request, Service, ranged, serving
 
@@ -114,24 +111,11 @@ def test_without_a_code_or_with_an_old_one_the_line_says_how_to_get_one(
 
 def test_what_is_not_there_or_there_twice_is_said(portal: Portal) -> None:
     refused("scp", FILES, "generate_curl_config: it answered 404 (Not Found); there is no such thing", study="SCP9")
+    odd = b'url = "https://x.org/a?b=%3D&c" \r\noutput = "SCP1303/a b/c,=.csv"\r\n'
     text = "SCP1303 of the Single Cell Portal has no file 'raw.mtx.gz'; did you mean 'raw.mtx'?"
     refused("scp", {"raw": {"name": "raw.mtx.gz"}}, text, **STUDY)
     refused("scp", {"twin": {"name": "twin.csv"}}, "SCP1303: 2 files are called twin.csv", **STUDY)
+    portal.special = lambda request: Answer(200, odd)
+    refused("scp", FILES, "has no file 'raw.mtx'; it has c,=.csv", **STUDY)
     portal.special = lambda request: Answer(200, b"<html>Sign in</html>")
     refused("scp", FILES, "has no file 'raw.mtx'; it lists no files", **STUDY)
-
-
-NAMES = st.text("abcXYZ019-_.,é:= ?&%", min_size=1)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(NAMES, NAMES, NAMES)), st.sampled_from(["\n", "\n\n", "\r\n"]), st.sampled_from(["", " "]))
-def test_what_is_written_as_settings_of_curl_is_read_from_them(
-    files: list[tuple[str, str, str]], end: str, space: str
-) -> None:
-    text = f"--create-dirs{end}"
-    expected: dict[str, list[str]] = {}
-    for folder, name, query in files:
-        text += f'url{space}={space}"https://x.org/{query}"{end}output{space}={space}"SCP1/{folder}/{name}"{end}'
-        expected.setdefault(name, []).append(f"https://x.org/{query}")
-    assert scp.parse(text) == expected

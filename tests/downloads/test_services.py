@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import json
-import tarfile
+import shutil
 from typing import Any
 
 import pytest
 
 from genept.downloads.hosts.geo import Geo
 from genept.downloads.store import Store
-from tests.downloads.archives import tar, zipped
-from tests.downloads.fetching import COUNTS, fetched, locked, md5, one_attempt, refused, sha256
+from tests.downloads.fetching import COUNTS, STORE, fetched, locked, md5, refused, sha256, tar, zipped
 from tests.downloads.loopback import Web
 
 SAMPLES = {f"GSM470493{number}_Con{number}.txt.gz": gzip.compress(bytes([number]) * 9000) for number in range(1, 4)}
 RAW = "/geo/series/GSE155nnn/GSE155468/suppl"
-
-
-@pytest.mark.parametrize("form", ["tar", "tar.gz", "zip", "gz"])
-def test_members_come_out_of_archives(web: Web, form: str) -> None:
-    files = {"raw.h5ad": COUNTS}
-    formats: dict[str, Any] = {"tar": tar, "tar.gz": functools.partial(tar, mode="w:gz"), "zip": zipped}
-    archive = gzip.compress(COUNTS) if form == "gz" else formats[form](files)
-    item = {"url": web.put(f"/raw.h5ad.{form}", archive), "member": "raw.h5ad", "archive_sha256": sha256(archive)}
-    fetched("http", {"raw.h5ad": {**item, "sha256": sha256(COUNTS)}}, files)
-    assert locked() == {}
 
 
 def test_an_archive_with_another_hash_is_not_opened(web: Web) -> None:
@@ -47,13 +35,6 @@ def test_of_a_bad_archive_nothing_is_recorded_and_it_comes_anew(web: Web) -> Non
     fetched("http", {"a": item}, {"a": COUNTS})
 
 
-def test_a_malicious_archive_is_refused(web: Web) -> None:
-    link = tarfile.TarInfo()
-    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-    item = {"url": web.put("/a.tar", tar({"../../a": link})), "member": "../../a"}
-    refused("http", {"a": item}, "a.tar: its member '../../a' is a link, a folder or a device, not a file")
-
-
 def test_a_member_that_is_not_there_is_named_without_a_second_download(web: Web) -> None:
     archive = tar({"counts.txt": COUNTS})
     item = {"url": web.put("/all.tar", archive), "archive_sha256": sha256(archive)}
@@ -64,18 +45,14 @@ def test_a_member_that_is_not_there_is_named_without_a_second_download(web: Web)
     assert not web.server.requests
 
 
-@pytest.mark.parametrize(
-    ("accession", "folder"),
-    [
-        ("GSE155468", "series/GSE155nnn/GSE155468"),
-        ("GSE1000", "series/GSE1nnn/GSE1000"),
-        ("GSE62", "series/GSEnnn/GSE62"),
-        ("GSM4704931", "samples/GSM4704nnn/GSM4704931"),
-    ],
-)
-def test_geo_keeps_a_thousand_accessions_in_one_folder(accession: str, folder: str) -> None:
-    (url,) = Geo(kind="geo", accession=accession, name="a b.txt").remote(Store()).urls
-    assert url == f"https://ftp.ncbi.nlm.nih.gov/geo/{folder}/suppl/a%20b.txt"
+def test_geo_keeps_a_thousand_accessions_in_one_folder() -> None:
+    for accession, folder in {
+        "GSE1000": "series/GSE1nnn",
+        "GSE62": "series/GSEnnn",
+        "GSM4704931": "samples/GSM4704nnn",
+    }.items():
+        (url,) = Geo(kind="geo", accession=accession, name="a b.txt").remote(Store()).urls
+        assert url == f"https://ftp.ncbi.nlm.nih.gov/geo/{folder}/{accession}/suppl/a%20b.txt"
 
 
 def test_geo_gives_members_of_the_tar_and_files_beside_it(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,18 +70,6 @@ def test_geo_gives_members_of_the_tar_and_files_beside_it(web: Web, monkeypatch:
         "data/demo/archive of geo GSE155468 GSE155468_RAW.tar": sha256(archive),
         "data/demo/archive of geo GSE155468 GSE155468_meta.csv.gz": sha256(meta),
     }
-
-
-def test_geo_is_gone_on_with_by_the_date_of_a_file(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its server gives no ETag."""
-    monkeypatch.setenv("GEO_URL", web.url)
-    date, files = "Sat, 01 Aug 2026 10:00:00 GMT", {"counts": {"name": "counts.txt.gz"}}
-    web.put(f"{RAW}/counts.txt.gz", COUNTS, etag=None, modified=date, cuts=[20_000])
-    with one_attempt():
-        refused("geo", files, "the connection broke off", accession="GSE155468")
-    fetched("geo", files, {"counts": COUNTS}, accession="GSE155468")
-    assert [request.headers.get("if-range") for request in web.server.requests] == [None, date]
-    assert web.server.n_bytes == len(COUNTS)
 
 
 def put_zenodo(web: Web, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes], digest: str = "") -> None:
@@ -129,22 +94,9 @@ def test_zenodo_gives_files_and_members_of_a_record(web: Web, monkeypatch: pytes
     text = "Zenodo record 7 has no file 'c.json'; did you mean 'b.json'?"
     refused("zenodo", {"a": {"name": "c.json"}}, text, record=7)
     refused("zenodo", {"a": {"name": "a"}}, "/api/records/8: it answered 404 (Not Found)", record=8)
-
-
-def test_zenodo_may_send_elsewhere_and_limit_the_requests(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_zenodo(web, monkeypatch, {"a.pickle": COUNTS})
-    limit = {"statuses": [429], "headers": {"X-RateLimit-Remaining": "0", "Retry-After": "0"}}
-    web.put("/api/records/7", web.resources["/api/records/7"].content, **limit)
-    place = {"Location": "/api/files/bucket/a.pickle"}
-    web.put("/api/records/7/files/a.pickle/content", status=301, headers=place)
-    web.put("/api/files/bucket/a.pickle", COUNTS, **limit)
-    fetched("zenodo", {"vectors.pickle": {"name": "a.pickle"}}, {"vectors.pickle": COUNTS}, record=7)
-
-
-def test_the_md5_of_a_service_is_checked_too(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_zenodo(web, monkeypatch, {"a.pickle": COUNTS}, "0" * 32)
-    text = f"what came has md5 {md5(COUNTS)}, but {'0' * 32} is expected"
-    refused("zenodo", {"a": {"name": "a.pickle", "sha256": sha256(COUNTS)}}, text, record=7)
+    put_zenodo(web, monkeypatch, {"c": b"c"}, "0" * 32)  # its md5 is checked, too
+    text = f"what came has md5 {md5(b'c')}, but {'0' * 32} is expected"
+    refused("zenodo", {"c": {"name": "c", "sha256": sha256(b"c")}}, text, record=7)
 
 
 def put_figshare(web: Web, monkeypatch: pytest.MonkeyPatch, path: str = "articles/12") -> None:
@@ -166,14 +118,9 @@ def test_figshare_gives_files_of_an_article(
     assert web.server.requests[0].query == {"page_size": "1000"}  # ten by default
     text = "figshare article 12 has no file 'elsewhere.csv'; it has a.h5ad"  # a link is no file
     refused("figshare", {"a": {"name": "elsewhere.csv"}}, text, article=12, **version)
-
-
-def test_figshares_other_address_is_asked_when_the_first_does_not_help(
-    web: Web, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put_figshare(web, monkeypatch)
-    web.put("/v2/file/download/50", b"", status=202)  # a test that only browsers pass
-    fetched("figshare", {"a": {"name": "a.h5ad"}}, {"a": COUNTS}, article=12)
+    shutil.rmtree(STORE)
+    web.put("/v2/file/download/50", status=202)  # a test that only browsers pass: the other address is asked
+    fetched("figshare", {"raw.h5ad": {"name": "a.h5ad"}}, {"raw.h5ad": COUNTS}, article=12, **version)
 
 
 ODD = "its list of files is not as expected; use `kind: http`"
@@ -183,15 +130,11 @@ ODD = "its list of files is not as expected; use `kind: http`"
     ("kind", "answer", "text"),
     [
         ("zenodo", b'{"files": []}', "Zenodo record 7 has no file 'a'; it lists no files"),
-        ("zenodo", b'{"files": [{"name": "b"}]}', ODD),
         ("zenodo", b'{"files": [{"key": "a", "checksum": null, "links": {"self": "x"}}]}', ODD),
         ("zenodo", b"[]", ODD),
-        ("zenodo", b"null", ODD),
         ("zenodo", b"<html>", "/api/records/7: the answer is not the JSON it should be"),
         ("figshare", b'{"message": "no"}', ODD),
-        ("figshare", b"[1]", ODD),
         ("figshare", b'[{"name": "a"}]', ODD),
-        ("figshare", b"3", ODD),
     ],
 )
 def test_what_a_service_might_answer_is_said(

@@ -70,14 +70,10 @@ def test_files_go_to_their_folder(web: Web, arguments: list[str], place: str) ->
     assert invoke(*arguments).exit_code == 0  # from the store
 
 
-def test_a_model_with_nothing_to_fetch_has_an_empty_folder(web: Web) -> None:
+def test_nothing_to_fetch_is_an_empty_folder_and_a_file_that_cannot_be_had_one_line(web: Web) -> None:
     write(web, {"model": {"source": None}})
     assert invoke("model", "m").exit_code == 0
     assert list(Path("models/m").iterdir()) == []
-
-
-def test_a_file_that_cannot_be_had_is_one_line_and_exit_code_1(web: Web) -> None:
-    write(web, {})
     web.put("/a", status=403)
     result = invoke("dataset", "demo")
     assert (result.exit_code, result.output.count("\n")) == (1, 1)

@@ -16,7 +16,7 @@ from genept.downloads import transfer
 from genept.downloads import web as _web
 from genept.downloads.transfer import Part
 from tests import helpers
-from tests.downloads.downloading import FILE, FOLDER, OTHER, fetched, get, interrupt, refused
+from tests.downloads.downloading import FILE, FOLDER, OTHER, fetched, interrupt, refused
 from tests.downloads.fetching import sha256
 from tests.downloads.loopback import Resource, Web
 
@@ -56,29 +56,13 @@ def test_a_process_killed_midway_loses_nothing(web: Web) -> None:
     assert web.ranges == ["bytes=200000-"]
 
 
-def test_ctrl_c_loses_nothing(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wait(_: float) -> None:
-        raise KeyboardInterrupt
-
-    url = web.put("/file.bin", FILE, cuts=[100_000])
-    with monkeypatch.context() as once, pytest.raises(KeyboardInterrupt):
-        once.setattr(_web, "wait", wait)
-        get(url)
-    fetched(url)
-    assert web.server.n_bytes == len(FILE)
-
-
 def test_a_server_that_ignores_ranges_is_asked_for_all_again_but_not_for_ever(web: Web) -> None:
     fetched(web.put("/file.bin", FILE, ranges=False, cuts=[100_000]))
     assert web.server.n_bytes == 100_000 + len(FILE)
+    fetched(web.put("/file.bin", FILE, cuts=[30_000] * 9))  # more often than `ATTEMPTS`: each one brings something
     web.forget()
     refused(web.put("/file.bin", FILE, ranges=False, cuts=[100_000] * 50), text="the connection broke off; run again")
     assert len(web.server.requests) == _web.ATTEMPTS
-
-
-def test_progress_is_no_failure(web: Web) -> None:
-    """A long file over a bad line may break off more often than `ATTEMPTS`, if each attempt brings something."""
-    fetched(web.put("/file.bin", FILE, cuts=[30_000] * 9))
 
 
 @pytest.mark.parametrize("if_range", [True, False])
@@ -131,7 +115,7 @@ def test_of_several_addresses_the_first_that_gives_the_file_is_used(web: Web) ->
     assert f"(before it, {web.url}/gone: it answered 404 (Not Found))" in line
 
 
-def test_a_disk_that_will_be_full_is_said_before(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_will_be_full_is_announced_before_the_download(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     line = refused(web.put("/file.bin", FILE * 10), text="the disk is full at partial (3 MB more are needed)")
     assert "free some space and run again" in line

@@ -1,15 +1,25 @@
-"""An embeddings service for every test that asks for one, and an environment without anybody's keys and proxies."""
+"""One thread of torch, an embeddings service, and an environment without anybody's keys and proxies."""
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from tests.downloads.loopback import serving
 from tests.engines.encoder.service import Service
+
+
+@pytest.fixture(autouse=True)
+def one_torch_thread() -> Iterator[None]:
+    """Matrices this small gain nothing from threads, and lose much where other tests run beside them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -24,10 +34,7 @@ def no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def service(no_account: None) -> Iterator[Service]:
-    with Service() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield running
-        running.gate.set()
-        running.shutdown()
-        thread.join()
+    service = Service()
+    with serving(service.answer) as service.server:
+        yield service
+        service.gate.set()

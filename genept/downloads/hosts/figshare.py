@@ -7,13 +7,12 @@ addition to the sha256. The variable FIGSHARE_URL replaces ``https://api.figshar
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any, Literal
 from urllib.parse import quote
 
-from genept.core.errors import InputError
-from genept.downloads.place import Number, WebPlace, pick
-from genept.downloads.remote import Remote
-from genept.downloads.store import Store
+from genept.downloads.place import Number, WebPlace, pick, read_listing
+from genept.downloads.store import Remote, Store
 
 
 class Figshare(WebPlace):
@@ -37,15 +36,12 @@ def list_files(path: str, what: str) -> dict[str, Remote]:
 
     The address that the list names for a file may want to see a browser first, so it comes second.
     """
-    from genept.downloads.web import read_json
 
-    def remote(item: dict[str, Any]) -> Remote:
-        md5 = item.get("computed_md5")
-        return Remote((f"{base}/file/download/{item['id']}", item["download_url"]), ("md5", md5) if md5 else None)
+    def remotes(answer: Any) -> Iterator[tuple[str, Remote]]:
+        for item in answer:
+            if not item.get("is_link_only"):
+                md5, urls = item.get("computed_md5"), (f"{base}/file/download/{item['id']}", item["download_url"])
+                yield item["name"], Remote(urls, ("md5", md5) if md5 else None)
 
     base = os.environ.get("FIGSHARE_URL", "https://api.figshare.com/v2").rstrip("/")
-    answer = read_json(f"{base}/{path}/files?page_size=1000")
-    try:
-        return {item["name"]: remote(item) for item in answer if not item.get("is_link_only")}
-    except (KeyError, TypeError, AttributeError):
-        raise InputError(f"{what}: its list of files is not as expected; use `kind: http`") from None
+    return read_listing(f"{base}/{path}/files?page_size=1000", remotes, what)

@@ -4,10 +4,8 @@
 ``drive.google.com/file/d/<id>/view``). ``name`` is the path of a file within the folder, such as ``args.json`` or
 ``part1/raw.h5ad``. The work is gdown's, which knows Drive's pages; it reads no cookies of the user's and keeps none.
 Within a run gdown continues a download that broke off. The next run continues it only if the file's sha256 is known:
-Drive has no validator by which parts of two files could be told from one file.
-
-What has been run is gdown against a server that imitates Drive's answers. Drive itself changes its pages from time to
-time: if a download fails that works in a browser, a newer gdown may help.
+Drive has no validator by which parts of two files could be told from one file. Run against a server that imitates
+Drive's answers only; if a download fails that works in a browser, a newer gdown may help.
 """
 
 from __future__ import annotations
@@ -119,7 +117,7 @@ def explain(error: Exception, ident: str | None) -> str:
     text = re.sub(r"Failed to retrieve file url: (.*?)\.? You may still be able.*", r"\1", text)
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"Drive answered with HTTP {error.response.status_code}; run again later"
-    broken = isinstance(error, requests.RequestException) or isinstance(error.__cause__, requests.RequestException)
+    broken = any(isinstance(one, requests.RequestException) for one in (error, error.__cause__))
     if broken or "Download is incomplete" in text:
         return "no connection, or it broke off again and again; check the network and run again"
     if "did not honor" in text:
@@ -129,9 +127,7 @@ def explain(error: Exception, ident: str | None) -> str:
     if ident is None and (status := re.search(r"\(status code (\d{3})\)", text)):
         later = f"Drive answered with HTTP {status[1]}; run again later, or ask its owner whether it is shared"
         return GONE if status[1] == "404" else later
-    is_reason = isinstance(error, gdown.FileURLRetrievalError) and not text.startswith(
-        "Cannot retrieve the public link"
-    )
+    is_reason = isinstance(error, gdown.FileURLRetrievalError) and "Cannot retrieve the public link" not in text
     return f"Drive says: {text}" if ident is None or is_reason else ask_why(ident)
 
 

@@ -13,8 +13,7 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 
 from genept.downloads.place import WebPlace
-from genept.downloads.remote import Remote
-from genept.downloads.store import Store
+from genept.downloads.store import Remote, Store
 
 FOLDERS = {"GSE": "series", "GSM": "samples"}
 

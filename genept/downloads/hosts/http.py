@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from genept.downloads.place import Address, WebPlace
-from genept.downloads.remote import Remote
-from genept.downloads.store import Store
+from genept.downloads.store import Remote, Store
 
 
 class Http(WebPlace):

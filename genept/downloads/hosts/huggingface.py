@@ -5,14 +5,14 @@ repository of the hub's datasets. With ``member``, the file is that member of th
 may set ``HF_ENDPOINT`` (another hub or mirror), ``HF_TOKEN`` (for repositories that are private or behind terms; sent
 to the hub only, never printed) and ``HF_HOME`` (files in the hub's own cache there are not downloaded).
 
-The bytes come as those of every other download, by plain HTTP: huggingface_hub 2.4 starts a download that broke off
-again from its first byte, also within a run (measured).
+The bytes come by plain HTTP, because huggingface_hub starts a download that broke off again from its first byte.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -21,13 +21,12 @@ from pydantic import AfterValidator, Field
 
 from genept.core import files
 from genept.downloads.place import WebPlace
-from genept.downloads.remote import Remote
-from genept.downloads.store import Store
+from genept.downloads.store import Remote, Store
 
 
 def check_commit(revision: str) -> str:
     """Refuse what can be moved; for pydantic."""
-    if len(revision) != 40 or set(revision) - set("0123456789abcdef"):
+    if not re.fullmatch("[0-9a-f]{40}", revision):
         raise ValueError(
             f"{revision!r} must be the 40 hexadecimal digits of a commit, which nobody can move; the repository's page "
             "has it under 'Files', 'History'"

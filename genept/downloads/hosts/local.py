@@ -41,9 +41,5 @@ class Local(Place):
     def explain(self) -> str:
         """Say in one line that the file is not there, and where to get it if the settings say so."""
         file = self.file.absolute()
-        way = (
-            f"to get it: {' '.join(self.where.split()).rstrip('.')}. Then put it there"
-            if self.where
-            else "put it there"
-        )
-        return f"{file}: no such file; {way}, or correct its path in the settings"
+        way = f"to get it: {' '.join(self.where.split()).rstrip('.')}. Then put" if self.where else "put"
+        return f"{file}: no such file; {way} it there, or correct its path in the settings"

@@ -22,8 +22,7 @@ from pydantic import Field
 
 from genept.core.errors import InputError
 from genept.downloads.place import WebPlace, pick
-from genept.downloads.remote import Remote
-from genept.downloads.store import Store
+from genept.downloads.store import Remote, Store
 
 SETTING = re.compile(r'^[ \t]*(url|output)[ \t]*=[ \t]*"(.*)"[ \t\r]*$', re.MULTILINE)
 

@@ -7,13 +7,12 @@ addition to the sha256. The variable ZENODO_URL replaces ``https://zenodo.org``.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any, Literal
 from urllib.parse import quote
 
-from genept.core.errors import InputError
-from genept.downloads.place import Number, WebPlace, pick
-from genept.downloads.remote import Remote
-from genept.downloads.store import Store
+from genept.downloads.place import Number, WebPlace, pick, read_listing
+from genept.downloads.store import Remote, Store
 
 
 class Zenodo(WebPlace):
@@ -25,21 +24,14 @@ class Zenodo(WebPlace):
 
     def remote(self, store: Store) -> Remote:
         """Return the address of the file or archive."""
-        listed = store.listing(("zenodo", self.record), lambda: list_files(str(self.record)))
-        return pick(listed, self.name, f"Zenodo record {self.record}")
+        what = f"Zenodo record {self.record}"
+        base = os.environ.get("ZENODO_URL", "https://zenodo.org").rstrip("/")
+        url = f"{base}/api/records/{quote(str(self.record), safe='')}"
+        return pick(store.listing(url, lambda: read_listing(url, remotes, what)), self.name, what)
 
 
-def list_files(record: str) -> dict[str, Remote]:
-    """Return the files of a record by their names."""
-    from genept.downloads.web import read_json
-
-    def remote(item: dict[str, Any]) -> Remote:
+def remotes(answer: Any) -> Iterator[tuple[str, Remote]]:
+    """Yield the names and addresses of a record's files."""
+    for item in answer["files"]:
         algorithm, _, digits = item["checksum"].partition(":")
-        return Remote((item["links"]["self"],), ("md5", digits) if algorithm == "md5" else None)
-
-    base = os.environ.get("ZENODO_URL", "https://zenodo.org").rstrip("/")
-    answer = read_json(f"{base}/api/records/{quote(record, safe='')}")
-    try:
-        return {item["key"]: remote(item) for item in answer["files"]}
-    except (KeyError, TypeError, AttributeError):
-        raise InputError(f"Zenodo record {record}: its list of files is not as expected; use `kind: http`") from None
+        yield item["key"], Remote((item["links"]["self"],), ("md5", digits) if algorithm == "md5" else None)

@@ -20,15 +20,9 @@ class Encoded(NamedTuple):
 
 
 class Encoder(abc.ABC):
-    """A text encoder, ready to encode.
+    """A text encoder, ready to encode."""
 
-    Attributes
-    ----------
-    max_length
-        Tokens that it reads of a text.
-    """
-
-    max_length: int
+    max_length: int  # tokens that it reads of a text
 
     @abc.abstractmethod
     def encode(self, texts: Iterable[str], label: str = "encoding") -> Encoded:

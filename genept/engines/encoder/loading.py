@@ -11,16 +11,14 @@ from genept.engines.encoder.settings import EncoderConfig, OpenAI
 def load_encoder(config: EncoderConfig, folder: Path, device: str, precision: str = "float32") -> Encoder:
     """Return the encoder that a model's settings name.
 
-    Parameters
-    ----------
-    folder, device, precision
-        Of a local encoder: where its files are, ``auto``, ``cpu`` or ``cuda``, and ``float32`` or ``bfloat16``.
+    `folder`, `device` and `precision` are of a local one: its files, ``auto``, ``cpu`` or ``cuda``, and ``float32`` or
+    ``bfloat16``.
     """
     if config.encoder == "openai":
         from genept.engines.encoder.openai import OpenAIEncoder  # each imports what only it needs
 
         return OpenAIEncoder(config.openai or OpenAI())
     from genept.engines.encoder.local import LocalEncoder
-    from genept.engines.network.precision import PRECISIONS
+    from genept.engines.network.transformer import PRECISIONS
 
     return LocalEncoder(folder, device, dtype=PRECISIONS[precision])

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from genept.core import device as devices
-from genept.core import files
+from genept.core import compute, files
 from genept.core.errors import InputError
 from genept.engines.encoder import words as words_once
 from genept.engines.encoder.encoder import Encoded, Encoder
@@ -34,24 +33,11 @@ UNUSED = "pooler"  # a layer after the states, which sentence encoders do not us
 
 
 class LocalEncoder(Encoder):
-    """A sentence encoder on disk, ready to encode texts.
+    """A sentence encoder in a folder, as the module's docstring describes it, ready to encode texts.
 
-    Parameters
-    ----------
-    folder
-        See the module's docstring.
-    device
-        As params.yaml has it: ``auto``, ``cpu`` or ``cuda``.
-    max_length
-        Tokens read of a text, the special ones included; what comes after is cut off. By default what
-        ``sentence_bert_config.json`` says, which is what sentence-transformers does.
-    dtype
-        Precision of the layers.
-
-    Raises
-    ------
-    InputError
-        If a file is missing or damaged, the network cannot be read, or has fewer positions than `max_length`.
+    `max_length` counts the tokens read of a text, the special ones included; what comes after is cut off. By default it
+    is what ``sentence_bert_config.json`` says, as sentence-transformers has it. `InputError` if a file is missing or
+    damaged, the network cannot be read, or has fewer positions than `max_length`.
     """
 
     def __init__(
@@ -59,11 +45,9 @@ class LocalEncoder(Encoder):
     ) -> None:
         if max_length is None:
             max_length = files.read_json(folder / "sentence_bert_config.json")["max_seq_length"]
-        workers = devices.workers(device)
-        self.folder = folder
-        self.device = devices.describe(workers)
-        self.max_length = max_length
-        self.dtype = dtype
+        workers = compute.workers(device)
+        self.folder, self.device = folder, compute.describe_devices(workers)
+        self.max_length, self.dtype = max_length, dtype
         self.first_token = read_pooling(folder)
         self.tokenizer = load_tokenizer(folder / "tokenizer.json", max_length)
         network = bert.read(folder) if read_kind(folder) == "bert" else read_network(folder)
@@ -75,7 +59,7 @@ class LocalEncoder(Encoder):
             )
 
     def card(self) -> dict[str, Any]:
-        """Describe what the vectors depend on."""
+        """See `Encoder.card`."""
         return {
             "encoder_sha256": files.sha256(bert.weights_path(self.folder)),
             "pooling": "first token, unit length" if self.first_token else "mean over tokens, unit length",
@@ -191,8 +175,7 @@ def read_kind(folder: Path) -> str:
 def read_network(folder: Path) -> AutoNetwork:
     """Read an encoder by transformers; no code in the folder is run.
 
-    A network that also decodes (T5) is refused, and so are missing weights, which transformers would fill with random
-    numbers.
+    Refused are a network that also decodes (T5) and missing weights, which transformers would fill with random numbers.
     """
     from transformers import AutoModel
 

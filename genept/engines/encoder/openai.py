@@ -2,7 +2,9 @@
 
 Every vector is kept as it arrives, so that none is paid for twice: not after an error, Ctrl-C or a crash, and not for
 another model of the benchmark. The cost is estimated before the first request and bounded by ``max_usd``
-(`genept.engines.encoder.paid`). The package openai sends the requests (`genept.engines.encoder.client`).
+(`genept.engines.encoder.paid`). The package openai repeats a request where a server is busy or unreachable, after the
+pause that ``Retry-After`` asks for (up to 120 s) or 0.5 to 8 s. The key is read from the environment variable
+OPENAI_API_KEY. It is in no message and no file.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ import numpy as np
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError, ParamsError
 from genept.engines.encoder import paid
-from genept.engines.encoder.client import OPENAI_SERVER, Client
 from genept.engines.encoder.encoder import Encoded, Encoder
 from genept.engines.encoder.paid import Budget, VectorCache
 from genept.engines.encoder.settings import OpenAI, host_of
 
+OPENAI_SERVER = "https://api.openai.com/v1"
 MAX_TOKENS_PER_REQUEST = 300_000  # of the API
+MAX_RETRIES = 10
+TIMEOUT = 120.0  # seconds
 
 
 class Text(NamedTuple):
@@ -52,7 +56,7 @@ class OpenAIEncoder(Encoder):
         self.max_length = config.max_tokens
 
     def card(self) -> dict[str, Any]:
-        """Describe what the vectors depend on."""
+        """See `Encoder.card`."""
         asked = {} if self.config.dimensions is None else {"dimensions": self.config.dimensions}
         counted = {"tokens_counted_by": self.counter.name, "max_length": self.max_length}
         return {"encoder": "openai", "model": self.config.model, "server": self.host, **asked, **counted}
@@ -62,11 +66,7 @@ class OpenAIEncoder(Encoder):
 
         Equal texts are sent once. Before the first request a line says what is sent and what it may cost. On an error
         and on Ctrl-C no further request is sent, and those under way are waited for, because they are paid for.
-
-        Raises
-        ------
-        InputError
-            If a text is empty, the texts may cost more than ``max_usd``, or the server does not answer with vectors.
+        `InputError` if a text is empty, the texts may cost more than ``max_usd``, or the server sends no vectors.
         """
         whole = list(texts)
         cuts = [paid.cut(text, self.max_length, self.counter.count) for text in whole]
@@ -167,3 +167,82 @@ def batches(to_send: Sequence[Text], batch_size: int) -> Iterator[list[Text]]:
         batch.append(text)
     if batch:
         yield batch
+
+
+class Client:
+    """The package openai, with errors of one line; for several threads."""
+
+    def __init__(self, config: OpenAI, base_url: str, host: str) -> None:
+        import openai  # takes most of a second
+
+        self.openai, self.config, self.host = openai, config, host
+        self.api_key = os.environ.get("OPENAI_API_KEY", "").strip()
+        if not all("!" <= character <= "~" for character in self.api_key):
+            raise InputError("OPENAI_API_KEY holds a blank or a character that no key has; set it again")
+        if not self.api_key and host == host_of(OPENAI_SERVER):
+            raise InputError(
+                f"{host}: OPENAI_API_KEY is not set; put your key into that environment variable, or name another "
+                "server by base_url"
+            )
+        self.client = openai.OpenAI(
+            api_key=self.api_key or "none", base_url=base_url, max_retries=MAX_RETRIES, timeout=TIMEOUT
+        )
+        self.asked: dict[str, Any] = {"model": config.model}
+        if config.dimensions is not None:
+            self.asked["dimensions"] = config.dimensions
+        if not self.api_key:
+            self.asked["extra_headers"] = {"Authorization": openai.Omit()}
+
+    def embed(self, texts: list[str]) -> tuple[np.ndarray, int | None]:
+        """Return the vectors, float32 of shape (n_texts, n_dimensions), and the server's count of tokens."""
+        openai = self.openai
+        try:
+            return self.read(self.client.embeddings.create(input=texts, **self.asked), len(texts))
+        except openai.APITimeoutError:
+            raise InputError(f"{self.host}: no answer within {TIMEOUT:.0f} s; run again to go on") from None
+        except openai.APIConnectionError as error:
+            reason = self.clean(error.__cause__ or error)
+            raise InputError(f"{self.host}: not reachable ({reason}); run again to go on") from None
+        except openai.APIStatusError as error:
+            message = self.clean(error.body.get("message") if isinstance(error.body, dict) else "")
+            if error.status_code in (400, 422) and "encoding_format" in message and "encoding_format" not in self.asked:
+                self.asked["encoding_format"] = "float"  # a server that does not know base64, the package's default
+                return self.embed(texts)
+            raise InputError(f"{self.host}: {self.explain(error, message)}") from None
+        except (ValueError, TypeError, AttributeError, openai.OpenAIError) as error:
+            raise InputError(
+                f"{self.host}: the answer is not {len(texts)} vectors ({self.clean(error)}); is base_url right? It "
+                "mostly ends in /v1"
+            ) from None
+
+    def read(self, reply: Any, n_texts: int) -> tuple[np.ndarray, int | None]:
+        """Check an answer; the protocol numbers the vectors and promises no order."""
+        rows = sorted(reply.data, key=lambda row: row.index)
+        if [row.index for row in rows] != list(range(n_texts)):
+            raise ValueError(f"{len(rows)} vectors, or not numbered from 0")
+        vectors = np.array([row.embedding for row in rows], dtype=np.float32)
+        if vectors.ndim != 2 or not vectors.size or self.config.dimensions not in (None, vectors.shape[1]):
+            raise ValueError(f"vectors of shape {vectors.shape}")
+        if not np.isfinite(vectors).all():
+            raise ValueError("NaN or infinite coordinates")
+        counted = getattr(reply.usage, "prompt_tokens", None)
+        return vectors, counted if isinstance(counted, int) and counted >= 0 else None
+
+    def explain(self, error: Any, message: str) -> str:
+        """Say what an answer's status means for the user."""
+        model, status = self.config.model, error.status_code
+        because = f": {message}" if message else ""
+        if status == 401:  # the server may repeat the key, so its message is left out
+            return f"OPENAI_API_KEY is {'refused' if self.api_key else 'not set, and the server asks for a key'} (401)"
+        if status == 403:
+            return f"this key may not use {model} from here (403){because}"
+        if status == 404:
+            return f"no model {model} there, or base_url lacks its /v1 (404){because}"
+        if status == 429 or status >= 500:
+            return f"answered {status} again and again{because}; run again later to go on"
+        return f"refused the texts ({status}){because}"
+
+    def clean(self, text: Any) -> str:
+        """Return one short line of a text that is not ours, without the key."""
+        line = " ".join(str(text or "").split())
+        return (line.replace(self.api_key, "***") if self.api_key else line)[:200]

@@ -33,17 +33,14 @@ def host_of(base_url: str) -> str:
     return host if port in (None, {"http": 80, "https": 443}[parts.scheme]) else f"{host}:{port}"
 
 
-def check_base_url(base_url: str) -> str:
-    """Return an address that `host_of` accepts."""
-    host_of(base_url)
-    return base_url
+BaseUrl = Annotated[str, AfterValidator(lambda base_url: host_of(base_url) and base_url)]
 
 
 class OpenAI(Config):
     """Which model of an embeddings API to ask, where, and what it may cost."""
 
     model: Annotated[str, Field(pattern=r"\S")] = ADA
-    base_url: Annotated[str, AfterValidator(check_base_url)] | None = None  # None: OPENAI_BASE_URL, else OpenAI's own
+    base_url: BaseUrl | None = None  # None: OPENAI_BASE_URL, else OpenAI's own
     dimensions: PositiveInt | None = None  # None: as many as the model has
     max_usd: Dollars = 20.0  # for each run
     usd_per_million_tokens: Dollars | None = None  # None: the price of ada-002; other models need theirs

@@ -55,18 +55,8 @@ def texts(
 ) -> Iterator[Text] | None:
     """Yield for each of `rows` the text of `prompt` and those of the `words`, joined by single spaces.
 
-    Parameters
-    ----------
-    prompt
-        Empty, or with a space at its end.
-    rows
-        Which words make up each text, in their order.
-    max_length
-        Tokens read of a text, the special ones included.
-
-    Returns
-    -------
-    The same as the tokenizer gives for the whole texts; None if it, or the prompt, allows no such short cut.
+    The same as the tokenizer gives for the whole texts, `max_length` tokens of each, the special ones included. None if
+    the tokenizer allows no such short cut, or the prompt neither is empty nor ends with a space.
     """
     around = special_tokens(tokenizer)
     if around is None or (prompt and not prompt.endswith(" ")):

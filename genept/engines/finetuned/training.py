@@ -23,9 +23,8 @@ from genept.engines.finetuned.config import Finetune
 class Head(nn.Module):
     """Standardise, then classify; what the head projects cells to is a new embedding.
 
-    ``mlp`` has one hidden layer; its activations are the projection, `width` numbers per cell. ``linear`` is a
-    multinomial logistic regression, which has no layer before the last: its logits are the projection, one number per
-    class.
+    ``mlp`` has one hidden layer, whose activations are the projection, `width` numbers per cell. ``linear`` is a
+    multinomial logistic regression, whose logits are the projection, one number per class.
 
     Coordinates are standardised with the training cells' mean and standard deviation, which the head stores: unit
     GenePT-w vectors are nearly parallel, and what tells cells apart is in small differences.
@@ -63,12 +62,8 @@ class Fitted:
 def fit(matrix: np.ndarray, labels: np.ndarray, config: Finetune, seed: int) -> Fitted:
     """Train a head to predict the labels of the given cells, `matrix` of shape (n_train, n_dimensions).
 
-    Cross-entropy, AdamW, cells reshuffled in each epoch, on the CPU whatever `device` says.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two classes, or training diverges.
+    Cross-entropy, AdamW, cells reshuffled in each epoch, on the CPU whatever `device` says. `InputError` if there are
+    fewer than two classes, or training diverges.
     """
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
@@ -107,16 +102,8 @@ def refit(
     Each annotation is divided on its own (other cells may have its label; a stratified split balances it), so a head
     fitted once would have seen some test cells of another annotation. Splits with the same training cells share a fit.
 
-    Parameters
-    ----------
-    matrix
-        The embedding under the head, shape (n_cells, n_dimensions).
-    labels, labelled
-        What the head learns to predict, shape (n_cells,), and the rows of the cells that have it.
-
-    Returns
-    -------
-    Of each split, shape (n_cells, width), float64; the same array where the fit is shared.
+    `labelled` are the rows of the cells that have a label. Returns, of each split, shape (n_cells, width), float64; the
+    same array where the fit is shared.
     """
     projections: dict[bytes, np.ndarray] = {}
     training_cells = [np.intersect1d(split.train, labelled) for split in splits]

@@ -26,11 +26,8 @@ from genept.data.hgnc import Gene
 def make(path: Path, hgnc_genes: list[Gene]) -> GeneVectors:
     """Read released vectors under approved symbols, in the order of the file.
 
-    Raises
-    ------
-    InputError
-        If the file is refused or damaged, is no dictionary from symbols to finite vectors of one length, or has no
-        symbol that HGNC knows.
+    `InputError` if the file is refused or damaged, is no dictionary from symbols to finite vectors of one length, or
+    has no symbol that HGNC knows.
     """
     names, vectors = read(path)
     table = Table(hgnc_genes)

@@ -34,20 +34,9 @@ Batch = list[list[np.ndarray]]  # by dataset, the tokens of each cell
 def pretrain(corpora: dict[str, AnnData], config: Pretraining, folder: Path, device: str) -> Trained:
     """Train a Geneformer and write it in the layout of the released checkpoints.
 
-    Parameters
-    ----------
-    corpora
-        Cells to train on by dataset, raw counts with ``var['ensembl_id']`` (empty where unknown) and ``uns['x'] ==
-        'counts'``. Every dataset gives the same number of cells to every step (`training.shares`).
-    folder
-        Gets ``config.json``, ``model.safetensors``, ``token_dictionary.pkl`` and ``gene_median_dictionary.pkl``.
+    Cells are raw counts with ``var['ensembl_id']``, empty where unknown. The loss is the cross-entropy in nats per
+    masked gene.
 
-    Returns
-    -------
-    The loss is the cross-entropy in nats per masked gene.
-
-    Notes
-    -----
     Equal corpora, settings, thread count and kind of processor give equal bytes. No dropout (upstream 0.02), since a
     cell is seen a few times at most.
     """

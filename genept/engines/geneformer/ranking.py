@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from genept.core import threads
+from genept.core import compute
 from genept.engines.geneformer.dictionaries import CLS, EOS, Dictionaries
 
 TARGET_SUM = 10_000
@@ -36,13 +36,7 @@ class GeneTokens(NamedTuple):
 
 
 def match(names: Sequence[str], dictionaries: Dictionaries) -> GeneTokens:
-    """Find the token of every column.
-
-    Parameters
-    ----------
-    names
-        Ensembl id of every column, empty where unknown; aliases of the V2 dictionaries are understood.
-    """
+    """Find the token of every column by its Ensembl id, empty where unknown, or an alias of the V2 dictionaries."""
     genes = [dictionaries.gene(name) for name in names]
     known = {gene: dictionaries.tokens[gene] for gene in genes if gene in dictionaries.medians}
     medians = np.full(len(dictionaries.tokens), np.nan)
@@ -60,21 +54,12 @@ def rank(
     first V1 code ranked them as separate tokens of the same gene. Non-zero values are sorted descending; V2
     dictionaries add <cls> in front and <eos> at the end, which count towards `max_length`.
 
-    Parameters
-    ----------
-    counts
-        Shape (n_cells, n_columns); none may be negative.
-    max_length
-        Longest sequence the network takes: 2,048 for the released V1, 4,096 for V2.
-
-    Returns
-    -------
-    The token sequences, int32, empty for a cell without any gene that has a token, and how many cells were truncated.
-
-    Notes
-    -----
     Ties go to the smaller token, so that the order of the columns never matters; upstream leaves them to an unstable
     sort.
+
+    `counts` have shape (n_cells, n_columns), none negative; `max_length` is 2,048 for the released V1, 4,096 for V2.
+    Returns the token sequences, int32, empty for a cell without any gene that has a token, and how many cells were
+    truncated.
     """
     framed = dictionaries.version == "V2"
     room = max_length - 2 if framed else max_length
@@ -83,7 +68,7 @@ def rank(
     ranked, lengths = np.empty(counts.nnz, dtype=np.int32), np.empty(n_cells, dtype=np.int64)
     arrays = counts.indptr, counts.indices, counts.data, *genes, ranked, lengths
 
-    threads.each(
+    compute.each(
         lambda first: rank_some(first, min(first + CELLS_AT_ONCE, n_cells), *arrays), range(0, n_cells, CELLS_AT_ONCE)
     )
     cells = zip(counts.indptr.tolist(), np.minimum(lengths, room).tolist(), strict=False)

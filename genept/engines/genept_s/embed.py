@@ -1,4 +1,9 @@
-"""GenePT-s: a cell is a sentence, its gene symbols in descending order of expression, read by a text encoder."""
+"""GenePT-s: a cell is a sentence, its gene symbols in descending order of expression, read by a text encoder.
+
+With ``encoder: file`` somebody else has computed the vectors. Then ``models/<model>/`` has ``<name>.csv`` (a header;
+the first column the cell's id, the others its coordinates), or ``<name>.npy`` of shape (n_rows, n_dimensions) with the
+ids in ``<name>.cells.txt``, one on each line. Ids are compared to the letter.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
+from genept.core import files
 from genept.core.errors import InputError
 from genept.data.expression import coverage
 from genept.engines.encoder.loading import load_encoder
-from genept.engines.genept_s import precomputed
 from genept.engines.genept_s.config import Embed, Model
-from genept.engines.network import precision
+from genept.engines.network import transformer
 
 
 def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Encode every cell's sentence (Chen & Zou, Section 2) with the encoder that the model's file names.
 
-    ``encoder: local``
-        The sentence encoder in `folder`. A small one reads a sentence's beginning only.
-    ``encoder: openai``
-        The authors' encoder, text-embedding-ada-002, or another one behind an embeddings API.
-    ``encoder: file``
-        No encoder: vectors of your own in `folder` (`genept.engines.genept_s.precomputed`).
-
-    The authors' encoder read all of a sentence; the notes say how many symbols this one reads. Every gene is a word to
-    the encoder, so none is missing.
+    ``local`` is the sentence encoder in `folder`, ``openai`` the authors' encoder, text-embedding-ada-002, or another
+    one behind an embeddings API, ``file`` none: vectors of your own in `folder` (`read_vectors`). The authors' encoder
+    read all of a sentence, a small one reads its beginning; the notes say how many symbols. Every gene is a word to the
+    encoder, so none is missing.
     """
     settings = config.embed
     notes = {**coverage(cells, known=np.ones(cells.n_vars, dtype=bool)), "comparable": True}
     if settings.encoder == "file":
-        matrix, its_notes = precomputed.embed(cells, folder)
+        matrix, its_notes = read_vectors(cells, folder)
     else:
         matrix, its_notes = encode(cells, folder, settings, device)
     named = {} if settings.encoder == "local" else {"encoder": settings.encoder}
@@ -57,9 +58,9 @@ def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[
         raise InputError(f"embed.prompt fills all {encoder.max_length} tokens that the encoder reads; shorten it")
     notes = {}
     if settings.precision != "float32":
-        some = precision.compared(len(rows))
+        some = transformer.rows_to_compare(len(rows))
         exact = load_encoder(settings, folder, device).encode_words(prompt, symbols, [rows[i] for i in some])
-        notes["against_float32"] = precision.difference(encoded.vectors[some], exact.vectors)
+        notes["against_float32"] = transformer.distance(encoded.vectors[some], exact.vectors)
     return encoded.vectors, {
         **notes,
         **encoded.notes,
@@ -82,14 +83,7 @@ def ranked(x: csr_matrix, symbols: Sequence[str], max_symbols: int) -> Iterator[
 
     Normalising a cell does not change its order, so counts serve as well. Genes of equal expression come in
     alphabetical (code point) order, so that the order of the columns does not matter; the authors leave it to
-    ``numpy.argsort``. Zeros are dropped; the first `max_symbols` are kept.
-
-    Parameters
-    ----------
-    x
-        Shape (n_cells, n_genes), not negative.
-    symbols
-        The genes' names, shape (n_genes,).
+    ``numpy.argsort``. Zeros are dropped; the first `max_symbols` are kept. `x` has shape (n_cells, n_genes).
     """
     alphabetical = np.array(sorted(range(len(symbols)), key=symbols.__getitem__), dtype=np.int32)
     x = x[:, alphabetical]
@@ -105,3 +99,60 @@ def symbols_read(text: str, n_prompt: int, n_characters: int) -> int:
     """Return how many of a sentence's symbols lie wholly within its first `n_characters`."""
     read = text[n_prompt : n_characters + 1]  # and the character after: a space if the last symbol ends here
     return len((read if n_characters >= len(text) else read.rpartition(" ")[0]).split())
+
+
+def read_vectors(cells: AnnData, folder: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the vectors of the cells and notes, from the one table in `folder` that has all of them (per dataset).
+
+    `InputError` if none or several have, or one is damaged, holds anything but numbers, or repeats a cell.
+    """
+    tables = {path: read_table(path) for path in sorted(folder.glob("*")) if path.suffix in (".npy", ".csv")}
+    if not tables:
+        raise InputError(f"{folder}: no vectors; put NAME.csv, or NAME.npy and NAME.cells.txt, there")
+    absent = {path: ~cells.obs_names.isin(ids) for path, (_, ids) in tables.items()}
+    complete = [path for path, mask in absent.items() if not mask.any()]
+    if not complete:
+        path, mask = min(absent.items(), key=lambda item: item[1].sum())
+        raise InputError(
+            f"{path}: lacks {mask.sum():,} of {cells.n_obs:,} cells, the first is {cells.obs_names[mask][0]!r}; ids "
+            "must be equal to the letter"
+        )
+    if len(complete) > 1:
+        raise InputError(f"{complete[0]} and {complete[1]} both have all {cells.n_obs:,} cells; keep one of them")
+    vectors, ids = tables[complete[0]]
+    notes = {"file": complete[0].name, "file_sha256": files.sha256(complete[0])}
+    return np.asarray(vectors[ids.get_indexer(cells.obs_names)], dtype=np.float32), notes
+
+
+def read_table(path: Path) -> tuple[np.ndarray, pd.Index]:
+    """Read a table: vectors of shape (n_rows, n_dimensions) and the cell ids of the rows."""
+    try:
+        vectors, ids = read_npy(path) if path.suffix == ".npy" else read_csv(path)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: not a table of vectors ({str(error).splitlines()[0]})") from None
+    if ids.has_duplicates:
+        raise InputError(f"{path}: cell id {ids[ids.duplicated()][0]!r} occurs more than once")
+    return vectors, ids
+
+
+def read_npy(path: Path) -> tuple[np.ndarray, pd.Index]:
+    """Map a matrix into memory and read the ids beside it."""
+    vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    ids_path = path.with_suffix(".cells.txt")
+    if not ids_path.is_file():
+        raise InputError(f"{ids_path}: no such file; it names the cells of {path.name}, one on each line")
+    ids = ids_path.read_text(encoding="utf-8").splitlines()
+    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number) or len(vectors) != len(ids):
+        raise ValueError(f"{vectors.dtype} of shape {vectors.shape} for {len(ids)} cells")
+    return vectors, pd.Index(ids, dtype=object)
+
+
+def read_csv(path: Path) -> tuple[np.ndarray, pd.Index]:
+    """Read ids as text (an index column would turn 007 into a number) and everything else as numbers."""
+    header = pd.read_csv(path, nrows=0).columns
+    if len(header) < 2:
+        raise ValueError("one column; expected ids and coordinates")
+    table = pd.read_csv(path, dtype={header[0]: str}, keep_default_na=False)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first columns for row names
+        raise ValueError("rows have more columns than the header")
+    return table.iloc[:, 1:].to_numpy(dtype=np.float32), pd.Index(table.iloc[:, 0].astype(str), dtype=object)

@@ -1,4 +1,7 @@
-"""GenePT-w: a cell is the sum of its genes' text vectors, each weighted by the gene's expression."""
+"""GenePT-w: a cell is the sum of its genes' text vectors, each weighted by the gene's expression.
+
+Controls are the same with gene vectors that mean nothing; what the text adds is the difference from them.
+"""
 
 from __future__ import annotations
 
@@ -32,17 +35,8 @@ def weight_by_expression(
     With ``unit_norm`` every cell is then scaled to unit length (the paper; the notebook does not), after which the
     divisor has no effect. A cell that expresses no gene with a vector is all zeros, and counted in the notes.
 
-    Parameters
-    ----------
-    vectors
-        Float32, shape (n_genes, n_dimensions).
-    symbols
-        The genes of the rows.
-
-    Raises
-    ------
-    InputError
-        If no gene of the dataset has a vector.
+    `vectors` are float32, shape (n_genes, n_dimensions), `symbols` the genes of the rows. `InputError` if no gene of
+    the dataset has a vector.
     """
     row_of = {symbol: row for row, symbol in enumerate(symbols)}
     rows = np.array([row_of.get(symbol, -1) for symbol in cells.var_names])
@@ -61,3 +55,37 @@ def divide(rows: np.ndarray, divisors: np.ndarray) -> np.ndarray:
     """Divide every row by its divisor; a row whose divisor is zero becomes zero."""
     divisors = divisors[:, np.newaxis]
     return np.divide(rows, divisors, out=np.zeros_like(rows), where=divisors != 0)
+
+
+def embed_control(
+    cells: AnnData, folder: Path, config: Model, device: str, seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Embed cells as `embed`, by control vectors made from those of the model in `folder`."""
+    vectors, genes = gene_vectors.read(folder)
+    symbols = [gene.symbol for gene in genes]
+    drawn = random(vectors, symbols, seed) if config.control == "random" else vectors[shuffle(symbols, seed)]
+    matrix, notes = weight_by_expression(cells, drawn.astype(np.float32), symbols, config.embed)
+    return matrix, {"control": config.control, "control_of": folder.name, "seed": seed, **notes}
+
+
+def random(vectors: np.ndarray, symbols: Sequence[str], seed: int) -> np.ndarray:
+    """Return normal random directions with the norms of `vectors`, shape (n_genes, n_dimensions), float64.
+
+    They are drawn in the order of the symbols, so the order of the rows does not matter.
+    """
+    directions = np.empty(vectors.shape)
+    directions[np.argsort(symbols)] = np.random.default_rng(seed).standard_normal(vectors.shape)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return directions / np.linalg.norm(directions, axis=1, keepdims=True) * norms
+
+
+def shuffle(symbols: Sequence[str], seed: int) -> np.ndarray:
+    """Return, for every gene, the row of the gene whose vector it gets: a random permutation, shape (n_genes,).
+
+    The permutation is drawn over the sorted symbols, so the order of the rows does not matter. About one gene gets its
+    own vector.
+    """
+    order = np.argsort(symbols)
+    rows = np.empty_like(order)
+    rows[order] = np.random.default_rng(seed).permutation(order)
+    return rows

@@ -10,58 +10,35 @@ import numpy as np
 from numba import njit
 from scipy.sparse import csr_matrix
 
-from genept.core import threads
+from genept.core import compute
 
 DIMENSIONS = 256  # summed at a time
 GENES = 1500  # whose vectors, of that many dimensions, are used for all cells before the next: 1.5 MB, a core's cache
 
 
 def weighted_sums(weights: csr_matrix, vectors: np.ndarray) -> np.ndarray:
-    """Return weights @ vectors, without turning the weights dense.
+    """Return weights @ vectors, all float32, without turning the weights, shape (n_cells, n_genes), dense.
 
-    Parameters
-    ----------
-    weights
-        Float32, shape (n_cells, n_genes).
-    vectors
-        Float32, shape (n_genes, n_dimensions).
-
-    Returns
-    -------
-    Float32, shape (n_cells, n_dimensions). A cell's sums are added in the order of the genes, so they
-    depend neither on the threads nor on the other cells.
-
-    Notes
-    -----
+    A cell's sums are added in the order of the genes, so they depend neither on the threads nor on the other cells.
     Upstream, the notebook of Chen & Zou, multiplies dense float64 matrices. scipy's sparse product reads a gene's
     vector from memory for every value; here it comes from the processor's cache.
     """
     weights = weights if weights.has_sorted_indices else weights.sorted_indices()
     sums = np.zeros((weights.shape[0], vectors.shape[1]), dtype=np.float32)
-    n_parts = threads.number()
+    n_parts = compute.n_threads()
     shares = np.arange(1, n_parts) * weights.nnz // n_parts
     bounds = [0, *np.searchsorted(weights.indptr, shares).tolist(), weights.shape[0]]
 
     def add_part(first: int, last: int) -> None:
         add(weights.indptr[first : last + 1], weights.indices, weights.data, vectors, sums[first:last])
 
-    threads.each(add_part, bounds[:-1], bounds[1:])
+    compute.each(add_part, bounds[:-1], bounds[1:])
     return sums
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def add(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, vectors: np.ndarray, sums: np.ndarray) -> None:
-    """Add each cell's weighted gene vectors to its sums.
-
-    Parameters
-    ----------
-    indptr, indices, data
-        CSR, columns ascending. Only `indptr` is of these cells alone.
-    vectors
-        Shape (n_genes, n_dimensions).
-    sums
-        Shape (n_cells, n_dimensions).
-    """
+    """Add each cell's weighted gene vectors to its sums; of the CSR, columns ascending, `indptr` is of these cells."""
     n_genes, n_dimensions = vectors.shape
     table = np.zeros(GENES * DIMENSIONS, np.float32)
     acc = np.empty(DIMENSIONS, np.float32)

@@ -21,8 +21,7 @@ import torch
 
 from genept.core.errors import InputError
 from genept.engines.network import job as jobs
-from genept.engines.network.checkpoints import Checkpoint
-from genept.engines.network.job import Job, Progress
+from genept.engines.network.job import Checkpoint, Job, Progress
 
 #: Tokens in a batch: enough to keep the processor busy, few enough for its cache. On two cores 2,048 was fastest.
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 131072}
@@ -53,7 +52,8 @@ def run(
     label
         Stands before the progress bar, or before the lines in a log (`genept.engines.network.job`).
     tokens_per_batch
-        By default that of `TOKENS_PER_BATCH` for the kind of device.
+        Tokens at a time, by default `TOKENS_PER_BATCH` of the kind of device; one sequence always fits. It bounds the
+        memory and changes the result by rounding only.
     inputs
         Returns all that the vectors depend on beside the job's identity: precision, tokens. Without it, or without a
         job that has a folder, there are no checkpoints.
@@ -70,8 +70,7 @@ def run(
 
     Notes
     -----
-    An error in a worker, Ctrl-C and SIGTERM end all workers after the batch that each is computing. Long work resumes
-    from its checkpoints in the next run, see `genept.engines.network.checkpoints`.
+    An error in a worker, Ctrl-C and SIGTERM end all workers after the batch that each is computing.
     """
     kinds = sorted({torch.device(device).type for device in devices})
     budget = tokens_per_batch or TOKENS_PER_BATCH[kinds[0]]
@@ -156,8 +155,7 @@ class Queue:
     """
 
     def __init__(self, lengths: np.ndarray, budget: int, done: np.ndarray) -> None:
-        self.lengths = lengths
-        self.budget = budget
+        self.lengths, self.budget = lengths, budget
         remaining = (batch[~done[batch]] for batch in batches(lengths, budget))
         self._batches = deque(batch for batch in remaining if len(batch))
         self._closed = False

@@ -64,18 +64,10 @@ def read(folder: Path, n_layers_dropped: int = 0) -> Bert:
     """Read an encoder in float32, accepting nothing that does not fit together.
 
     transformers' own loader would fill a missing weight with random numbers. Weights that an encoder does not have
-    (the pooling layer, the head) are ignored; for how a file may be wrapped see `genept.engines.network.state_dict`.
+    (the pooling layer, the head) are ignored. The last `n_layers_dropped` layers are checked, but not kept.
 
-    Parameters
-    ----------
-    n_layers_dropped
-        Layers at the end that are checked, but not kept.
-
-    Raises
-    ------
-    InputError
-        If a file is missing or damaged, the network is not a BERT, or a weight is missing, misshapen, of an unusual
-        kind of number or not finite.
+    `InputError` if a file is missing or damaged, the network is not a BERT, or a weight is missing, misshapen, of an
+    unusual kind of number or not finite.
     """
     config = read_config(folder / "config.json")
     path = weights_path(folder)

@@ -1,9 +1,19 @@
-"""The job that a network runs for, and its progress: a bar on a terminal, few lines in a log."""
+"""The job that a network runs for: its progress on standard error and the checkpoints from which it resumes.
+
+``data/cache/embed/<dataset>/<model>/<digest>/`` holds a file for about every minute of work: an uncompressed ``.npz``
+(``rows``: int64 (n,), ``vectors``: float32 (n, n_dimensions)). Its checksums tell a damaged file, which is ignored.
+The digest is of all that the vectors depend on.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import shutil
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,35 +22,28 @@ from pathlib import Path
 import click
 import numpy as np
 
-from genept.core import device as devices
+from genept.core import compute, files
 from genept.core.cli import progress_bar
 
-INTERVAL = 300  # seconds between two lines in a log
+CHECKPOINTS = Path("data/cache/embed")
+SAVED_EVERY = 60  # seconds between two checkpoints; work that takes less leaves none
+REPORTED_EVERY = 300  # seconds between two lines in a log
+DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError)
 
 
 @dataclass
 class Job:
-    """What the network runs for.
+    """What a network runs for."""
 
-    Attributes
-    ----------
-    name
-        Stands before its lines in a log.
-    folder
-        Where the checkpoints of long work go, see `genept.engines.network.checkpoints`; None: nowhere.
-    identity
-        Returns a hash of all that the vectors depend on, beside what the network is given.
-    """
-
-    name: str
-    folder: Path | None = None
-    identity: Callable[[], str] = str
+    name: str  # stands before its lines in a log
+    folder: Path | None = None  # of its checkpoints; None: it leaves none
+    identity: Callable[[], str] = str  # a hash of all that the vectors depend on, beside what the network is given
     announced: bool = False
 
     def announce(self, n_cells: int, workers: Sequence[str]) -> None:
         """Report the start of the work on standard error, once for each job."""
         if not self.announced:
-            click.echo(f"{self.name}: {n_cells:,} cells on {devices.describe(list(workers))}", err=True)
+            click.echo(f"{self.name}: {n_cells:,} cells on {compute.describe_devices(list(workers))}", err=True)
         self.announced = True
 
 
@@ -63,20 +66,10 @@ def running(job: Job) -> Iterator[Job]:
 
 
 class Progress:
-    """Reports on standard error how far long work is: a bar on a terminal, else a line every `INTERVAL`.
-
-    Parameters
-    ----------
-    label
-        Stands before the bar and before every line.
-    lengths
-        Tokens of each sequence, shape (n_sequences,).
-    """
+    """A bar on a terminal, else a line every `REPORTED_EVERY`; `lengths` are the tokens of each sequence."""
 
     def __init__(self, label: str, lengths: np.ndarray, clock: Callable[[], float] = time.monotonic) -> None:
-        self.label = label
-        self.lengths = lengths
-        self.clock = clock
+        self.label, self.lengths, self.clock = label, lengths, clock
         self.sequences_done = self.tokens_done = 0
         self._began = self._reported = clock()
         self._bar = progress_bar(label, int(np.count_nonzero(lengths)), "sequence")
@@ -87,7 +80,7 @@ class Progress:
         self.sequences_done += len(rows)
         self.tokens_done += int(self.lengths[rows].sum())
         now = self.clock()
-        if self._bar.disable and now - self._reported >= INTERVAL:
+        if self._bar.disable and now - self._reported >= REPORTED_EVERY:
             self._reported = now
             share, minutes = self.tokens_done / self.lengths.sum(), (now - self._began) / 60
             done = f"{self.sequences_done:,} of {np.count_nonzero(self.lengths):,} done"
@@ -96,3 +89,84 @@ class Progress:
     def close(self) -> None:
         """Remove the bar."""
         self._bar.close()
+
+
+class Checkpoint:
+    """The finished vectors of one run, which fills `vectors`, shape (n_sequences, n_dimensions).
+
+    `folder` is that of the job; None: nothing is saved. `digest` names the subfolder of this run; it is slow, so it is
+    called only if there is something to read or write.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        digest: Callable[[], str],
+        vectors: np.ndarray,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder, self.digest, self.vectors, self.clock = folder, digest, vectors, clock
+        self._began = self._saved = clock()
+        self._unsaved: list[np.ndarray] = []
+
+    @functools.cached_property
+    def run_folder(self) -> Path:
+        """The folder of this run's files."""
+        assert self.folder is not None
+        return self.folder / self.digest()
+
+    def resume(self) -> np.ndarray:
+        """Fill in the vectors that an earlier run has saved; return which, shape (n_sequences,), bool."""
+        done = np.zeros(len(self.vectors), dtype=bool)
+        for path in sorted(self.run_folder.glob("*.npz")) if self.folder and self.folder.is_dir() else ():
+            try:
+                rows, vectors = read_checkpoint(path, self.vectors.shape)
+            except DAMAGE:
+                click.echo(f"{path}: damaged; its cells are computed again", err=True)
+                continue
+            self.vectors[rows] = vectors
+            done[rows] = True
+        return done
+
+    def add(self, rows: np.ndarray) -> None:
+        """Count rows as finished, and save them if it is time."""
+        self._unsaved.append(rows)
+        if self.clock() - self._saved >= SAVED_EVERY:
+            self._save()
+
+    def close(self) -> None:
+        """Save the rest, unless the run was short."""
+        if self._unsaved and self.clock() - self._began >= SAVED_EVERY:
+            self._save()
+
+    def _save(self) -> None:
+        rows = np.concatenate(self._unsaved).astype(np.int64)
+        self._unsaved, self._saved = [], self.clock()
+        if self.folder is None:
+            return
+        name = f"{hashlib.sha256(rows.tobytes()).hexdigest()[:16]}.npz"
+        try:
+            with files.replacing(self.run_folder / name) as temporary:
+                np.savez(temporary, rows=rows, vectors=self.vectors[rows])
+        except OSError as error:  # the work itself needs no checkpoint
+            click.echo(f"{error.filename or self.folder}: {error.strerror or error}; no more checkpoints", err=True)
+            self.folder = None
+
+
+def read_checkpoint(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Read rows and their vectors; an error of `DAMAGE` if the file is damaged or of a matrix of another shape."""
+    with np.load(path, allow_pickle=False) as archive:
+        rows, vectors = archive["rows"], archive["vectors"]
+    if rows.dtype != np.int64 or vectors.dtype != np.float32 or vectors.shape != (len(rows), shape[1]):
+        raise ValueError("unexpected arrays")
+    if len(rows) and not 0 <= rows.min() <= rows.max() < shape[0]:
+        raise ValueError("rows that do not exist")
+    return rows, vectors
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints of a job, with the folders above that this leaves empty."""
+    shutil.rmtree(folder, ignore_errors=True)  # where another process writes, something may stay
+    with contextlib.suppress(OSError):  # until one is not empty, or there was none
+        for above in folder.parents:
+            above.rmdir()

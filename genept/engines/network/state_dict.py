@@ -27,16 +27,9 @@ DAMAGE = (
 def read(path: Path, parts: Collection[str]) -> dict[str, torch.Tensor]:
     """Read a state dict, plain or as training loops wrap it.
 
-    Parameters
-    ----------
-    parts
-        What the names of the network's weights begin with, up to the first dot. A prefix before that in all names is
-        removed, such as the ``module.`` of torch's ``DataParallel``.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged or holds anything but names and tensors.
+    The names of the network's weights begin with one of `parts`, up to the first dot; a prefix before that in all names
+    is removed, such as the ``module.`` of torch's ``DataParallel``. `InputError` if the file is damaged or holds
+    anything but names and tensors.
     """
     with path.open("rb") as stream:
         try:

@@ -49,20 +49,10 @@ def fill(
     ids: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """Write the tokens after ``<cls>`` of cells `first` to `last` - 1 into `ids` and `values`.
+    """Write the tokens after ``<cls>`` of cells `first` to `last` - 1 into `ids` and `values`, from each cell's start.
 
-    Parameters
-    ----------
-    indptr, indices, data
-        Expression, CSR.
-    gene_ids
-        Vocabulary id of each column, -1 for none.
-    keys
-        Two random 64-bit numbers of each cell, for its bins and its subset, uint64 of shape (n_cells, 2).
-    starts
-        Where each cell's tokens begin.
-    probabilities, drawn
-        See `cut`.
+    Expression is CSR; `gene_ids` are vocabulary ids of the columns, -1 for none; `keys` two random 64-bit numbers of
+    each cell, for its bins and its subset, uint64 of shape (n_cells, 2). For `probabilities` and `drawn` see `cut`.
     """
     longest = n_expressed[first:last].max() + 1  # one more, since a gene is written before it is looked at
     genes, numbers = np.empty(longest, np.int32), np.empty(longest, np.uint64)
@@ -102,16 +92,8 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
     numbers from [0, 1) in upstream's order, the bins are upstream's to the bit. Else the bin is the mean of those,
     which may lie half-way between two.
 
-    Parameters
-    ----------
-    x
-        Shape (n,), float32.
-    shares
-        Shape (n,), float64.
-    probabilities
-        ``np.linspace(0, 1, n_bins - 1)``; the edges are ``np.quantile(x, probabilities)``.
-    bins
-        Is written to; shape (n,), float32.
+    `x` and `bins`, which is written to, are float32, `shares` float64, all of shape (n,). `probabilities` are
+    ``np.linspace(0, 1, n_bins - 1)``; the edges are ``np.quantile(x, probabilities)``.
     """
     counts = np.empty(len(x), np.int32)
     top = as_counts(x, counts)

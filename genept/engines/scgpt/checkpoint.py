@@ -71,12 +71,8 @@ def read(folder: Path) -> Checkpoint:
     place; here they are errors. Attention weights under flash-attention's names (``Wqkv.*``) get torch's
     (``in_proj_*``), as upstream does. As upstream, a vocabulary without the special tokens gets them at its end.
 
-    Raises
-    ------
-    InputError
-        If a file is damaged, a setting, token or weight is missing, a shape contradicts ``args.json`` or the
-        vocabulary, a weight is of an unusual kind of number or not finite, or there is a weight that is neither the
-        encoder's nor one of `UNUSED`.
+    `InputError` too for a damaged file, a missing setting or token, unusual or infinite numbers, and a weight that is
+    neither the encoder's nor one of `UNUSED`.
     """
     try:
         args = Args.model_validate(read_object(folder / "args.json"))

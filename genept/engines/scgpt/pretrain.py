@@ -36,20 +36,10 @@ def pretrain(corpora: dict[str, AnnData], config: Pretrain, folder: Path, device
     asked for too, with value 0, as in upstream's fine-tuning with ``include_zero_gene``: from few cells that teaches
     more. What the encoder reads are expressed genes only, as in an embedding.
 
-    Parameters
-    ----------
-    corpora
-        Cells to train on by dataset, counts or log-normalised (the bins are the same), with gene symbols as ``var``'s
-        index. Every dataset gives the same number of cells to every step (`training.shares`).
-    folder
-        Gets ``args.json``, ``vocab.json`` and ``best_model.pt``, in spite of its name the last step's weights.
+    Cells are counts or log-normalised (the bins are the same). ``best_model.pt`` has, in spite of its name, the last
+    step's weights. The loss is the sum of the two mean squared errors, where 1 is the variance of the bins of expressed
+    genes.
 
-    Returns
-    -------
-    The loss is the sum of the two mean squared errors, where 1 is the variance of the bins of expressed genes.
-
-    Notes
-    -----
     Equal corpora, settings, thread count and kind of processor give equal bytes. No dropout (upstream 0.2): few cells
     are seen often. Upstream's other objective, generating the genes that a prompt leaves out, is not trained.
     """

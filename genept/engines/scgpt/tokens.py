@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from genept.core import threads
+from genept.core import compute
 from genept.engines.scgpt import binning
 
 CELLS_AT_ONCE = 128  # in one thread's turn
@@ -80,21 +80,17 @@ def tokenise(
     Parameters
     ----------
     x
-        Expression as it is, counts or log-normalised, shape (n_cells, n_genes); no normalisation, no gene selection.
+        Counts or log-normalised, shape (n_cells, n_genes); no normalisation, no gene selection.
     cell_ids
-        The cells' ids, which together with `seed` decide the draws.
+        Together with `seed` they decide the draws.
     gene_ids
         Vocabulary id of each gene, -1 for genes outside the vocabulary, which are left out.
-    cls_id, pad_value
-        Id and value of the ``<cls>`` token put before the genes.
     n_bins
-        Number of bins with the one for zero. A cell's values are binned over all its vocabulary genes, so that what
-        does not fit in `max_length` still counts.
+        With the one for zero. A cell's values are binned over all its vocabulary genes, also those beyond `max_length`.
     max_length
         Most tokens of a cell, ``<cls>`` included; of longer cells a random subset of the genes is read.
     drawn
-        Draw the bin of a value that could be in several, as upstream; else take the mean of those bins, which needs no
-        seed (the subset of a long cell does).
+        Draw the bin of a value that could be in several, as upstream; else take the mean of those bins.
     """
     x = sp.csr_matrix(x, dtype=np.float32)
     if not x.has_canonical_format:
@@ -104,7 +100,7 @@ def tokenise(
 
     def each_part(compiled: Callable[..., None], *arguments: Any) -> None:
         firsts = range(0, n_cells, CELLS_AT_ONCE)
-        threads.each(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts)
+        compute.each(lambda first: compiled(first, min(first + CELLS_AT_ONCE, n_cells), *arguments), firsts)
 
     n_expressed = np.empty(n_cells, dtype=np.int64)
     matrix = x.indptr, x.indices, x.data, np.asarray(gene_ids, dtype=np.int32), n_expressed

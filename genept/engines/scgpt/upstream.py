@@ -65,7 +65,7 @@ def network(args: Args, n_tokens: int, pad_id: int) -> TransformerModel:
 
 
 def embed(checkpoint: Checkpoint, tokens: Tokens, device: str = "cpu") -> np.ndarray:
-    """Embed cells with upstream's network: the same input and output as `genept.engines.scgpt.network.embed`."""
+    """Embed cells with upstream's network: the same input and output as `genept.engines.scgpt.embed.encode`."""
     args, pad_id = checkpoint.args, checkpoint.vocab[PAD]
     model = network(args, len(checkpoint.weights["encoder.embedding.weight"]), pad_id)
     wrong = model.load_state_dict(checkpoint.weights, strict=False)

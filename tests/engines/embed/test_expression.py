@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_limits
@@ -57,6 +57,7 @@ def test_coverage_counts_what_a_model_does_not_see() -> None:
         expression.coverage(cells, np.zeros(3, dtype=bool))
 
 
+@settings(deadline=None)
 @given(
     dense=hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 3)),
     data=st.data(),

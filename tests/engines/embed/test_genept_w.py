@@ -1,17 +1,24 @@
-"""GenePT-w against a direct computation gene by gene."""
+"""GenePT-w: against a direct computation gene by gene; its sums, and its controls, which `test_command` runs, too."""
 
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
+from unittest import mock
 
 import anndata
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from genept.data import gene_vectors
 from genept.engines.genept_w import embed as genept_w
 from genept.engines.genept_w.config import Model
+from genept.engines.genept_w.weighted_sums import DIMENSIONS, weighted_sums
+from genept.engines.genept_w.weighted_sums import GENES as CACHED
 from tests.engines.embed.made import GENES, N_DIMENSIONS, make_cells_of_genes
 
 ENTRY = {"title": "t", "engine": "genept_w", "vectors": {"released": "x"}, "embed": {}}
@@ -75,3 +82,69 @@ def test_neither_other_cells_nor_the_order_of_genes_matter_and_the_input_stays(f
     assert (cells.X != before).nnz == 0
     part, _ = genept_w.embed(cells[[7, 4, 20]].copy()[:, ::-1].copy(), folder, DEFAULT, "cpu")
     np.testing.assert_allclose(part, matrix[[7, 4, 20]], rtol=0, atol=1e-6)
+
+
+N_CELLS = 23
+
+
+def make(n_genes: int, n_dimensions: int, density: float) -> tuple[sp.csr_matrix, np.ndarray]:
+    weights = sp.random(N_CELLS, n_genes, density, format="csr", dtype=np.float32, random_state=0)
+    return weights, np.random.default_rng(0).normal(size=(n_genes, n_dimensions)).astype(np.float32)
+
+
+@pytest.mark.parametrize("n_genes", [1, 40, CACHED, 2 * CACHED + 7])
+@pytest.mark.parametrize("n_dimensions", [1, 40, DIMENSIONS, DIMENSIONS + 44])
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 1.0])
+def test_sums_are_those_of_float64(n_genes: int, n_dimensions: int, density: float) -> None:
+    weights, vectors = make(n_genes, n_dimensions, density)
+    found = weighted_sums(weights, vectors)
+    assert found.dtype == np.float32 and found.shape == (N_CELLS, n_dimensions)
+    exact = weights.toarray().astype(float) @ vectors.astype(float)
+    lengths = weights.toarray().astype(float) @ np.abs(vectors).astype(float)
+    assert (np.abs(found - exact) <= 1e-6 * lengths).all()
+
+
+@settings(deadline=None)
+@given(
+    n_threads=st.integers(1, 40), cells=st.lists(st.integers(0, N_CELLS - 1), max_size=40), shuffled=st.integers(0, 99)
+)
+def test_sums_are_the_same_to_the_bit_for_any_threads_cells_and_order_of_stored_values(
+    n_threads: int, cells: list[int], shuffled: int
+) -> None:
+    weights, vectors = make(60, 30, 0.3)
+    everything = weighted_sums(weights, vectors)
+    part = weights[cells]
+    rng = np.random.default_rng(shuffled)
+    for start, end in zip(part.indptr[:-1], part.indptr[1:], strict=True):
+        order = start + rng.permutation(end - start)
+        part.indices[start:end], part.data[start:end] = part.indices[order], part.data[order]
+    part.has_sorted_indices = False
+    before = part.indices.copy()
+    with mock.patch.dict(os.environ, OMP_NUM_THREADS=str(n_threads)):
+        np.testing.assert_array_equal(weighted_sums(part, vectors), everything[cells])
+    np.testing.assert_array_equal(part.indices, before)
+
+
+SYMBOLS = [f"G{i}" for i in range(4000)]
+
+
+def test_random_directions_are_uniform_and_have_the_norms_of_the_vectors() -> None:
+    vectors = np.random.default_rng(1).gamma(2.0, size=(4000, 1)) * np.ones(8)
+    noise = genept_w.random(vectors, SYMBOLS, seed=3)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.linalg.norm(noise, axis=1, keepdims=True), norms)
+    np.testing.assert_allclose((noise / norms).mean(axis=0), 0, atol=0.03)
+    np.testing.assert_allclose((noise / norms).T @ (noise / norms) / 4000, np.eye(8) / 8, atol=0.01)
+
+
+def test_controls_follow_the_seed_and_not_the_order_of_rows() -> None:
+    vectors = np.random.default_rng(1).normal(size=(4000, 4))
+    order = np.random.default_rng(2).permutation(4000)
+    reordered = [SYMBOLS[i] for i in order]
+    for seed in (5, 6):
+        noise, dealt = genept_w.random(vectors, SYMBOLS, seed), vectors[genept_w.shuffle(SYMBOLS, seed)]
+        np.testing.assert_allclose(genept_w.random(vectors[order], reordered, seed), noise[order])
+        np.testing.assert_array_equal(vectors[order][genept_w.shuffle(reordered, seed)], dealt[order])
+        assert sorted(map(tuple, dealt)) == sorted(map(tuple, vectors))
+    assert (genept_w.random(vectors, SYMBOLS, 5) != noise).all()
+    assert (genept_w.shuffle(SYMBOLS, 6) != genept_w.shuffle(SYMBOLS, 5)).mean() > 0.9

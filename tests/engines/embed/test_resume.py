@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from genept.core import files
 from genept.data import embeddings
-from genept.engines.network import checkpoints
+from genept.engines.network import job
 from stages.embed import main
 from tests import helpers
 from tests.engines.embed.made import make_cells
@@ -31,10 +31,10 @@ from pathlib import Path
 import numpy as np, torch
 from genept.core.config import Config
 from genept.engines.config import ModelConfig
-from genept.engines.network import batching, checkpoints
+from genept.engines.network import batching, job
 
 if Path("interval").exists():
-    checkpoints.INTERVAL = float(Path("interval").read_text())
+    job.SAVED_EVERY = float(Path("interval").read_text())
 
 class Embed(Config):
     factor: int = 2
@@ -69,7 +69,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project whose runs save a checkpoint after every batch, and end at Ctrl-C even in a background job."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checkpoints, "INTERVAL", checkpoints.INTERVAL)  # restored after the test
+    monkeypatch.setattr(job, "SAVED_EVERY", job.SAVED_EVERY)  # restored after the test
     Path("interval").write_text("0")
     write_settings()
     Path("models/mine.py").write_text(NETWORK)
@@ -105,7 +105,7 @@ def calls() -> list[list[int]]:
 
 def saved() -> dict[Path, list[int]]:
     """Return every checkpoint file and its rows."""
-    return {path: np.load(path)["rows"].tolist() for path in sorted(checkpoints.ROOT.glob("blood/mine/*/*.npz"))}
+    return {path: np.load(path)["rows"].tolist() for path in sorted(job.CHECKPOINTS.glob("blood/mine/*/*.npz"))}
 
 
 def written() -> list[bytes]:
@@ -210,7 +210,7 @@ def test_the_cells_of_a_damaged_checkpoint_are_computed_again(project: Path, dam
 
 def test_short_work_leaves_nothing_and_computes_no_hash(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("interval").unlink()
-    assert checkpoints.INTERVAL >= 30
+    assert job.SAVED_EVERY >= 30
     monkeypatch.setattr("stages.embed.digest", lambda *_: pytest.fail("hashed"))
     interrupt(5)
     assert not CACHE.exists()

@@ -8,13 +8,15 @@ import json
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 
+from tests.downloads.loopback import Answer, Request, Server
+
 N_DIMENSIONS = 12
-PATHS = ("/embeddings", "/v1/embeddings")
+JSON = {"Content-Type": "application/json"}
+Mood = Callable[[Request], Answer | None]
 
 
 def vector(text: str, n_dimensions: int = N_DIMENSIONS) -> np.ndarray:
@@ -29,20 +31,16 @@ def n_tokens(text: str) -> int:
     return 1 + len(text.encode()) // 3
 
 
-class Service(ThreadingHTTPServer):
+class Service:
     """Answers until told otherwise.
 
-    ``moods`` holds what happens to the next requests, each a function that gets the handler and returns True if it has
-    answered. From the request number ``n_free`` on, requests wait for ``gate``; ``n_held`` of them set ``full``.
-    Requests and answers are counted before the answer is sent.
+    ``moods`` holds what the next requests get in place of vectors. From the request number ``n_free`` on, requests wait
+    for ``gate``; ``n_held`` of them set ``full``. Requests and answers are counted before the answer is sent.
     """
 
-    daemon_threads = True
-    request_queue_size = 64
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.moods: deque[Callable[[Handler], bool]] = deque()
+        self.server: Server
+        self.moods: deque[Mood] = deque()
         self.count: Callable[[str], int | None] = n_tokens
         self.key: str | None = None
         self.only_float = False
@@ -57,42 +55,37 @@ class Service(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+        return f"{self.server.address}/v1"
 
-
-class Handler(BaseHTTPRequestHandler):
-    server: Service
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_POST(self) -> None:
-        service = self.server
-        self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with service.lock:
-            service.bodies.append(self.body)
-            service.authorizations.append(self.headers.get("Authorization"))
-            service.under_way += 1
-            service.most_under_way = max(service.most_under_way, service.under_way)
-            mood = service.moods.popleft() if service.moods else None
-            held = len(service.bodies) > service.n_free
-            service.held += held
-            if service.held >= service.n_held:
-                service.full.set()
+    def answer(self, request: Request) -> Answer:
+        body = json.loads(request.body)
+        with self.lock:
+            self.bodies.append(body)
+            self.authorizations.append(request.headers.get("authorization"))
+            self.under_way += 1
+            self.most_under_way = max(self.most_under_way, self.under_way)
+            mood = self.moods.popleft() if self.moods else lambda _: None
+            held = len(self.bodies) > self.n_free
+            self.held += held
+            if self.held >= self.n_held:
+                self.full.set()
         if held:
-            service.gate.wait()
-        if mood is None or not mood(self):
-            self.embed()
+            self.gate.wait()
+        answer = mood(request) or self.embed(request, body)
+        with self.lock:
+            self.under_way -= 1
+        return answer
 
-    def embed(self) -> None:
-        service, body = self.server, self.body
-        if self.path not in PATHS:
-            return self.fail(404, "no such path")
-        if service.key is not None and self.headers.get("Authorization") != f"Bearer {service.key}":
-            return self.fail(401, f"Incorrect API key provided: {self.headers.get('Authorization')}")
-        if body["model"] != service.model:
-            return self.fail(404, "The model does not exist")
-        if service.only_float and body.get("encoding_format") == "base64":
-            return self.fail(400, "encoding_format must be float")
+    def embed(self, request: Request, body: dict[str, Any]) -> Answer:
+        authorization = request.headers.get("authorization")
+        if request.path not in ("/embeddings", "/v1/embeddings"):
+            return failure(404, "no such path")
+        if self.key is not None and authorization != f"Bearer {self.key}":
+            return failure(401, f"Incorrect API key provided: {authorization}")
+        if body["model"] != self.model:
+            return failure(404, "The model does not exist")
+        if self.only_float and body.get("encoding_format") == "base64":
+            return failure(400, "encoding_format must be float")
         rows = []
         for index, text in enumerate(body["input"]):
             found = vector(text, body.get("dimensions", N_DIMENSIONS))
@@ -100,51 +93,26 @@ class Handler(BaseHTTPRequestHandler):
             embedding = as_text if body.get("encoding_format") == "base64" else found.tolist()
             rows.append({"object": "embedding", "index": index, "embedding": embedding})
         rows.reverse()  # the protocol numbers the vectors and promises no order
-        counts = [service.count(text) for text in body["input"]]
+        counts = [self.count(text) for text in body["input"]]
         answer = {"object": "list", "model": body["model"], "data": rows}
         if None not in counts:
             answer["usage"] = {"prompt_tokens": sum(counts), "total_tokens": sum(counts)}
-        with service.lock:
-            service.served.update(body["input"])
-        self.answer(200, json.dumps(answer).encode())
-
-    def fail(self, status: int, message: str, **headers: str) -> None:
-        error = {"message": message, "type": "some_error", "code": None, "param": None}
-        self.answer(status, json.dumps({"error": error}).encode(), **headers)
-
-    def answer(self, status: int, body: bytes, kind: str = "application/json", **headers: str) -> None:
-        with self.server.lock:
-            self.server.under_way -= 1
-        try:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(body)
-        except (BrokenPipeError, ConnectionResetError):  # whoever asked is gone
-            self.close_connection = True
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+        with self.lock:
+            self.served.update(body["input"])
+        return Answer(200, json.dumps(answer).encode(), JSON)
 
 
-def failing(status: int, message: str = "busy", pause_ms: str = "1") -> Callable[[Handler], bool]:
-    """A mood: an error, and the pause that the server asks for."""
-
-    def mood(handler: Handler) -> bool:
-        handler.fail(status, message, retry_after_ms=pause_ms)
-        return True
-
-    return mood
+def failure(status: int, message: str) -> Answer:
+    """An error, and the shortest pause that a server can ask for."""
+    error = {"message": message, "type": "some_error", "code": None, "param": None}
+    return Answer(status, json.dumps({"error": error}).encode(), {**JSON, "Retry-After-Ms": "1"})
 
 
-def saying(body: bytes, kind: str = "application/json") -> Callable[[Handler], bool]:
+def failing(status: int, message: str = "busy") -> Mood:
+    """A mood: an error."""
+    return lambda _: failure(status, message)
+
+
+def saying(body: bytes, kind: str = "application/json") -> Mood:
     """A mood: a good status with this body."""
-
-    def mood(handler: Handler) -> bool:
-        handler.answer(200, body, kind)
-        return True
-
-    return mood
+    return lambda _: Answer(200, body, {"Content-Type": kind})

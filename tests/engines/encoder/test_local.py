@@ -195,15 +195,17 @@ def test_a_tokenizer_that_looks_beyond_spaces_reads_whole_texts(
 WEIGHT = "encoder.layer.1.output.dense.weight"
 
 
-def without_a_weight(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    del weights[WEIGHT]
-    save_file(weights, folder / "model.safetensors")
+def weight(change: Callable[[torch.Tensor], dict[str, torch.Tensor]]) -> Callable[[Path], object]:
+    def rewrite(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        values = weights.pop(WEIGHT)
+        save_file({**weights, **change(values)}, folder / "model.safetensors")
+
+    return rewrite
 
 
-def with_a_short_weight(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    save_file({**weights, WEIGHT: weights[WEIGHT][:, :-1].contiguous()}, folder / "model.safetensors")
+without_a_weight = weight(lambda _: {})
+with_a_short_weight = weight(lambda values: {WEIGHT: values[:, :-1].contiguous()})
 
 
 def config(**changes: Any) -> Callable[[Path], object]:

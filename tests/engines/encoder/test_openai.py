@@ -19,12 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError
-from genept.engines.encoder import client, openai
+from genept.engines.encoder import openai
 from genept.engines.encoder.encoder import Encoded
 from genept.engines.encoder.openai import OpenAIEncoder
 from genept.engines.encoder.paid import CACHE
 from genept.engines.encoder.settings import OpenAI
 from tests import helpers
+from tests.downloads.loopback import serving
 from tests.engines.encoder.service import N_DIMENSIONS, Service, failing, n_tokens, saying, vector
 
 TEXTS = [f"A cell with genes ranked by expression: CD{i} HLA-A B2M" for i in range(40)]
@@ -49,7 +50,7 @@ def error_of(service: Service, **changes: Any) -> str:
 # Vectors
 
 
-@pytest.mark.parametrize(("concurrency", "batch_size"), [(1, 1), (1, 64), (8, 4), (8, 7)])
+@pytest.mark.parametrize(("concurrency", "batch_size"), [(1, 64), (8, 4), (8, 7)])
 def test_vectors_are_the_servers_whatever_the_batches(service: Service, concurrency: int, batch_size: int) -> None:
     found = encode(service, concurrency=concurrency, batch_size=batch_size)
     np.testing.assert_array_equal(found.vectors, expected())
@@ -214,17 +215,17 @@ def test_a_busy_server_is_asked_again_and_only_answers_are_charged(service: Serv
 
 
 def test_a_server_that_stays_busy_is_given_up_and_what_arrived_is_kept(service: Service) -> None:
-    service.moods.extend([lambda handler: False, *[failing(429, "slow down")] * (client.MAX_RETRIES + 1)])
+    service.moods.extend([lambda _: None, *[failing(429, "slow down")] * (openai.MAX_RETRIES + 1)])
     assert "answered 429 again and again: slow down; run again later" in error_of(service, concurrency=1)
-    assert sum(service.served.values()) == 4 and len(service.bodies) == client.MAX_RETRIES + 2
+    assert sum(service.served.values()) == 4 and len(service.bodies) == openai.MAX_RETRIES + 2
     encode(service)
     assert service.served == Counter(TEXTS)
 
 
 def test_a_server_that_is_not_there_is_one_line(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_RETRIES", 0)
-    with Service() as gone:
-        url = gone.url
+    monkeypatch.setattr(openai, "MAX_RETRIES", 0)
+    with serving(service.answer) as gone:
+        url = gone.address
     assert "not reachable (" in error_of(service, base_url=url)
     assert "no-such-host.invalid: not reachable (" in error_of(service, base_url="http://no-such-host.invalid/v1")
 

@@ -1,7 +1,8 @@
-"""The files of a model's vectors: equal between runs, whole or as they were, and one line if damaged."""
+"""The files of a model's vectors and the HGNC table: equal between runs, whole or as they were, one line if damaged."""
 
 from __future__ import annotations
 
+import csv
 import io
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from genept.core import files
 from genept.core.errors import InputError
-from genept.data import gene_vectors
+from genept.data import gene_vectors, hgnc
+from tests import helpers
 from tests.engines.gene_vectors.made import FOLDER, LOCUS_TYPES, MODEL, run
 
 
@@ -62,3 +64,36 @@ def test_any_text_stays_one_line_of_the_table(tmp_path_factory: pytest.TempPathF
     assert found == [gene._replace(text=" ".join(gene.text.split())) for gene in genes]
     with io.StringIO((folder / "genes.tsv").read_text(encoding="utf-8")) as stream:
         assert sum(1 for _ in stream) == len(genes) + 1
+
+
+def test_the_hgnc_table_gives_what_a_plain_reader_gives() -> None:
+    path = helpers.HGNC
+    with path.open(encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream, delimiter="\t") if row["Status"] == "Approved"]
+    genes = hgnc.read(path)
+    assert len(genes) == len(rows) > 100
+    for gene, row in zip(genes, rows, strict=True):
+        assert (gene.symbol, gene.name) == (row["Approved symbol"], row["Approved name"])
+        assert (gene.ensembl_id, gene.locus_type) == (row["Ensembl gene ID"], row["Locus type"])
+        assert gene.ncbi_id == row["NCBI Gene ID(supplied by NCBI)"]
+        assert ", ".join(gene.aliases) == row["Alias symbols"].replace(", ", ",").replace(",", ", ")
+        assert ", ".join(gene.previous) == row["Previous symbols"]
+
+
+def test_commas_without_space_split_aliases_too_and_ensembl_versions_are_cut_off(project: Path) -> None:
+    gene = hgnc.read()[1]
+    assert (gene.aliases, gene.ensembl_id) == (("FWP007", "S863-7"), "ENSG00000175899")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Locus type", "Kind", "no column 'Locus type'"),
+        ("\tApproved\t", "\tGone\t", "no approved gene"),
+        ("\tFWP007,S863-7", "", r"line 3 has 8 columns, not 9"),
+    ],
+)
+def test_a_damaged_hgnc_table_is_an_error_of_one_line(project: Path, old: str, new: str, message: str) -> None:
+    hgnc.PATH.write_text(hgnc.PATH.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message):
+        hgnc.read()

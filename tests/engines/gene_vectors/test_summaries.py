@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from genept.core import files
 from genept.core.errors import InputError
 from genept.data import gene_vectors, hgnc
-from genept.engines.gene_vectors import summaries
+from genept.engines.gene_vectors import texts as gene_texts
 from tests import helpers
 from tests.engines.gene_vectors.made import FOLDER, MODEL, run
 
@@ -91,7 +91,7 @@ def test_the_columns_of_refseqs_table_are_found_by_title(tmp_path: Path) -> None
         ["3576.0", "NM_000584.4", "REVIEWED REFSEQ", "The newer", "CXCL8"],
         ["3576.0", "NM_000584.4", "REVIEWED REFSEQ", "The older", "IL8"],
     ]
-    found = summaries.read(write(tmp_path / "refseq.csv.gz", rows), GENES)
+    found = gene_texts.read_summaries(write(tmp_path / "refseq.csv.gz", rows), GENES)
     assert {symbol: found.texts[symbol] for symbol in ("TP53", "CXCL8")} == {
         "TP53": "Tumor suppressor",
         "CXCL8": "The newer",
@@ -102,7 +102,7 @@ def test_the_columns_of_refseqs_table_are_found_by_title(tmp_path: Path) -> None
 def test_null_and_nan_are_no_summary(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     path.write_text('{"TP53": "Tumor suppressor", "CD19": null, "GAPDH": NaN}')
-    assert summaries.read(path, GENES).texts == {"TP53": "Tumor suppressor"}
+    assert gene_texts.read_summaries(path, GENES).texts == {"TP53": "Tumor suppressor"}
 
 
 @given(
@@ -124,7 +124,7 @@ def test_any_text_is_read_from_every_format(
     else:
         write(path, [["symbol", "summary"], *map(list, table.items())])
     expected = {symbol: " ".join(text.split()) for symbol, text in table.items()}
-    assert summaries.read(path, GENES).texts == {symbol: text for symbol, text in expected.items() if text}
+    assert gene_texts.read_summaries(path, GENES).texts == {symbol: text for symbol, text in expected.items() if text}
 
 
 # Without a time of its making: the bytes are in the tests' names, which every worker must find alike.
@@ -154,5 +154,5 @@ GZIPPED = gzip.compress(b"symbol,summary\n" + b"TP53,Tumor suppressor\n" * 50, m
 def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as caught:
-        summaries.read(tmp_path / name, GENES)
+        gene_texts.read_summaries(tmp_path / name, GENES)
     assert caught.value.message.startswith(f"{tmp_path / name}: {message}") and "\n" not in caught.value.message

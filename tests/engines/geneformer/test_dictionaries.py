@@ -19,10 +19,8 @@ from tests.engines.geneformer.made import V1, V2, Malicious, small
     ("content", "text"),
     [
         (b"hello", ""),
-        (b"\x80\x04\x8d" + b"\xff" * 8, ""),
         (pickle.dumps({"a": 1})[:-3], ""),
         (pickle.dumps([1]), "expected a dictionary from text to int"),
-        (pickle.dumps({1: 1}), "expected a dictionary from text to int"),
         (pickle.dumps({"ENSG00000000001": Malicious()}), "refused"),
     ],
 )

@@ -21,14 +21,6 @@ def test_tokens_are_those_of_the_original_code(rules: str, max_length: int) -> N
     assert n_truncated == (1 if rules == "v1" else 0)
 
 
-def test_a_column_without_a_token_is_not_ranked_and_a_tie_goes_to_the_smaller_token() -> None:
-    entries = Dictionaries({**V1, "A": 2, "B": 3}, {"A": 1.0, "B": 2.5})
-    matched = ranking.match(["B", "X", "A"], entries)
-    found, _ = ranking.rank(sparse.csr_matrix([[5, 3, 2]]), matched, entries, 10)
-    assert found[0].tolist() == [2, 3]  # 2000 / 1 and 5000 / 2.5
-    assert matched.has_token.tolist() == [True, False, True]
-
-
 def test_cells_of_many_equal_or_hugely_different_values_are_sorted() -> None:
     """The sort's buckets are fine for expression; here all values share a few of them."""
     entries = small(V1, 3000)
@@ -38,13 +30,6 @@ def test_cells_of_many_equal_or_hugely_different_values_are_sorted() -> None:
     rows = np.array([rng.integers(0, 3, 3000), np.ones(3000), rng.random(3000), 10.0 ** rng.uniform(-30, 30, 3000)])
     found, _ = ranking.rank(sparse.csr_matrix(rows), ranking.match(ids, entries), entries, 3000)
     assert [cell.tolist() for cell in found] == [reference_tokens(row, ids, entries, 3000) for row in rows]
-
-
-def test_columns_of_one_gene_are_summed_also_under_an_alias() -> None:
-    entries = Dictionaries({**V2, "A": 4, "B": 5}, {"A": 1.0, "B": 1.0}, {"OLD_A": "A", "A": "A", "B": "B"})
-    counts = sparse.csr_matrix(np.array([[2, 3, 2]]))
-    found, _ = ranking.rank(counts, ranking.match(["A", "B", "old_a"], entries), entries, 10)
-    assert found[0].tolist() == [2, 4, 5, 3]
 
 
 def test_a_special_token_is_no_gene_name() -> None:
@@ -109,12 +94,3 @@ def test_any_cells_are_ranked_as_described(
     assert n_truncated == sum(length > max_length for length in unlimited)
     for part in ("data", "indices", "indptr"):
         np.testing.assert_array_equal(getattr(counts, part), getattr(before, part))
-
-
-@given(row=st.lists(st.integers(0, 50), min_size=8, max_size=8).map(np.array), factor=st.integers(1, 1000))
-@settings(deadline=None)
-def test_a_deeper_cell_of_the_same_composition_has_the_same_tokens(row: np.ndarray, factor: int) -> None:
-    entries = small(V2, 7)
-    matched = ranking.match([*list(entries.medians), "other"], entries)
-    found, _ = ranking.rank(sparse.csr_matrix(np.stack([row, row * factor])), matched, entries, 6)
-    assert found[0].tolist() == found[1].tolist()

@@ -9,11 +9,11 @@ import threading
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError
-from genept.engines.network import batching, job, precision
+from genept.engines.network import batching, job, transformer
 
 LENGTHS = np.array([3, 0, 7, 7, 1, 5, 2, 9])
 
@@ -25,6 +25,7 @@ def vectors(batch: np.ndarray) -> torch.Tensor:
 EXPECTED = np.column_stack([np.arange(8), 10 * np.arange(8)]) * (LENGTHS > 0)[:, np.newaxis]
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 50), max_size=60).map(lambda x: np.array(x, dtype=int)), budget=st.integers(1, 300)
 )
@@ -187,9 +188,10 @@ def test_a_log_gets_a_line_every_five_minutes_and_a_terminal_a_bar(
         assert err.splitlines() == lines
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1000))
 def test_compared_rows_are_distinct_and_spread_from_first_to_last(n_rows: int) -> None:
-    rows = precision.compared(n_rows).tolist()
+    rows = transformer.rows_to_compare(n_rows).tolist()
     assert rows == sorted(set(rows)) and len(rows) == min(n_rows, 16)
     assert rows[0] == 0 and rows[-1] == n_rows - 1
 
@@ -197,5 +199,5 @@ def test_compared_rows_are_distinct_and_spread_from_first_to_last(n_rows: int) -
 def test_the_difference_is_measured_by_cosine_and_coordinate_without_zeros() -> None:
     exact = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 2.0]], dtype=np.float32)
     rough = np.array([[4.0, 3.0], [0.0, 0.0], [0.0, 2.5]], dtype=np.float32)
-    assert precision.difference(rough, exact) == {"n_compared": 2, "cosine_min": 0.96, "difference_max": 0.25}
-    assert precision.difference(rough[1:2], exact[1:2]) == {"n_compared": 0}
+    assert transformer.distance(rough, exact) == {"n_compared": 2, "cosine_min": 0.96, "difference_max": 0.25}
+    assert transformer.distance(rough[1:2], exact[1:2]) == {"n_compared": 0}

@@ -122,6 +122,7 @@ def test_ordinary_numbers_become_float32(dtype: torch.dtype) -> None:
     [
         (torch.zeros(2, dtype=torch.complex64), "w.pt: weight 'a' is complex64; only float16, bfloat16, float32 and "),
         (torch.zeros(2, dtype=torch.int8), "weight 'a' is int8; only"),
+        (torch.zeros(2, dtype=torch.float8_e4m3fn), "weight 'a' is float8_e4m3fn; only"),
         (torch.eye(2).to_sparse(), "weight 'a' is not dense; only"),
         (torch.tensor([1.0, float("nan")]), "weight 'a' holds NaN or infinite numbers; make or fetch"),
         (torch.tensor([1e300], dtype=torch.float64), "weight 'a' holds NaN or infinite"),

@@ -37,15 +37,14 @@ def test_a_checkpoint_is_read_without_drawing_an_embedding(saved: Path, monkeypa
     assert checkpoint.read(saved).weights
 
 
-@pytest.mark.parametrize(("prefix", "wrapper"), [("", None), ("module.", "state_dict"), ("", "model_state_dict")])
 def test_flash_attention_names_unused_heads_and_a_training_loops_wrapping_load_alike(
-    saved: Path, tmp_path: Path, prefix: str, wrapper: str | None
+    saved: Path, tmp_path: Path
 ) -> None:
     folder = change(saved, tmp_path)
     state = checkpoint.read_weights(saved / "best_model.pt") | {"flag_encoder.weight": torch.zeros(2, 16)}
-    state = {prefix + name.replace("in_proj_", "Wqkv."): weight for name, weight in state.items()}
+    state = {f"module.{name}".replace("in_proj_", "Wqkv."): weight for name, weight in state.items()}
     assert any("Wqkv" in name for name in state)
-    torch.save({wrapper: state, "epoch": 3} if wrapper else state, folder / "best_model.pt")
+    torch.save({"state_dict": state, "epoch": 3}, folder / "best_model.pt")
     expected, found = checkpoint.read(saved).weights, checkpoint.read(folder).weights
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -71,21 +70,16 @@ SIZED = UNNUMBERED | {"<pad>": 60, "<cls>": 61, "<eoc>": 62, "GENE60": 63}
         ({NORM: torch.zeros(8)}, {}, None, "'value_encoder.norm.bias' has shape (8,), but args.json makes it (16,)"),
         ({"dsbn.bns.0.weight": torch.zeros(16)}, {}, None, "unexpected weight 'dsbn.bns.0.weight'"),
         ({NORM: torch.full((16,), float("nan"))}, {}, None, "'value_encoder.norm.bias' holds NaN or infinite"),
-        ({NORM: torch.zeros(16, dtype=torch.complex64)}, {}, None, "is complex64; only float16, "),
-        ({NORM: torch.zeros(16, dtype=torch.float8_e4m3fn)}, {}, None, "is float8_e4m3fn; only float16, "),
         ({}, {"nlayers": 2}, None, "more layers than the 2 of args.json"),
         ({}, {}, SIZED, "embeds 63 tokens, but vocab.json has 64"),
         ({EMBEDDING: torch.zeros(61, 16)}, {}, UNNUMBERED, "vocab.json: no token '<cls>', and the weights have no row"),
         ({}, {}, {"A": 0, "B": 2}, "vocab.json: tokens should be numbered 0 to 1"),
-        ({}, {}, {"A": 0, "B": 0}, "vocab.json: tokens should be numbered 0 to 1"),
         ({}, {}, {"A": "0"}, "vocab.json: tokens should be numbered"),
         ({}, {}, ["A"], "vocab.json: expected a JSON object"),
         ({}, {"embsize": None}, None, "args.json: embsize: should be a valid integer"),
         ({}, {"nlayers": 0}, None, "args.json: nlayers: should be greater than 0, got 0"),
-        ({}, {"n_bins": 1}, None, "args.json: n_bins: should be greater than or equal to 2, got 1"),
         ({}, {"nheads": 3}, None, "args.json: embsize 16 cannot be divided into 3 heads"),
         ({}, {"input_emb_style": "category"}, None, "args.json: input_emb_style: should be 'continuous'"),
-        ({}, {"pad_token": "[PAD]"}, None, "args.json: pad_token: should be '<pad>', got '[PAD]'"),
     ],
 )
 def test_what_does_not_fit_together_is_one_line(

@@ -105,13 +105,6 @@ def test_genes_found_by_their_old_name_are_seen_and_noted(saved: Path) -> None:
     assert engine.embed(data, saved, config(), "cpu")[1]["n_genes_missing"] == 10
 
 
-def test_no_known_gene_is_an_error(saved: Path) -> None:
-    data = counts(3)
-    data.var_names = [f"Gene{i}" for i in range(60)]
-    with pytest.raises(InputError, match="knows none of the 60 genes"):
-        engine.embed(data, saved, config(), "cpu")
-
-
 @pytest.mark.parametrize(
     ("section", "change", "text"),
     [

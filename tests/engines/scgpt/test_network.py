@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.scgpt import RELEASED_ARGS
-from genept.engines.scgpt import checkpoint, network, upstream
+from genept.engines.scgpt import checkpoint, upstream
 from genept.engines.scgpt import embed as engine
 from genept.engines.scgpt.tokens import Tokens
 from tests.engines.scgpt.made import (
@@ -31,7 +31,7 @@ from tests.engines.scgpt.made import (
 @pytest.mark.parametrize("kind", ["drawn", "fixed"])
 def test_native_equals_upstreams_frozen_embeddings(golden: dict[str, np.ndarray], kind: str) -> None:
     sequences = as_tokens(*(golden[f"{kind}_{name}"] for name in ("ids", "values", "lengths")))
-    found = network.embed(checkpoint.read(FIXTURES), sequences)
+    found = engine.encode(checkpoint.read(FIXTURES), sequences)
     np.testing.assert_allclose(found, golden[f"{kind}_embeddings"], atol=1e-5)
 
 
@@ -44,7 +44,7 @@ def test_native_equals_the_network_of_the_scgpt_package(saved: Path) -> None:
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     loaded = checkpoint.read(saved)
     assert np.std(expected, axis=0).min() > 1e-3  # the cells differ by far more than the tolerance
-    np.testing.assert_allclose(network.embed(loaded, sequences), expected, atol=1e-5)
+    np.testing.assert_allclose(engine.encode(loaded, sequences), expected, atol=1e-5)
     np.testing.assert_allclose(upstream.embed(loaded, sequences), expected, atol=1e-5)
 
 
@@ -69,7 +69,7 @@ def test_native_equals_embed_data_of_the_scgpt_package(saved: Path, monkeypatch:
 def embedded(saved: Path) -> tuple[checkpoint.Checkpoint, Tokens, np.ndarray]:
     """A small network, the tokens of some cells, and the cells embedded one by one."""
     loaded, sequences = checkpoint.read(saved), random_tokens(25)
-    return loaded, sequences, network.embed(loaded, sequences, tokens_per_batch=1)
+    return loaded, sequences, engine.encode(loaded, sequences, tokens_per_batch=1)
 
 
 @settings(deadline=None, max_examples=10)
@@ -78,21 +78,9 @@ def test_embedding_depends_on_neither_the_batches_nor_the_order_of_the_cells(
     embedded: tuple[checkpoint.Checkpoint, Tokens, np.ndarray], tokens_per_batch: int, order: list[int]
 ) -> None:
     loaded, sequences, expected = embedded
-    found = network.embed(loaded, sequences.take(np.array(order)), tokens_per_batch=tokens_per_batch)
+    found = engine.encode(loaded, sequences.take(np.array(order)), tokens_per_batch=tokens_per_batch)
     np.testing.assert_allclose(found, expected[order], rtol=0, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-6)
-
-
-def test_embedding_does_not_depend_on_torchs_threads(saved: Path) -> None:
-    loaded, sequences = checkpoint.read(saved), random_tokens(200, longest=60)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        expected = network.embed(loaded, sequences)
-        torch.set_num_threads(2)
-        np.testing.assert_allclose(network.embed(loaded, sequences), expected, rtol=0, atol=1e-6)
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_a_checkpoint_in_the_layout_of_the_released_one_embeds_as_the_scgpt_packages_network(tmp_path: Path) -> None:

@@ -40,15 +40,6 @@ def test_bins_equal_quantile_and_digitize_to_the_bit(data: st.DataObject, n_bins
     assert found.min() >= 1 and found.max() <= n_bins - 1
 
 
-@settings(deadline=None)
-@given(
-    values=hnp.arrays(np.float32, st.integers(1, 200), elements=st.floats(2**-10, 1e4, width=32)), n=st.integers(2, 60)
-)
-def test_quantiles_of_sorted_values_equal_numpys_to_the_bit(values: np.ndarray, n: int) -> None:
-    expected = np.quantile(values, np.linspace(0, 1, n))
-    np.testing.assert_array_equal(binning.quantiles(np.sort(values), np.linspace(0, 1, n)), expected)
-
-
 def test_bins_replay_upstreams_draws_for_real_cells(golden: dict[str, np.ndarray]) -> None:
     generator = np.random.RandomState(0)
     for cell, n_cells_between in ((0, 0), (1, 1124)):  # upstream drew once per gene, cell after cell

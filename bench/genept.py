@@ -1,4 +1,4 @@
-"""MiniLM: texts to sentence vectors, against the steps of sentence-transformers."""
+"""GenePT: sums of gene vectors against the notebook's and scipy's products, MiniLM against sentence-transformers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,46 @@ from typing import Any
 
 import numpy as np
 import torch
+from anndata import AnnData
 
 from bench import bounds
 from bench.case import FLOAT32, Case
-from bench.inputs import ENCODER
+from genept.data.expression import log_normalise
 from genept.engines.encoder.local import LocalEncoder
+from genept.engines.genept_w.weighted_sums import weighted_sums
 from genept.engines.network import bert
-from genept.engines.network.precision import PRECISIONS
+from genept.engines.network.transformer import PRECISIONS
 
+DENSE = "dense float64 product (notebook)"
+SPARSE = "sparse float64 product"
+N_DIMENSIONS = 1536  # of ada-002, which the authors use
+
+
+def weighting(
+    cells: AnnData, folder: Path, precisions: tuple[str, ...] = (FLOAT32,), n_dimensions: int = N_DIMENSIONS
+) -> Case:
+    """Compare the products alone: every side is given the expression as it wants it. `folder` is not used."""
+    expression = log_normalise(cells).tocsr()
+    vectors = np.random.default_rng(0).standard_normal((cells.n_vars, n_dimensions), dtype=np.float32)
+    exact = vectors.astype(np.float64)
+
+    def inputs(n_cells: int) -> dict[str, object]:
+        double = expression[:n_cells].astype(np.float64)
+        return {FLOAT32: expression[:n_cells], DENSE: double.toarray(), SPARSE: double}
+
+    return Case(
+        cells=inputs(cells.n_obs),
+        few=inputs(N_FEW),
+        n_cells=cells.n_obs,
+        ours={FLOAT32: lambda given: weighted_sums(given[FLOAT32], vectors)},
+        upstream={DENSE: lambda given: given[DENSE] @ exact, SPARSE: lambda given: given[SPARSE] @ exact},
+        bound=lambda rates: bounds.weighted_sums_seconds(
+            cells.n_obs, cells.n_vars, n_dimensions, expression.nnz, rates
+        ),
+    )
+
+
+ENCODER = Path("models/genept_s_minilm")
 ITS_STEPS = "transformers BertModel, padded batches"
 BATCH_SIZE = 32  # the default of `SentenceTransformer.encode`
 N_FEW = 4

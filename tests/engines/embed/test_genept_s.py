@@ -1,4 +1,4 @@
-"""GenePT-s sentences against plain sorting, their embeddings against whole sentences."""
+"""GenePT-s: sentences against plain sorting, their embeddings against whole sentences, and vectors from a file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from genept.core.errors import InputError, ParamsError
 from genept.engines.encoder.local import LocalEncoder
 from genept.engines.genept_s import embed as genept_s
 from genept.engines.genept_s.config import Embed, Model
+from genept.engines.genept_s.embed import read_vectors
 from tests import helpers
 from tests.engines.embed.made import GENES, N_GENES, make_cells_of_genes
 from tests.engines.encoder.service import Service, vector
@@ -165,3 +167,81 @@ def test_symbols_count_as_read_only_if_read_wholly(symbols: list[str], n_charact
     n_characters = min(n_characters, len(text))
     ends = [len("P: " + " ".join(symbols[: k + 1])) for k in range(len(symbols))]
     assert genept_s.symbols_read(text, 3, n_characters) == sum(end <= n_characters for end in ends)
+
+
+@pytest.fixture
+def cells() -> anndata.AnnData:
+    obs = pd.DataFrame(index=[f"00{i}" for i in range(20)])  # ids that look like numbers
+    return anndata.AnnData(sp.csr_matrix(np.ones((20, 3))), obs=obs, uns={"x": "counts"})
+
+
+def write(folder: Path, name: str, ids: list[str], vectors: np.ndarray) -> None:
+    folder.mkdir(exist_ok=True)
+    if name.endswith(".npy"):
+        np.save(folder / name, vectors)
+        (folder / name).with_suffix(".cells.txt").write_text("".join(f"{cell}\n" for cell in ids))
+    else:
+        pd.DataFrame(vectors, index=pd.Index(ids, name="cell")).to_csv(folder / name)
+
+
+@pytest.mark.parametrize("name", ["aorta.npy", "aorta.csv"])
+def test_precomputed_vectors_are_found_by_cell_id(cells: anndata.AnnData, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "model"
+    ids = [*cells.obs_names[::-1], "elsewhere"]
+    vectors = np.random.default_rng(0).normal(size=(21, 5)).astype(np.float32)
+    write(folder, name, ids, vectors)
+    write(folder, "other.csv", ["x", "y"], np.zeros((2, 7)))  # of another dataset
+    matrix, notes = embed(cells, folder, encoder="file")
+    np.testing.assert_allclose(matrix, vectors[:20][::-1], rtol=1e-6)
+    assert matrix.dtype == np.float32
+    assert notes["encoder"] == "file" and notes["file"] == name and len(notes["file_sha256"]) == 64
+
+
+IDS = [f"00{i}" for i in range(20)]
+PICKLED = np.array([{"a": 1}] * 20, dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({}, "model: no vectors; put NAME.csv, or NAME.npy and NAME.cells.txt, there"),
+        ({"a.npy": (IDS, np.zeros((19, 2)))}, "a.npy: not a table of vectors (float64 of shape (19, 2) for 20 cells)"),
+        ({"a.npy": (IDS, PICKLED)}, "a.npy: not a table of vectors"),
+        ({"a.npy": b"\x93NUMPY\x01\x00", "a.cells.txt": b"000\n"}, "a.npy: not a table of vectors"),
+        (
+            {"a.npy": (IDS, np.zeros((20, 2))), "a.cells.txt": None},
+            "a.cells.txt: no such file; it names the cells",
+        ),
+        ({"a.csv": b"cell\n000\n"}, "a.csv: not a table of vectors (one column; expected ids and coordinates)"),
+        ({"a.csv": b"cell,0,1\n000,0.5,high\n"}, "could not convert string to float: 'high'"),
+        ({"a.csv": b"cell,0\n000,0.5,1,2\n"}, "a.csv: not a table of vectors"),
+        ({"a.csv": b"cell,0\n\xff,0.5\n"}, "a.csv: not a table of vectors"),
+        *(
+            case
+            for name in ("a.npy", "a.csv")
+            for case in (
+                (
+                    {"b.csv": (["x"], np.zeros((1, 7))), name: ([*IDS[:18], "0018", "18"], np.zeros((20, 2)))},
+                    f"{name}: lacks 1 of 20 cells, the first is '0019'; ids must be equal to the letter",
+                ),
+                ({name: ([*IDS, IDS[4]], np.zeros((21, 2)))}, f"{name}: cell id '004' occurs more than once"),
+            )
+        ),
+        ({name: (IDS, np.zeros((20, 2))) for name in ("a.csv", "b.npy")}, "both have all 20 cells; keep one of them"),
+    ],
+)
+def test_tables_that_do_not_fit_are_one_line(
+    cells: anndata.AnnData, tmp_path: Path, tables: dict[str, Any], message: str
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, content in tables.items():
+        if content is None:
+            (folder / name).unlink()
+        elif isinstance(content, bytes):
+            (folder / name).write_bytes(content)
+        else:
+            write(folder, name, *content)
+    with pytest.raises(InputError) as caught:
+        read_vectors(cells, folder)
+    assert message in caught.value.message and "\n" not in caught.value.message
