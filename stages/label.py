@@ -20,9 +20,10 @@ def main(params: Params, dataset: str) -> None:
     """Label the cells of DATASET: approved gene symbols, common annotation names, the evaluated cells drawn.
 
     DATASET names the file data/DATASET.yaml. Reads data/DATASET/raw, the HGNC table and, where it gives the cell types,
-    data/DATASET/annotation; checks that the files are what the dataset's file expects. Gene symbols become the approved
-    ones; the columns under `obs` become cell_type, patient, phenotype, disease, cancer_type, age, age_bin and batch,
-    those that exist or are derived; cells without any count are dropped.
+    data/DATASET/annotation; checks that the files are what the dataset's file expects, unless label.accept_unexpected
+    in params.yaml names DATASET. Gene symbols become the approved ones; the columns under `obs` become cell_type,
+    patient, phenotype, disease, cancer_type, age, age_bin and batch, those that exist or are derived; cells without any
+    count are dropped.
 
     \b
     Writes  data/DATASET/cells.h5ad               the evaluated cells (all, unless there is a subset)
@@ -41,7 +42,8 @@ def main(params: Params, dataset: str) -> None:
     folder = DATA / dataset
     digests = check_hashes(folder / "raw", config)
     with_corpus = dataset in params.grid.pretrain
-    labelled = label.label(folder / "raw", config, genes.Table(hgnc.read()), dataset, with_corpus)
+    accepts = dataset in params.label.accept_unexpected
+    labelled = label.label(folder / "raw", config, genes.Table(hgnc.read()), dataset, with_corpus, accepts)
     report = record.describe(dataset, config, fallback, labelled, digests, folder / "raw", params.label.min_class_size)
     with ExitStack() as stack:  # all are written before the first replaces an earlier one
         corpus = stack.enter_context(files.replacing_folder(DATA / "corpus" / dataset))

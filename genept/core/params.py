@@ -156,6 +156,7 @@ class Label(Config):
     """How labels are recorded."""
 
     min_class_size: PositiveInt
+    accept_unexpected: list[Name] = []  # datasets whose files may differ from their `expected`; then not the paper's
 
 
 class Plot(Config):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from genept.core.errors import InputError
+from genept.data.cells import PART, QUERY
 from genept.datasets.config import Derive
 
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(years?|yrs?|y|months?|m|weeks?|w|days?|d)?(?:[ -]old)?")
@@ -24,8 +25,9 @@ def add_derived(
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """Add derived annotations to those of all cells (text, missing ones `None`); `path` is for errors.
 
-    Returns the annotations with the derived ones, and for the verification record how each was made. `InputError` if a
-    label is not in the map, is no number, or a donor has two.
+    Returns the annotations with the derived ones, and for the verification record how each was made. Quantiles are
+    those of the cells that are scored: of reference and query the query's. A subset is drawn later, so they do not
+    depend on it. `InputError` if a label is not in the map, is no number, or a donor has two.
     """
     obs, report = obs.copy(), dict[str, dict[str, Any]]()
     for name, how in derive.items():
@@ -40,10 +42,11 @@ def add_derived(
             ages = to_years(obs[how.of], path)
             edges = how.edges or quantile_edges(ages, obs, how, path)
             obs[name] = to_bins(ages, edges)
+            of_query = " of the query" if PART in obs else ""
             report[name] = {
                 "of": how.of,
                 "edges": edges,
-                "edges_are": f"quantiles over {how.over or 'cells'}" if how.quantiles else "given",
+                "edges_are": f"quantiles over {how.over or 'cells'}{of_query}" if how.quantiles else "given",
                 "ties": "a number equal to an edge is in the lower bin",
                 "range": [float(ages.min()), float(ages.max())],
             }
@@ -62,12 +65,17 @@ def map_labels(labels: pd.Series, table: dict[str, str], path: Path) -> pd.Serie
 
 def to_years(labels: pd.Series, path: Path) -> pd.Series:
     """Read ages: ``52``, ``52 year``, ``6 months``; in years, NaN where missing or called not available."""
-    years: dict[str, float] = {}
+    years, others = dict[str, float](), list[str]()
     for text in labels.dropna().unique():
         if match := AGE.fullmatch(text.strip().lower()):
             years[text] = float(match[1]) / PER_YEAR[(match[2] or "y")[0]]
         elif text.strip().lower() not in NOT_KNOWN:
-            raise InputError(f"{path}: {labels.name} has {text!r}, which is no age; expected such as 52 or '52 year'")
+            others.append(repr(text))
+    if others:
+        raise InputError(
+            f"{path}: {labels.name} has {', '.join(others[:3])}{', ...' if others[3:] else ''}, which is no age such "
+            "as 52 or '52 year'; in the dataset's file, derive bins by a `map` of these labels, or leave the bins out"
+        )
     ages = labels.map(years).astype(float)
     if ages.isna().all():
         raise InputError(f"{path}: {labels.name} has no age at all, so there are no bins")
@@ -77,10 +85,13 @@ def to_years(labels: pd.Series, path: Path) -> pd.Series:
 def quantile_edges(ages: pd.Series, obs: pd.DataFrame, how: Derive, path: Path) -> list[float]:
     """Return the inner quantiles (``numpy.quantile``, linear) to four decimals, equal ones once.
 
-    Over donors each counts once, so that those with many cells do not decide.
+    Over donors each counts once, so that those with many cells do not decide. Of reference and query only the query
+    counts: classes are then of one size among the cells that are scored.
     """
     assert how.quantiles is not None
-    values = ages.dropna()
+    values = (ages[obs[PART] == QUERY] if PART in obs else ages).dropna()
+    if values.empty:
+        raise InputError(f"{path}: {how.of} has no age in the query, so there are no bins")
     if how.over is not None:
         by_donor = values.groupby(obs[how.over][values.index])
         n_ages = by_donor.nunique()

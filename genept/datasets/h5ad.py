@@ -50,6 +50,15 @@ def read(path: Path, config: DatasetConfig) -> RawDataset:
     return RawDataset(path, x, obs, var, check_values(x, config.x, path, layers), notes)
 
 
+def count_cells(path: Path) -> int | None:
+    """Return the number of cells by their ids; None if the file is damaged, or not as anndata writes it now."""
+    try:
+        with h5py.File(path, "r") as file:
+            return len(file["obs"][file["obs"].attrs["_index"]])
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError):
+        return None
+
+
 def read_elements(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFrame, pd.DataFrame, list[str]]:
     """Read the matrix (cells x genes, in the file's order), ``obs``, ``var`` and the names of the other layers.
 

@@ -33,6 +33,18 @@ def read_raw(folder: Path, config: DatasetConfig) -> RawDataset:
     return h5ad.read_reference_and_query(folder, config)
 
 
+def count_cells(folder: Path, config: DatasetConfig) -> dict[str, int]:
+    """Count the cells of h5ad files by their ids, without reading a matrix: ``n_cells``, and ``reference``, ``query``.
+
+    Nothing is counted where a file is not readable in that way; `read_raw` says then what is wrong with it.
+    """
+    n_cells = {part: h5ad.count_cells(folder / name) for part, name in config.h5ad_files.items()}
+    known = {part: n for part, n in n_cells.items() if n is not None}
+    if not known or len(known) < len(n_cells):
+        return {}
+    return {"n_cells": sum(known.values())} | {part: n for part, n in known.items() if part}
+
+
 def check_hashes(folder: Path, config: DatasetConfig) -> dict[str, str]:
     """Return the sha256 of each fetched file by its path, compared with the one in its source, if it has one.
 

@@ -43,6 +43,7 @@ class Labelled:
     counted: dict[str, int]  # cells, genes and labels in the files
     n_empty: int  # cells dropped because they have no count
     n_dropped_by_qc: int  # cells that the annotation's quality control left out
+    unexpected: list[str]  # in what the files differ from ``expected``, where that is accepted
     notes: list[str]  # what a user should know, one sentence each
 
     def uns(self) -> dict[str, Any]:
@@ -52,11 +53,22 @@ class Labelled:
         return content | {k: v for k, v in (("labels_from", self.labels_from), ("annotation", method)) if v}
 
 
-def label(folder: Path, config: DatasetConfig, table: genes.Table, dataset: str, with_corpus: bool = False) -> Labelled:
+def label(
+    folder: Path,
+    config: DatasetConfig,
+    table: genes.Table,
+    dataset: str,
+    with_corpus: bool = False,
+    accept_unexpected: bool = False,
+) -> Labelled:
     """Read, check, harmonise and divide a dataset, whose files are in `folder`.
 
-    `table` is HGNC's. `InputError` names a file that is damaged or contradicts the config.
+    `table` is HGNC's. `InputError` names a file that is damaged or contradicts the config; with `accept_unexpected` its
+    numbers may differ from ``expected``.
     """
+    if not accept_unexpected:  # before any matrix is read
+        n_cells = inputs.count_cells(folder, config)
+        check_expected(folder, dataset, {key: n for key, n in config.expected.items() if key in n_cells}, n_cells)
     annotation, labels_from = dict[str, Any](), dict[str, str]()
     if inputs.uses_annotation(folder, config):
         published = inputs.read_raw(folder, config.without_cell_types())
@@ -68,7 +80,8 @@ def label(folder: Path, config: DatasetConfig, table: genes.Table, dataset: str,
         label_source = config.label_source or (USER if labels_from else AUTHOR)
     obs, derived = add_derived(raw.obs, config.derive, raw.path)
     counted = count(published, obs)
-    check_expected(raw.path, config.expected, counted)
+    if not accept_unexpected:
+        check_expected(raw.path, dataset, config.expected, counted)
     n_dropped_by_qc = len(published.obs) - len(raw.obs)
     harmonised = raw.harmonise(config, table)
     path, x, content, notes = raw.path, raw.x, raw.content, raw.notes
@@ -99,6 +112,7 @@ def label(folder: Path, config: DatasetConfig, table: genes.Table, dataset: str,
         counted=counted,
         n_empty=int(is_empty.sum()),
         n_dropped_by_qc=n_dropped_by_qc,
+        unexpected=differences(config.expected, counted),
         notes=notes,
     )
 
@@ -112,11 +126,18 @@ def count(published: RawDataset, obs: pd.DataFrame) -> dict[str, int]:
     return counted | obs.drop(columns=PART, errors="ignore").nunique().to_dict()
 
 
-def check_expected(path: Path, expected: dict[str, int], counted: dict[str, int]) -> None:
-    """Compare the numbers in the files with those that the config expects."""
-    wrong = [f"{key} is {counted.get(key, 0)}, not {n}" for key, n in expected.items() if counted.get(key) != n]
-    if wrong:
-        raise InputError(f"{path} is not as expected: {'; '.join(wrong)}; correct `expected` in the dataset's file")
+def differences(expected: dict[str, int], counted: dict[str, int]) -> list[str]:
+    """Say in what the files differ from what the config expects."""
+    return [f"{key} is {counted.get(key, 0)}, not {n}" for key, n in expected.items() if counted.get(key) != n]
+
+
+def check_expected(path: Path, dataset: str, expected: dict[str, int], counted: dict[str, int]) -> None:
+    """Refuse files that are not those that the config expects."""
+    if wrong := differences(expected, counted):
+        raise InputError(
+            f"{path} is not as expected: {'; '.join(wrong)}; if it is the right file, correct `expected` in "
+            f"data/{dataset}.yaml; to run it all the same, name {dataset} under label.accept_unexpected in params.yaml"
+        )
 
 
 def draw(cell_ids: Sequence[str], groups: Sequence[str] | None, subset: Subset | None) -> np.ndarray:

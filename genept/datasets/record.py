@@ -17,7 +17,15 @@ from genept.datasets.inputs import ATTEMPTS
 from genept.datasets.label import Labelled
 from genept.datasets.raw import UNKNOWN
 
-OPTIONAL = ("fallback", "labels_from", "annotation", "attempts", "reported", "derived")  # left out where empty
+OPTIONAL = (
+    "fallback",
+    "labels_from",
+    "annotation",
+    "attempts",
+    "unexpected",
+    "reported",
+    "derived",
+)  # left out where empty
 
 
 def describe(
@@ -73,9 +81,10 @@ def describe(
         "files": {path: {"sha256": digest} for path, digest in digests.items()},
         "attempts": files.read_json(attempts) if attempts.is_file() else None,
         "checked": {
-            key: {"found": n} | ({"expected": expected[key], "match": True} if key in expected else {})
+            key: {"found": n} | ({"expected": expected[key], "match": expected[key] == n} if key in expected else {})
             for key, n in counted.items()
         },
+        "unexpected": labelled.unexpected,
         "reported": comparisons,
         "cells": {
             "n_file": counted["n_cells"],
@@ -91,6 +100,7 @@ def describe(
         "patients": count_patients(labelled.obs),
         "notes": [
             *([f"fallback: {fallback.title} ({fallback.because})"] if fallback else []),
+            *(f"not as expected, but accepted: {what}" for what in labelled.unexpected),
             *labelled.notes,
             *(difference(row) for row in comparisons if not row["match"]),
             *small,

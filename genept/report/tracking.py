@@ -1,7 +1,8 @@
 """Every number of the paper against ours: computed in this run, or the reason why not.
 
 A score is compared with the paper only if the dataset's file and the model's file both declare ``paper:``
-(``paper: aorta``, ``paper: scgpt``). So a stand-in is never compared with the paper. The authors' numbers are judged by
+(``paper: aorta``, ``paper: scgpt``). So a stand-in is never compared with the paper, and neither is a dataset whose
+files are not as its ``expected`` says, which ``label.accept_unexpected`` let run. The authors' numbers are judged by
 a run of the authors' protocol (``protocols.authors`` in ``params.yaml``); that of the settings stands beside it.
 
 Where the evidence leaves two readings of a number, the likelier one decides, and the other has a status of its own.
@@ -76,7 +77,7 @@ def counterparts(paper: Paper, run: Run) -> Counterparts:
     `ParamsError` if ``paper:`` in a file is no name of the paper, or two of the grid declare the same.
     """
     grid = run.params.grid
-    datasets = {name: record.get("paper") for name, record in run.records.items()}
+    datasets = {name: record.get("paper") for name, record in run.records.items() if not record.get("unexpected")}
     models = {name: model.paper for name, model in run.models.items()}
     ours = Counterparts(
         declared("data", datasets, grid.datasets, paper.datasets),
@@ -115,6 +116,9 @@ def tracked(number: Published, run: Run, ours: Counterparts, n_cells_paper: int 
     row = Tracked(number, n_cells_paper=n_cells_paper)
     dataset = ours.datasets.get(number.dataset)
     if dataset is None:
+        for name, record in run.records.items():
+            if record.get("paper") == number.dataset:  # the user accepted that its files are not as expected
+                return row._replace(reason=f"{name} is not the paper's: {'; '.join(record['unexpected'])}")
         return row._replace(reason=f"{number.dataset} is not in the grid", absent=number.dataset)
     pair, record = run.pair(dataset, ours.models.get(number.model)), run.records[dataset]
     row = row._replace(
@@ -196,6 +200,8 @@ def count(row: Tracked, record: dict[str, Any]) -> Tracked:
         return row._replace(ours=labels["n_labels_scored"])
     if number.metric == "n_cells_full" and not record.get("subset") and not record.get("n_samples"):
         return row._replace(reason="the file may be the evaluated cells only, or all")
+    if number.metric == "n_cells_full" and record.get("fallback"):
+        row = row._replace(reason="all cells of the fallback's files, by construction")
     counts = {"n_cells_full": record["cells"]["n_file"], "n_cells": record["cells"]["n_scored"]}
     return row._replace(ours=counts.get(number.metric, record["checked"]["n_genes"]["found"]))
 

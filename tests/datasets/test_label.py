@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +100,20 @@ def test_the_record_says_what_was_found_renamed_and_counted(project: Path) -> No
     assert annotation["evaluated_cells"] == cells.obs["cell_type"].value_counts().to_dict()
     donors = {"patients_per_label": {"sick": 3, "well": 3}, "patients_with_several_labels": []}
     assert report["patients"]["phenotype"] == donors
+
+
+def test_files_that_are_not_as_expected_run_where_that_is_accepted_and_the_record_says_so(project: Path) -> None:
+    configure(expected={"n_cells": 61, "n_genes": 12})
+    params = yaml.safe_load(params_text())
+    Path("params.yaml").write_text(
+        yaml.safe_dump({**params, "label": {**params["label"], "accept_unexpected": ["mine"]}})
+    )
+    _, report = run()
+    assert report["unexpected"] == ["n_cells is 60, not 61"]
+    assert report["checked"]["n_cells"] == {"found": 60, "expected": 61, "match": False}
+    assert "mine: not as expected, but accepted: n_cells is 60, not 61\n" in invoke().output
+    configure(expected={"n_cells": 60})
+    assert "unexpected" not in run()[1]
 
 
 def test_what_others_report_is_compared_and_differences_are_noted(project: Path) -> None:

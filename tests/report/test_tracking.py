@@ -117,6 +117,14 @@ def test_what_was_not_run_says_why_and_has_no_value_of_ours() -> None:
     assert "on the GenePT-w matrix" in mislabelled["reason"]
 
 
+def test_nothing_of_a_dataset_with_other_files_than_expected_is_called_the_papers() -> None:
+    write_record("vessel", paper="aorta", unexpected=["n_cells is 9624, not 9625"])
+    rows = [row for key, row in tracked().items() if key[1] == "aorta"]
+    assert {(row["status"], row["ours"]) for row in rows} == {("not run", "")}
+    assert {row["reason"] for row in rows} == {"vessel is not the paper's: n_cells is 9624, not 9625"}
+    assert "Of the paper's 7 datasets, in this run: none. Instead run: `vessel`, `blood`." in page()
+
+
 def test_every_number_of_the_paper_is_one_line_with_ours_or_a_reason() -> None:
     rows = tracked()
     assert {key: float(row["paper"]) for key, row in rows.items()} == {(*n[:4], n[5]): n.value for n in PAPER.numbers}
