@@ -72,6 +72,18 @@ class DatasetConfig(Config):
         listed = [name for name in files_of(self.source) if name != MARKERS]
         return listed if self.samples else list(self.h5ad_files.values())
 
+    @property
+    def n_cells_likely(self) -> int | None:
+        """How many cells are evaluated by `expected`, else `reported`, else the fallback; for estimates only."""
+        for numbers in (self.expected, *self.reported.values()):
+            counts = (
+                [numbers["n_cells"]] if "n_cells" in numbers else [numbers.get(part, 0) for part in REFERENCE_QUERY]
+            )
+            n_cells = sum(count for count in counts if isinstance(count, int))
+            if n_cells:
+                return self.subset.size(n_cells) if self.subset else n_cells
+        return self.fallback.n_cells_likely if self.fallback else None
+
     def without_cell_types(self) -> DatasetConfig:
         """Return the config as if no file had cell types, and without what is derived from them."""
         obs = {name: column for name, column in self.obs.items() if name != "cell_type"}

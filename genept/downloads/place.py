@@ -77,6 +77,13 @@ class Place(Config):
         """
         raise NotImplementedError
 
+    def probe(self, store: Store) -> int | None:
+        """Ask whether the file, or its archive, is there; return its size in bytes if the host says it.
+
+        Downloads nothing but lists of files. Errors are those of `get`.
+        """
+        raise NotImplementedError
+
 
 class WebPlace(Place):
     """A place on the web: a file, or an archive (tar, zip, gz) of which the file is the ``member``."""
@@ -100,6 +107,12 @@ class WebPlace(Place):
         from genept.downloads.transfer import download
 
         return download(self.remote(store), store.partial, sha256)
+
+    def probe(self, store: Store) -> int | None:
+        """See `Place.probe`."""
+        from genept.downloads.transfer import size
+
+        return size(self.remote(store))
 
 
 def pick(listed: Mapping[str, T], name: str, what: str) -> T:

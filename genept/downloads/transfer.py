@@ -117,6 +117,23 @@ def download(remote: Remote, folder: Path, sha256: str | None) -> tuple[Path, st
     raise web.to_error(failures)
 
 
+def size(remote: Remote) -> int | None:
+    """Ask for one byte of a file at the first of its addresses that gives it; return the file's size if it is said.
+
+    Errors are those of `download`.
+    """
+    failures = []
+    for url in remote.urls:
+        try:
+            with ask(url, {**dict(remote.headers), "Range": "bytes=0-0"}) as answer:
+                check_status(answer, remote.refused)
+                check_page(answer, answer.raw.read1(HEAD, decode_content=False), url)
+                return web.length(answer)
+        except Failure as failure:
+            failures.append((url, failure))
+    raise web.to_error(failures)
+
+
 def complete(part: Part, remote: Remote, sha256: str | None) -> str:
     """Download what is missing of a file, in as many attempts as bring new bytes, and return its sha256."""
 

@@ -67,6 +67,18 @@ def repeat(attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) ->
 
 
 @contextlib.contextmanager
+def briefly() -> Iterator[None]:
+    """Ask once and wait for seconds only, in every thread: for a check of what answers, not for downloads."""
+    global TIMEOUT, ATTEMPTS
+    usual = TIMEOUT, ATTEMPTS
+    TIMEOUT, ATTEMPTS = (5.0, 10.0), 1
+    try:
+        yield
+    finally:
+        TIMEOUT, ATTEMPTS = usual
+
+
+@contextlib.contextmanager
 def ask(url: str, headers: Mapping[str, str] | None = None) -> Iterator[requests.Response]:
     """Give the answer to a GET request, its body not yet read; what goes wrong with the network is a `Failure`.
 
@@ -178,6 +190,13 @@ def check_status(answer: requests.Response, refused: tuple[str, str] | None = No
     if status in (202, 401, 402, 403, 407, 451):
         raise Failure(what, LOGIN)
     raise Failure(what, f"correct the address in the settings, or {BY_HAND}")
+
+
+def length(answer: requests.Response) -> int | None:
+    """Return the size in bytes of the whole file that an answer is of, perhaps in part; None if it is not said."""
+    whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    text = whole if answer.status_code == 206 else answer.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def check_page(answer: requests.Response, start: bytes, url: str) -> None:

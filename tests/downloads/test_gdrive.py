@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import requests
 
+from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads.hosts import gdrive
+from genept.downloads.store import Store
 from tests.downloads.fetching import fetch, fetched, parts, refused, sha256
 from tests.downloads.loopback import Answer, Request, Service, ranged, serving
 
@@ -171,6 +173,22 @@ def test_what_a_folder_does_not_give_is_one_line(
     drive.special = lambda request: answer
     line = refused("gdrive", {"a": {"name": name}}, text, folder=folder)
     assert line.startswith(f"Google Drive folder {folder}")
+
+
+def test_a_check_asks_for_a_byte_at_most_and_says_what_a_download_would_meet(drive: Drive) -> None:
+    def probe(**keys: str) -> int | None:
+        return gdrive.GoogleDrive(kind="gdrive", **keys).probe(Store())
+
+    assert [probe(folder=FOLDER, name="args.json"), probe(id=LARGE)] == [len(CONTENT[SMALL]), None]
+    drive.special = lambda request: Answer(200, b'<form id="download-form"></form><a>model.pt</a> (1.5G)', PAGE)
+    assert probe(id=LARGE) == 1.5 * 2**30
+    drive.special = lambda request: Answer(200, error_page("Too many users have viewed or downloaded it"), PAGE)
+    with pytest.raises(InputError, match="quota"):
+        probe(id=LARGE)
+    drive.recover()
+    with pytest.raises(NotFoundAtSource, match="it is not there"):
+        probe(id=GONE)
+    assert drive.server.n_bytes < 2000  # pages
 
 
 def test_a_run_that_failed_is_continued_by_the_next_if_the_sha256_is_known(drive: Drive) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from genept.core.errors import InputError
+from genept.downloads.hosts.scp import SingleCellPortal
+from genept.downloads.store import Store
 from tests.downloads.fetching import fetched, one_attempt, refused, sha256
 from tests.downloads.loopback import Answer, Request, Service, ranged, serving
 
@@ -107,6 +110,15 @@ def test_without_a_code_or_with_an_old_one_the_line_says_how_to_get_one(
     line = refused("scp", FILES, "SCP_TOKEN is not set", **STUDY)
     assert "sign in on https://singlecell.broadinstitute.org/single_cell/study/SCP1303, open Download" in line
     assert "kind: local" in line
+
+
+def test_a_check_spends_no_code(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = SingleCellPortal(kind="scp", name="raw.mtx", **STUDY)
+    portal.special = lambda request: Answer(200) if request.path == "/single_cell/study/SCP1303" else None
+    assert place.probe(Store()) is None and portal.n_signed == 0
+    monkeypatch.delenv("SCP_TOKEN")
+    with pytest.raises(InputError, match="SCP_TOKEN is not set; sign in on"):
+        place.probe(Store())
 
 
 def test_what_is_not_there_or_there_twice_is_said(portal: Portal) -> None:

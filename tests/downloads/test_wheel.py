@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from genept.core.errors import NotFoundAtSource
 from genept.downloads.hosts import wheel
+from genept.downloads.store import Store
 from tests.downloads.fetching import STORE, fetch, fetched, refused, sha256, zipped
 from tests.downloads.loopback import Answer, Request, Server, serving
 
@@ -99,6 +101,14 @@ def test_a_version_that_is_not_there_leads_to_the_next_place(wheels: Path) -> No
     item = {"member": "demo/data/genes.tsv", "fallback": [{"version": "1.2", "member": "genes.tsv"}]}
     output = fetch("wheel", {"genes.tsv": item}, **DEMO)
     assert "(wheel demo 1.0 demo/data/genes.tsv): the package index has no such version\n" in output
+
+
+def test_a_check_asks_the_index_for_versions_only(index: Server) -> None:
+    place, store = wheel.Wheel(kind="wheel", member="x", **DEMO), Store()  # which asks once
+    assert place.probe(store) is None
+    with pytest.raises(NotFoundAtSource, match=r"demo-1\.1: the package index has no such version"):
+        place.model_copy(update={"version": "1.1"}).probe(store)
+    assert not [request for request in index.requests if request.path.endswith(".whl")]
 
 
 @pytest.mark.parametrize(

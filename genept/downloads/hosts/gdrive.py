@@ -23,8 +23,9 @@ from genept.downloads.place import Place, pick
 from genept.downloads.store import Store
 
 BASE = "https://drive.google.com"
-TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
 RETRIES = 5  # gdown waits a random time in between, at most 1, 2, 4, 8 and 16 seconds
+PAGE = "text/html"
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}  # in which Drive's page says a size
 GONE = "it is not there: deleted, moved, or another id"
 Word = Annotated[str, Field(pattern=r"^[-\w]{10,}$")]
 
@@ -48,6 +49,8 @@ class GoogleDrive(Place):
         """Download by gdown, from where an earlier run broke off if the sha256 is known."""
         import gdown
         import requests
+
+        from genept.downloads.web import TIMEOUT
 
         ident = self.id or self.find(store)
         path = store.partial / "gdrive" / ident / "file"
@@ -73,6 +76,26 @@ class GoogleDrive(Place):
         files.remove(path.parent)
         return whole, files.sha256(whole)
 
+    def probe(self, store: Store) -> int | None:
+        """See `Place.probe`; Drive shows a page before a large file, with its size in words."""
+        import gdown
+
+        from genept.downloads.web import MAX_BODY, Failure, ask, length
+
+        ident = self.id or self.find(store)
+        what = f"file {ident} ({self.name or 'by its id'})"
+        try:
+            with ask(f"{BASE}/uc?id={ident}&export=download&confirm=t", {"Range": "bytes=0-0"}) as answer:
+                if answer.status_code in (200, 206) and not answer.headers.get("Content-Type", "").startswith(PAGE):
+                    return length(answer)
+                page = answer.raw.read(MAX_BODY, decode_content=True).decode(errors="replace")
+        except Failure as failure:
+            raise InputError(f"Google Drive {what}: {failure.what}; {failure.to_do}") from None
+        if "download-form" not in page:
+            raise to_error(what, gdown.DownloadError(page), f"file/d/{ident}/view", ident)
+        size = re.search(r"\(([\d.]+)([KMG])\)", page)
+        return int(float(size[1]) * UNITS[size[2]]) if size else None
+
     def find(self, store: Store) -> str:
         """Return the id of the one file of that name in the folder."""
         what = f"Google Drive folder {self.folder}"
@@ -89,6 +112,8 @@ def list_folder(folder: str) -> dict[str, list[str]]:
     """Return the ids of a folder's files, and of those of its folders, by their paths; Drive allows equal names."""
     import gdown
     import requests
+
+    from genept.downloads.web import TIMEOUT
 
     options: dict[str, Any] = {"skip_download": True, "quiet": True, "use_cookies": False, "timeout": TIMEOUT}
     try:

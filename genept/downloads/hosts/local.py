@@ -10,7 +10,9 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 from typing import Literal
 
+from genept.core.errors import NotFoundAtSource
 from genept.downloads.place import Place
+from genept.downloads.store import Store
 
 IN_GIT = Path("data/markers")
 
@@ -37,6 +39,12 @@ class Local(Place):
         """Where the file is; of a path that is another one on every machine, the name."""
         path = PurePath(self.folder or "") / self.path
         return f"local {f'.../{path.name}' if path.is_absolute() or self.path.startswith('~') else path.as_posix()}"
+
+    def probe(self, store: Store) -> int | None:
+        """See `Place.probe`."""
+        if not self.file.is_file():
+            raise NotFoundAtSource(self.explain(), "no such file")
+        return self.file.stat().st_size
 
     def explain(self) -> str:
         """Say in one line that the file is not there, and where to get it if the settings say so."""

@@ -34,15 +34,23 @@ class SingleCellPortal(WebPlace):
     study: Annotated[str, Field(pattern=r"^SCP\d+$")]
     name: str
 
+    def probe(self, store: Store) -> int | None:
+        """See `Place.probe`; the portal is asked for the study's page only, since a code is good once."""
+        from genept.downloads.web import read
+
+        if not os.environ.get("SCP_TOKEN", "").strip():
+            self.remote(store)  # says how to get a code
+        read(f"{portal()}/study/{self.study}")
+        return None
+
     def remote(self, store: Store) -> Remote:
         """Return the address of the file or archive."""
-        portal = os.environ.get("SCP_URL", "https://singlecell.broadinstitute.org/single_cell").rstrip("/")
         way = (
-            f"sign in on {portal}/study/{self.study}, open Download, press Bulk download, and set SCP_TOKEN to the "
+            f"sign in on {portal()}/study/{self.study}, open Download, press Bulk download, and set SCP_TOKEN to the "
             "letters and digits after 'auth_code=' in the command that it shows (good for 30 minutes, once); or "
             "download the files there by hand, with kind: local"
         )
-        listed = store.listing(("scp", self.study), lambda: list_files(self.study, portal, way))
+        listed = store.listing(("scp", self.study), lambda: list_files(self.study, way))
         urls = pick(listed, self.name, f"{self.study} of the Single Cell Portal")
         if len(urls) > 1:
             line = f"{self.study}: {len(urls)} files are called {self.name}; download the right one by hand"
@@ -52,7 +60,12 @@ class SingleCellPortal(WebPlace):
         return Remote(tuple(urls), name=f"{self.study}/{self.name}", refused=refused)
 
 
-def list_files(study: str, portal: str, way: str) -> dict[str, list[str]]:
+def portal() -> str:
+    """Return the portal's address."""
+    return os.environ.get("SCP_URL", "https://singlecell.broadinstitute.org/single_cell").rstrip("/")
+
+
+def list_files(study: str, way: str) -> dict[str, list[str]]:
     """Ask the portal for the addresses of the files of a study; `way` says how to get a code."""
     from genept.downloads.web import read
 
@@ -60,7 +73,7 @@ def list_files(study: str, portal: str, way: str) -> dict[str, list[str]]:
     if not code:
         raise InputError(f"{study}: the Single Cell Portal wants a code, and SCP_TOKEN is not set; {way}")
     query = urlencode({"accessions": study, "auth_code": code, "directory": "all", "context": "study"})
-    url = f"{portal}/api/v1/bulk_download/generate_curl_config?{query}"
+    url = f"{portal()}/api/v1/bulk_download/generate_curl_config?{query}"
     return parse(read(url, ("the Single Cell Portal refused the code in SCP_TOKEN", way)).decode(errors="replace"))
 
 

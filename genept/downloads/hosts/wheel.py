@@ -77,6 +77,20 @@ class Wheel(Place):
             path = wheels[0].replace(store.partial / wheels[0].name)
         return path, files.sha256(path)
 
+    def probe(self, store: Store) -> int | None:
+        """See `Place.probe`; pip asks the index for the package's versions."""
+        command = [sys.executable, "-m", "pip", "index", "versions", "--pre", "--ignore-requires-python", "--retries=0"]
+        command += ["--only-binary=:all:", "--disable-pip-version-check", "--timeout=10", "--", self.package]
+        result = store.listing(
+            ("wheel", self.package), lambda: subprocess.run(command, capture_output=True, check=False)
+        )
+        listed = re.search(r"^Available versions: (.*)$", result.stdout.decode(errors="replace"), re.MULTILINE)
+        if listed is None:
+            raise InputError(f"{self.title}: {explain(result.stderr.decode(errors='replace'), self.package)}")
+        if self.version not in listed[1].split(", "):
+            raise NotFoundAtSource(f"{self.title}: {NO_VERSION}", NO_VERSION)
+        return None
+
 
 def explain(log: str, package: str) -> str:
     """Say in one line why pip did not deliver, from what it wrote to its error stream."""
