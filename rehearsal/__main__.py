@@ -19,7 +19,7 @@ from genept.datasets import config as datasets
 from genept.downloads.config import Source, files_of
 from genept.downloads.place import Place
 from genept.engines import config as models
-from rehearsal import changes, checks, services, workspace
+from rehearsal import changes, checks, expected, services, workspace
 from rehearsal.datasets import MAKERS, Kit
 from rehearsal.models import contents
 from rehearsal.proxy import Proxy
@@ -78,7 +78,10 @@ def rehearse(copy: Workspace, processes: bool) -> None:
         point_to(copy, proxy.address, certificate, key)
         if not processes:
             copy.fork_stages(params.threads)
-        click.echo("Running the grid: this takes minutes")
+        with trouble.held_back():
+            page = copy.run("python", "-m", "stages.fetch", "check", "paper").stdout
+        lap("the check before a run")
+        click.echo(f"\n{page}\nRunning the grid: this takes minutes")
         ends = copy.until_done("dvc", "exp", "run", "--set-param", "grid=${grids.paper}")
         lap("the grid")
         others = [name for name in MAKERS if name not in grid.datasets and not name.endswith(".fallback")]
@@ -88,6 +91,7 @@ def rehearse(copy: Workspace, processes: bool) -> None:
         lap("datasets outside the grid")
         wrong = checks.all_of(parameters.load(), others, key)
         summary = checks.summary(parameters.load())
+        wrong += expected.wrong_files(copy, [*grid.datasets, *others])
         wrong += changes.own_labels(copy)
         wrong += [f"{file}: downloaded twice" for file in proxy.twice()]
         with_fallback = [name for name in grid.datasets if f"{name}.fallback" in MAKERS]
@@ -116,7 +120,8 @@ def show(title: str, lines: list[str]) -> None:
 def serve(grid: Grid, publisher: Publisher) -> list[str]:
     """Make the files of all datasets and models that are somewhere on the web, and serve them.
 
-    Returns the settings files in which the sha256 of a real file was replaced by that of its miniature, and how many.
+    What datasets expect becomes the miniatures' numbers. Returns the settings files in which the sha256 of a real file
+    was replaced by that of its miniature, and how many.
     """
     from genept.data import hgnc
 
@@ -136,7 +141,9 @@ def serve(grid: Grid, publisher: Publisher) -> list[str]:
     for seed, name in enumerate(names, start=100):
         config = datasets.read(name.removesuffix(".fallback"))
         config = config.fallback or config if name.endswith(".fallback") else config
-        add(name, config.source, MAKERS[name](Kit(genes, markers, seed)))
+        made = MAKERS[name](Kit(genes, markers, seed))
+        add(name, config.source, made)
+        expected.replace(name, expected.counted(config, made))
     for name in grid.models.names:
         config = models.read(name)
         of_model = {target: file.places[0] for target, file in files_of(config.source).items()}

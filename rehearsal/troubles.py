@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rehearsal.proxy import Exchange
@@ -67,15 +68,23 @@ class Troubles:
     def __init__(self) -> None:
         self.all: list[Trouble] = []
         self.lock = threading.Lock()
+        self.is_held_back = False
 
     def add(self, place: tuple[str, str], *changes: Change) -> None:
         """Let changes befall the next answers of a host and path."""
         self.all.append(Trouble(place, changes))
 
+    @contextlib.contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Let nothing go wrong for a while."""
+        self.is_held_back = True
+        yield
+        self.is_held_back = False
+
     def apply(self, request: Request, answer: Answer) -> tuple[Answer, str]:
         """Return an answer as its next trouble leaves it, and the trouble's name; questions about a file have none."""
         is_question = request.method == "HEAD" or request.headers.get("range") == "bytes=0-0"
-        if answer.status not in (200, 206) or is_question:
+        if self.is_held_back or answer.status not in (200, 206) or is_question:
             return answer, ""
         with self.lock:
             for trouble in self.all:

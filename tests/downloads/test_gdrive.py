@@ -179,7 +179,7 @@ def test_a_check_asks_for_a_byte_at_most_and_says_what_a_download_would_meet(dri
     def probe(**keys: str) -> int | None:
         return gdrive.GoogleDrive(kind="gdrive", **keys).probe(Store())
 
-    assert [probe(folder=FOLDER, name="args.json"), probe(id=LARGE)] == [len(CONTENT[SMALL]), None]
+    assert [probe(folder=FOLDER, name="args.json"), probe(id=LARGE)] == [len(CONTENT[SMALL]), len(CONTENT[LARGE])]
     drive.special = lambda request: Answer(200, b'<form id="download-form"></form><a>model.pt</a> (1.5G)', PAGE)
     assert probe(id=LARGE) == 1.5 * 2**30
     drive.special = lambda request: Answer(200, error_page("Too many users have viewed or downloaded it"), PAGE)

@@ -22,7 +22,7 @@ from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads.place import Place, pick
 from genept.downloads.store import Store
 
-BASE = "https://drive.google.com"
+BASE, FILES = "https://drive.google.com", "https://drive.usercontent.google.com/download"
 RETRIES = 5  # gdown waits a random time in between, at most 1, 2, 4, 8 and 16 seconds
 PAGE = "text/html"
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}  # in which Drive's page says a size
@@ -77,7 +77,7 @@ class GoogleDrive(Place):
         return whole, files.sha256(whole)
 
     def probe(self, store: Store) -> int | None:
-        """See `Place.probe`; Drive shows a page before a large file, with its size in words."""
+        """See `Place.probe`; if Drive shows its page before a large file all the same, the size is what the page says."""
         import gdown
 
         from genept.downloads.web import MAX_BODY, Failure, ask, length
@@ -85,7 +85,7 @@ class GoogleDrive(Place):
         ident = self.id or self.find(store)
         what = f"file {ident} ({self.name or 'by its id'})"
         try:
-            with ask(f"{BASE}/uc?id={ident}&export=download&confirm=t", {"Range": "bytes=0-0"}) as answer:
+            with ask(f"{FILES}?id={ident}&export=download&confirm=t", {"Range": "bytes=0-0"}) as answer:
                 if answer.status_code in (200, 206) and not answer.headers.get("Content-Type", "").startswith(PAGE):
                     return length(answer)
                 page = answer.raw.read(MAX_BODY, decode_content=True).decode(errors="replace")
