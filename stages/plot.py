@@ -11,7 +11,7 @@ from genept.core import files
 from genept.core.cli import progress, stage
 from genept.core.errors import ParamsError, nearest
 from genept.core.params import Params
-from genept.data import cells
+from genept.data import cells, embeddings
 from genept.datasets.config import DatasetConfig, fetched
 from genept.engines import config as models
 
@@ -60,7 +60,8 @@ def main(params: Params, dataset: str) -> None:
             np.save(layouts / f"{model}.npy", lower, allow_pickle=False)
             drawn = np.flatnonzero(np.isfinite(upper + lower).all(axis=1))
             rows = [panels.Row(titles[name], layout[drawn]) for name, layout in ((above, upper), (model, lower))]
-            caption = panels.caption(dataset, config.note, len(drawn), len(obs), params.plot)
+            widths = [embeddings.read(dataset, name, list(obs.index)).shape[1] for name in (above, model)]
+            caption = panels.caption(dataset, config.note, len(drawn), len(obs), widths, params.plot)
             page.save(panels.draw(rows, panels.columns(obs, drawn), config.title, caption), umaps / f"{model}.png")
     click.echo(f"{dataset}: {len(drawn_models)} embeddings{' and the annotation' if is_annotated else ''} drawn")
 

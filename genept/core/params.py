@@ -42,7 +42,7 @@ class Grid(Config):
     datasets: list[Name]
     models: Models
     pretrain: list[Name] = []  # the datasets whose cells outside the evaluated subset train models here
-    ensemble: list[Name] = []  # the models whose nearest neighbours vote; any number, none for no ensemble
+    ensemble: list[Name] = []  # the models of the ensemble; any number, none for no ensemble
 
     @model_validator(mode="after")
     def check_names(self) -> Grid:

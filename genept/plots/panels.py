@@ -86,15 +86,17 @@ def layout(dataset: str, model: str, cell_ids: list[str], settings: Plot) -> np.
     return coordinates
 
 
-def caption(dataset: str, note: str, n_drawn: int, n_cells: int, settings: Plot) -> str:
-    """Say what a picture shows."""
+def caption(dataset: str, note: str, n_drawn: int, n_cells: int, n_dimensions: Sequence[int], settings: Plot) -> str:
+    """Say what a picture shows, whose rows are of embeddings with `n_dimensions`."""
     cells = f"{n_drawn:,} cells"
     if n_drawn < n_cells:
         cells = f"the {n_drawn:,} of {n_cells:,} cells that fine-tuning has not seen"
+    used = dict.fromkeys(min(n, settings.n_components_pca, n_drawn) for n in n_dimensions)
+    epochs = "" if settings.n_epochs is None else f"{settings.n_epochs} epochs (the authors: umap-learn's own number), "
     method = (
-        f"UMAP of at most {settings.n_components_pca} principal components: {settings.n_neighbors} neighbours, "
-        f"min_dist {settings.min_dist}, spread {settings.spread}, "
-        f"{'' if settings.n_epochs is None else f'{settings.n_epochs} epochs, '}seed {settings.seed}."
+        f"UMAP of {' and '.join(map(str, used))} principal components{' (upper and lower row)' if len(used) > 1 else ''}: "
+        f"{settings.n_neighbors} neighbours, min_dist {settings.min_dist}, spread {settings.spread}, {epochs}"
+        f"seed {settings.seed}."
     )
     if n_drawn < umap.MIN_CELLS:
         method = "The first two principal components, since UMAP needs more cells."

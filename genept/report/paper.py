@@ -89,7 +89,7 @@ class Oddity(Config):
 class Paper(Config):
     """The content of ``paper.yaml``.
 
-    `models` are the names that ``paper:`` in a model's file may have; `ensemble` are the models that vote in the
+    `models` are the names that ``paper:`` in a model's file may have; `ensemble` are the models of the
     paper's.
     """
 

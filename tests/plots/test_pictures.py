@@ -141,9 +141,11 @@ def test_picture_files_are_equal_and_hold_no_date_or_program(tmp_path: Path) -> 
 
 def test_captions_follow_the_settings() -> None:
     def caption(n_drawn: int, **changes: object) -> str:
-        return panels.caption("tiny", "made up", n_drawn, 60, made.settings(**changes))
+        return panels.caption("tiny", "made up", n_drawn, 60, (384, 32), made.settings(**changes))
 
-    assert caption(60).startswith("Dataset tiny (made up), 60 cells. UMAP of at most 50 principal components: 10 neigh")
+    cells = "Dataset tiny (made up), 60 cells."
+    assert caption(60).startswith(f"{cells} UMAP of 50 and 32 principal components (upper and lower row): 10 neighb")
+    assert caption(60, n_components_pca=20).startswith(f"{cells} UMAP of 20 principal components: 10 neighbours")
     assert "14 of 60 cells that fine-tuning has not seen" in caption(14)
     for key, value, text in (("n_neighbors", 7, "7 neighbours"), ("n_epochs", 33, "33 epochs"), ("seed", 9, "seed 9")):
         assert text not in caption(60) and text in caption(60, **{key: value})

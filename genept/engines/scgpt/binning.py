@@ -4,7 +4,8 @@ As upstream's ``binning`` and ``DataCollator``: a cell's non-zero values are cut
 with too many genes a random subset is read. Where a value equals several quantiles, as most counts do, upstream draws
 one of the bins between them, from two global, unseeded generators, one of them in as many copies as the machine has
 processors. Here a draw is a hash of (seed, cell id, gene): it does not depend on other cells, other genes, the order of
-either, or the machine. Plain numpy around a smaller compiled part took 2 to 3 times the processor time.
+either, or the machine. Plain numpy around a smaller compiled part took 2 to 3 times the processor time. Loops stand
+where numpy has a function, because numba needs seconds to compile `max`, `searchsorted` and `sort`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def fill(
     Expression is CSR; `gene_ids` are vocabulary ids of the columns, -1 for none; `keys` two random 64-bit numbers of
     each cell, for its bins and its subset, uint64 of shape (n_cells, 2). For `probabilities` and `drawn` see `cut`.
     """
-    longest = n_expressed[first:last].max() + 1  # one more, since a gene is written before it is looked at
+    longest = 1  # one more than any cell has, since a gene is written before it is looked at
+    for cell in range(first, last):
+        longest = max(longest, n_expressed[cell] + 1)
     genes, numbers = np.empty(longest, np.int32), np.empty(longest, np.uint64)
     x, bins = np.empty(longest, np.float32), np.empty(longest, np.float32)
     shares = np.full(longest, 0.5)
@@ -100,8 +103,8 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
     if top > SMALL:
         edges = quantiles(np.sort(x), probabilities)
         for i in range(len(x)):
-            above = np.searchsorted(edges, x[i], side="right")
-            bins[i] = chosen(above, above - np.searchsorted(edges, x[i], side="left"), shares[i], drawn)
+            above = np.float64(count_up_to(edges, x[i], True))
+            bins[i] = chosen(above, above - count_up_to(edges, x[i], False), shares[i], drawn)
         return
     edges = quantiles(sorted_counts(counts, top), probabilities)
     highest, width = np.zeros(top), np.zeros(top)  # of the bins of each count
@@ -117,6 +120,19 @@ def cut(x: np.ndarray, shares: np.ndarray, probabilities: np.ndarray, drawn: boo
     for i in range(len(x)):
         count = np.uint32(counts[i])
         bins[i] = chosen(highest[count], width[count], shares[i], drawn)
+
+
+@njit(nogil=True, cache=True)
+def count_up_to(edges: np.ndarray, value: float, included: bool) -> int:
+    """Return how many of the ascending `edges` are below `value`, or at most `value` if it is `included`."""
+    low, high = 0, len(edges)
+    while low < high:
+        middle = (low + high) // 2
+        if edges[middle] < value or (included and edges[middle] == value):
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @njit(nogil=True, cache=True)
@@ -177,7 +193,17 @@ def threshold(numbers: np.ndarray, n_chosen: int) -> np.uint64:
     while before + counts[byte] < n_chosen:
         before += counts[byte]
         byte += 1
-    return np.sort(numbers[numbers >> np.uint64(56) == np.uint64(byte)])[n_chosen - before - 1]
+    sharing = np.empty(counts[byte], np.uint64)  # in ascending order; a 256th of all
+    n = 0
+    for number in numbers:
+        if number >> np.uint64(56) == np.uint64(byte):
+            j = n
+            while j > 0 and sharing[j - 1] > number:
+                sharing[j] = sharing[j - 1]
+                j -= 1
+            sharing[j] = number
+            n += 1
+    return sharing[n_chosen - before - 1]
 
 
 @njit(nogil=True, cache=True)
