@@ -1,4 +1,4 @@
-"""What datasets expect of their files: the miniatures' numbers in place of the real ones, and that others are refused."""
+"""What datasets expect of their files: the miniatures' numbers in place of the real; others are refused."""
 
 from __future__ import annotations
 

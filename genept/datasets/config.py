@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -75,12 +76,10 @@ class DatasetConfig(Config):
     @property
     def n_cells_likely(self) -> int | None:
         """How many cells are evaluated by `expected`, else `reported`, else the fallback; for estimates only."""
-        for numbers in (self.expected, *self.reported.values()):
-            counts = (
-                [numbers["n_cells"]] if "n_cells" in numbers else [numbers.get(part, 0) for part in REFERENCE_QUERY]
-            )
-            n_cells = sum(count for count in counts if isinstance(count, int))
-            if n_cells:
+        statements: list[Mapping[str, int | list[str]]] = [self.expected, *self.reported.values()]
+        for numbers in statements:
+            names = ["n_cells"] if "n_cells" in numbers else [*REFERENCE_QUERY]
+            if n_cells := sum(n for name in names if isinstance(n := numbers.get(name), int)):
                 return self.subset.size(n_cells) if self.subset else n_cells
         return self.fallback.n_cells_likely if self.fallback else None
 

@@ -174,8 +174,7 @@ def page(plan: Plan, found: list[Finding], free: int) -> tuple[str, list[str]]:
             lines += textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * INDENT)
     lines += ["", "Missing" if missing else "Nothing is missing."]
     for text in missing:
-        indents = {"initial_indent": "- ", "subsequent_indent": "  "}
-        lines += textwrap.wrap(text, WIDTH, break_on_hyphens=False, **indents)
+        lines += textwrap.wrap(text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines), missing
 
 

@@ -102,3 +102,15 @@ def test_the_files_of_a_fallback_are_read_by_the_fallback(project: Path) -> None
     assert "fallback: Drawn here (it is not there)" in record["notes"]
     configure(**own)
     assert_refused(1, "holds files of a fallback that data/mine.yaml no longer has; fetch it again")
+
+
+def test_every_dataset_of_the_paper_expects_numbers_and_estimates_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(helpers.ROOT)
+    papers = {name: config.read(name) for name in params.load().grids["paper"].datasets}
+    assert all(one.expected for one in papers.values())
+    assert all(one.fallback.expected for one in papers.values() if one.fallback)
+    # the authors' tenth of the heart: of the whole study, by the fallback; Bones: as its study reports
+    likely = {name: one.n_cells_likely for name, one in papers.items()}
+    assert (likely["aorta"], likely["cardiomyocyte"], likely["bones"]) == (9625, 59268, 26192)
+    assert likely["myeloid"] == 9748 + 3430
+    assert parse().n_cells_likely is None

@@ -77,7 +77,7 @@ class GoogleDrive(Place):
         return whole, files.sha256(whole)
 
     def probe(self, store: Store) -> int | None:
-        """See `Place.probe`; if Drive shows its page before a large file all the same, the size is what the page says."""
+        """See `Place.probe`; where Drive shows a page before the file all the same, its size is what the page says."""
         import gdown
 
         from genept.downloads.web import MAX_BODY, Failure, ask, length
