@@ -93,8 +93,9 @@ def caption(dataset: str, note: str, n_drawn: int, n_cells: int, n_dimensions: S
         cells = f"the {n_drawn:,} of {n_cells:,} cells that fine-tuning has not seen"
     used = dict.fromkeys(min(n, settings.n_components_pca, n_drawn) for n in n_dimensions)
     epochs = "" if settings.n_epochs is None else f"{settings.n_epochs} epochs (the authors: umap-learn's own number), "
+    which = " (upper and lower row)" if len(used) > 1 else ""
     method = (
-        f"UMAP of {' and '.join(map(str, used))} principal components{' (upper and lower row)' if len(used) > 1 else ''}: "
+        f"UMAP of {' and '.join(map(str, used))} principal components{which}: "
         f"{settings.n_neighbors} neighbours, min_dist {settings.min_dist}, spread {settings.spread}, {epochs}"
         f"seed {settings.seed}."
     )
