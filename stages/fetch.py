@@ -110,7 +110,10 @@ def plan_of(params: Params, grid: Grid) -> Plan:
             if isinstance(encoder, EncoderConfig) and encoder.encoder == "openai":
                 asking[one] = encoder.openai or OpenAI()
     servers = {one.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_SERVER for one in asking.values()}
-    is_needed = host_of(OPENAI_SERVER) in map(host_of, servers)
+    try:
+        is_needed = host_of(OPENAI_SERVER) in map(host_of, servers)
+    except ValueError as error:
+        raise ParamsError(f"OPENAI_BASE_URL: {error}") from None
     keys = [Key("OPENAI_API_KEY", f"for {', '.join(asking)}", is_needed)] if asking else []
     kinds = {kind for one in wanted for kind in kinds_of(one.sources)}
     if "huggingface" in kinds:
