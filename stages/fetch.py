@@ -96,21 +96,25 @@ def plan_of(params: Params, grid: Grid) -> Plan:
     from genept.core import compute
     from genept.downloads.preflight import Key, Plan, Wanted
     from genept.engines.encoder.openai import OPENAI_SERVER
-    from genept.engines.encoder.settings import EncoderConfig, OpenAI
+    from genept.engines.encoder.settings import EncoderConfig, OpenAI, host_of
 
     data, named = {one: read_dataset(one) for one in grid.datasets}, {one: read_model(one) for one in grid.models.names}
     wanted = [Wanted("data/reference", Reference.read(Path("data/reference.yaml")).source)]
     for one, dataset in data.items():
         wanted.append(Wanted(f"data/{one}", dataset.source, dataset.fallback.source if dataset.fallback else None))
     wanted += [Wanted(f"models/{one}", model.source) for one, model in named.items()]
-    asking: dict[str, OpenAI] = {}  # models by an API, and of what: gene texts, or the sentences of cells
+    asking: dict[str, OpenAI] = {}  # models whose gene texts or cells' sentences an API reads
     for one, model in named.items():
         for part in ("vectors", "embed"):
             encoder = getattr(model, part, None)
             if isinstance(encoder, EncoderConfig) and encoder.encoder == "openai":
                 asking[one] = encoder.openai or OpenAI()
     servers = {one.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_SERVER for one in asking.values()}
-    keys = [Key("OPENAI_API_KEY", f"for {', '.join(asking)}", OPENAI_SERVER in servers)] if asking else []
+    try:
+        is_needed = host_of(OPENAI_SERVER) in map(host_of, servers)
+    except ValueError as error:
+        raise ParamsError(f"OPENAI_BASE_URL: {error}") from None
+    keys = [Key("OPENAI_API_KEY", f"for {', '.join(asking)}", is_needed)] if asking else []
     kinds = {kind for one in wanted for kind in kinds_of(one.sources)}
     if "huggingface" in kinds:
         keys.append(Key("HF_TOKEN", "not needed for what everyone may read", False))

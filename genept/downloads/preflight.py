@@ -92,7 +92,7 @@ def look(wanted: Iterable[Wanted]) -> list[Finding]:
     store, lock = Store(), read_lock()
     with web.briefly(), ThreadPoolExecutor(AT_ONCE) as pool:
         found = [one for some in pool.map(lambda one: look_for(one, store, lock), wanted) for one in some]
-    return list({one.place: one for one in reversed(found)}.values())[::-1]
+    return list({(one.place, one.state): one for one in reversed(found)}.values())[::-1]
 
 
 def look_for(wanted: Wanted, store: Store, lock: Mapping[str, Record]) -> list[Finding]:

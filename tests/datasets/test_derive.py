@@ -53,7 +53,11 @@ def test_of_reference_and_query_the_query_s_donors_decide() -> None:
     )
     assert found["age_bin"].tolist() == ["<=55"] * 5 + [">55"]
     with pytest.raises(InputError, match="age has no age in the query"):
-        add_derived(cells.assign(age=["30"] * 3 + [None] * 3), {"age_bin": Derive(of="age", quantiles=2)}, RAW)
+        add_derived(
+            cells.assign(age=pd.Series(["30", "30", "40", None, None, None])),
+            {"age_bin": Derive(of="age", quantiles=2)},
+            RAW,
+        )
 
 
 @pytest.mark.parametrize(
