@@ -29,8 +29,8 @@ HEADINGS = {
 HEADINGS |= {"n_genes": "Genes", "n_labels": "Labels", "n_genes_missing_exact": "Genes without vector"}
 GENES = (
     "Genes of each dataset that a model does not know, and their share of all counts (of the sum where X holds "
-    "logarithms). By exact name: as GenePT's authors count, where the vectors are released ones. Elsewhere: what others "
-    "counted under the names in their file; ours are harmonised, so more are known."
+    "logarithms). By exact name: as GenePT's authors count, where the vectors are released ones. Elsewhere: what "
+    "others counted under the names in their file; ours are harmonised, so more are known."
 )
 
 

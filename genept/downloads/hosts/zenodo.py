@@ -1,8 +1,8 @@
 """``kind: zenodo``. Files of a Zenodo record: ``record`` (its number, of one version) and, per file, ``name``.
 
 With ``member``, ``name`` is an archive, and the file is that member of it. The record's md5 of each file is checked in
-addition to the sha256; ``md5`` pins it, for a file or archive whose sha256 nobody has published. The variable ZENODO_URL
-replaces ``https://zenodo.org``.
+addition to the sha256; ``md5`` pins it, for a file or archive whose sha256 nobody has published. The variable
+ZENODO_URL replaces ``https://zenodo.org``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Zenodo(WebPlace):
     md5: Md5 | None = None  # of the file or archive, as Zenodo states it
 
     def remote(self, store: Store) -> Remote:
-        """Return the address of the file or archive; `InputError` if the record states another md5 than the settings."""
+        """Return the address of the file or archive; `InputError` if the record states another md5."""
         what = f"Zenodo record {self.record}"
         base = os.environ.get("ZENODO_URL", "https://zenodo.org").rstrip("/")
         url = f"{base}/api/records/{quote(str(self.record), safe='')}"
@@ -41,8 +41,8 @@ class Zenodo(WebPlace):
         pinned = ("md5", self.md5)
         if remote.stated not in (None, pinned):
             raise InputError(
-                f"{what} states md5 {remote.stated[1]} for {self.name}, but the settings expect {self.md5}; it is another "
-                "version or was altered"
+                f"{what} states md5 {remote.stated[1]} for {self.name}, but the settings expect {self.md5}; it is "
+                "another version or was altered"
             )
         return dataclasses.replace(remote, stated=pinned)
 

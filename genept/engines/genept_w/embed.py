@@ -21,9 +21,9 @@ from genept.engines.genept_w.weighted_sums import weighted_sums
 def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Embed cells by the gene vectors in `folder`, see `genept.data.gene_vectors`.
 
-    Of released vectors the notes have ``n_genes_missing_exact``, too: genes of the dataset whose name in its file is not
-    exactly a name in the vectors' file, as the authors' notebook counts. The embedding uses what is harmonised. Names of
-    either file that repeat another's are not counted, nor is white space.
+    Of released vectors the notes have ``n_genes_missing_exact``, too: genes of the dataset whose name in its file is
+    not exactly a name in the vectors' file, as the authors' notebook counts. The embedding uses harmonised names. Genes
+    that `stages.label` dropped as repeated are not counted, and white space at either end of a name does not matter.
     """
     vectors, genes = gene_vectors.read(folder)
     matrix, notes = weight_by_expression(cells, vectors, [gene.symbol for gene in genes], config.embed)
