@@ -98,7 +98,7 @@ def rehearse(copy: Workspace, processes: bool) -> None:
         proxy.stop()
         copy.stop()
     troubles = [f"{one.trouble:12} {''.join(one.place)}" for one in proxy.log if one.trouble]
-    show("Settings whose sha256 is now a miniature's", replaced)
+    show("Settings whose hashes are now a miniature's", replaced)
     show("Runs that a server ended, with their one line", ends + more_ends)
     show("Troubles that were put in and got over", troubles)
     click.echo(f"\n{summary}\n\nSeconds by kind of stage:\n{checks.seconds(copy.seconds)}\n")
@@ -116,7 +116,7 @@ def show(title: str, lines: list[str]) -> None:
 def serve(grid: Grid, publisher: Publisher) -> list[str]:
     """Make the files of all datasets and models that are somewhere on the web, and serve them.
 
-    Returns the settings files in which the sha256 of a real file was replaced by that of its miniature, and how many.
+    Returns the settings files in which the hash of a real file was replaced by that of its miniature, and how many.
     """
     from genept.data import hgnc
 
@@ -158,7 +158,7 @@ def replace_hashes(hashes: dict[str, str]) -> list[str]:
             path.write_text(text, encoding="utf-8")
             lines.append(f"{path}: {len(here)}")
     if missed := [real for real, times in replaced.items() if not times]:
-        raise Failed(f"the sha256 {missed[0]} is in no settings file as it is read")
+        raise Failed(f"the hash {missed[0]} is in no settings file as it is read")
     return lines
 
 
