@@ -116,7 +116,7 @@ def show(title: str, lines: list[str]) -> None:
 def serve(grid: Grid, publisher: Publisher) -> list[str]:
     """Make the files of all datasets and models that are somewhere on the web, and serve them.
 
-    Returns the settings files in which the hash of a real file was replaced by that of its miniature, and how many.
+    Returns the settings files in which the sha256 of a real file was replaced by that of its miniature, and how many.
     """
     from genept.data import hgnc
 

@@ -106,10 +106,10 @@ def ranked_by_authors(x: csr_matrix, max_symbols: int, dtype: str | None = None)
     """Yield per cell the columns of its expressed genes, highest first, as the authors' notebook orders them.
 
     That is ``np.argsort(cell)[::-1]`` without zeros, on the dense row in the order of the dataset's columns, in the
-    type of its file, `dtype` (None: that of `x`). The default sort is unstable: where values are equal, the order
-    depends on the columns, on zeros, on the type, and on numpy's version and the processor, for which numpy has
-    different sorts. So it is one of the orders that the authors may have had, and equal on equal machines only. Columns
-    that `stages.label` dropped are not there; of a dataset in two files the order is the reference's.
+    type of its file, `dtype` (None: that of `x`). The default kind of sort is unstable: where values are equal, the
+    order depends on the whole row, and on numpy's version, the type and the processor, for which numpy has different
+    sorts (numpy 2.4 gives another order without AVX2 and AVX-512). So it is one of the orders that the authors may have
+    had. Columns that `stages.label` dropped are not there; of a dataset in two files the order is the reference's.
     """
     for start, end in zip(x.indptr[:-1], x.indptr[1:], strict=True):
         cell = np.zeros(x.shape[1], dtype=dtype or x.dtype)
