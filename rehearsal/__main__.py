@@ -102,7 +102,7 @@ def rehearse(copy: Workspace, processes: bool) -> None:
         proxy.stop()
         copy.stop()
     troubles = [f"{one.trouble:12} {''.join(one.place)}" for one in proxy.log if one.trouble]
-    show("Settings whose sha256 is now a miniature's", replaced)
+    show("Settings whose hashes are now a miniature's", replaced)
     show("Runs that a server ended, with their one line", ends + more_ends)
     show("Troubles that were put in and got over", troubles)
     click.echo(f"\n{summary}\n\nSeconds by kind of stage:\n{checks.seconds(copy.seconds)}\n")
@@ -165,7 +165,7 @@ def replace_hashes(hashes: dict[str, str]) -> list[str]:
             path.write_text(text, encoding="utf-8")
             lines.append(f"{path}: {len(here)}")
     if missed := [real for real, times in replaced.items() if not times]:
-        raise Failed(f"the sha256 {missed[0]} is in no settings file as it is read")
+        raise Failed(f"the hash {missed[0]} is in no settings file as it is read")
     return lines
 
 

@@ -26,12 +26,12 @@ BERT = """
  "model_type": "bert", "pad_token_id": 0, "position_embedding_type": "absolute", "transformers_version": "4.6.0",
  "type_vocab_size": 2, "use_cache": true}
 """  # Geneformer's config.json without the sizes
-ZIP = "GenePT_emebdding_v2"
+FIRST, SECOND = "GPT_3_5_gene_embeddings.pickle", "GenePT_emebdding_v2"  # of GenePT's releases: file, folder
 
 
 @functools.cache
 def genept(genes: Panel, seed: int) -> dict[str, bytes]:
-    """Return the members of GenePT's zip that models are made of: lists of 1,536 and of 3,072 numbers by symbol."""
+    """Return the members of GenePT's zips that models are made of: lists of 1,536 and of 3,072 numbers by symbol."""
     rng = np.random.default_rng(seed)
 
     def vectors(names: list[str], width: int) -> bytes:
@@ -39,10 +39,12 @@ def genept(genes: Panel, seed: int) -> dict[str, bytes]:
         found /= np.linalg.norm(found, axis=1, keepdims=True)
         return pickle.dumps({name: row.tolist() for name, row in zip(names, found, strict=True)}, protocol=4)
 
-    known = [symbol for i, symbol in enumerate(genes.symbols) if i % 4 != 3]  # the aorta lacks 5,665 of 23,331
+    first = [symbol for i, symbol in enumerate(genes.symbols) if i % 4 != 3]  # the aorta lacks 5,665 of 23,331
+    second = [symbol for i, symbol in enumerate(genes.symbols) if i % 9 > 1]  # and 5,344 of the second release
     return {
-        f"{ZIP}/GenePT_gene_embedding_ada_text.pickle": vectors(known, 1536),
-        f"{ZIP}/GenePT_gene_protein_embedding_model_3_text.pickle.": vectors(known[::2], 3072),
+        FIRST: vectors(first, 1536),
+        f"{SECOND}/GenePT_gene_embedding_ada_text.pickle": vectors(second, 1536),
+        f"{SECOND}/GenePT_gene_protein_embedding_model_3_text.pickle.": vectors(second[::2], 3072),
     }
 
 

@@ -33,7 +33,7 @@ class Publisher:
 
     def __init__(self, world: World, trouble: Troubles) -> None:
         self.world, self.trouble = world, trouble
-        self.hashes: dict[str, str] = {}  # sha256 of a miniature by that of the real file, where settings name one
+        self.hashes: dict[str, str] = {}  # sha256 or md5 of a miniature by that of the real file, if settings name it
         self.kinds: set[str] = set()  # that have had their troubles
         self.numbers = itertools.count(40_000_001)  # of files at figshare
 
@@ -48,6 +48,8 @@ class Publisher:
             if places[names[0]].archive:
                 content = pack(remote.title, {places[name].model_dump()["member"]: contents[name] for name in names})
                 self.note(remote, content)
+            if pinned := getattr(remote, "md5", None):
+                self.hashes[pinned] = md5(content)
             SERVE[remote.kind](self, remote, content)
 
     def note(self, place: Place, content: bytes) -> None:

@@ -43,7 +43,7 @@ def main(params: Params, model: str) -> None:
 
     folder = ENCODERS / model
     if settings.released:
-        made = released.make(folder / settings.released, hgnc.read())
+        made = released.make(settings, folder, hgnc.read())
     else:
         made = texts.make(settings, folder, hgnc.read(), params.device)
     gene_vectors.write(models.MODELS / model, made.vectors, made.genes, made.card)

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import io
+import json
+import pickle
 import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import requests
+import scipy.sparse as sp
+from anndata.io import read_elem
 
 from genept.data.hgnc import Gene
-from genept.downloads.config import HOSTS, parse_source
+from genept.downloads.config import HOSTS, files_of, parse_source, read_sources
 from genept.downloads.hosts import scp
-from rehearsal import checks, datasets, services, simulate, troubles
+from genept.engines.geneformer.logarithms import counts_of
+from rehearsal import checks, datasets, models, services, simulate, troubles
 from rehearsal.proxy import Proxy
 from rehearsal.publish import NOT_SERVED, SERVE, Publisher, digest
 from rehearsal.services import World
 from rehearsal.troubles import Troubles
+from tests import helpers
 from tests.downloads.loopback import Request
 
 HGNC = [Gene(f"GENE{i}", "", (), (f"OLD{i}",), f"ENSG{i:011d}", simulate.CODING) for i in range(120)]
 PANEL = simulate.panel(HGNC, ["GENE1"], n_genes=80)
 CONTENT = bytes(range(256)) * 40
 URL = "https://example.org/file"
+RELEASES = ("genept_release_1", "genept_release_2")
 
 
 class Stage:
@@ -139,6 +148,32 @@ def test_equal_seeds_give_equal_files(name: str) -> None:
 
     assert made(1) == made(1)
     assert made(1) != made(2)
+
+
+@pytest.mark.parametrize("name", ["pancreas", "multiple_sclerosis", "myeloid"])
+def test_files_of_logarithms_have_counts_for_geneformer(name: str) -> None:
+    for content in datasets.MAKERS[name](datasets.Kit(PANEL, {}, 3)).values():
+        with h5py.File(io.BytesIO(content)) as file:
+            x = read_elem(file["X"])
+        found, base = counts_of(sp.csr_matrix(x))
+        assert (found is not None, base) == (True, "e")
+
+
+def test_both_releases_of_genept_are_published_and_a_pinned_md5_is_the_miniatures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(helpers.ROOT)
+    publisher = Publisher(World(), Troubles())
+    places = {name: files_of(read_sources(name))["ada002.pickle"].places[0] for name in RELEASES}
+    of_release = {name: models.contents("genept_w", {name: place}, PANEL, 3)[name] for name, place in places.items()}
+    publisher.publish(places, of_release)
+    first, second = (len(pickle.loads(of_release[name])) for name in RELEASES)
+    assert first < second < len(PANEL.symbols)
+    record = json.loads(
+        publisher.world.answer(Request("GET", "/api/records/10030426", {}, {"host": "zenodo.org"})).body
+    )
+    stated = record["files"][0]["checksum"].removeprefix("md5:")
+    assert publisher.hashes[str(places["genept_release_1"].model_dump()["md5"])] == stated
 
 
 def test_the_key_is_found_in_a_file_and_in_an_object_of_git(tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ REFERENCE, QUERY = "reference", "query"  # its values: scores are of the query; 
 
 
 def read(dataset: str) -> AnnData:
-    """Read the evaluated cells of a dataset; ``uns['x']`` tells what X holds, ``counts`` or ``lognorm``."""
+    """Read the evaluated cells of a dataset.
+
+    ``uns['x']`` tells what X holds, ``counts`` or ``lognorm``, ``uns['x_dtype']`` the type that its file has it in.
+    """
     return _read(DATA / dataset / "cells.h5ad", dataset)
 
 

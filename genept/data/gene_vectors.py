@@ -3,7 +3,8 @@
 ``vectors.npy``
     float32, shape (n_genes, n_dimensions); can be memory-mapped.
 ``genes.tsv``
-    The gene of every row, same order, with the text that was embedded, for a person to read; see `VectorGene`.
+    The gene of every row, same order, with the text that was embedded, for a person to read; of released vectors with
+    the name under which the file has the gene. See `VectorGene`.
 ``card.json``
     What the vectors are and how they were made.
 """
@@ -27,7 +28,7 @@ class VectorGene(NamedTuple):
     ensembl_id: str  # empty where unknown
     n_tokens: int  # read of the text by the encoder; 0 if the vector comes from no text
     truncated: bool  # the text was longer than the encoder reads
-    text: str
+    text: str  # that was embedded; the file's name of the gene if the vector comes from no text
 
 
 class GeneVectors(NamedTuple):

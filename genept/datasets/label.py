@@ -35,6 +35,7 @@ class Labelled:
     corpus: AnnData | None  # the other cells, if wanted
     obs: pd.DataFrame  # the annotations of both, in the order of the file, missing labels being None
     content: str  # what X holds: counts or lognorm
+    dtype: str  # of X in the file; it is float32 in the cells
     derived: dict[str, dict[str, Any]]  # how each derived annotation was made
     label_source: str  # author, annotation or user
     labels_from: dict[str, str]  # path and sha256 of a table of labels from this machine; else empty
@@ -47,9 +48,9 @@ class Labelled:
     notes: list[str]  # what a user should know, one sentence each
 
     def uns(self) -> dict[str, Any]:
-        """Return what an h5ad says of itself: what X holds (``x``), and how the labels came about, as in the record."""
+        """Return what an h5ad says of itself: what X holds, its type in the file, how the labels came about."""
         method = {key: self.annotation[key] for key in ("method", "method_version") if key in self.annotation}
-        content = {"x": self.content, "label_source": self.label_source}
+        content = {"x": self.content, "x_dtype": self.dtype, "label_source": self.label_source}
         return content | {k: v for k, v in (("labels_from", self.labels_from), ("annotation", method)) if v}
 
 
@@ -88,7 +89,7 @@ def label(
     del published, raw  # the matrix may be most of the memory: no more than one name holds it from here on
     if len(harmonised.keep) < x.shape[1]:
         x = x[:, harmonised.keep]
-    x = x.astype(np.float32, copy=False)
+    dtype, x = str(x.dtype), x.astype(np.float32, copy=False)
 
     is_empty = np.diff(x.indptr) == 0
     if is_empty.all():
@@ -104,6 +105,7 @@ def label(
         corpus=assemble(x, filled, ~evaluated, harmonised) if with_corpus else None,
         obs=obs,
         content=content,
+        dtype=dtype,
         derived=derived,
         label_source=label_source,
         labels_from=labels_from,

@@ -56,7 +56,7 @@ class Place(Config):
     @property
     def words(self) -> str:
         """Where the file is, the same on every machine: the values of its keys but hashes, advice and mirrors."""
-        hidden = {"kind", "sha256", "archive_sha256", "where", "mirrors", "member"}
+        hidden = {"kind", "sha256", "archive_sha256", "md5", "where", "mirrors", "member"}
         values = [*self.model_dump(exclude_none=True, exclude=hidden).values(), getattr(self, "member", None)]
         return " ".join([self.kind, *(str(value) for value in values if value)])
 

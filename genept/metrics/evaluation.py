@@ -38,7 +38,7 @@ CODE = ("metrics/*.py", "engines/finetuned/*.py", "data/splits.py")  # another v
 LIBRARIES = ("numpy", "scikit-learn", "scipy", "torch")
 TOLERANCE = 0.05  # of a score computed again on another machine
 HOW = {"pooled": "pooled neighbours", "vote": "majority vote"}
-COVERAGE = ("n_genes", "n_genes_missing", "n_cells_without_gene", "share_of_counts_missing")
+COVERAGE = ("n_genes", "n_genes_missing", "n_genes_missing_exact", "n_cells_without_gene", "share_of_counts_missing")
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,11 @@ HEADINGS = {
     "n_cells": "Cells evaluated",
     "n_cells_full": "Cells of the study",
 }
-HEADINGS |= {"n_genes": "Genes", "n_labels": "Labels", "n_genes_missing": "Genes without vector"}
+HEADINGS |= {"n_genes": "Genes", "n_labels": "Labels", "n_genes_missing_exact": "Genes without vector"}
 GENES = (
     "Genes of each dataset that a model does not know, and their share of all counts (of the sum where X holds "
-    "logarithms). Elsewhere: what others counted under the names in their file; ours are harmonised, so more are known."
+    "logarithms). By exact name: as GenePT's authors count, where the vectors are released ones. Elsewhere: what "
+    "others counted under the names in their file; ours are harmonised, so more are known."
 )
 
 
@@ -81,15 +82,15 @@ def page(rows: Sequence[Tracked], paper: Paper, run: Run, named: Counterparts) -
 def what_ran(paper: Paper, run: Run, named: Counterparts) -> Iterator[str]:
     """Say which of the paper's datasets and models are in this run, and what else ran."""
     models = list(dict.fromkeys(number.model for number in paper.numbers if number.model))
-    for what, names, ours, known in (
-        ("datasets", list(run.records), named.datasets, paper.datasets),
-        ("models", list(dict.fromkeys(pair.model for pair in run.pairs)), named.models, models),
+    for what, names, ours in (
+        (f"the paper's {len(paper.datasets)} datasets", list(run.records), named.datasets),
+        (f"{len(models)} models to compare", list(dict.fromkeys(pair.model for pair in run.pairs)), named.models),
     ):
         claims = {name: claim for claim, name in ours.items()}
         present = ", ".join(f"{claims[name]} (`{name}`)" for name in names if name in claims)
         others = ", ".join(f"`{name}`" for name in names if name not in claims)
         also = f" {'Also' if present else 'Instead'} run: {others}." if others else ""
-        yield f"Of the paper's {len(known)} {what}, in this run: {present or 'none'}.{also}"
+        yield f"Of {what}, in this run: {present or 'none'}.{also}"
     yield from captions.dataset_notes(run, run.records)
 
 
@@ -156,7 +157,10 @@ def gene_table(paper: Paper, run: Run, named: Counterparts) -> str:
         if n_genes and n_missing is not None:
             count = elsewhere.get((pair.dataset, pair.model))
             others = f"{count.n_genes_missing:,} of {count.n_genes:,} ({count.by})" if count else NONE
-            numbers = [f"{n_genes:,.0f}", f"{n_missing:,.0f} ({n_missing / n_genes:.1%})", percent(share)]
+            exact = pair.noted("n_genes_missing_exact")
+            unknown = f"{n_missing:,.0f} ({n_missing / n_genes:.1%})"
+            unknown += "" if exact is None else f"; {exact:,.0f} by exact name"
+            numbers = [f"{n_genes:,.0f}", unknown, percent(share)]
             lines.append([pair.dataset, pair.model, *numbers, others])
     headings = ["Dataset", "Model", "Genes", "Unknown to the model", "Share of counts", "Elsewhere"]
     return markdown_table(lines, headings, n_left=2, n_right=1)

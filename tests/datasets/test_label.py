@@ -45,7 +45,7 @@ def test_title_note_source_and_obs_are_enough(project: Path) -> None:
     original = make_cells()
     assert isinstance(cells.X, sp.csr_matrix) and cells.X.dtype == np.float32
     np.testing.assert_array_equal(cells.X.toarray(), original.X.toarray())
-    assert cells.uns == {"x": "counts", "label_source": "author"}
+    assert cells.uns == {"x": "counts", "x_dtype": str(original.X.dtype), "label_source": "author"}
     assert (report["x"], report["label_source"]) == ("counts", "author")
     assert (report["title"], report["note"], report["paper"]) == ("Mine", "", None)
     assert list(cells.obs_names) == list(original.obs_names)

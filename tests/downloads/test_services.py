@@ -99,6 +99,20 @@ def test_zenodo_gives_files_and_members_of_a_record(web: Web, monkeypatch: pytes
     refused("zenodo", {"c": {"name": "c", "sha256": sha256(b"c")}}, text, record=7)
 
 
+def test_an_md5_of_the_settings_is_checked_beside_the_records(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = zipped({"folder/a.pickle": COUNTS})
+    put_zenodo(web, monkeypatch, {"all.zip": archive})
+    item = {"name": "all.zip", "member": "a.pickle"}
+    text = f"Zenodo record 7 states md5 {md5(archive)} for all.zip, but the settings expect {'1' * 32}; it is another"
+    refused("zenodo", {"a": {**item, "md5": "1" * 32}}, text, record=7)
+    fetched("zenodo", {"a": {**item, "md5": md5(archive)}}, {"a": COUNTS}, record=7)
+    assert locked()["data/demo/archive of zenodo 7 all.zip"]["sha256"] == sha256(archive)
+    put_zenodo(web, monkeypatch, {"all.zip": b"altered"}, digest=md5(archive))
+    shutil.rmtree(STORE)
+    text = f"what came has md5 {md5(b'altered')}, but {md5(archive)} is expected"
+    refused("zenodo", {"a": {**item, "md5": md5(archive)}}, text, record=7)
+
+
 def put_figshare(web: Web, monkeypatch: pytest.MonkeyPatch, path: str = "articles/12") -> None:
     """Imitate figshare's list of files; its files come by redirect to an address that is signed."""
     monkeypatch.setenv("FIGSHARE_URL", f"{web.url}/v2")

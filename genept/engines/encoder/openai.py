@@ -221,8 +221,10 @@ class Client:
         if [row.index for row in rows] != list(range(n_texts)):
             raise ValueError(f"{len(rows)} vectors, or not numbered from 0")
         vectors = np.array([row.embedding for row in rows], dtype=np.float32)
-        if vectors.ndim != 2 or not vectors.size or self.config.dimensions not in (None, vectors.shape[1]):
+        if vectors.ndim != 2 or not vectors.size:
             raise ValueError(f"vectors of shape {vectors.shape}")
+        if self.config.dimensions not in (None, vectors.shape[1]):
+            raise ValueError(f"{vectors.shape[1]} dimensions, not the {self.config.dimensions} of openai.dimensions")
         if not np.isfinite(vectors).all():
             raise ValueError("NaN or infinite coordinates")
         counted = getattr(reply.usage, "prompt_tokens", None)

@@ -1,10 +1,11 @@
 """Gene vectors that somebody else made and released: GenePT's, one text vector per gene symbol.
 
-Chen & Zou release pickles from symbol to vector (Zenodo 10833191): ``GenePT_gene_embedding_ada_text.pickle``, NCBI
-summaries read by text-embedding-ada-002, 1,536 numbers; ``GenePT_gene_protein_embedding_model_3_text.pickle``, with
-UniProt's, read by text-embedding-3-large, 3,072 numbers. Their symbols are of several years. They are harmonised by
-the rules for datasets (`genept.data.genes`), so that file and dataset call a gene by the same name; upstream looks
-symbols up as they are.
+Chen & Zou release pickles from symbol to vector. The first release (Zenodo 10030426), which their notebook loads, has
+``GPT_3_5_gene_embeddings.pickle``: NCBI summaries read by text-embedding-ada-002, 1,536 numbers. The second (Zenodo
+10833191) has the same of more genes, ``GenePT_gene_embedding_ada_text.pickle``, and, with UniProt's summaries,
+``GenePT_gene_protein_embedding_model_3_text.pickle``, read by text-embedding-3-large, 3,072 numbers. Their symbols are
+of several years. They are harmonised by the rules for datasets (`genept.data.genes`), so that file and dataset call a
+gene by the same name; upstream looks symbols up as they are, so ``genes.tsv`` also keeps the file's own name of each.
 """
 
 from __future__ import annotations
@@ -21,20 +22,30 @@ from genept.core.errors import InputError
 from genept.data.gene_vectors import GeneVectors, VectorGene
 from genept.data.genes import KNOWN, Harmonised, Table, under_approved_symbols, unversioned
 from genept.data.hgnc import Gene
+from genept.engines.genept_w.config import Vectors
 
 
-def make(path: Path, hgnc_genes: list[Gene]) -> GeneVectors:
-    """Read released vectors under approved symbols, in the order of the file.
+def make(config: Vectors, folder: Path, hgnc_genes: list[Gene]) -> GeneVectors:
+    """Read the released vectors in `folder` under approved symbols, in the order of the file.
 
-    `InputError` if the file is refused or damaged, is no dictionary from symbols to finite vectors of one length, or
-    has no symbol that HGNC knows.
+    `InputError` if the file is refused or damaged, is no dictionary from symbols to finite vectors of one length, has
+    another number of genes or dimensions than declared, or no symbol that HGNC knows.
     """
+    path = folder / str(config.released)
     names, vectors = read(path)
+    declarations = (("genes", len(names), config.n_genes), ("dimensions", vectors.shape[1], config.n_dimensions))
+    for what, found, declared in declarations:
+        if declared not in (None, found):
+            raise InputError(
+                f"{path}: has {found:,} {what}, not the {declared:,} of vectors.n_{what}; another release?"
+            )
     table = Table(hgnc_genes)
     harmonised = under_approved_symbols(path, names, table)
     genes = [
-        VectorGene(symbol, ensembl_id, n_tokens=0, truncated=False, text="")
-        for symbol, ensembl_id in zip(harmonised.symbols, harmonised.ensembl_ids, strict=True)
+        VectorGene(symbol, ensembl_id, n_tokens=0, truncated=False, text=name)
+        for symbol, ensembl_id, name in zip(
+            harmonised.symbols, harmonised.ensembl_ids, harmonised.original, strict=True
+        )
     ]
     counts = account(names, harmonised, table)
     return GeneVectors(

@@ -12,6 +12,7 @@ from genept.engines.pretraining import Pretraining
 class Embed(Config):
     """How cells are embedded."""
 
+    emb_mode: Literal["cell", "cls"] | None = None  # as upstream's; None: cls with V2 dictionaries, cell with V1's
     precision: Literal["float32", "bfloat16"] = "float32"
 
 

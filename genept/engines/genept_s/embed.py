@@ -46,9 +46,13 @@ def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[
     """Encode the sentences, and note how much of them was read; `InputError` if the prompt leaves no room."""
     encoder = load_encoder(settings, folder, device, settings.precision)
     prompt = settings.prompt.replace("\n", " ")
-    symbols = list(cells.var_names)
+    approved = list(cells.var_names)
+    symbols = approved if settings.names == "approved" else cells.var["original_symbol"].astype(str).tolist()
+    x = cells.X.tocsr()
     # A symbol has at least one token, so the encoder cannot read more of them than it reads tokens.
-    rows = list(ranked(cells.X.tocsr(), symbols, min(settings.max_symbols, encoder.max_length)))
+    most = min(settings.max_symbols, encoder.max_length)
+    by_authors = settings.order == "authors"
+    rows = list(ranked_by_authors(x, most, cells.uns.get("x_dtype")) if by_authors else ranked(x, approved, most))
     encoded = encoder.encode_words(prompt, symbols, rows, label="cell sentences")
     n_read = [
         symbols_read(sentence(prompt, symbols, row), len(prompt), n_characters)
@@ -57,6 +61,8 @@ def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[
     if not any(n_read) and any(len(row) for row in rows):
         raise InputError(f"embed.prompt fills all {encoder.max_length} tokens that the encoder reads; shorten it")
     notes = {}
+    if not settings.is_default:
+        notes["against_default"] = differences(rows, list(ranked(x, approved, most)), n_read, symbols, approved)
     if settings.precision != "float32":
         some = transformer.rows_to_compare(len(rows))
         exact = load_encoder(settings, folder, device).encode_words(prompt, symbols, [rows[i] for i in some])
@@ -66,7 +72,7 @@ def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[
         **encoded.notes,
         "max_length": encoder.max_length,
         "n_truncated": int(encoded.truncated.sum()),
-        "symbols_expressed_mean": round(float((cells.X.tocsr().data > 0).sum() / cells.n_obs), 2),
+        "symbols_expressed_mean": round(float((x.data > 0).sum() / cells.n_obs), 2),
         "symbols_read_mean": round(float(np.mean(n_read)), 2),
         "symbols_read_min": min(n_read),
         "symbols_read_max": max(n_read),
@@ -83,7 +89,8 @@ def ranked(x: csr_matrix, symbols: Sequence[str], max_symbols: int) -> Iterator[
 
     Normalising a cell does not change its order, so counts serve as well. Genes of equal expression come in
     alphabetical (code point) order, so that the order of the columns does not matter; the authors leave it to
-    ``numpy.argsort``. Zeros are dropped; the first `max_symbols` are kept. `x` has shape (n_cells, n_genes).
+    ``numpy.argsort`` (`ranked_by_authors`). Zeros are dropped; the first `max_symbols` are kept. `x` has shape
+    (n_cells, n_genes).
     """
     alphabetical = np.array(sorted(range(len(symbols)), key=symbols.__getitem__), dtype=np.int32)
     x = x[:, alphabetical]
@@ -93,6 +100,48 @@ def ranked(x: csr_matrix, symbols: Sequence[str], max_symbols: int) -> Iterator[
         order = np.argsort(-values, kind="stable")
         order = order[values[order] > 0][:max_symbols]
         yield alphabetical[x.indices[start:end][order]]
+
+
+def ranked_by_authors(x: csr_matrix, max_symbols: int, dtype: str | None = None) -> Iterator[np.ndarray]:
+    """Yield per cell the columns of its expressed genes, highest first, as the authors' notebook orders them.
+
+    That is ``np.argsort(cell)[::-1]`` without zeros, on the dense row in the order of the dataset's columns, in the
+    type of its file, `dtype` (None: that of `x`). The default kind of sort is unstable: where values are equal, the
+    order depends on the whole row, and on numpy's version, the type and the processor, for which numpy has different
+    sorts (numpy 2.4 gives another order without AVX2 and AVX-512). So it is one of the orders that the authors may have
+    had. Columns that `stages.label` dropped are not there; of a dataset in two files the order is the reference's.
+    """
+    for start, end in zip(x.indptr[:-1], x.indptr[1:], strict=True):
+        cell = np.zeros(x.shape[1], dtype=dtype or x.dtype)
+        cell[x.indices[start:end]] = x.data[start:end]
+        order = np.argsort(cell)[::-1]
+        yield order[cell[order] > 0][:max_symbols].astype(np.int32)
+
+
+def differences(
+    rows: Sequence[np.ndarray],
+    default: Sequence[np.ndarray],
+    n_read: Sequence[int],
+    symbols: Sequence[str],
+    approved: Sequence[str],
+) -> dict[str, float]:
+    """Measure how far sentences are from those by default, as far as they are read; means of shares over cells.
+
+    `rows` and `default` are the columns of each cell in either order, of which the first `n_read` are read; `symbols`
+    and `approved` the names of the columns. ``symbols``: share of the symbols read that the default's does not have
+    among as many; ``places``: share of the places where the default's has another symbol. Cells of which nothing is
+    read do not count.
+    """
+    by_symbol, by_place = [], []
+    for row, other, n in zip(rows, default, n_read, strict=True):
+        if n:
+            ours, theirs = ([names[gene] for gene in genes[:n]] for names, genes in ((symbols, row), (approved, other)))
+            by_symbol.append(len(set(ours) - set(theirs)) / n)
+            by_place.append(sum(a != b for a, b in zip(ours, theirs, strict=True)) / n)
+    return {
+        name: round(float(np.mean(shares)), 6) if shares else 0.0
+        for name, shares in (("symbols", by_symbol), ("places", by_place))
+    }
 
 
 def symbols_read(text: str, n_prompt: int, n_characters: int) -> int:

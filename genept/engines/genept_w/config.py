@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from genept.core.config import Config
 from genept.engines.config import ModelConfig
@@ -21,6 +21,8 @@ class Vectors(EncoderConfig):
     summaries: FileName | None = None  # the texts of `text: summary`
     without_summary: Literal["name", "leave_out"] | None = None  # what becomes of the other genes; None: name
     locus_types: list[str] | None = None  # the genes that get a vector, by HGNC locus type; None: all
+    n_dimensions: PositiveInt | None = None  # of the vectors of `released`; another number is another release
+    n_genes: PositiveInt | None = None  # that `released` names
 
     @model_validator(mode="after")
     def check(self) -> Vectors:
@@ -33,6 +35,8 @@ class Vectors(EncoderConfig):
             raise ValueError("without_summary: belongs to `text: summary`")
         if self.released and (self.locus_types is not None or self.encoder != "local"):
             raise ValueError("locus_types and encoder belong to `text`; released vectors are taken over as they are")
+        if not self.released and (self.n_dimensions or self.n_genes):
+            raise ValueError("n_dimensions and n_genes: belong to `released`")
         return self
 
 

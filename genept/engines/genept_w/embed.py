@@ -19,9 +19,18 @@ from genept.engines.genept_w.weighted_sums import weighted_sums
 
 
 def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Embed cells by the gene vectors in `folder`, see `genept.data.gene_vectors`."""
+    """Embed cells by the gene vectors in `folder`, see `genept.data.gene_vectors`.
+
+    Of released vectors the notes have ``n_genes_missing_exact``, too: genes of the dataset whose name in its file is
+    not exactly a name in the vectors' file, as the authors' notebook counts. The embedding uses harmonised names. Genes
+    that `stages.label` dropped as repeated are not counted, and white space at either end of a name does not matter.
+    """
     vectors, genes = gene_vectors.read(folder)
-    return weight_by_expression(cells, vectors, [gene.symbol for gene in genes], config.embed)
+    matrix, notes = weight_by_expression(cells, vectors, [gene.symbol for gene in genes], config.embed)
+    if config.vectors and config.vectors.released and "original_symbol" in cells.var:
+        in_file = {gene.text for gene in genes}
+        notes["n_genes_missing_exact"] = sum(name not in in_file for name in cells.var["original_symbol"].astype(str))
+    return matrix, notes
 
 
 def weight_by_expression(

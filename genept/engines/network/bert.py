@@ -51,13 +51,16 @@ class Bert(NamedTuple):
         words, positions, norm_weight, norm_bias = (weight.to(device) for weight in self[:4])
         return Bert(words, positions, norm_weight, norm_bias, self.transformer.to(device, dtype))
 
-    def hidden(self, sequences: Sequence[Any], lengths: np.ndarray) -> torch.Tensor:
-        """Return the last layer's states of sequences of token ids, end to end: shape (sum of lengths, width)."""
+    def hidden(self, sequences: Sequence[Any], lengths: np.ndarray, *, first_only: bool = False) -> torch.Tensor:
+        """Return the last layer's states of sequences of token ids, end to end: shape (sum of lengths, width).
+
+        With `first_only` those of each sequence's first token: shape (n_sequences, width).
+        """
         ids = torch.from_numpy(np.concatenate(sequences).astype(np.int64)).to(self.words.device)
         places = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         x = F.embedding(ids, self.words).add_(F.embedding(torch.from_numpy(places).to(ids.device), self.positions))
         x = F.layer_norm(x, x.shape[1:], self.norm_weight, self.norm_bias, self.transformer.epsilon)
-        return transformer.encode(self.transformer, x.to(self.transformer.dtype), lengths)
+        return transformer.encode(self.transformer, x.to(self.transformer.dtype), lengths, first_only=first_only)
 
 
 def read(folder: Path, n_layers_dropped: int = 0) -> Bert:

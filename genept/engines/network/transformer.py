@@ -69,9 +69,11 @@ def encode(network: Transformer, x: torch.Tensor, lengths: np.ndarray, *, first_
     for layer in network.layers[: -1 if first_only else None]:
         projected = F.linear(x, layer.in_weight, layer.in_bias)  # (n_tokens, 3 * width)
         x = _after_attention(network, layer, x, _attention(projected, lengths, network.n_heads))
-    if first_only and network.layers:
-        layer, width = network.layers[-1], x.shape[1]
+    if first_only:
         firsts = x[torch.from_numpy(np.cumsum(lengths) - lengths).to(x.device)]
+        if not network.layers:
+            return firsts
+        layer, width = network.layers[-1], x.shape[1]
         queries = F.linear(firsts, layer.in_weight[:width], layer.in_bias[:width])
         keys_values = F.linear(x, layer.in_weight[width:], layer.in_bias[width:])
         attended = _attention_of_firsts(queries, keys_values, lengths, network.n_heads)

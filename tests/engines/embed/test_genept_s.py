@@ -49,6 +49,32 @@ def test_sentences_name_expressed_genes_highest_first_and_ties_by_alphabet(
         assert sentence == "Genes: " + " ".join(symbol for _, symbol in sorted(expressed)[:max_symbols])
 
 
+@given(counts, st.integers(1, 9), st.sampled_from(["int64", "float32", "float64", None]))
+@settings(deadline=None)
+def test_the_authors_order_is_that_of_their_notebook(
+    rows: list[list[int]], max_symbols: int, dtype: str | None
+) -> None:
+    x = sp.csr_matrix(np.array(rows, dtype=np.float32))
+    found = list(genept_s.ranked_by_authors(x, max_symbols, dtype))
+    for cell, ours in zip(np.array(rows, dtype=dtype or "float32"), found, strict=True):
+        zero_indices = np.where(cell == 0)[0]  # the names and steps are the notebook's
+        gene_indices = np.argsort(cell)[::-1]
+        filtered_genes = gene_indices[~np.isin(gene_indices, list(zero_indices))]
+        assert ours.tolist() == filtered_genes[:max_symbols].tolist()
+
+
+def test_differences_are_shares_of_what_is_read() -> None:
+    default = [np.array([0, 1, 2, 3]), np.array([0, 1]), np.array([0])]
+    rows = [np.array([0, 2, 1, 3]), np.array([0, 1]), np.array([0])]
+    symbols = ["A", "B", "OLD", "D"]
+    approved = ["A", "B", "NEW", "D"]
+    # the first cell reads A OLD in place of A B, the second A B, the third nothing
+    found = genept_s.differences(rows, default, [2, 2, 0], symbols, approved)
+    assert found == {"symbols": 0.25, "places": 0.25}
+    assert genept_s.differences(rows[:1], default[:1], [3], approved, approved) == {"symbols": 0, "places": 0.666667}
+    assert genept_s.differences([], [], [], symbols, approved) == {"symbols": 0, "places": 0}
+
+
 PROMPT = "A cell with genes ranked by expression: "
 
 
@@ -100,6 +126,25 @@ def test_genept_s_uses_the_authors_prompt_by_default_and_turns_newlines_to_space
     assert np.abs(embed(cells, encoder_folder, prompt="ranked: ")[0] - expected).max() > 1e-3
 
 
+def test_the_authors_sentences_have_their_order_and_the_names_of_the_file(service: Service) -> None:
+    cells = make_cells_of_genes(5)[[0, 1, 2, 4]].copy()  # cell 3 has one gene, and so one sentence
+    old = [f"OLD{gene}" if gene in GENES[:5] else gene for gene in GENES]
+    cells.var["original_symbol"] = old
+    cells.uns["x_dtype"] = "float64"
+    openai = {"base_url": service.url}
+    _, default = embed(cells, Path("x"), encoder="openai", openai=openai)
+    service.served.clear()
+    _, notes = embed(cells, Path("x"), encoder="openai", openai=openai, order="authors", names="original")
+    texts = []
+    for cell in cells.X.toarray().astype(np.float64):
+        expressed = [gene for gene in np.argsort(cell)[::-1] if cell[gene]]
+        texts.append(PROMPT + " ".join(old[gene] for gene in expressed))
+    assert set(service.served) == set(texts)
+    share = np.mean([text.count("OLD") / len(text[len(PROMPT) :].split()) for text in texts])
+    assert notes["against_default"]["symbols"] == pytest.approx(share, abs=1e-6) and "against_default" not in default
+    assert notes["against_default"]["places"] >= notes["against_default"]["symbols"]
+
+
 def test_bfloat16_is_near_float32_and_the_notes_say_how_near(encoder_folder: Path) -> None:
     cells = make_cells_of_genes(20)
     exact, notes = embed(cells, encoder_folder)
@@ -115,6 +160,10 @@ def test_bfloat16_is_near_float32_and_the_notes_say_how_near(encoder_folder: Pat
     [
         ({"encoder": "opanai"}, "embed.encoder: should be 'local', 'openai' or 'file', got 'opanai'"),
         ({"encoder": "openai", "precision": "bfloat16"}, "embed: precision: belongs to `encoder: local`"),
+        (
+            {"encoder": "file", "order": "authors"},
+            "embed: order and names: belong to sentences, not to `encoder: file`",
+        ),
         ({"encoder": "file", "openai": {}}, "embed: openai: belongs to `encoder: openai`, not to `encoder: file`"),
         ({"encoder": "openai", "openai": {"api_key": "secret"}}, "embed.openai: api_key: a key is read from the env"),
     ],

@@ -84,6 +84,20 @@ def test_neither_other_cells_nor_the_order_of_genes_matter_and_the_input_stays(f
     np.testing.assert_allclose(part, matrix[[7, 4, 20]], rtol=0, atol=1e-6)
 
 
+def test_released_vectors_are_also_counted_by_exact_name_as_the_authors_do(folder: Path, tmp_path: Path) -> None:
+    cells = make_cells_of_genes()
+    vectors, genes = gene_vectors.read(folder)
+    in_file = [gene._replace(n_tokens=0, text="OLD1" if gene.symbol == "G1" else gene.symbol) for gene in genes]
+    gene_vectors.write(tmp_path / "model", vectors, in_file, {})
+    names = {"G1": "OLD1", "G2": "OLD2", "G3": "g3"}  # the file's own; G1 is old in both files
+    cells.var["original_symbol"] = [names.get(gene, gene) for gene in cells.var_names]
+    matrix, notes = genept_w.embed(cells, tmp_path / "model", DEFAULT, "cpu")
+    assert (notes["n_genes_missing"], notes["n_genes_missing_exact"]) == (10, 12)
+    np.testing.assert_array_equal(matrix, genept_w.embed(make_cells_of_genes(), folder, DEFAULT, "cpu")[0])
+    of_texts = Model.parse(ENTRY | {"vectors": {"text": "name"}}, "models/t.yaml")
+    assert "n_genes_missing_exact" not in genept_w.embed(cells, folder, of_texts, "cpu")[1]
+
+
 N_CELLS = 23
 
 

@@ -251,6 +251,7 @@ def rows(*embeddings: Any, first: int = 0) -> bytes:
         (saying(rows([], [])), "vectors of shape (2, 0)"),
         (saying(rows([1, float("nan")], [1, 2])), "NaN or infinite"),
         (saying(rows("AA==", "AA==")), "not 2 vectors ("),
+        (saying(rows([1, 2, 3], [4, 5, 6])), "not 2 vectors (3 dimensions, not the 2 of openai.dimensions)"),
     ],
 )
 def test_what_waiting_does_not_mend_stops_with_one_line(
@@ -258,7 +259,7 @@ def test_what_waiting_does_not_mend_stops_with_one_line(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     service.moods.append(mood)
-    assert message in error_of(service, concurrency=1, batch_size=2)
+    assert message in error_of(service, concurrency=1, batch_size=2, dimensions=2)
     assert len(service.bodies) == 1
 
 

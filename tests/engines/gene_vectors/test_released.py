@@ -86,7 +86,7 @@ def test_the_card_says_where_the_vectors_are_from_and_what_became_of_every_name(
     }
     _, genes = gene_vectors.read(MODEL)
     by_symbol = {gene.symbol: gene for gene in genes}
-    assert by_symbol["MARCHF1"] == ("MARCHF1", "ENSG00000145416", 0, False, "")
+    assert by_symbol["MARCHF1"] == ("MARCHF1", "ENSG00000145416", 0, False, "MARCH1")
     assert by_symbol["IL8"].ensembl_id == ""
 
 
@@ -97,9 +97,9 @@ class Harm:
         return os.system, ("touch harmed",)
 
 
-def refusal(content: Any) -> str:
+def refusal(content: Any, **declared: int) -> str:
     PATH.write_bytes(pickle.dumps(content, protocol=4))
-    result = run(released=FILE)
+    result = run(released=FILE, **declared)
     assert result.exit_code == 1
     assert result.output.startswith(f"Error: {PATH}: ") and result.output.count("\n") == 1
     assert not MODEL.exists()
@@ -127,6 +127,20 @@ def refusal(content: Any) -> str:
 def test_a_file_that_is_not_what_it_should_be_is_one_line(content: Any, message: str) -> None:
     assert message in refusal(content)
     assert not Path("harmed").exists()
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"n_dimensions": 1536}, "has 2 dimensions, not the 1,536 of vectors.n_dimensions; another release?"),
+        ({"n_genes": 93_800}, "has 3 genes, not the 93,800 of vectors.n_genes; another release?"),
+    ],
+)
+def test_a_file_of_another_release_is_one_line(declared: dict[str, int], message: str) -> None:
+    content = {"TP53": [0.5, 0.1], "IL8": [0.5, 0.2], "CXCL8": [0.1, 0.2]}
+    assert message in refusal(content, **declared)
+    PATH.write_bytes(pickle.dumps(content))
+    run(ok=True, released=FILE, n_dimensions=2, n_genes=3)
 
 
 def test_a_file_cut_short_is_one_line_and_leaves_the_earlier_vectors() -> None:

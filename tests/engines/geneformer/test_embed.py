@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from genept.core.errors import InputError
+from genept.core.errors import InputError, ParamsError
 from genept.engines.geneformer import dictionaries, ranking
 from genept.engines.geneformer.config import Model
 from genept.engines.geneformer.dictionaries import Dictionaries
@@ -31,6 +31,11 @@ from tests.engines.geneformer.made import (
     small,
     upstream,
     write_model,
+)
+
+CELL, CLS = (
+    Model.parse({"title": "t", "engine": "geneformer", "embed": {"emb_mode": mode}}, "models/m.yaml")
+    for mode in ("cell", "cls")
 )
 
 
@@ -70,7 +75,7 @@ def test_the_embedding_is_the_mean_over_genes_of_the_second_to_last_layer(
     entries = small(special)
     write_model(tmp_path, entries, num_hidden_layers=n_layers)
     cells = random_cells(entries)
-    found, notes = embed(cells, tmp_path, CONFIG, "cpu")
+    found, notes = embed(cells, tmp_path, CELL, "cpu")
     whole = BertForMaskedLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
     ids = cells.var["ensembl_id"].tolist()
     n_empty = 0
@@ -145,7 +150,7 @@ def test_a_checkpoint_in_the_layer_sizes_of_the_104m_model_embeds_a_cell(tmp_pat
         sparse.csr_matrix(counts[None].astype(np.float32)), var=pd.DataFrame({"ensembl_id": ids}, index=ids)
     )
     cells.uns["x"] = "counts"
-    found, notes = embed(cells, tmp_path, CONFIG, "cpu")
+    found, notes = embed(cells, tmp_path, CELL, "cpu")
 
     whole = BertModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
     cell = reference_tokens(counts, ids, entries, 4096)
@@ -232,6 +237,7 @@ def test_notes_say_what_the_model_did_not_see(tmp_path: Path) -> None:
     assert matrix.shape == (12, 16)
     assert notes == {
         "version": "V2",
+        "emb_mode": "cls",
         "device": "cpu",
         "max_length": 20,
         "layer": 2,
@@ -259,13 +265,59 @@ def test_bfloat16_is_near_float32_and_the_notes_say_how_near(tmp_path: Path) -> 
     assert not rough[~exact.any(axis=1)].any()
 
 
-def test_log_normalised_values_run_and_are_marked_as_not_comparable(tmp_path: Path) -> None:
+@pytest.mark.parametrize("base", [np.e, 2])
+def test_log_normalised_counts_are_embedded_as_their_counts(tmp_path: Path, base: float) -> None:
+    entries = small(V2)
+    write_model(tmp_path, entries)
+    cells = random_cells(entries)
+    expected, _ = embed(cells, tmp_path, CONFIG, "cpu")
+    logarithms = np.log1p(cells.X.toarray() / np.maximum(cells.X.sum(axis=1).A1, 1)[:, None] * 1e4) / np.log(base)
+    cells.X = sparse.csr_matrix(logarithms.astype(np.float32))
+    cells.uns["x"] = "lognorm"
+    found, notes = embed(cells, tmp_path, CONFIG, "cpu")
+    np.testing.assert_array_equal(found, expected)
+    assert notes["comparable"] is True and notes["counts_from"] == f"expm1, base {'e' if base == np.e else 2}"
+
+
+def test_other_values_run_and_are_marked_as_not_comparable(tmp_path: Path) -> None:
     entries = small(V1)
     write_model(tmp_path, entries)
     cells = random_cells(entries)
-    cells.X = cells.X.log1p()
+    cells.X = cells.X.sqrt()
     cells.uns["x"] = "lognorm"
     matrix, notes = embed(cells, tmp_path, CONFIG, "cpu")
     assert np.isfinite(matrix).all()
     assert notes["comparable"] is False
-    assert "log-normalised" in notes["reason"]
+    assert "holds log-normalised values, and expm1 (base e) gives no multiples of one count in" in notes["reason"]
+
+
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_cls_is_its_state_in_the_second_to_last_layer_as_upstream_takes_it(tmp_path: Path, n_layers: int) -> None:
+    from transformers import BertForMaskedLM
+
+    entries = small(V2)
+    write_model(tmp_path, entries, num_hidden_layers=n_layers)
+    cells = random_cells(entries)
+    by_default, notes = embed(cells, tmp_path, CONFIG, "cpu")
+    found, _ = embed(cells, tmp_path, CLS, "cpu")
+    np.testing.assert_array_equal(by_default, found)
+    assert notes["emb_mode"] == "cls"
+    whole = BertForMaskedLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    ids = cells.var["ensembl_id"].tolist()
+    cut = [reference_tokens(row, ids, entries, 20) for row in cells.X.toarray()]
+    some = [i for i, cell in enumerate(cut) if cell]
+    longest = max(map(len, cut))
+    padded = torch.tensor([cut[i] + [0] * (longest - len(cut[i])) for i in some])  # upstream pads, and masks
+    with torch.no_grad():
+        states = whole(input_ids=padded, attention_mask=(padded != 0).long(), output_hidden_states=True).hidden_states
+    layer_to_quant = len(whole.bert.encoder.layer) + -1  # upstream's name: number of layers + emb_layer
+    np.testing.assert_allclose(found[some], states[layer_to_quant][:, 0, :].numpy(), rtol=0, atol=2e-6)
+    assert len(some) < len(cut) and not np.delete(found, some, axis=0).any()
+
+
+def test_cls_without_that_token_is_one_line(tmp_path: Path) -> None:
+    write_model(tmp_path, small(V1))
+    with pytest.raises(
+        ParamsError, match=r"^embed\.emb_mode: cls is for V2; the V1 dictionary has no <cls>, use cell$"
+    ):
+        embed(random_cells(small(V1)), tmp_path, CLS, "cpu")
