@@ -97,7 +97,7 @@ class Harm:
         return os.system, ("touch harmed",)
 
 
-def refusal(content: Any, **declared: int) -> str:
+def refusal(content: Any, **declared: Any) -> str:
     PATH.write_bytes(pickle.dumps(content, protocol=4))
     result = run(released=FILE, **declared)
     assert result.exit_code == 1

@@ -15,7 +15,7 @@ from tests.engines.geneformer.made import V1, V2, small
 
 def normalise(counts: np.ndarray, target: float, base: float, dtype: type = np.float32) -> sparse.csr_matrix:
     """As scanpy's normalize_total and log1p, which compute in the matrix's own type."""
-    x = counts.astype(dtype)
+    x: np.ndarray = counts.astype(dtype)
     totals = x.sum(axis=1, keepdims=True)
     x = np.log1p(x / (np.where(totals > 0, totals, 1) / dtype(target)))
     x = x if base == np.e else x / dtype(np.log(base))
