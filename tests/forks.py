@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+import warnings
 from pathlib import Path
 from typing import NoReturn
 
@@ -65,7 +66,7 @@ def serve(address: str) -> NoReturn:
         server.listen(8)
         print("ready", flush=True)
         for name in MODULES:
-            with contextlib.suppress(ImportError):
+            with contextlib.suppress(ImportError), warnings.catch_warnings(action="ignore"):  # scgpt's, of flash_attn
                 importlib.import_module(name)
         gc.freeze()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -112,7 +112,8 @@ def test_without_a_table_of_labels_the_annotation_gives_cell_types(samples: Path
     np.testing.assert_array_equal(everything.X.toarray(), [counts[name] for name in everything.obs_names])
     assert everything.obs["patient"].to_dict() == {name: "p1" if "Con4" in name else "p2" for name in labelled}
     assert (report["label_source"], report["annotation"]["method"]) == ("annotation", "by hand")
-    uns = {"x": "counts", "label_source": "annotation", "annotation": {"method": "by hand", "method_version": 1}}
+    method = {"method": "by hand", "method_version": 1}
+    uns = {"x": "counts", "x_dtype": "float32", "label_source": "annotation", "annotation": method}
     assert cells.uns == corpus.uns == uns
     assert report["annotations"]["cell_type"]["column"] == "annotation"
     assert "cell types by annotation of clusters; its quality control left out 2 cells" in report["notes"]
