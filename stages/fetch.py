@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from genept.core.cli import stage
 from genept.core.config import Config
 from genept.core.errors import InputError, ParamsError, nearest
-from genept.core.params import Grid, Params
+from genept.core.params import Params
 from genept.datasets import config as datasets
-from genept.downloads.config import Sources, files_of
+from genept.downloads.config import Sources
 from genept.engines import config as models
-
-if TYPE_CHECKING:
-    from genept.downloads.preflight import Plan
 
 DATASETS_IN_USE = ("cache", "corpus", "downloads", "encoders", "manual", "markers", "reference", "sources")
 MODELS_IN_USE = ("sources",)
@@ -78,68 +73,21 @@ def main(params: Params, what: str, name: str) -> None:
 def check(params: Params, name: str) -> None:
     """Print what a run of the grid, or of another one under `grids`, will need; `InputError` if some is missing."""
     from genept.downloads import preflight
+    from genept.report import needs
 
     if name and name not in params.grids:
         raise ParamsError(
             f"fetch check: no grid {name!r}{nearest(name, params.grids) or '.'} Known: {', '.join(params.grids)}"
         )
-    plan = plan_of(params, params.grids[name] if name else params.grid)
+    grid = params.grids[name] if name else params.grid
+    sources = Reference.read(Path("data/reference.yaml")).source
+    data, named = {one: read_dataset(one) for one in grid.datasets}, {one: read_model(one) for one in grid.models.names}
+    plan = needs.plan_of(grid, sources, data, named, params.device)
     text, missing = preflight.page(plan, preflight.look(plan.wanted), preflight.free_bytes())
     click.echo(text)
     if missing:
         more = f" (and {len(missing) - 1} more, see above)" if missing[1:] else ""
         raise InputError(f"missing for the run: {missing[0]}{more}")
-
-
-def plan_of(params: Params, grid: Grid) -> Plan:
-    """Return what a grid asks for, by the settings of its datasets and models."""
-    from genept.core import compute
-    from genept.downloads.preflight import Key, Plan, Wanted
-    from genept.engines.encoder.openai import OPENAI_SERVER
-    from genept.engines.encoder.settings import EncoderConfig, OpenAI, host_of
-
-    data, named = {one: read_dataset(one) for one in grid.datasets}, {one: read_model(one) for one in grid.models.names}
-    wanted = [Wanted("data/reference", Reference.read(Path("data/reference.yaml")).source)]
-    for one, dataset in data.items():
-        wanted.append(Wanted(f"data/{one}", dataset.source, dataset.fallback.source if dataset.fallback else None))
-    wanted += [Wanted(f"models/{one}", model.source) for one, model in named.items()]
-    asking: dict[str, OpenAI] = {}  # models whose gene texts or cells' sentences an API reads
-    for one, model in named.items():
-        for part in ("vectors", "embed"):
-            encoder = getattr(model, part, None)
-            if isinstance(encoder, EncoderConfig) and encoder.encoder == "openai":
-                asking[one] = encoder.openai or OpenAI()
-    servers = {one.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_SERVER for one in asking.values()}
-    try:
-        is_needed = host_of(OPENAI_SERVER) in map(host_of, servers)
-    except ValueError as error:
-        raise ParamsError(f"OPENAI_BASE_URL: {error}") from None
-    keys = [Key("OPENAI_API_KEY", f"for {', '.join(asking)}", is_needed)] if asking else []
-    kinds = {kind for one in wanted for kind in kinds_of(one.sources)}
-    if "huggingface" in kinds:
-        keys.append(Key("HF_TOKEN", "not needed for what everyone may read", False))
-    by_portal = [
-        one for one, dataset in data.items() if dataset.fallback and "scp" in kinds_of(dataset.fallback.source)
-    ]
-    if by_portal or "scp" in kinds:
-        purpose = f"only for the fallback of {', '.join(by_portal)}" if by_portal else "for the Single Cell Portal"
-        keys.append(Key("SCP_TOKEN", purpose, "scp" in kinds))
-    devices = compute.workers(params.device)
-    return Plan(
-        title=f"What a run of {len(data)} datasets and {len(named)} models will need",
-        keys=keys,
-        wanted=wanted,
-        n_cells={one: dataset.n_cells_likely for one, dataset in data.items()},
-        n_models=len(named),
-        networks=[*grid.models.scgpt, *grid.models.geneformer],
-        prices={one: asking[one].price for one in grid.models.genept_s if one in asking},
-        gpu="" if devices == ["cpu"] else compute.describe_devices(devices),
-    )
-
-
-def kinds_of(sources: Sources) -> set[str]:
-    """Return the kinds of places that files come from."""
-    return {place.kind for file in files_of(sources).values() for place in file.places}
 
 
 def read_dataset(name: str) -> datasets.DatasetConfig:
