@@ -88,7 +88,7 @@ def tracking() -> list[str]:
 def pictures(params: Params) -> list[str]:
     """Say which picture is missing or blank."""
     grid = params.grid
-    drawn = [name for name in grid.models.names if name not in (params.plot.above, *grid.models.controls)]
+    drawn = [name for name in grid.models.names if name not in (params.baseline, *grid.models.controls)]
     wanted = [Path("umap", dataset, f"{model}.png") for dataset in grid.datasets for model in drawn]
     for dataset in grid.datasets:
         if datasets.read(dataset).annotation:

@@ -24,20 +24,20 @@ PLOTS = Path("plots")
 def main(params: Params, dataset: str) -> None:
     """Draw how embeddings arrange the cells of DATASET, as Figure 3 of the paper, and the evidence of its annotation.
 
-    A picture has the UMAP of a model below that of `plot.above` in params.yaml; the columns are phenotype, cell type
+    A picture has the UMAP of a model below that of `baseline` in params.yaml; the columns are phenotype, cell type
     and patient, those that DATASET has. Of a fine-tuned embedding only the cells that fine-tuning has not seen are
     drawn, in both rows. The other settings are under `plot`, too. A layout is computed once per embedding and settings.
 
     \b
     Writes  data/DATASET/umap/MODEL.npy         coordinates of the rows of data/DATASET/obs.csv, NaN if not drawn
-            plots/umap/DATASET/MODEL.png        for every model of the grid but plot.above and the controls
+            plots/umap/DATASET/MODEL.png        for every model of the grid but baseline and the controls
             plots/annotation/DATASET/*.png      marker genes by cluster and the clusters' UMAP, if they were annotated
     Example: python -m stages.plot covid
     """
     config, _ = fetched(dataset)
-    grid, above = params.grid.models, params.plot.above
+    grid, above = params.grid.models, params.baseline
     if above not in grid.names:
-        raise ParamsError(f"params.yaml: plot.above: {above!r} is not in the grid{nearest(above, grid.names)}")
+        raise ParamsError(f"params.yaml: baseline: {above!r} is not in the grid{nearest(above, grid.names)}")
     drawn_models = [name for name in grid.names if name != above and name not in grid.controls]
     titles = {name: models.read(name).title for name in [above, *drawn_models]}
 

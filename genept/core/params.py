@@ -12,8 +12,11 @@ from genept.core.config import Config, Name
 from genept.core.errors import nearest
 
 PATH = Path("params.yaml")
+ENSEMBLE = "ensemble"
+MAJORITY, RANDOM_CELLS, CEILING = "majority", "random_cells", "ceiling"  # what scores lie between, see `metrics.bounds`
 Annotation = Literal["cell_type", "patient", "phenotype", "disease", "cancer_type", "age", "age_bin", "batch"]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what numpy's RandomState, and so scikit-learn, takes
+Distance = Literal["cosine", "centred_cosine", "euclidean"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -44,6 +47,18 @@ class Grid(Config):
     pretrain: list[Name] = []  # the datasets whose cells outside the evaluated subset train models here
     ensemble: list[Name] = []  # the models of the ensemble; any number, none for no ensemble
 
+    @property
+    def heads_on_controls(self) -> dict[str, tuple[str, str]]:
+        """Names of the fine-tuned models' heads on controls: the fine-tuned model and the control of each."""
+        models = self.models
+        return {f"{head}_on_{control}": (head, control) for head in models.finetuned for control in models.controls}
+
+    @property
+    def scored(self) -> list[str]:
+        """Every row of the tables: models, heads on controls, the ensemble, and what scores lie between."""
+        ensemble = [ENSEMBLE] if self.ensemble else []
+        return [*self.models.names, *self.heads_on_controls, *ensemble, MAJORITY, RANDOM_CELLS, CEILING]
+
     @model_validator(mode="after")
     def check_names(self) -> Grid:
         """Check that names can be names, stand once and exist where others refer to them."""
@@ -53,6 +68,9 @@ class Grid(Config):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{key}: {name!r} stands twice")
+        for name in self.models.names:
+            if name in (ENSEMBLE, MAJORITY, RANDOM_CELLS, CEILING, *self.heads_on_controls):
+                raise ValueError(f"models: {name!r} is the name of a row that every table has")
         if (self.models.controls or self.models.finetuned) and not self.models.genept_w:
             raise ValueError("models: controls and finetuned are made from the first of genept_w, which is empty")
         if (self.models.scgpt_trained or self.models.geneformer_trained) and not self.pretrain:
@@ -74,7 +92,6 @@ class KMeans(Config):
     algorithm: Literal["minibatch", "full"]
     batch_size: PositiveInt
     n_init: PositiveInt
-    repeats: PositiveInt
     pca_for_patient: PositiveInt | None
 
 
@@ -83,21 +100,14 @@ class Split(Config):
 
     test_size: Share
     stratified: bool
-    groups: Annotation | None
-
-    @model_validator(mode="after")
-    def check(self) -> Split:
-        """Refuse two rules at once."""
-        if self.stratified and self.groups:
-            raise ValueError("choose stratified or groups, not both")
-        return self
+    groups: Annotation | None  # held out whole, beside the division of single cells
 
 
 class KNN(Config):
     """The nearest-neighbour classifier (Table C4)."""
 
     k: PositiveInt
-    metric: Literal["cosine", "euclidean"]
+    tie: Literal["nearest", "smallest"]
 
 
 class Logreg(Config):
@@ -105,7 +115,6 @@ class Logreg(Config):
 
     max_iter: PositiveInt
     C: PositiveFloat
-    standardise: bool
     labels: list[Annotation]
 
 
@@ -113,14 +122,16 @@ class Evaluate(Config):
     """How embeddings are scored: a protocol."""
 
     seed: Seed | None  # of splits and k-means; None: that of the run
-    asw: Literal["euclidean", "cosine"]
+    repeats: PositiveInt
+    metric: Distance
+    asw: Distance | None  # of silhouettes; None: as `metric`
     kmeans: KMeans
     split: Split
     knn: KNN
     logreg: Logreg
+    min_test_cells: PositiveInt
     ensemble: Literal["pooled", "vote"]
     vote_tie: Literal["smallest", "first"]
-    unknown: list[str]
 
 
 class QC(Config):
@@ -156,13 +167,13 @@ class Label(Config):
     """How labels are recorded."""
 
     min_class_size: PositiveInt
+    missing_labels: list[str] = []  # texts that are no label, in any case
     accept_unexpected: list[Name] = []  # datasets whose files may differ from their `expected`; then not the paper's
 
 
 class Plot(Config):
     """How embeddings are laid out and drawn (Figures 3 and D8)."""
 
-    above: str  # the model of every picture's upper row
     n_components_pca: PositiveInt
     n_neighbors: Annotated[int, Field(ge=2)]
     min_dist: Annotated[float, Field(ge=0)]
@@ -178,24 +189,18 @@ class Plot(Config):
         return self
 
 
-class Report(Config):
-    """How scores are compared with the paper's."""
-
-    tolerance: Annotated[float, Field(ge=0)]
-
-
 class Params(Config):
     """The content of ``params.yaml``."""
 
     seed: Seed
     threads: PositiveInt
     device: Literal["auto", "cpu", "cuda"]
+    baseline: Name
     annotate: Annotate
     label: Label
     evaluate: Evaluate
     protocols: dict[str, Evaluate]
     plot: Plot
-    report: Report
     grid: Grid
     grids: dict[str, Grid]
 
@@ -216,14 +221,11 @@ class Params(Config):
         return self.model_copy(update={"evaluate": self.protocols[protocol]})
 
     def pairs(self) -> Iterator[tuple[str, str]]:
-        """Yield every dataset and model of the grid, the ensemble last of each dataset's."""
+        """Yield every dataset with every model that is scored on it, in the order of the tables."""
         for dataset in self.grid.datasets:
-            yield from ((dataset, model) for model in self.grid.models.names)
-            if self.grid.ensemble:
-                yield dataset, ENSEMBLE
+            yield from ((dataset, model) for model in self.grid.scored)
 
 
-ENSEMBLE = "ensemble"
 OWN, AUTHORS = "evaluate", "authors"  # protocols: that of the settings, and that of the paper's authors
 
 

@@ -24,6 +24,7 @@ DATA = Path("data")
 ANNOTATIONS: tuple[str, ...] = get_args(Annotation)
 
 PART = "part"  # column of obs.csv where a dataset has a reference and a query file: which one a cell is from
+UNKNOWN = "Unknown"  # the label of a cell without one, in obs.csv
 REFERENCE, QUERY = "reference", "query"  # its values: scores are of the query; the reference may be learned from
 
 

@@ -17,7 +17,10 @@ from genept.core.params import AUTHORS, OWN
 
 DECIMALS = 4
 SCORES, FULL, CONFUSION = Path("metrics/scores"), Path("metrics/full"), Path("plots/confusion")
-COLUMNS = ["dataset", "model", "task", "annotation", "metric", "class", "value", "sd", "n_cells", "n_classes", "note"]
+COLUMNS = [
+    *("dataset", "model", "protocol", "task", "annotation", "split", "metric", "class"),
+    *("value", "low", "high", "sd", "n_runs", "first", "scaled", "n_cells", "n_classes", "n_donors", "note"),
+]
 HEADLINES = {  # name: (task, annotation, metric)
     "cell_type_ari": ("kmeans", "cell_type", "ari"),
     "cell_type_ami": ("kmeans", "cell_type", "ami"),
@@ -33,8 +36,15 @@ HEADLINES = {  # name: (task, annotation, metric)
 class Row(NamedTuple):
     """One number of the full table.
 
-    `label` is the class the number is of, empty for all classes together. `sd` is the standard deviation over k-means
-    seeds. `n_cells` are the cells scored: all clustered ones, or the test cells; `n_classes` the labels among them.
+    `split` says which cells: ``random`` (test cells drawn at random; of k-means and silhouettes, those cells only),
+    ``donors`` (whole donors held out; each cell is a test cell once), ``reference`` (all of the query, trained on the
+    reference), empty for all cells. `label` is the class the number is of, empty for all classes together.
+
+    `value` is the mean over `n_runs` runs, `sd` their standard deviation, `first` the first run, and from `low` to
+    `high` fall 95 % of single runs. With donors held out they are the interval over donors or, of fewer than ten
+    donors, the lowest and the highest donor's own value. None where there is no such number. `scaled` is the value
+    between floor (0) and ceiling (1). `n_cells` are the cells scored, `n_classes` the labels among them, `n_donors`
+    the donors.
     """
 
     task: str
@@ -43,8 +53,15 @@ class Row(NamedTuple):
     value: float
     n_cells: int
     n_classes: int
+    split: str = ""
     label: str = ""
+    low: float | None = None
+    high: float | None = None
     sd: float | None = None
+    n_runs: int = 1
+    first: float | None = None
+    scaled: float | None = None
+    n_donors: int | None = None
     note: str = ""
 
 

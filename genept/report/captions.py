@@ -87,7 +87,7 @@ def section_4_4(params: Params) -> str:
             "and recall are weighted by the cells of each class. Higher is better.",
             split(params.evaluate.split),
         ]
-    return " ".join([*sentences, f"Baseline: `{params.plot.above}`."])
+    return " ".join([*sentences, f"Baseline: `{params.baseline}`."])
 
 
 def split(config: Split) -> str:

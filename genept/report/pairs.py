@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,18 +20,30 @@ NOTE_SEPARATOR = "; "
 
 
 class Score(NamedTuple):
-    """One number and what is known of it; `value` is None where it could not be computed, and `notes` say why."""
+    """One number and what is known of it, as `genept.metrics.results.Row` says.
+
+    `value` is None where it could not be computed, and `notes` say why.
+    """
 
     value: float | None
-    sd: float | None = None  # over k-means seeds
+    low: float | None = None
+    high: float | None = None
+    sd: float | None = None
+    n_runs: int = 1
+    first: float | None = None
+    scaled: float | None = None
     n_cells: int | None = None
     n_classes: int | None = None
+    n_donors: int | None = None
     notes: tuple[str, ...] = ()
+
+
+Key = tuple[str, str, str, str]  # task, annotation, split, metric
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The scores of a model on a dataset: `headlines` by name, `scores` by (task, annotation, metric).
+    """The scores of a model on a dataset: `headlines` by name, `scores` by (task, annotation, split, metric).
 
     `by_authors` are scores by the authors' protocol, of a dataset of the paper.
     """
@@ -38,17 +51,17 @@ class Pair:
     dataset: str
     model: str
     headlines: dict[str, float]
-    scores: dict[tuple[str, str, str], Score]
-    by_authors: dict[tuple[str, str, str], Score] = field(default_factory=dict)
+    scores: dict[Key, Score]
+    by_authors: dict[Key, Score] = field(default_factory=dict)
 
-    def score(self, task: str, annotation: str, metric: str) -> Score | None:
+    def score(self, task: str, annotation: str, metric: str, split: str = "") -> Score | None:
         """Return a score; one without value where the annotation could not be scored; None where there is none."""
-        unscored = self.scores.get(("labels", annotation, "n_classes"))
-        return self.scores.get((task, annotation, metric)) or (unscored and unscored._replace(value=None))
+        unscored = self.scores.get(("labels", annotation, "", "n_classes"))
+        return self.scores.get((task, annotation, split, metric)) or (unscored and unscored._replace(value=None))
 
     def noted(self, metric: str) -> float | None:
         """Return a number from the notes beside the embedding, such as ``n_genes_missing``; None if not noted."""
-        score = self.scores.get(("embedding", "", metric))
+        score = self.scores.get(("embedding", "", "", metric))
         return score.value if score else None
 
 
@@ -108,20 +121,27 @@ def read_pair(dataset: str, model: str) -> Pair:
         ) from None
 
 
-def read_scores(path: Path) -> dict[str, dict[tuple[str, str, str], Score]]:
+def read_scores(path: Path) -> dict[str, dict[Key, Score]]:
     """Read all scores of a file but those of single classes, by their protocol."""
-    scores: dict[str, dict[tuple[str, str, str], Score]] = {}
+    scores: dict[str, dict[Key, Score]] = {}
     with path.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             if not row["class"]:
-                scores.setdefault(row["protocol"], {})[row["task"], row["annotation"], row["metric"]] = Score(
-                    float(row["value"]),
-                    float(row["sd"]) if row["sd"] else None,
-                    int(row["n_cells"]),
-                    int(row["n_classes"]),
-                    tuple(filter(None, row["note"].split(NOTE_SEPARATOR))),
+                key = row["task"], row["annotation"], row["split"], row["metric"]
+                floats = {name: number(row[name]) for name in ("value", "low", "high", "sd", "first", "scaled")}
+                counts = {name: int(row[name]) if row[name] else None for name in ("n_cells", "n_classes", "n_donors")}
+                notes = tuple(filter(None, row["note"].split(NOTE_SEPARATOR)))
+                scores.setdefault(row["protocol"], {})[key] = Score(
+                    **floats, n_runs=int(row["n_runs"]), **counts, notes=notes
                 )
     return scores
+
+
+def number(text: str) -> float | None:
+    """Read a number of a CSV file; an empty field is None. `ValueError` for NaN and infinity, which no score is."""
+    if text and not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no score")
+    return value if text else None
 
 
 def read_record(dataset: str) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def section_4_4(run: Run) -> Table:
         Column("recall", "Recall", "logreg", "recall_weighted"),
     )
     with_coordinates = [pair for pair in run.pairs if pair.model != ENSEMBLE]
-    ordered = sorted(with_coordinates, key=lambda pair: pair.model != run.params.plot.above)
+    ordered = sorted(with_coordinates, key=lambda pair: pair.model != run.params.baseline)
     rows = []
     for dataset in run.records:
         scored = {annotation for pair in run.pairs if pair.dataset == dataset for _, annotation, _ in pair.scores}
