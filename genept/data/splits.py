@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from genept.core import params
 from genept.core.errors import InputError, ParamsError
-from genept.data.cells import PART, QUERY, REFERENCE
+from genept.data.cells import PART, QUERY, REFERENCE, UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,30 +23,30 @@ class Split:
     test: np.ndarray
 
 
-def labelled_cells(obs: pd.DataFrame, annotation: str, unknown: Sequence[str]) -> np.ndarray:
+def labelled_cells(obs: pd.DataFrame, annotation: str) -> np.ndarray:
     """Return the rows of the cells that have a label of `annotation`, in the reference and the query.
 
-    Cells of unknown type are dropped for the tasks on ``cell_type`` only, as the authors drop 'Unknown' in the aorta.
+    Cells without a label are ``Unknown`` in ``obs.csv``; they are left out of every annotation, as the authors leave
+    them out of the aorta's cell types.
     """
-    no_label = ["", *unknown] if annotation == "cell_type" else [""]
-    return np.flatnonzero(~np.isin(obs[annotation].to_numpy(dtype=str), no_label))
+    return np.flatnonzero(~np.isin(obs[annotation].to_numpy(dtype=str), ["", UNKNOWN]))
 
 
-def scored_cells(obs: pd.DataFrame, annotation: str, unknown: Sequence[str]) -> np.ndarray:
+def scored_cells(obs: pd.DataFrame, annotation: str) -> np.ndarray:
     """Return the rows of the cells that `annotation` is scored on.
 
     These are all labelled cells or, of a dataset with a reference and a query, the query's: the paper's numbers of
     cells, as far as they fit either, are those of the queries.
     """
-    cells = labelled_cells(obs, annotation, unknown)
+    cells = labelled_cells(obs, annotation)
     return cells[obs[PART].to_numpy()[cells] == QUERY] if PART in obs else cells
 
 
-def reference_to_query(obs: pd.DataFrame, annotation: str, unknown: Sequence[str]) -> Split | None:
+def reference_to_query(obs: pd.DataFrame, annotation: str) -> Split | None:
     """Train on the cells of the reference, test on those of the query; None for a dataset without these parts."""
     if PART not in obs:
         return None
-    cells = labelled_cells(obs, annotation, unknown)
+    cells = labelled_cells(obs, annotation)
     parts = obs[PART].to_numpy()[cells]
     split = Split(cells[parts == REFERENCE], cells[parts == QUERY])
     return split if len(split.train) and len(split.test) else None

@@ -65,7 +65,7 @@ def score_models(dataset: str, params: Params, cache: Path | None = CACHE) -> di
     for model in progress(params.grid.models.names, dataset, unit="model"):
         notes, head = embeddings.read_notes(dataset, model), None
         if model in params.grid.models.finetuned:
-            head = read_head(notes, obs, params.evaluate)
+            head = read_head(notes, obs)
             notes = embeddings.read_notes(dataset, notes["base"])
         matrix = np.array(embeddings.read(dataset, notes["model"], list(obs.index)))
         scores[model] = memory.cache(score)(code, planned, matrix, head, params.evaluate, params.scoring_seed)
@@ -97,13 +97,13 @@ def score(
     return results.with_note("unseen cells only").with_note(f"supervised by {head.annotation}", head.annotation)
 
 
-def read_head(notes: dict[str, Any], obs: pd.DataFrame, evaluate: Evaluate) -> Head:
+def read_head(notes: dict[str, Any], obs: pd.DataFrame) -> Head:
     """Return what a fine-tuned model's head learned, from the notes beside its embedding."""
     path = embeddings.notes_path(notes["dataset"], notes["model"])
     annotation = str(notes.get("annotation"))
     if annotation not in obs:
         raise InputError(f"{path}: not of a fine-tuned embedding; `python -m stages.finetune` writes one")
-    labelled = splits.labelled_cells(obs, annotation, evaluate.unknown)
+    labelled = splits.labelled_cells(obs, annotation)
     config = Finetune.parse(notes["finetune"], f"{path}: finetune")
     return Head(annotation, obs[annotation].to_numpy(dtype=str), labelled, config)
 

@@ -45,7 +45,7 @@ def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[
     targets, left_out = [], []
     for annotation in (name for name in ANNOTATIONS if name in obs):
         labels = obs[annotation].to_numpy(dtype=str)
-        cells = splits.scored_cells(obs, annotation, evaluate.unknown)
+        cells = splits.scored_cells(obs, annotation)
         classes = np.unique(labels[cells])
         try:
             if len(classes) < 2:
@@ -59,6 +59,6 @@ def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[
             left_out.append(Row("labels", annotation, "n_classes", len(classes), len(cells), len(classes), note=note))
             continue
         targets.append(Target(annotation, labels, cells, split))
-    if by_part := splits.reference_to_query(obs, REQUIRED, evaluate.unknown):
+    if by_part := splits.reference_to_query(obs, REQUIRED):
         targets.append(Target(REQUIRED, targets[0].labels, by_part.test, by_part, from_reference=True))
     return targets, left_out
