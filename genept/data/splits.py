@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genept.core import params
-from genept.core.errors import InputError, ParamsError
+from genept.core.errors import InputError
 from genept.data.cells import PART, QUERY, REFERENCE, UNKNOWN
 
 if TYPE_CHECKING:
@@ -53,28 +53,40 @@ def reference_to_query(obs: pd.DataFrame, annotation: str) -> Split | None:
 
 
 def divide(obs: pd.DataFrame, annotation: str, cells: np.ndarray, config: params.Split, seed: int) -> Split:
-    """Divide `cells` into training and test cells.
+    """Divide `cells` into training and test cells, single cells at random.
 
-    By default these are the cells of scikit-learn's ``train_test_split(test_size=..., random_state=seed)``, as in the
-    authors' notebook: single cells, not stratified. Each donor then has cells on both sides, and a score says how well
-    an embedding places further cells of known donors; ``groups: patient`` holds whole donors out. Cells are returned
-    in ascending order, which scikit-learn does not do, so that equally distant neighbours are ranked by the order of
-    ``obs.csv``. A stratified division balances the labels of `annotation`; a label with one cell goes to training.
+    These are the cells of scikit-learn's ``train_test_split(test_size=..., random_state=seed)``, as in the authors'
+    notebook, not stratified by default. Each donor then has cells on both sides, and a score says how well an
+    embedding places further cells of known donors; `folds` holds whole donors out. Cells are returned in ascending
+    order, which scikit-learn does not do, so that equally distant neighbours are ranked by the order of ``obs.csv``. A
+    stratified division balances the labels of `annotation`; a label with one cell goes to training.
 
-    `InputError` if there are too few cells, groups, or cells per label; `ParamsError` if `obs` lacks the column named
-    by ``groups``.
+    `InputError` if there are too few cells, or cells per label.
     """
-    if config.groups:
-        if config.groups not in obs:
-            raise ParamsError(f"params.yaml: evaluate.split.groups names {config.groups!r}, which obs.csv lacks")
-        train, test = by_group(obs[config.groups].to_numpy(dtype=str)[cells], config.test_size, seed)
-    elif config.stratified:
+    if config.stratified:
         train, test = stratified(obs[annotation].to_numpy(dtype=str)[cells], config.test_size, seed)
     else:
         train, test = at_random(len(cells), config.test_size, seed)
     if not len(train) or not len(test):
         raise InputError(f"{annotation}: {len(cells)} cells cannot be divided into training and test cells")
     return Split(np.sort(cells[train]), np.sort(cells[test]))
+
+
+def folds(donors: np.ndarray, strata: np.ndarray, test_size: float, seed: int) -> np.ndarray:
+    """Deal donors to folds, of which each is held out once: the fold of each donor, shape (n_donors,).
+
+    There are 1 / test_size folds or, of fewer donors, one for each donor: leave one donor out. Donors of the same
+    stratum, such as a phenotype, are dealt out in turn, so that no two folds differ by more than one of the donors of
+    a stratum. `donors` and `strata` are texts, shape (n_donors,). The draw depends on seed and names, not on their
+    order.
+    """
+    n_folds = max(2, min(round(1 / test_size), len(donors)))
+    by_name = np.argsort(donors)
+    drawn = by_name[np.random.default_rng(seed).permutation(len(donors))]
+    dealt = drawn[np.argsort(strata[drawn], kind="stable")]
+    fold = np.empty(len(donors), dtype=np.intp)
+    fold[dealt] = np.arange(len(donors)) % n_folds
+    return fold
 
 
 def at_random(n_cells: int, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -99,12 +111,3 @@ def stratified(labels: np.ndarray, test_size: float, seed: int) -> tuple[np.ndar
             "set evaluate.split.stratified to false in params.yaml"
         ) from None
     return np.concatenate([train, np.flatnonzero(single)]), test
-
-
-def by_group(groups: np.ndarray, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw whole groups, such as donors, as scikit-learn's ``GroupShuffleSplit`` does."""
-    names, codes = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
-        raise InputError(f"{len(names)} group cannot be divided; set evaluate.split.groups to null in params.yaml")
-    held_out = np.isin(codes, at_random(len(names), test_size, seed)[1])
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -75,7 +75,8 @@ def average(counts: Counts, min_cells: int, of: str, over: Average) -> np.ndarra
     """Average a score of `OF_CLASS` over classes, shape (...,); NaN where no class takes part.
 
     ``macro``: over the classes that a cell has or was given, as scikit-learn does and the paper prints. ``frequent``:
-    over those with at least `min_cells` cells, since one cell of a rare class can move a macro average by 1 / n_classes.
+    over those with at least `min_cells` cells, since one cell of a rare class can move a
+    macro average by 1 / n_classes.
     ``balanced``: over those that a cell has; of recall, scikit-learn's ``balanced_accuracy_score``. ``weighted``: by
     the cells of each class.
     """

@@ -67,7 +67,7 @@ def search(matrix: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int, m
 
 
 def rank(matrix: np.ndarray, k: int, metric: Distance) -> np.ndarray:
-    """Return each cell's `SPARE` times `k` nearest other cells, nearest first: row numbers, shape (n_cells, n_ranked)."""
+    """Return each cell's `SPARE` times `k` nearest other cells, nearest first: row numbers, (n_cells, n_ranked)."""
     cells = np.arange(len(matrix))
     return search(matrix, cells, cells, SPARE * k, metric)
 
@@ -104,7 +104,9 @@ def vote(codes: np.ndarray, tie: str = "nearest") -> np.ndarray:
     """
     if tie == "smallest":
         codes = np.sort(codes, axis=1)
-    votes = (codes[:, :, None] == codes[:, None, :]).sum(axis=2)  # (n_test, j): neighbours with the class of neighbour j
+    votes = (codes[:, :, None] == codes[:, None, :]).sum(
+        axis=2
+    )  # (n_test, j): neighbours with the class of neighbour j
     return np.take_along_axis(codes, votes.argmax(axis=1)[:, None], axis=1)[:, 0]
 
 

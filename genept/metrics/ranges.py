@@ -13,7 +13,7 @@ from scipy import stats
 
 MIN_DONORS = 10  # fewer give no interval and no test
 RESAMPLES = 1000  # of donors
-SWAPS = 9999
+SWAPS = 4999
 LEVEL = 0.95
 
 

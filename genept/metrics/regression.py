@@ -70,7 +70,9 @@ def auroc(actual: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | N
         classes = classes[:1]  # of two classes both areas are equal
     step = max(1, BLOCK // max(1, len(actual)))
     areas = [
-        np.concatenate([area(actual == code, probabilities[:, code], weights[i : i + step]) for i in range(0, len(weights), step)])
+        np.concatenate(
+            [area(actual == code, probabilities[:, code], weights[i : i + step]) for i in range(0, len(weights), step)]
+        )
         for code in classes
     ]
     if not areas:
