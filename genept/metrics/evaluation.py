@@ -24,7 +24,7 @@ from genept.core.params import CEILING, ENSEMBLE, MAJORITY, RANDOM_CELLS, Evalua
 from genept.data import cells, embeddings, splits
 from genept.engines.finetuned.config import Finetune
 from genept.metrics import benchmark, bounds, comparisons, targets, text_effect, trainings
-from genept.metrics.embedding import Embedding, Head, Scored
+from genept.metrics.embedding import Embedding, Head
 from genept.metrics.results import Results, Row
 from genept.metrics.rows import Spread
 from genept.metrics.targets import Target
@@ -135,7 +135,7 @@ def score(
 
     `joblib.Memory` caches by the arguments, so everything that scores depend on is one; `code` stands for this package.
     """
-    embedding: Scored = Embedding(draws)
+    embedding = Embedding(draws)
     if lesson is None:
         results = benchmark.score(planned, embedding, evaluate, seed, spread)
         return results.with_note(CENTRED) if embedding.is_centred and evaluate.metric == "cosine" else results

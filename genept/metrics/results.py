@@ -121,13 +121,9 @@ class Results:
 
     def table(self, dataset: str, model: str, protocol: str = OWN) -> pd.DataFrame:
         """Return the full table, one line per row."""
-        rows = [
-            row._replace(
-                **{name: None if (value := getattr(row, name)) is None else rounded(value) for name in NUMBERS}
-            )
-            for row in self.rows
-        ]
-        table = pd.DataFrame(rows, columns=Row._fields, dtype=object).rename(columns={"label": "class"})
+        table = pd.DataFrame(self.rows, columns=list(Row._fields), dtype=object).rename(columns={"label": "class"})
+        for name in NUMBERS:
+            table[name] = [None if value is None else rounded(value) for value in table[name]]
         return table.assign(dataset=dataset, model=model, protocol=protocol)[COLUMNS]
 
 

@@ -61,7 +61,7 @@ def collect(
             else:
                 values = prediction_values(target, key, counted, said, evaluate)
                 rows += run_rows(target, key, values, notes, runs, spread)
-                if key[0] == "knn":
+                if key[0] == "knn" and target is targets[0]:
                     rows += class_rows(target, key[2], counted)
             if said:
                 probabilities[target.annotation].append(probability_table(target, key, said))

@@ -10,7 +10,6 @@ import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
-from genept.core import params
 from genept.core.params import Distance, Evaluate
 from genept.metrics import clustering, counts, neighbours, ranges
 from genept.metrics.embedding import Embedding
@@ -65,12 +64,18 @@ def measure(target: Target, embedding: Embedding, evaluate: Evaluate, seed: int)
     return {key: np.array(values) for key, values in scores.items()}
 
 
-def table(text: str, controls: Sequence[str], baseline: str | None, measured: Mapping[str, Runs], ratio: float) -> pd.DataFrame:
+def table(
+    text: str, controls: Sequence[str], baseline: str | None, measured: Mapping[str, Runs], ratio: float
+) -> pd.DataFrame:
     """Compare the text with each control and with the baseline, given what `measure` found for each of them.
 
     `ratio` is that of test to training cells of the splits.
     """
-    lines = [line for versus in [*controls, *filter(None, [baseline])] for line in effects(text, versus, versus in controls, measured, ratio)]
+    lines = [
+        line
+        for versus in [*controls, *filter(None, [baseline])]
+        for line in effects(text, versus, versus in controls, measured, ratio)
+    ]
     found = pd.DataFrame(lines, columns=list(COLUMNS), dtype=object)
     for name in ("value", "value_versus", "difference", "low", "high"):
         found[name] = [rounded(value) for value in found[name]]
