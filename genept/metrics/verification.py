@@ -1,2 +1,0 @@
-def check(datasets, params):
-    raise NotImplementedError
