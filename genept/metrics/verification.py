@@ -1,4 +1,4 @@
-"""Scoring again what is committed: does every number that tables print lie in its committed range?
+"""Scoring again what is committed, to see whether every number that tables print lies in its committed range.
 
 On the machine that made the committed scores, they come out equal. On another kind of processor the last bits of
 embeddings differ; k-means and the models trained here carry that on, which their ranges are to contain.
@@ -80,7 +80,7 @@ def compare(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     tolerance = np.where(both.index.get_level_values("task").isin(EXACT), 0, TOLERANCE)
     low = both[["low_old", "value_old"]].min(axis=1).clip(upper=both["value_old"] - tolerance)
     high = both[["high_old", "value_old"]].max(axis=1).clip(lower=both["value_old"] + tolerance)
-    excess = np.maximum(low - both["value_new"], both["value_new"] - high).clip(lower=0).round(4)
+    excess = pd.concat([low - both["value_new"], both["value_new"] - high], axis=1).max(axis=1).clip(lower=0).round(4)
     counts_old, counts_new = (both[[f"{name}{suffix}" for name in COUNTS]].fillna(-1) for suffix in ("_old", "_new"))
     changed = (counts_old.to_numpy() != counts_new.to_numpy()).any(axis=1)
     excess = excess.where(both["value_old"].notna() & both["value_new"].notna() & ~changed, np.inf)
