@@ -18,59 +18,64 @@ from scipy import stats
 
 from genept.core.params import ENSEMBLE, Params
 from genept.engines import config as models
+from genept.metrics.rows import Spread
 
 TABLE = models.MODELS / "trainings.csv"
-KEY = ["task", "annotation", "split", "metric"]
-COLUMNS = ["model", "dataset", "settings", *KEY]  # the other columns are trainings
 LEVEL = 0.95
-
-Score = tuple[str, str, str, str]  # task, annotation, split, metric
-
-
-class Spread(NamedTuple):
-    """How far trainings are apart in one score."""
-
-    sd: float  # standard deviation between trainings, over seeds and processors
-    n_seeds: int
-
-    @property
-    def margin(self) -> float:
-        """How far another training falls from this one, in at least 95 % of cases: t(n_seeds - 1) SD sqrt(2).
-
-        The root of 2 is there because both trainings are single draws: their difference has twice the variance of one.
-        Where processors differ as much as seeds do, there are more degrees of freedom, and it is nearer 98 %.
-        """
-        return float(stats.t.ppf((1 + LEVEL) / 2, self.n_seeds - 1) * self.sd * 2**0.5)
+NORMAL = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 
-def spread(model: str, dataset: str, params: Params, path: Path = TABLE) -> dict[Score, Spread]:
-    """Return how far the scores of a model on a dataset move with its training, by task, annotation, split and metric.
+class Score(NamedTuple):
+    """Which score: as in the full table."""
 
-    `model` is a model of the grid or ``ensemble``. Empty for models that are not trained here, and for those that the
-    study does not cover with their present settings; `trained_members` tells the two apart.
+    task: str
+    annotation: str
+    split: str
+    metric: str
+
+
+KEY = list(Score._fields)
+COLUMNS = ["model", "dataset", "settings", *KEY]  # the other columns are trainings
+
+
+def spread(model: str, dataset: str, params: Params, path: Path = TABLE) -> Spread:
+    """Return how far the scores of a model on a dataset move with its training, as the `sd` of `ranges.single_runs`.
+
+    `model` is a model of the grid or ``ensemble``; the numbers are by task, annotation, split and metric. Each is
+    `margin` over the normal quantile 1.96, so that a range widened by it holds another training. Empty for models that
+    are not trained here, and for those that the study does not cover with their present settings; `is_uncovered` tells.
     """
-    if not path.is_file() or not trained_members(model, params):
-        return {}
-    table = read(path)
-    place = table["model"].eq(model) & table["dataset"].eq(dataset) & table["settings"].eq(settings(model, params))
-    if not place.any():
-        return {}
-    table = table[place]
+    table = covered(model, dataset, params, path)
     return {
-        tuple(line[KEY]): Spread(total_sd(values), len(values))
-        for (_, line), values in zip(table.iterrows(), by_seed(table), strict=True)
+        Score(*line): margin(values) / NORMAL
+        for line, values in zip(table[KEY].to_numpy(), by_seed(table), strict=True)
         if np.isfinite(values).all()
     }
 
 
-def widen(value: float, low: float | None, high: float | None, margin: float) -> tuple[float, float]:
-    """Widen the range of a score, from `low` to `high`, by the margin of its training; None: a score without range.
+def is_uncovered(model: str, dataset: str, params: Params, path: Path = TABLE) -> bool:
+    """Tell whether a model is trained here and the study says nothing of it, so that its ranges hold no training."""
+    return bool(trained_members(model, params)) and covered(model, dataset, params, path).empty
 
-    Splits and trainings are independent, so each side's distance from `value` is the root of the sum of squares.
-    The result may lie beyond the bounds of the metric.
+
+def margin(values: np.ndarray) -> float:
+    """Return how far another training falls from this one, in at least 95 % of cases: t(n_seeds - 1) SD sqrt(2).
+
+    `values` of one score have shape (n_seeds, n_processors). The root of 2 is there because both trainings are single
+    draws: their difference has twice the variance of one. Where processors differ as much as seeds do, there are more
+    degrees of freedom, and it is nearer 98 %.
     """
-    below, above = (0.0 if end is None else abs(value - end) for end in (low, high))
-    return value - float(np.hypot(below, margin)), value + float(np.hypot(above, margin))
+    return float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * total_sd(values) * 2**0.5)
+
+
+def covered(model: str, dataset: str, params: Params, path: Path = TABLE) -> pd.DataFrame:
+    """Return the lines of the study that are of a model with its present settings; the table may not exist."""
+    if not path.is_file() or not trained_members(model, params):
+        return pd.DataFrame(columns=COLUMNS)
+    table = read(path)
+    return table[
+        table["model"].eq(model) & table["dataset"].eq(dataset) & table["settings"].eq(settings(model, params))
+    ]
 
 
 def trained_members(model: str, params: Params) -> list[str]:
@@ -101,6 +106,8 @@ def read(path: Path = TABLE) -> pd.DataFrame:
 def by_seed(table: pd.DataFrame) -> np.ndarray:
     """Return the values of one model's trainings, shape (n_lines, n_seeds, n_processors); column names say which."""
     names = [name.rsplit("-", 1) for name in table.dropna(axis=1, how="all").columns if name not in COLUMNS]
+    if not names:
+        return np.empty((len(table), 0, 0))
     seeds, processors = (list(dict.fromkeys(part)) for part in zip(*names, strict=True))
     columns = [f"{seed}-{processor}" for seed in seeds for processor in processors]
     return table[columns].to_numpy(dtype=float).reshape(len(table), len(seeds), len(processors))

@@ -15,7 +15,7 @@ from genept.core import params as parameters
 from genept.metrics import trainings
 from tests import helpers
 
-PLACE = ("knn", "cell_type", "random", "accuracy")
+PLACE = trainings.Score("knn", "cell_type", "random", "accuracy")
 
 
 def test_the_spread_is_that_of_an_analysis_of_variance() -> None:
@@ -36,22 +36,8 @@ def test_another_training_falls_within_the_margin_in_95_to_98_percent_of_cases()
     seeds, noise = rng.normal(scale=0.03, size=(4000, 6, 1)), rng.normal(scale=0.02, size=(4000, 6, 2))
     studies = seeds + noise
     another = rng.normal(scale=(0.03**2 + 0.02**2) ** 0.5, size=4000)
-    margins = [trainings.Spread(trainings.total_sd(study), 6).margin for study in studies]
+    margins = [trainings.margin(study) for study in studies]
     assert 0.95 <= np.mean(np.abs(another - studies[:, 0, 0]) <= margins) <= 0.98
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "margin", "widened"),
-    [
-        (0.6, 0.9, 0.0, (0.6, 0.9)),
-        (0.7, 0.84, 0.03, (0.75 - 0.0034**0.5, 0.75 + 0.009**0.5)),  # sides of a range may differ
-        (None, None, 0.03, (0.72, 0.78)),  # a score without repeats
-    ],
-)
-def test_ranges_widen_by_the_root_of_squares(
-    low: float | None, high: float | None, margin: float, widened: tuple[float, float]
-) -> None:
-    assert trainings.widen(0.75, low, high, margin) == pytest.approx(widened)
 
 
 def write_table(params: parameters.Params, path: Path) -> None:
@@ -78,10 +64,14 @@ def test_a_study_covers_the_settings_that_it_was_made_with(tmp_path: Path, monke
     write_table(params, trainings.TABLE)
     spread = trainings.spread("scgpt_mini", "covid", params)
     assert list(spread) == [PLACE, ("kmeans", "cell_type", "", "ari")]
-    assert spread[PLACE] == trainings.Spread(pytest.approx(0.0043**0.5), 2)
-    assert trainings.spread("ensemble", "covid", params)[PLACE].n_seeds == 3
+    assert spread[PLACE] == pytest.approx(
+        12.7062 * (2 * 0.0043) ** 0.5 / 1.959964, rel=1e-5
+    )  # t with 1 degree of freedom
+    of_three = np.array([[0.70, 0.72], [0.60, 0.64], [0.65, 0.65]])
+    assert trainings.spread("ensemble", "covid", params)[PLACE] * 1.959964 == pytest.approx(trainings.margin(of_three))
     for model, dataset in (("scgpt_mini", "ovarian"), ("expression", "covid"), ("genept_w_minilm", "covid")):
         assert trainings.spread(model, dataset, params) == {}
+        assert trainings.is_uncovered(model, dataset, params) == (model == "scgpt_mini")
 
     def covered(change: dict[str, Any], grid: dict[str, Any]) -> list[bool]:
         file = Path("models/scgpt_mini.yaml")
