@@ -147,12 +147,13 @@ def score(
 
     assert lesson is not None
 
-    def fit(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
-        learned = np.intersect1d(train, lesson.labelled)
-        fitted = training.fit(matrix[learned], lesson.labels[learned], lesson.config, seed)
-        return training.project(fitted.head, matrix)
+    def fit(jobs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+        learned = [(matrix, np.intersect1d(train, lesson.labelled)) for matrix, train in jobs]
+        parts = [matrix[rows] for matrix, rows in learned], [lesson.labels[rows] for _, rows in learned]
+        fitted = training.fit_each(*parts, lesson.config, seed)
+        return [training.project(one.head, matrix) for one, (matrix, _) in zip(fitted, jobs, strict=True)]
 
-    results = benchmark.score(planned, Head(embedding, fit), evaluate, seed)
+    results = benchmark.score(planned, Head(embedding, planned, fit), evaluate, seed)
     return results.with_note("unseen cells only").with_note(f"supervised by {lesson.annotation}", lesson.annotation)
 
 
