@@ -206,9 +206,13 @@ class Params(Config):
 
     @model_validator(mode="after")
     def check(self) -> Params:
-        """Check that the authors' protocol is there: the paper's numbers are compared with runs by it."""
+        """Check that the baseline is in the grid, and that the authors' protocol is there, which the paper needs."""
         if AUTHORS not in self.protocols:
             raise ValueError(f"protocols: {AUTHORS!r} is missing")
+        names = [name for name in self.grid.models.names if name not in self.grid.models.finetuned]
+        if names and self.baseline not in names:
+            hint = nearest(self.baseline, names) or "."
+            raise ValueError(f"baseline: {self.baseline!r} is not in the grid{hint} It has {', '.join(names)}")
         return self
 
     @property

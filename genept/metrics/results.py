@@ -101,6 +101,14 @@ class Results:
         """Return the same with other rows."""
         return dataclasses.replace(self, rows=list(rows))
 
+    def with_cell_ids(self, cell_ids: pd.Index) -> Results:
+        """Name the cells of the probabilities instead of their rows."""
+        tables = {
+            annotation: table.assign(row=cell_ids[table["row"]]).rename(columns={"row": "cell_id"})
+            for annotation, table in self.probabilities.items()
+        }
+        return dataclasses.replace(self, probabilities=tables)
+
     def with_note(self, note: str, annotation: str | None = None) -> Results:
         """Add a note to every row, or to those of one annotation; an empty note changes nothing."""
         rows = [row.noted(note) if annotation in (None, row.annotation) else row for row in self.rows]
