@@ -78,7 +78,7 @@ def test_what_scores_lie_between_comparisons_and_probabilities_are_written(proje
     assert pair["difference"] == pytest.approx(values[0] - values[1], abs=2e-4)
     text = pd.read_csv("metrics/comparisons/blood/text.csv")
     assert set(text["text"]) == {"two"} and set(text["versus"]) == {"three", "one"}
-    assert set(text["setting"]) == {"cosine", "centred_cosine", "minibatch", "full"}
+    assert set(text["setting"]) == {"cosine", "centred_cosine", "minibatch k-means", "full k-means"}
 
 
 def test_fine_tuned_heads_are_scored_on_controls_and_on_the_same_cells(project: Path) -> None:
