@@ -135,14 +135,12 @@ def runs(params: Params) -> str:
         "the lowest and the highest donor's own value."
     )
     repeats = params.evaluate.repeats
-    first = (
-        "A score is that of one run."
-        if repeats == 1
-        else (
-            f"A score is the mean over {repeats} runs (splits, or seeds of k-means; of a control, draws of gene vectors, "
-            "too), in brackets where 95 % of single runs fall."
+    first = "A score is that of one run."
+    if repeats > 1:
+        first = (
+            f"A score is the mean over {repeats} runs (splits, or seeds of k-means; of a control, draws of gene "
+            "vectors, too), in brackets where 95 % of single runs fall."
         )
-    )
     return f"{first} {held_out}" if params.evaluate.split.groups else first
 
 
