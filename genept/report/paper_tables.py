@@ -99,7 +99,10 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table: the stem of its files' names, its title, what its numbers are, its columns and rows."""
+    """A table: the stem of its files' names, its title, what its numbers are, its columns and rows.
+
+    The CSV file has `parts` of each score beside it.
+    """
 
     name: str
     title: str
@@ -107,6 +110,7 @@ class Table:
     columns: tuple[Column, ...]
     sizes: tuple[Size, ...]
     groups: list[Group]
+    parts: tuple[str, ...] = ("low", "high", "scaled")
 
     def sizes_of(self, row: Row) -> list[int | None]:
         """Return the numbers of cells, donors or classes behind a row's scores; None where there is no score."""

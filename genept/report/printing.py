@@ -21,7 +21,6 @@ NONE = "\u2013"
 TERMINAL, MODEL_WIDTH = 80, 32
 RANGE = r" \[-?\d?\.\d+, -?\d?\.\d+\]"
 SIZES = ("Cells", "Test cells", "Donors", "Labels")
-PARTS = ("low", "high", "scaled")
 Bests = list[list[Best]]  # of a table, by group and column
 
 
@@ -155,13 +154,13 @@ def as_csv(table: Table, run: Run) -> str:
     """Write a table for programs: scores with four decimals, their ranges and scaled values, label source and notes."""
     header = ["dataset", "annotation", "model"]
     for column in table.columns:
-        header += [column.name, *(f"{column.name}_{part}" for part in PARTS)]
+        header += [column.name, *(f"{column.name}_{part}" for part in table.parts)]
     lines = []
     for group in table.groups:
         for row in group.rows:
             line: list[Any] = [group.dataset, group.title, row.model]
             for score in row.scores:
-                line += [decimals(score and getattr(score, part)) for part in ("value", *PARTS)]
+                line += [decimals(score and getattr(score, part)) for part in ("value", *table.parts)]
             notes = [  # one that not all scores have begins with the columns that have it
                 note if row.has_in_all(note) else f"{', '.join(table.columns[j].name for j in columns)}: {note}"
                 for note, columns in row.notes.items()
