@@ -115,6 +115,7 @@ def draw_matrix(page: Page, ax: Axes, matrix: Matrix, right: float, top: float) 
     height = min(1.4, n * CELL)
     bar = page.figure.add_axes((*page.at(right + 0.08, top + height), 0.08 / page.width, height / page.width))
     page.figure.colorbar(ScalarMappable(norm, colours), cax=bar, ticks=(-limit, 0, limit), format="%+.2f")
+    bar.set_yticks((-limit, 0, limit), (f"\u2212{limit:.2f}", "0", f"+{limit:.2f}"))
     bar.tick_params(labelsize=SMALL, length=1.5, width=0.5, pad=1.5)
     bar.spines[:].set(linewidth=0.5, color=FRAME)
 

@@ -52,8 +52,8 @@ def table_2(params: Params) -> str:
         [
             "ARI (adjusted Rand index) and AMI (adjusted mutual information) compare the labels with as many clusters, "
             f"by {clustering(params)}. ASW is the average silhouette width of the labels, by "
-            f"{DISTANCES[evaluate.asw or evaluate.metric]}; it has no test. Higher is better.",
-            runs(params),
+            f"{DISTANCES[evaluate.asw or evaluate.metric]}. Higher is better.",
+            runs(params, classifies=False),
             f"Test cells only: all models on the test cells of {count(evaluate.repeats, 'random split')}, the only "
             "cells on which a fine-tuned model can be scored.",
             bounds(params, clusters=True),
@@ -100,7 +100,7 @@ def section_4_4(params: Params) -> str:
     sentences = [
         f"ARI (adjusted Rand index) compares the labels with as many clusters, by {clustering(params)}. Patients are "
         f"clustered on {on}; a lower patient ARI means a smaller batch effect, or less signal of any kind: by itself "
-        "it discriminates nothing, and random vectors have the lowest."
+        "it discriminates nothing, since random vectors have none."
     ]
     if logreg.labels:
         sentences += [
@@ -128,8 +128,8 @@ def split(config: Split) -> str:
     )
 
 
-def runs(params: Params) -> str:
-    """Say what a score and its brackets are."""
+def runs(params: Params, classifies: bool = True) -> str:
+    """Say what a score and its brackets are; donors are held out only where cells are classified."""
     held_out = (
         "With donors held out, the brackets are the 95 % bootstrap interval over donors or, of fewer than 10 donors, "
         "the lowest and the highest donor's own value."
@@ -141,7 +141,7 @@ def runs(params: Params) -> str:
             f"A score is the mean over {repeats} runs (splits, or seeds of k-means; of a control, draws of gene "
             "vectors, too), in brackets where 95 % of single runs fall."
         )
-    return f"{first} {held_out}" if params.evaluate.split.groups else first
+    return f"{first} {held_out}" if classifies and params.evaluate.split.groups else first
 
 
 def bounds(params: Params, clusters: bool = False) -> str:

@@ -111,6 +111,7 @@ class Table:
     sizes: tuple[Size, ...]
     groups: list[Group]
     parts: tuple[str, ...] = ("low", "high", "scaled")
+    heading: str = "Annotation"  # of the groups' titles
 
     def sizes_of(self, row: Row) -> list[int | None]:
         """Return the numbers of cells, donors or classes behind a row's scores; None where there is no score."""
@@ -212,7 +213,7 @@ def section_4_4(run: Run) -> Table:
         captions.section_4_4(run.params),
         columns,
         (Size("n_cells", "Cells"), Size("n_test_cells", "Test cells", column=2), DONORS),
-        with_rows(groups),
+        with_rows(groups, required=2),
     )
 
 
@@ -242,11 +243,15 @@ def scores_of(pair: Pair, columns: Sequence[Column]) -> tuple[Score | None, ...]
     return tuple(pair.score(column.task, column.annotation, column.metric, column.split or "") for column in columns)
 
 
-def with_rows(groups: Iterable[Group]) -> list[Group]:
-    """Leave out groups without rows, and those without any value after the first of an annotation that has none."""
+def with_rows(groups: Iterable[Group], required: int = 0) -> list[Group]:
+    """Leave out groups without rows, and those without any value after the first of an annotation that has none.
+
+    Values are those of the columns from the `required` one on.
+    """
     kept: list[Group] = []
     for group in groups:
-        has_value = any(score and score.value is not None for row in group.rows for score in row.scores)
+        scores = [score for row in group.rows for score in row.scores[required:]]
+        has_value = any(score and score.value is not None for score in scores)
         is_first = not any(
             (other.dataset, other.columns[-1].annotation) == (group.dataset, group.columns[-1].annotation)
             for other in kept

@@ -119,9 +119,9 @@ def probabilities(run: Run, dataset: str, label: str, task: str, split: str) -> 
 
 def read_probabilities(path: Path, dataset: str) -> pd.DataFrame:
     """Read the predicted probabilities of one model; labels stay text."""
-    texts = ("cell_id", "task", "split", "actual")
+    texts = ("task", "split", "actual")
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values={})
+        table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc repro evaluate@{dataset}` makes it") from None
     except ValueError as error:
@@ -149,7 +149,9 @@ def points_of(actual: pd.Series, probability: pd.Series) -> tuple[np.ndarray, ..
 
     false, true, _ = roc_curve(actual, probability)
     precision, recall, _ = precision_recall_curve(actual, probability)
-    return false, true, recall[::-1], precision[::-1]
+    n_whole = int((recall == 1).sum()) - 1  # the first threshold that finds all positives ends the curve
+    is_found = recall > 0  # scikit-learn begins with recall 0 and precision 1, which is no cell
+    return false, true, recall[is_found][n_whole:][::-1], precision[is_found][n_whole:][::-1]
 
 
 def average(lines: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -32,7 +32,7 @@ def markdown(table: Table, run: Run, best: Bests) -> str:
         problems = [
             note_of(f"no bold, {problem}", columns, table.columns) for problem, columns in problems_of(best[i]).items()
         ]
-        notes = [note_of(note, columns, table.columns) for note, columns in group.notes.items()]
+        notes = [note_of(note, at, table.columns) for note, at in group.notes.items() if note != significance.NO_TEST]
         names = [group.dataset, f"{group.title or NONE}{mark([*notes, *problems], letters)}"]
         for row in group.rows:
             comparable = "" if row.is_comparable else f", {NOT_COMPARABLE}"
@@ -58,7 +58,7 @@ def markdown(table: Table, run: Run, best: Bests) -> str:
     blocks = [
         f"# {table.title}",
         filled(" ".join(caption)),
-        markdown_table(lines, ["Dataset", "Annotation", "Model", *headings], n_left=3),
+        markdown_table(lines, ["Dataset", table.heading, "Model", *headings], n_left=3),
         items(f"({letter}) {note}" for note, letter in letters.items()),
         *("Datasets:", key[0], "Models:", key[1]),
         *map(filled, [*captions.terms(" ".join([*caption, *key])), *captions.roles(run, models)]),
@@ -80,8 +80,9 @@ def best_of(table: Table, run: Run, comparisons: Mapping[str, Mapping[Key, Diffe
         columns = []
         for j, column in enumerate(group.columns):
             key = column.task, column.annotation, column.split or "", column.metric
-            differences = comparisons.get(group.dataset, {}).get(key, {}) if column.best else {}
-            found = significance.best(values_of(competing, j), values_of(floors, j), differences)
+            values = values_of(competing, j) if column.best else {}
+            differences = comparisons.get(group.dataset, {}).get(key, {})
+            found = significance.best(values, values_of(floors, j), differences)
             if found.problem == significance.NO_TEST:
                 n_donors = next((score.n_donors for row in competing if (score := row.scores[j])), None)
                 found = found._replace(problem=f"{found.problem}{f' with {n_donors} donors' if n_donors else ''}")
@@ -198,7 +199,9 @@ def terminal(text: str) -> str:
     then the letters of footnotes, as far as they do not fit.
     """
     blocks = text.strip().split("\n\n")
-    at = next(i for i, block in enumerate(blocks) if block.startswith("|"))
+    at = next((i for i, block in enumerate(blocks) if block.startswith("|")), None)
+    if at is None:
+        return "\n\n".join([blocks[0].removeprefix("# "), *map(plain, blocks[1:])]) + "\n"
     table = blocks[at].replace("`", "").splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     head, rows = cells[0], cells[2:]
@@ -221,7 +224,8 @@ def terminal(text: str) -> str:
     for i, row in enumerate(rows, start=1):
         if row[0]:
             sizes = ", ".join(f"{size} {name.lower()}" for size, name in zip(row[n:], head[n:], strict=True))
-            lines[i] = f"\n{row[0]}, {row[1]}{f': {sizes}' if sizes else ''}\n{lines[i]}"
+            group = filled(f"{row[0]}, {row[1]}{f': {sizes}' if sizes else ''}", TERMINAL)
+            lines[i] = f"\n{group}\n{lines[i]}"
     above = [plain(block) for block in blocks[1:at]]
     notes = [plain(block) for block in blocks[at + 1 : at + 2] if block.startswith("- (")]
     return "\n\n".join([blocks[0].removeprefix("# "), *above, "\n".join(lines), *notes]) + "\n"

@@ -46,6 +46,7 @@ class Best(NamedTuple):
 
 AT_FLOOR = "the best cannot be told from the floor"
 NO_TEST = "no test possible"
+NOT_COMPARED = "not tested"
 
 
 def read_comparisons(dataset: str) -> dict[Key, Differences]:
@@ -99,7 +100,7 @@ def best(values: Mapping[str, float], floors: Mapping[str, float], differences: 
     best if a p is missing, or if the highest is not above the higher floor with p below `LEVEL`.
     """
     if len(values) < 2 or not differences:
-        return Best(frozenset())
+        return Best(frozenset(), NOT_COMPARED if len(values) > 1 else "")
     top = max(values, key=values.__getitem__)
     others = [model for model in values if model != top]
     floor = max(floors, key=floors.__getitem__, default=None)

@@ -57,6 +57,7 @@ def summary(run: Run) -> Table:
         (),
         [group for group in groups if group.rows],
         parts=(),
+        heading="Rows",
     )
 
 

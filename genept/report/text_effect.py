@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from genept.core.params import Params
@@ -17,8 +18,7 @@ SETTINGS = {
     "cosine": "cosine",
     "centred_cosine": "centred cosine",
     "euclidean": "euclidean",
-    "minibatch": "mini-batch k-means",
-    "full": "full k-means",
+    "minibatch k-means": "mini-batch k-means",
 }
 HELPS, HURTS, NO_DIFFERENCE, NO_TEST = "helps", "hurts", "no difference", "no test"
 COLUMNS = (
@@ -59,19 +59,19 @@ class Line(NamedTuple):
 def read(datasets: Iterable[str]) -> list[Line]:
     """Read the lines of all datasets."""
     return [
-        line for dataset in datasets for line in read_table(COMPARISONS / dataset / "text.csv", dataset, line_of_csv)
+        line
+        for dataset in datasets
+        for line in read_table(COMPARISONS / dataset / "text.csv", dataset, partial(line_of_csv, dataset))
     ]
 
 
-def line_of_csv(row: Mapping[str, str]) -> Line:
+def line_of_csv(dataset: str, row: Mapping[str, str]) -> Line:
     """Read one line."""
-    fields: dict[str, Any] = {
-        name: row[name] for name in ("dataset", "annotation", "metric", "setting", "text", "versus")
-    }
+    fields: dict[str, Any] = {name: row[name] for name in ("annotation", "metric", "setting", "text", "versus")}
     for name in ("value", "value_versus", "difference", "low", "high", "p", "p_min"):
         fields[name] = number(row[name])
     n_draws = number(row["n_draws"])
-    return Line(**fields, n_draws=None if n_draws is None else int(n_draws))
+    return Line(dataset, **fields, n_draws=None if n_draws is None else int(n_draws))
 
 
 def as_csv(lines: Iterable[Line]) -> str:
@@ -89,11 +89,12 @@ def page(lines: Sequence[Line], run: Run) -> str:
     title = "# The effect of text"
     if not lines:
         return f"{title}\n\nThe grid has no GenePT-w model to compare with a control or with `{run.params.baseline}`.\n"
+    datasets, versus = (list(dict.fromkeys(getattr(line, key) for line in lines)) for key in ("dataset", "versus"))
     rows = []
     group: tuple[str, ...] = ()
-    for line in lines:
-        now = line.dataset, f"{METRICS.get(line.metric, line.metric)}, less `{line.versus}`"
-        setting = SETTINGS.get(line.setting, line.setting)
+    for line in sorted(lines, key=lambda line: (datasets.index(line.dataset), versus.index(line.versus))):
+        now = line.dataset, f"`{line.text}` less `{line.versus}`"
+        setting = f"{METRICS.get(line.metric, line.metric)}, {SETTINGS.get(line.setting, line.setting)}"
         p_min = "" if line.p_min is None or line.p is None else f" ({short(line.p_min)})"
         numbers = [three(line.value), three(line.value_versus)]
         difference = f"{three(line.difference)}{interval(line.low, line.high)}"
@@ -101,8 +102,7 @@ def page(lines: Sequence[Line], run: Run) -> str:
             [*(("", "") if now == group else now), setting, *numbers, difference, short(line.p) + p_min, line.result]
         )
         group = now
-    headings = ["Dataset", "Score", "Setting", "Text", "Other", "Difference", "p (smallest)", "Result"]
-    versus = list(dict.fromkeys(line.versus for line in lines))
+    headings = ["Dataset", "Compared", "Score", "Text", "Other", "Difference", "p (smallest)", "Result"]
     models = items(f"`{name}`: {run.model_title(name)}" for name in [lines[0].text, *versus])
     blocks = [
         title,
@@ -118,15 +118,12 @@ def page(lines: Sequence[Line], run: Run) -> str:
 
 def explain(params: Params) -> str:
     """Say what the numbers are."""
-    splits, seeds = (
-        captions.count(params.evaluate.repeats, "random split"),
-        captions.count(params.evaluate.repeats, "seed"),
-    )
+    splits = captions.count(params.evaluate.repeats, "random split")
     return (
-        f"Scores of cell types: accuracy and macro F1 by {captions.neighbours(params)} over {splits}, under three "
-        "distances (cosine is the authors'; centred: the mean of all cells is subtracted first); ARI (adjusted Rand "
-        f"index) over {seeds} of mini-batch k-means, the authors', and of full k-means. Difference: text less the "
-        "other, in brackets its 95 % interval: for a control where one more draw of its gene vectors would put it, for "
+        f"Scores of cell types: accuracy and macro F1 by {captions.neighbours(params)} over {splits}, by the distance "
+        "named (cosine is the authors'; centred: the mean of all cells is subtracted first); ARI (adjusted Rand index) "
+        "over seeds of mini-batch k-means, the authors', and of full k-means. Difference: text less the other, in "
+        "brackets its 95 % interval: for a control where one more draw of its gene vectors would put it, for "
         f"`{params.baseline}` by the corrected t over splits, or by t over seeds. p: the rank of text among the draws, "
         "in brackets the smallest possible with their number; for the baseline of the t-test. Text helps if the "
         "interval is above 0, and hurts if it is below."
@@ -155,9 +152,9 @@ def conclusion(lines: Sequence[Line], briefly: bool = False) -> str:
     if not n:
         return "no test is possible."
     if len(by_result[HELPS]) == n:
-        return f"text helps, in all {n} lines."
+        return f"text helps, by all {n} scores."
     if not by_result[HELPS]:
-        return f"text does not help ({counts} of {n} lines)."
+        return f"text does not help ({counts} of {n} scores)."
     on = depends_on([line for line in lines if line.result != NO_TEST])
     said = counts if briefly else "; ".join(f"{result}: {named(some)}" for result, some in by_result.items() if some)
     return f"whether text helps depends on {on} ({said})."
