@@ -45,7 +45,8 @@ STYLES: dict[str, Any] = {
 class Matrix(NamedTuple):
     """Differences of one score: `values` of the row's model less the column's, shape (n, n), NaN where not tested.
 
-    `stars` marks the pairs that differ, adjusted over all pairs; `note` is printed below the title.
+    `stars` marks the pairs that differ, adjusted over all pairs; `note` is printed below the title. Colours reach
+    their ends at `limit`, differences beyond have the same.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Matrix(NamedTuple):
     models: list[str]
     values: np.ndarray
     stars: np.ndarray
+    limit: float
 
 
 class Curve(NamedTuple):
@@ -95,26 +97,27 @@ def differences(matrices: Sequence[Matrix], title: str, caption: str) -> Figure:
 def draw_matrix(page: Page, ax: Axes, matrix: Matrix, right: float, top: float) -> None:
     """Draw one matrix with its colour bar, on a scale that is as long on either side of zero."""
     n = len(matrix.models)
-    limit = max(np.nanmax(np.abs(matrix.values), initial=0.0), 0.01)
-    norm = Normalize(-limit, limit)
+    limit, norm = matrix.limit, Normalize(-matrix.limit, matrix.limit, clip=True)
     colours = colormaps[DIVERGING].with_extremes(bad=NO_LABEL)
-    ax.imshow(np.ma.masked_invalid(matrix.values), cmap=colours, norm=norm, interpolation="nearest")
-    for i, j in zip(*np.nonzero(matrix.stars), strict=True):
-        is_dark = abs(matrix.values[i, j]) > 0.6 * limit
-        ax.text(j, i + 0.12, "*", fontsize=TEXT, ha="center", va="center", color="white" if is_dark else INK)
-    for i in range(n):
-        ax.fill((i - 0.5, i + 0.5, i + 0.5, i - 0.5), (i - 0.5, i - 0.5, i + 0.5, i + 0.5), color="white", linewidth=0)
+    cells = colours(norm(np.ma.masked_invalid(matrix.values)))
+    cells[np.eye(n, dtype=bool)] = 1  # white
+    ax.imshow(cells, interpolation="nearest")
+    i, j = np.nonzero(matrix.stars)
+    is_dark = np.abs(matrix.values[i, j]) > 0.6 * limit
+    ax.scatter(j, i, s=9, marker=(6, 2, 0), color=np.where(is_dark, "white", INK), linewidths=0.7)
+    between = np.arange(n - 1) + 0.5
+    ax.hlines(between, -0.5, n - 0.5, color="white", linewidth=0.4)
+    ax.vlines(between, -0.5, n - 0.5, color="white", linewidth=0.4)
     names = [f"{name} {i}" for i, name in enumerate(matrix.models, start=1)]
     ax.set_xticks(range(n), map(str, range(1, n + 1)), fontsize=SMALL)
     ax.set_yticks(range(n), names, fontsize=SMALL + 0.5)
-    ax.set_xticks(np.arange(n - 1) + 0.5, minor=True)
-    ax.set_yticks(np.arange(n - 1) + 0.5, minor=True)
-    ax.grid(which="minor", color="white", linewidth=0.4)
-    ax.tick_params(which="both", length=0, pad=2)
+    ax.tick_params(length=0, pad=2)
     frame(ax)
+    if np.isnan(matrix.values).all():
+        return
     height = min(1.4, n * CELL)
     bar = page.figure.add_axes((*page.at(right + 0.08, top + height), 0.08 / page.width, height / page.width))
-    page.figure.colorbar(ScalarMappable(norm, colours), cax=bar, ticks=(-limit, 0, limit), format="%+.2f")
+    page.figure.colorbar(ScalarMappable(norm, colours), cax=bar)
     bar.set_yticks((-limit, 0, limit), (f"\u2212{limit:.2f}", "0", f"+{limit:.2f}"))
     bar.tick_params(labelsize=SMALL, length=1.5, width=0.5, pad=1.5)
     bar.spines[:].set(linewidth=0.5, color=FRAME)
@@ -139,8 +142,10 @@ def curves(rows: Sequence[Curves], title: str, caption: str) -> Figure:
             ax = page.square(AXIS + j * (PANEL + AXIS + GAP), top + 1.5 * LINE, PANEL)
             ax.plot(*constant, color=FRAME, linewidth=0.8, linestyle=(0, (2, 2)))
             for curve in lines:
+                is_bound = curve.kind == "bounds"  # below the others and wider, since one may equal the ceiling
                 colour, style = looks[curve.model]
-                ax.plot(curve.x, curve.y, color=colour, linestyle=style, linewidth=1.1)
+                options = {"linewidth": 2.2 if is_bound else 1.1, "zorder": 1.5 if is_bound else 2}
+                ax.plot(curve.x, curve.y, color=colour, linestyle=style, **options)
             ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
             ax.set_xlabel(x, fontsize=TEXT, labelpad=2)
             ax.set_ylabel(y, fontsize=TEXT, labelpad=2)
@@ -160,7 +165,7 @@ def curves(rows: Sequence[Curves], title: str, caption: str) -> Figure:
 
 def looks_of(models: Sequence[tuple[str, str]]) -> dict[str, tuple[str, Any]]:
     """Give each model a colour and a line by its kind; what scores lie between is black or grey."""
-    bounds = iter((INK, FRAME, MUTED))
+    bounds = iter((MUTED, "#CFCFCF", INK))
     colours = iter(COLOURS * -(-len(models) // len(COLOURS)))
     return {model: (next(bounds if kind == "bounds" else colours), STYLES[kind]) for model, kind in models}
 

@@ -100,7 +100,7 @@ def section_4_4(params: Params) -> str:
     sentences = [
         f"ARI (adjusted Rand index) compares the labels with as many clusters, by {clustering(params)}. Patients are "
         f"clustered on {on}; a lower patient ARI means a smaller batch effect, or less signal of any kind: by itself "
-        "it discriminates nothing, since random vectors have none."
+        "it discriminates nothing, and that of random vectors is about 0."
     ]
     if logreg.labels:
         sentences += [

@@ -53,7 +53,9 @@ def matrix_of(run: Run, differences: Differences, title: str, note: str) -> Matr
     if np.isnan(values).all():
         reasons = dict.fromkeys(difference.note for difference in differences.values() if difference.note)
         note = "; ".join([note, *reasons])
-    return Matrix(title, note, models, values, stars)
+    between = np.ix_(*[[i for i, model in enumerate(models) if model not in BOUNDS]] * 2)
+    limit = np.nanmax(np.abs(values[between]), initial=0.01)
+    return Matrix(title, note, models, values, stars, float(limit))
 
 
 def difference_caption(run: Run, dataset: str) -> str:
@@ -62,7 +64,8 @@ def difference_caption(run: Run, dataset: str) -> str:
         f"{about(run, dataset)} A cell is the score of the row's model less that of the column's, paired: over "
         f"{captions.count(run.params.evaluate.repeats, 'random split')} (Nadeau and Bengio's corrected variance), over "
         "donors (their predictions exchanged at random), or over the seeds of k-means. Red: the row's model is better. "
-        f"Star: p below {significance.LEVEL:g}, adjusted by Holm over all pairs of the panel. Grey: no test possible."
+        f"Star: p below {significance.LEVEL:g}, adjusted by Holm over all pairs of the panel. Grey: no test possible. "
+        "The scale is that of the models; what they lie between may be beyond it."
     )
 
 
@@ -80,7 +83,7 @@ def curves(run: Run, dataset: str) -> list[Curves]:
             roc, precision_recall = [], []
             for model, table in tables:
                 kind = kinds.get(model, "bounds")
-                points = [points_of(table["actual"] == name, table[name]) for name in classes]
+                points = [points_of((table["actual"] == name).to_numpy(), table[name].to_numpy()) for name in classes]
                 roc.append(Curve(model, kind, *average([(x, y) for x, y, *_ in points])))
                 precision_recall.append(Curve(model, kind, *average([(x, y) for *_, x, y in points])))
             share = float(np.mean([(tables[0][1]["actual"] == name).mean() for name in classes]))
@@ -96,7 +99,9 @@ def curve_caption(run: Run, dataset: str) -> str:
         f"{about(run, dataset)} Probabilities of cells that the logistic regression (C = {logreg.C:g}, at most "
         f"{captions.count(logreg.max_iter, 'iteration')}) was not fitted to. Left: ROC curves; the broken line is a "
         "constant answer. Right: precision and recall; a constant answer has the precision of the broken line, the "
-        "share of the positive class. A random split is the first of the run."
+        "share of the positive class. A random split is the first of the run. With donors held out, "
+        "all folds are one curve; where folds differ in their share of the class, a classifier that has learned "
+        "nothing lies below the broken line."
     )
 
 
@@ -143,15 +148,21 @@ def positives(table: pd.DataFrame) -> list[str]:
     return [min(names, key=lambda name: counts[name])] if len(names) == 2 else names
 
 
-def points_of(actual: pd.Series, probability: pd.Series) -> tuple[np.ndarray, ...]:
-    """Return false and true positive rates, then recalls and precisions, of one class against the rest."""
-    from sklearn.metrics import precision_recall_curve, roc_curve
+def points_of(actual: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return false and true positive rates, then recalls and precisions, of one class against the rest.
 
-    false, true, _ = roc_curve(actual, probability)
-    precision, recall, _ = precision_recall_curve(actual, probability)
-    n_whole = int((recall == 1).sum()) - 1  # the first threshold that finds all positives ends the curve
-    is_found = recall > 0  # scikit-learn begins with recall 0 and precision 1, which is no cell
-    return false, true, recall[is_found][n_whole:][::-1], precision[is_found][n_whole:][::-1]
+    One point for each threshold, cells of equal probability together; recall ends where all positives are found.
+    """
+    order = np.argsort(-probability, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)  # of each threshold
+    true = np.cumsum(actual[order])[last]
+    called = last + 1.0
+    recall, precision = true / true[-1], true / called
+    false = (called - true) / (len(order) - true[-1])
+    n_needed = int(np.argmax(recall == 1)) + 1
+    origin = np.zeros(1)
+    curves = np.concatenate([origin, false]), np.concatenate([origin, recall])
+    return *curves, recall[:n_needed], precision[:n_needed]
 
 
 def average(lines: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

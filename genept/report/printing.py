@@ -216,6 +216,7 @@ def terminal(text: str) -> str:
         widths = [max(map(len, column)) + 1 for column in zip(*scores, strict=True)]
         if first + sum(widths) <= TERMINAL:
             break
+    first = min(first, max(TERMINAL - sum(widths), MODEL_WIDTH // 2))  # longer names have a line of their own
     lines = [
         (name.ljust(first) if len(name) <= first else f"{name}\n{' ' * first}")
         + "".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))

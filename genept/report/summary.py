@@ -28,8 +28,8 @@ class Part(NamedTuple):
 
 PARTS = (
     Part("clustering", "Clustering", "kmeans", ("ari", "ami")),
-    Part("random", "Random split", "knn", ("accuracy", "f1_macro"), "random"),
-    Part("donors", "Donors held out", "knn", ("accuracy", "f1_macro"), "donors"),
+    Part("random", "Random", "knn", ("accuracy", "f1_macro"), "random"),
+    Part("donors", "Donors", "knn", ("accuracy", "f1_macro"), "donors"),
     Part("phenotype", "Phenotype", "logreg_standardised", ("balanced_accuracy", "auroc"), is_phenotype=True),
 )
 COLUMNS = tuple(
@@ -67,12 +67,12 @@ def explain(params: Params) -> str:
         "Each number is a mean of scaled scores: 0 is the floor (the higher of `majority` and `random_cells`), 1 the "
         f"ceiling (a logistic regression on standardised `{params.baseline}`; of clusters the label itself); scores "
         "below and above are cut to 0 and 1. Clustering: ARI (adjusted Rand index) and AMI (adjusted mutual "
-        f"information) of cell types, by {captions.clustering(params)}. Random split, donors held out: accuracy and "
-        f"macro F1 of cell types by {captions.neighbours(params)} ({captions.DISTANCES[params.evaluate.metric]}). "
-        "Phenotype: balanced accuracy and AUROC (area under the ROC curve) of the logistic regression on standardised "
-        "coordinates, donors held out where all cells of a donor share the label. Mean: of the columns that a model "
-        "has. Fine-tuned models have learned from the labels of other cells; controls have gene vectors without "
-        "meaning."
+        f"information) of cell types, by {captions.clustering(params)}. Random: accuracy and macro F1 of cell types in "
+        f"random splits, by {captions.neighbours(params)} ({captions.DISTANCES[params.evaluate.metric]}). Donors: the "
+        "same with donors held out. Phenotype: balanced accuracy and AUROC (area under the ROC curve) of the logistic "
+        "regression on standardised coordinates, donors held out where all cells of a donor share the label. Mean: of "
+        "the columns, for models that have all. Fine-tuned models have learned from the labels of other cells; "
+        "controls have gene vectors without meaning."
     )
 
 
@@ -85,11 +85,13 @@ def kinds(run: Run) -> dict[str, list[str]]:
 
 
 def rows_of(run: Run, dataset: str) -> Iterator[Row]:
-    """Yield the summary of each model on a dataset; the mean is over the columns that it has."""
-    for pair in run.pairs:
-        if pair.dataset == dataset and pair.model not in BOUNDS:
-            scores = [score_of(run, pair, part) for part in PARTS]
-            yield Row(pair.model, (mean(scores), *scores))
+    """Yield the summary of each model on a dataset; one that lacks a column that another has, has no mean."""
+    own = [pair for pair in run.pairs if pair.dataset == dataset and pair.model not in BOUNDS]
+    scores = {pair.model: [score_of(run, pair, part) for part in PARTS] for pair in own}
+    present = [any(column) for column in zip(*scores.values(), strict=True)]
+    for model, of_model in scores.items():
+        is_whole = present == [score is not None for score in of_model]
+        yield Row(model, (mean(of_model) if is_whole else None, *of_model))
 
 
 def score_of(run: Run, pair: Pair, part: Part) -> Score | None:

@@ -95,14 +95,11 @@ def page(lines: Sequence[Line], run: Run) -> str:
     for line in sorted(lines, key=lambda line: (datasets.index(line.dataset), versus.index(line.versus))):
         now = line.dataset, f"`{line.text}` less `{line.versus}`"
         setting = f"{METRICS.get(line.metric, line.metric)}, {SETTINGS.get(line.setting, line.setting)}"
-        p_min = "" if line.p_min is None or line.p is None else f" ({short(line.p_min)})"
         numbers = [three(line.value), three(line.value_versus)]
         difference = f"{three(line.difference)}{interval(line.low, line.high)}"
-        rows.append(
-            [*(("", "") if now == group else now), setting, *numbers, difference, short(line.p) + p_min, line.result]
-        )
+        rows.append([*(("", "") if now == group else now), setting, *numbers, difference, short(line.p), line.result])
         group = now
-    headings = ["Dataset", "Compared", "Score", "Text", "Other", "Difference", "p (smallest)", "Result"]
+    headings = ["Dataset", "Compared", "Score", "Text", "Other", "Difference", "p", "Result"]
     models = items(f"`{name}`: {run.model_title(name)}" for name in [lines[0].text, *versus])
     blocks = [
         title,
@@ -124,8 +121,8 @@ def explain(params: Params) -> str:
         "named (cosine is the authors'; centred: the mean of all cells is subtracted first); ARI (adjusted Rand index) "
         "over seeds of mini-batch k-means, the authors', and of full k-means. Difference: text less the other, in "
         "brackets its 95 % interval: for a control where one more draw of its gene vectors would put it, for "
-        f"`{params.baseline}` by the corrected t over splits, or by t over seeds. p: the rank of text among the draws, "
-        "in brackets the smallest possible with their number; for the baseline of the t-test. Text helps if the "
+        f"`{params.baseline}` by the corrected t over splits, or by t over seeds. p: the share of draws and text "
+        "that score at least as high as text; for the baseline two-sided, of the t-test. Text helps if the "
         "interval is above 0, and hurts if it is below."
     )
 
@@ -156,7 +153,11 @@ def conclusion(lines: Sequence[Line], briefly: bool = False) -> str:
     if not by_result[HELPS]:
         return f"text does not help ({counts} of {n} scores)."
     on = depends_on([line for line in lines if line.result != NO_TEST])
-    said = counts if briefly else "; ".join(f"{result}: {named(some)}" for result, some in by_result.items() if some)
+    said = (
+        f"{counts} of {n} scores"
+        if briefly
+        else "; ".join(f"{result}: {named(some)}" for result, some in by_result.items() if some)
+    )
     return f"whether text helps depends on {on} ({said})."
 
 
