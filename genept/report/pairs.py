@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from genept.core import files
 from genept.core.config import read_yaml
 from genept.core.errors import InputError, ParamsError
-from genept.core.params import AUTHORS, ENSEMBLE, OWN, PATH, Params
+from genept.core.params import AUTHORS, CEILING, ENSEMBLE, MAJORITY, OWN, PATH, RANDOM_CELLS, Params
 from genept.engines.config import MODELS, ModelConfig
 
 METRICS = Path("metrics")
 NOT_COMPARABLE = "not comparable"
 NOTE_SEPARATOR = "; "
+BOUNDS = (MAJORITY, RANDOM_CELLS, CEILING)
 
 
 class Score(NamedTuple):
@@ -106,12 +107,13 @@ def read(params: Params) -> Run:
 
 
 def read_pair(dataset: str, model: str) -> Pair:
-    """Read the headline scores and all scores of a pair."""
+    """Read the headline scores and all scores of a pair; `BOUNDS` have no headline scores."""
     headlines = METRICS / "scores" / dataset / f"{model}.json"
     full = METRICS / "full" / dataset / f"{model}.csv"
     try:
         scores = read_scores(full)
-        return Pair(dataset, model, files.read_json(headlines), scores.get(OWN, {}), scores.get(AUTHORS, {}))
+        numbers = {} if model in BOUNDS else files.read_json(headlines)
+        return Pair(dataset, model, numbers, scores.get(OWN, {}), scores.get(AUTHORS, {}))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; `dvc repro evaluate@{dataset}` makes it") from None
     except (KeyError, ValueError, csv.Error) as error:
@@ -128,12 +130,13 @@ def read_scores(path: Path) -> dict[str, dict[Key, Score]]:
         for row in csv.DictReader(stream):
             if not row["class"]:
                 key = row["task"], row["annotation"], row["split"], row["metric"]
-                floats = {name: number(row[name]) for name in ("value", "low", "high", "sd", "first", "scaled")}
-                counts = {name: int(row[name]) if row[name] else None for name in ("n_cells", "n_classes", "n_donors")}
+                fields: dict[str, Any] = {
+                    name: number(row[name]) for name in ("value", "low", "high", "sd", "first", "scaled")
+                }
+                for name in ("n_cells", "n_classes", "n_donors"):
+                    fields[name] = int(row[name]) if row[name] else None
                 notes = tuple(filter(None, row["note"].split(NOTE_SEPARATOR)))
-                scores.setdefault(row["protocol"], {})[key] = Score(
-                    **floats, n_runs=int(row["n_runs"]), **counts, notes=notes
-                )
+                scores.setdefault(row["protocol"], {})[key] = Score(**fields, n_runs=int(row["n_runs"]), notes=notes)
     return scores
 
 

@@ -11,14 +11,16 @@ import pytest
 
 from genept.report import pairs, printing
 from tests.helpers import write_settings
-from tests.report.made import PAIRS, printed_rows, read_csv, report, rows_of, texts, write_pair, write_record
+from tests.report.made import PAIRS, printed_rows, read_csv, report, row, rows_of, texts, write_pair, write_record
 
 TABLES = ("table2", "table_c4", "section_4_4")
 
 
 def test_tables_2_and_c4_have_one_row_for_every_pair_of_the_grid_each_score_in_its_place(project: Path) -> None:
     names = ["accuracy", "precision_macro", "recall_macro", "f1_macro"]
-    more = [["knn_reference", "cell_type", name, "", 0.61 + 0.1 * i, "", 300, 3, ""] for i, name in enumerate(names)]
+    more = [
+        row("knn", "cell_type", name, 0.61 + 0.1 * i, split="reference", n_cells=300) for i, name in enumerate(names)
+    ]
     write_pair("tumour", "text_w", rows_of("cell_type", 0.55) + more)
     markdown = texts()
     assert not any("gone" in text for text in markdown.values())
@@ -152,7 +154,7 @@ def claim_twice() -> None:
         (lambda: Path("metrics/scores/blood/text_w.json").unlink(), 1, "no such file; `dvc repro evaluate@blood`"),
         (lambda: Path("metrics/full/tumour/tuned.csv").unlink(), 1, "tuned.csv: no such file; `dvc repro evalu"),
         (lambda: Path("metrics/full/blood/tuned.csv").write_text("a,b\n1,2\n"), 1, "--single-item evaluate@blood"),
-        (lambda: write_pair("blood", "tuned", [["knn", "", "a", "", "high", "", 1, 1, ""]]), 1, "full/blood/tuned"),
+        (lambda: write_pair("blood", "tuned", [row("knn", "", "a", 0.5) | {"value": "high"}]), 1, "full/blood/tuned"),
         (lambda: Path("metrics/scores/blood/tuned.json").write_text("{"), 1, "--single-item evaluate@blood"),
         (lambda: Path("metrics/verification/blood.json").unlink(), 1, "no such file; `dvc repro label@blood`"),
         (lambda: write_settings(Path(), {"grid": {"datasets": []}}), 2, "grid has no pair of dataset and model"),
