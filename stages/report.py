@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -23,9 +24,10 @@ def main(params: Params, show: bool) -> None:
 
     Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4 (patients and phenotypes) go to
     metrics/ as Markdown and CSV; every number that the paper prints, against ours, to metrics/paper_tracking.md and
-    .csv; the headline scores to plots/scores.csv, for the bar charts of `dvc plots`.
+    .csv, the counts of verdicts to metrics/verdicts.json; the headline scores to plots/scores.csv, for the bar charts
+    of `dvc plots`.
     """
-    from genept.report import pairs, paper, paper_tables, printing, tracking, tracking_page
+    from genept.report import pairs, paper, paper_tables, printing, tracking, tracking_csv, tracking_page, tracking_rows
 
     if show:
         shown = [printing.terminal((METRICS / f"{name}.md").read_text(encoding="utf-8")) for name in TABLES]
@@ -39,9 +41,11 @@ def main(params: Params, show: bool) -> None:
         texts[METRICS / f"{table.name}.csv"] = printing.as_csv(table, run)
     published = paper.load()
     named = tracking.counterparts(published, run)
-    rows = tracking.track(published, run, named)
-    texts[METRICS / "paper_tracking.md"] = tracking_page.page(rows, published, run, named)
-    texts[METRICS / "paper_tracking.csv"] = tracking_page.as_csv(rows)
+    numbers = tracking.track(published, run, named)
+    rows = tracking_rows.judge_rows(numbers, published, run)
+    texts[METRICS / "paper_tracking.md"] = tracking_page.page(numbers, rows, published, run, named)
+    texts[METRICS / "paper_tracking.csv"] = tracking_csv.as_csv(numbers, rows)
+    texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows, numbers), indent=2) + "\n"
     for path, text in texts.items():
         with files.replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
