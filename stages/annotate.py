@@ -11,7 +11,7 @@ from genept.core import files
 from genept.core.cli import stage
 from genept.core.errors import InputError, ParamsError, nearest
 from genept.core.params import Params
-from genept.data.cells import DATA
+from genept.data.cells import DATA, UNKNOWN
 from genept.datasets import config as datasets
 
 METRICS = Path("metrics/annotation")
@@ -87,7 +87,7 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
     if labels is None:
         return message
     types = pd.Series(result.cell_types, index=cells.obs_names)
-    scores = results.write_agreement(folder, metrics, labels, types, annotation.names, params.evaluate.unknown)
+    scores = results.write_agreement(folder, metrics, labels, types, annotation.names, [UNKNOWN])
     return message + "".join(f", {name} {value}" for name, value in scores.items())
 
 

@@ -24,8 +24,8 @@ def main(params: Params, dataset: str, model: str) -> None:
 
     There must be data/DATASET.yaml and models/MODEL.yaml. Reads data/DATASET/cells.h5ad and models/MODEL/ (a control:
     the folder of the first model of grid.models.genept_w). Writes data/DATASET/embeddings/MODEL.npy (float32, one row
-    per cell of data/DATASET/obs.csv, in the same order) and MODEL.json beside it (settings, genes that the model does
-    not know).
+    per cell of data/DATASET/obs.csv, in the same order; of a control such a matrix for each draw) and MODEL.json beside
+    it (settings, genes that the model does not know).
 
     \b
     Example: python -m stages.embed covid genept_w_minilm
@@ -56,8 +56,10 @@ def main(params: Params, dataset: str, model: str) -> None:
     embeddings.write(dataset, model, matrix, data.obs_names, {**header, **notes})
     jobs.remove_checkpoints(jobs.CHECKPOINTS / dataset / model)
     where = f" on {notes['device']}" if notes.get("device") else ""
-    line = f"{job.name}: {len(matrix)} cells, {matrix.shape[1]} dimensions, {seconds:.1f} s{where}"
-    click.echo("; ".join([line, *losses(notes, n_zeros=int((~matrix.any(axis=1)).sum()))]))
+    draws = f"{len(matrix)} draws, " if matrix.ndim == 3 else ""
+    line = f"{job.name}: {data.n_obs} cells, {matrix.shape[-1]} dimensions, {draws}{seconds:.1f} s{where}"
+    first = matrix[0] if matrix.ndim == 3 else matrix
+    click.echo("; ".join([line, *losses(notes, n_zeros=int((~first.any(axis=1)).sum()))]))
 
 
 def digest(settings: dict[str, Any], code: Path, folder: Path, cell_ids: str) -> str:

@@ -17,14 +17,17 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     """Score how well embeddings of DATASET keep the cells' annotations: cell type, patient, phenotype and others.
 
     All models of the grid in params.yaml are scored; fine-tuned ones by heads that are fitted anew to the training
-    cells of each split, so that every number is of cells that the head has not seen; and grid.ensemble together. The
-    protocol is `evaluate` in params.yaml; a dataset of the paper is also scored by `protocols.authors`.
+    cells of each split, so that every number is of cells that the head has not seen; grid.ensemble together; and what
+    scores lie between (majority, random_cells, ceiling). The protocol is `evaluate` in params.yaml; a dataset of the
+    paper is also scored by `protocols.authors`.
 
     \b
-    Writes for every model, and removes the files of others:
-    metrics/scores/DATASET/MODEL.json     the headline numbers
-    metrics/full/DATASET/MODEL.csv        all numbers
-    plots/confusion/DATASET/MODEL.csv     predicted and annotated cell type of each test cell
+    Writes, and removes the files of other models:
+    metrics/scores/DATASET/MODEL.json                     the headline numbers
+    metrics/full/DATASET/MODEL.csv                        all numbers
+    metrics/comparisons/DATASET/models.csv, text.csv      paired differences; the effect of the text
+    metrics/probabilities/DATASET/ANNOTATION/MODEL.csv    what logistic regressions predict
+    plots/confusion/DATASET/MODEL.csv                     predicted and annotated cell type of each test cell
 
     Embeddings that did not change since an earlier run are not scored again (data/cache/evaluate). --check scores all
     of them and writes nothing.
@@ -33,16 +36,19 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
         raise click.UsageError("name a DATASET")
     config = datasets.read(dataset) if dataset else None
 
-    from genept.metrics import evaluation, results
+    from genept.metrics import evaluation, results, verification
 
     if check:
-        evaluation.check([dataset] if dataset else params.grid.datasets, params)
+        verification.check([dataset] if dataset else params.grid.datasets, params)
         return
-    scored = evaluation.score_models(str(dataset), params)
-    by_authors = evaluation.score_models(str(dataset), params.by(AUTHORS)) if config and config.paper else {}
-    results.write(str(dataset), scored, by_authors)
-    for model, result in scored.items():
-        numbers = ", ".join(f"{name} {value:.3f}" for name, value in result.headlines.items())
+    name = str(dataset)
+    scored = evaluation.evaluate_dataset(name, params)
+    by_authors: dict[str, results.Results] = {}
+    if config and config.paper:
+        by_authors = evaluation.evaluate_dataset(name, params.by(AUTHORS), compare=False).results
+    results.write(name, scored.results, by_authors, scored.headlines, scored.comparisons)
+    for model, headlines in scored.headlines.items():
+        numbers = ", ".join(f"{name} {value:.3f}" for name, value in headlines.items())
         click.echo(f"{dataset}, {model}: {numbers}")
 
 

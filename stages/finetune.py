@@ -47,7 +47,7 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
 
     matrix = np.array(embeddings.read(dataset, base, list(obs.index)), dtype=np.float32)
     labels = obs[annotation].to_numpy(dtype=str)
-    scored = splits.scored_cells(obs, annotation, params.evaluate.unknown)
+    scored = splits.scored_cells(obs, annotation)
     split = splits.divide(obs, annotation, scored, params.evaluate.split, params.scoring_seed)
     fitted = training.fit(matrix[split.train], labels[split.train], config.finetune, params.scoring_seed)
 

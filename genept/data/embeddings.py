@@ -1,6 +1,7 @@
 """Embeddings on disk: ``data/<dataset>/embeddings/<model>.npy`` with a small JSON of provenance beside it.
 
-The matrix is float32, one row per cell of ``data/<dataset>/obs.csv`` in the same order, and can be memory-mapped.
+The matrix is float32, one row per cell of ``data/<dataset>/obs.csv`` in the same order, and can be memory-mapped. A
+control that is drawn several times has a matrix for each draw, in one array of shape (n_draws, n_cells, n_dimensions).
 """
 
 from __future__ import annotations
@@ -30,29 +31,38 @@ def notes_path(dataset: str, model: str) -> Path:
 
 
 def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str], notes: dict[str, Any]) -> None:
-    """Write an embedding, shape (n_cells, n_dimensions), as float32, and its provenance.
+    """Write an embedding, shape (n_cells, n_dimensions), or several draws of one, as float32, and its provenance.
 
     `notes` are what a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date or
-    a path, so that equal runs give equal files; they do not replace what the file says (dataset, model, sizes).
+    a path, so that equal runs give equal files; they do not replace what the file says (dataset, model, sizes, draws).
     `InputError` if a value is NaN or infinite, or rows and cells differ in number.
     """
     import numpy as np
 
     matrix = np.ascontiguousarray(matrix, dtype=np.float32)
-    if matrix.ndim != 2 or len(matrix) != len(cell_ids):
+    if matrix.ndim not in (2, 3) or matrix.shape[-2] != len(cell_ids) or not len(matrix):
         raise InputError(f"{model} on {dataset}: the model gave {matrix.shape} for {len(cell_ids)} cells")
-    bad = int((~np.isfinite(matrix).all(axis=1)).sum())
-    if bad:
-        raise InputError(f"{model} on {dataset}: {bad} of {len(matrix)} cells have NaN or infinite coordinates")
+    draws = matrix if matrix.ndim == 3 else matrix[np.newaxis]
+    if bad := int((~np.isfinite(draws).all(axis=(0, 2))).sum()):
+        raise InputError(f"{model} on {dataset}: {bad} of {len(cell_ids)} cells have NaN or infinite coordinates")
     with files.replacing(matrix_path(dataset, model)) as temporary:
         np.save(temporary, matrix, allow_pickle=False)
-    header = {"dataset": dataset, "model": model, "n_cells": len(matrix), "n_dimensions": int(matrix.shape[1])}
+    header = {"dataset": dataset, "model": model, "n_cells": len(cell_ids), "n_dimensions": int(matrix.shape[-1])}
+    header |= {"n_draws": len(matrix)} if matrix.ndim == 3 else {}
     header["cell_ids_sha256"] = cells.ids_digest(cell_ids)
     files.write_json(notes_path(dataset, model), {**header, **notes, **header})
 
 
 def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
-    """Memory-map an embedding; `InputError` if its rows are not the given cells in their order."""
+    """Memory-map an embedding, shape (n_cells, n_dimensions): of several draws the first.
+
+    `InputError` if its rows are not the given cells in their order.
+    """
+    return read_draws(dataset, model, cell_ids)[0]
+
+
+def read_draws(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
+    """Memory-map all draws of an embedding as `read` one: shape (n_draws, n_cells, n_dimensions), one without draws."""
     import numpy as np
 
     notes = read_notes(dataset, model)
@@ -61,7 +71,8 @@ def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
             f"{matrix_path(dataset, model)}: made for other cells than data/{dataset}/obs.csv; "
             f"`python -m stages.embed {dataset} {model}` makes it anew"
         )
-    return np.load(matrix_path(dataset, model), mmap_mode="r", allow_pickle=False)
+    matrix = np.load(matrix_path(dataset, model), mmap_mode="r", allow_pickle=False)
+    return matrix if matrix.ndim == 3 else matrix[np.newaxis]
 
 
 def read_notes(dataset: str, model: str) -> dict[str, Any]:

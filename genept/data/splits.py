@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from genept.core import params
-from genept.core.errors import InputError, ParamsError
-from genept.data.cells import PART, QUERY, REFERENCE
+from genept.core.errors import InputError
+from genept.data.cells import PART, QUERY, REFERENCE, UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,58 +23,70 @@ class Split:
     test: np.ndarray
 
 
-def labelled_cells(obs: pd.DataFrame, annotation: str, unknown: Sequence[str]) -> np.ndarray:
+def labelled_cells(obs: pd.DataFrame, annotation: str) -> np.ndarray:
     """Return the rows of the cells that have a label of `annotation`, in the reference and the query.
 
-    Cells of unknown type are dropped for the tasks on ``cell_type`` only, as the authors drop 'Unknown' in the aorta.
+    Cells without a label are ``Unknown`` in ``obs.csv``; they are left out of every annotation, as the authors leave
+    them out of the aorta's cell types.
     """
-    no_label = ["", *unknown] if annotation == "cell_type" else [""]
-    return np.flatnonzero(~np.isin(obs[annotation].to_numpy(dtype=str), no_label))
+    return np.flatnonzero(~np.isin(obs[annotation].to_numpy(dtype=str), ["", UNKNOWN]))
 
 
-def scored_cells(obs: pd.DataFrame, annotation: str, unknown: Sequence[str]) -> np.ndarray:
+def scored_cells(obs: pd.DataFrame, annotation: str) -> np.ndarray:
     """Return the rows of the cells that `annotation` is scored on.
 
     These are all labelled cells or, of a dataset with a reference and a query, the query's: the paper's numbers of
     cells, as far as they fit either, are those of the queries.
     """
-    cells = labelled_cells(obs, annotation, unknown)
+    cells = labelled_cells(obs, annotation)
     return cells[obs[PART].to_numpy()[cells] == QUERY] if PART in obs else cells
 
 
-def reference_to_query(obs: pd.DataFrame, annotation: str, unknown: Sequence[str]) -> Split | None:
+def reference_to_query(obs: pd.DataFrame, annotation: str) -> Split | None:
     """Train on the cells of the reference, test on those of the query; None for a dataset without these parts."""
     if PART not in obs:
         return None
-    cells = labelled_cells(obs, annotation, unknown)
+    cells = labelled_cells(obs, annotation)
     parts = obs[PART].to_numpy()[cells]
     split = Split(cells[parts == REFERENCE], cells[parts == QUERY])
     return split if len(split.train) and len(split.test) else None
 
 
 def divide(obs: pd.DataFrame, annotation: str, cells: np.ndarray, config: params.Split, seed: int) -> Split:
-    """Divide `cells` into training and test cells.
+    """Divide `cells` into training and test cells, single cells at random.
 
-    By default these are the cells of scikit-learn's ``train_test_split(test_size=..., random_state=seed)``, as in the
-    authors' notebook: single cells, not stratified. Each donor then has cells on both sides, and a score says how well
-    an embedding places further cells of known donors; ``groups: patient`` holds whole donors out. Cells are returned
-    in ascending order, which scikit-learn does not do, so that equally distant neighbours are ranked by the order of
-    ``obs.csv``. A stratified division balances the labels of `annotation`; a label with one cell goes to training.
+    These are the cells of scikit-learn's ``train_test_split(test_size=..., random_state=seed)``, as in the authors'
+    notebook, not stratified by default. Each donor then has cells on both sides, and a score says how well an
+    embedding places further cells of known donors; `folds` holds whole donors out. Cells are returned in ascending
+    order, which scikit-learn does not do, so that equally distant neighbours are ranked by the order of ``obs.csv``. A
+    stratified division balances the labels of `annotation`; a label with one cell goes to training.
 
-    `InputError` if there are too few cells, groups, or cells per label; `ParamsError` if `obs` lacks the column named
-    by ``groups``.
+    `InputError` if there are too few cells, or cells per label.
     """
-    if config.groups:
-        if config.groups not in obs:
-            raise ParamsError(f"params.yaml: evaluate.split.groups names {config.groups!r}, which obs.csv lacks")
-        train, test = by_group(obs[config.groups].to_numpy(dtype=str)[cells], config.test_size, seed)
-    elif config.stratified:
+    if config.stratified:
         train, test = stratified(obs[annotation].to_numpy(dtype=str)[cells], config.test_size, seed)
     else:
         train, test = at_random(len(cells), config.test_size, seed)
     if not len(train) or not len(test):
         raise InputError(f"{annotation}: {len(cells)} cells cannot be divided into training and test cells")
     return Split(np.sort(cells[train]), np.sort(cells[test]))
+
+
+def folds(donors: np.ndarray, strata: np.ndarray, test_size: float, seed: int) -> np.ndarray:
+    """Deal donors to folds, of which each is held out once: the fold of each donor, shape (n_donors,).
+
+    There are 1 / test_size folds or, of fewer donors, one for each donor: leave one donor out. Donors of the same
+    stratum, such as a phenotype, are dealt out in turn, so that no two folds differ by more than one of the donors of
+    a stratum. `donors` and `strata` are texts, shape (n_donors,). The draw depends on seed and names, not on their
+    order.
+    """
+    n_folds = max(2, min(round(1 / test_size), len(donors)))
+    by_name = np.argsort(donors)
+    drawn = by_name[np.random.default_rng(seed).permutation(len(donors))]
+    dealt = drawn[np.argsort(strata[drawn], kind="stable")]
+    fold = np.empty(len(donors), dtype=np.intp)
+    fold[dealt] = np.arange(len(donors)) % n_folds
+    return fold
 
 
 def at_random(n_cells: int, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -100,12 +111,3 @@ def stratified(labels: np.ndarray, test_size: float, seed: int) -> tuple[np.ndar
             "set evaluate.split.stratified to false in params.yaml"
         ) from None
     return np.concatenate([train, np.flatnonzero(single)]), test
-
-
-def by_group(groups: np.ndarray, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw whole groups, such as donors, as scikit-learn's ``GroupShuffleSplit`` does."""
-    names, codes = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
-        raise InputError(f"{len(names)} group cannot be divided; set evaluate.split.groups to null in params.yaml")
-    held_out = np.isin(codes, at_random(len(names), test_size, seed)[1])
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -1,221 +1,200 @@
-"""Every score of an embedding. To add one, write a function and give it a line in `METRICS`."""
+"""Scoring an embedding on every annotation, and several embeddings together; `genept.metrics.rows` makes the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from sklearn.metrics import (
-    accuracy_score,
-    adjusted_mutual_info_score,
-    adjusted_rand_score,
-    f1_score,
-    precision_recall_fscore_support,
-    precision_score,
-    recall_score,
-)
 from threadpoolctl import threadpool_limits
 
 from genept.core.params import Evaluate
-from genept.metrics import classifiers, clustering
-from genept.metrics.results import Results, Row
-from genept.metrics.targets import Target
+from genept.metrics import clustering, counts, neighbours, regression
+from genept.metrics.counts import Counts
+from genept.metrics.embedding import Scored
+from genept.metrics.results import Key, Results
+from genept.metrics.rows import Predictions, Spread, collect
+from genept.metrics.scores import REGRESSIONS, metrics_of
+from genept.metrics.targets import ALL, DONORS, RANDOM, REFERENCE, Target, seeds
 
-
-class Metric(NamedTuple):
-    """A score and the task that it belongs to, both as in the full table; the task decides what it compares.
-
-    ``kmeans``: function(labels, clusters), reported as mean and standard deviation over seeds. ``knn`` and ``logreg``:
-    function(actual, predicted) of the test cells. Any other task: function(matrix, labels) of the labelled cells, or,
-    with `together`, one call for all annotations: function(matrix, labelings, distance) as `clustering.average_widths`.
-    """
-
-    task: str
-    name: str
-    function: Callable[..., Any]
-    together: bool = False
-
-
-def averaged(task: str, average: str) -> list[Metric]:
-    """Return precision, recall and F1 as scikit-learn averages them; without a denominator each is 0."""
-    functions = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
-    return [
-        Metric(task, f"{name}_{average}", partial(function, average=average, zero_division=0))
-        for name, function in functions.items()
-    ]
-
-
-METRICS = [
-    Metric("kmeans", "ari", adjusted_rand_score),
-    Metric("kmeans", "ami", adjusted_mutual_info_score),
-    Metric("silhouette", "asw", clustering.average_widths, together=True),
-    Metric("knn", "accuracy", accuracy_score),
-    *averaged("knn", "macro"),
-    Metric("logreg", "accuracy", accuracy_score),
-    *averaged("logreg", "weighted"),
-    *averaged("logreg", "macro"),
-]
+WITHOUT_SUBSETS = ("patient", "batch")  # not clustered on test cells alone: no table prints it
 
 
 def score(
-    targets: Sequence[Target],
-    matrices: Sequence[np.ndarray],
-    evaluate: Evaluate,
-    seed: int,
-    unseen_only: bool = False,
+    targets: Sequence[Target], embedding: Scored, evaluate: Evaluate, seed: int, spread: Spread | None = None
 ) -> Results:
-    """Score an embedding on every annotation: k-means, silhouette, nearest neighbours, logistic regression.
+    """Score an embedding on every annotation: k-means, silhouettes, nearest neighbours, logistic regression.
 
     Every matrix product runs on one thread, because the number of threads changes its last bits and, through them,
     k-means. Silhouettes and neighbours do several products at a time, whose shapes do not depend on the threads.
-
-    `matrices` hold for each target the coordinates of all cells, shape (n_cells, n_dimensions), float64: the same array
-    for all, or one for each split if a model is fitted to training cells. Of such a model only each split's test cells
-    are clustered (`unseen_only`).
+    `spread` are standard deviations between trainings, which widen the ranges of a model that is trained here.
     """
-    clustered = [target.split.test if unseen_only else target.cells for target in targets]
     with threadpool_limits(limits=1):
-        embedding_values = compare_with_labels(targets, matrices, clustered, evaluate)
-        neighbours = labels_of_neighbours(targets, matrices, evaluate)
-        predicted = [classifiers.vote(labels) for labels in neighbours]
-        rows: list[Row] = []
-        for target, matrix, cells, values, labels in zip(
-            targets, matrices, clustered, embedding_values, predicted, strict=True
-        ):
-            if not target.from_reference:
-                rows += cluster_rows(target, matrix, cells, values, evaluate, seed)
-            rows += neighbour_rows(target, labels)
-            if target.annotation in evaluate.logreg.labels and not target.from_reference:
-                rows += logreg_rows(target, matrix, evaluate)
-    return Results(rows, [target.actual for target in targets], predicted, neighbours)
+        predictions = predict(targets, embedding, evaluate)
+        values = {**cluster(targets, embedding, evaluate, seed), **widths(targets, embedding, evaluate)}
+    return collect(targets, values, predictions, evaluate, seed, spread or {})
 
 
-def score_ensemble(targets: Sequence[Target], members: Sequence[Results], evaluate: Evaluate) -> Results:
-    """Score several models together, given their scores on the same targets in the order of `grid.ensemble`."""
-    if evaluate.ensemble == "pooled":
-        predicted = [classifiers.pool(labels) for labels in zip(*(one.neighbours for one in members), strict=True)]
-    else:
-        votes = zip(*(member.predicted for member in members), strict=True)
-        predicted = [classifiers.majority(np.stack(of_target), evaluate.vote_tie) for of_target in votes]
-    rows = [row for target, labels in zip(targets, predicted, strict=True) for row in neighbour_rows(target, labels)]
-    return Results(rows, [target.actual for target in targets], predicted)
+def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) -> Predictions:
+    """Predict the labels of each division's test cells; divisions with the same number follow each other."""
+    found = Predictions({}, defaultdict(list), defaultdict(list), defaultdict(list), defaultdict(list))
+    parts: dict[tuple[Key, int], list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
+    n_unfinished: dict[Key, int] = defaultdict(int)
+    for kind in (RANDOM, DONORS, REFERENCE):
+        divided = [target for target in targets if kind in target.splits]
+        for number in range(max((len(target.splits[kind]) for target in divided), default=0)):
+            for target in (target for target in divided if number < len(target.splits[kind])):
+                split = target.splits[kind][number]
+                name: str = target.annotation
+                actual = target.codes[split.test]
+                for run in range(embedding.n_draws) if kind == DONORS else [number]:
+                    near = target.codes[embedding.nearest(split, run, evaluate.knn.k, evaluate.metric)]
+                    given = neighbours.vote(near, evaluate.knn.tie)
+                    parts[("knn", name, kind), run].append((split.test, actual, given))
+                    if kind != DONORS or run == 0:
+                        found.neighbours[name, kind].append(near)
+                        found.predicted[name, kind].append(given)
+                if name in evaluate.logreg.labels and kind != REFERENCE:
+                    run = 0 if kind == DONORS else number
+                    for task, standardise in REGRESSIONS.items():
+                        key: Key = (task, name, kind)
+                        said = regression.regress(
+                            embedding.points(split, run),
+                            target.codes,
+                            len(target.classes),
+                            split,
+                            evaluate.logreg,
+                            standardise,
+                        )
+                        parts[key, run].append((split.test, actual, said.codes))
+                        found.probabilities[key].append(said.probabilities)
+                        n_unfinished[key] += not said.converged
+    by_name = {target.annotation: target for target in targets}
+    runs: dict[Key, list[Counts]] = defaultdict(list)
+    for (key, _), divisions in parts.items():
+        cells, actual, given = map(np.concatenate, zip(*divisions, strict=True))
+        runs[key].append(count_cells(by_name[key[1]], key[2], cells, actual, given))
+    for key, of_runs in runs.items():
+        target, counted = by_name[key[1]], counts.stack(of_runs)
+        found.counts[key] = counted
+        found.notes[key] = prediction_notes(target, key, counted, n_unfinished[key])
+    return found
 
 
-def compare_with_labels(
-    targets: Sequence[Target], matrices: Sequence[np.ndarray], clustered: Sequence[np.ndarray], evaluate: Evaluate
-) -> list[dict[Metric, float]]:
-    """Return, for each target, the metrics of a matrix and labels; none where each or no cell has its own class."""
-    values: list[dict[Metric, float]] = [{} for _ in targets]
-    by_matrix: dict[int, list[int]] = {}
-    for number, (target, cells) in enumerate(zip(targets, clustered, strict=True)):
-        if not target.from_reference and 1 < len(np.unique(target.labels[cells])) < len(cells):
-            by_matrix.setdefault(id(matrices[number]), []).append(number)
-    for numbers in by_matrix.values():
-        matrix = matrices[numbers[0]]
-        labelings = np.full((len(numbers), len(matrix)), -1)
-        for codes, number in zip(labelings, numbers, strict=True):
-            cells = clustered[number]
-            codes[cells] = np.unique(targets[number].labels[cells], return_inverse=True)[1]
-        for metric in (metric for metric in METRICS if metric.task not in ("kmeans", "knn", "logreg")):
-            if metric.together:
-                scores = metric.function(matrix, labelings, evaluate.asw)
-            else:
-                scores = [metric.function(matrix[codes >= 0], codes[codes >= 0]) for codes in labelings]
-            for number, value in zip(numbers, scores, strict=True):
-                values[number][metric] = value
-    return values
+def count_cells(target: Target, kind: str, cells: np.ndarray, actual: np.ndarray, given: np.ndarray) -> Counts:
+    """Count the predictions of a run, by donor if donors are held out."""
+    donors = None
+    if kind == DONORS and target.donors is not None:
+        donors = np.unique(target.donors.codes[cells], return_inverse=True)[1]
+    return counts.count(actual, given, len(target.classes), donors)
 
 
-def labels_of_neighbours(
-    targets: Sequence[Target], matrices: Sequence[np.ndarray], evaluate: Evaluate
-) -> list[np.ndarray]:
-    """Return, for each target, the labels of its test cells' neighbours: (n_test, k); searched once per split."""
-    neighbours: dict[tuple[bytes, bytes], np.ndarray] = {}
-    labels = []
-    for matrix, target in zip(matrices, targets, strict=True):
-        train, test = target.split.train, target.split.test
-        key = train.tobytes(), test.tobytes()
-        if key not in neighbours:
-            neighbours[key] = classifiers.nearest(matrix[train], matrix[test], evaluate.knn.k, evaluate.knn.metric)
-        labels.append(target.labels[train][neighbours[key]])
-    return labels
+def prediction_notes(target: Target, key: Key, counted: Counts, n_unfinished: int) -> list[str]:
+    """Say what a reader of a task's scores should know."""
+    kind = key[2]
+    notes = [target.notes.get(kind, "")]
+    given = np.flatnonzero(counted.predicted.reshape(-1, len(target.classes)).sum(axis=0))
+    if len(given) == 1:
+        notes.append(f"predicts one class: {target.classes[given[0]]}")
+    divisions = target.splits[kind]
+    if not any(np.isin(target.codes[one.test], target.codes[one.train]).any() for one in divisions):
+        notes.append("no label of the test cells is among the training cells")
+    if n_unfinished:
+        often = "" if n_unfinished == len(divisions) else f" in {n_unfinished} of {len(divisions)} fits"
+        notes.append(f"solver not converged{often}")
+    return [note for note in notes if note]
 
 
-def cluster_rows(
-    target: Target, matrix: np.ndarray, cells: np.ndarray, values: dict[Metric, float], evaluate: Evaluate, seed: int
-) -> list[Row]:
-    """Return the rows of Table 2: k-means clusters against labels (k = number of labels), and the silhouette width.
+def cluster(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate, seed: int) -> dict[Key, dict[str, Any]]:
+    """Compare k-means clusters (k = number of labels) with the labels, of all cells and of test cells (Table 2).
 
-    As the authors do, patients are clustered on principal components; the silhouette is that of the whole embedding.
+    As the authors do, patients are clustered on principal components. Returns by key the values of each metric in each
+    run, and the notes.
     """
-    classes, codes = np.unique(target.labels[cells], return_inverse=True)
-    size = len(cells), len(classes)
-    if len(classes) < 2:
-        note = "not scored: one class among the clustered cells"
-        return [Row("labels", target.annotation, "n_classes", len(classes), *size, note=note)]
-    points, notes = matrix[cells], []
-    if target.annotation == "patient" and evaluate.kmeans.pca_for_patient:
-        points = clustering.principal_components(points, evaluate.kmeans.pca_for_patient)
-        notes.append(f"on {points.shape[1]} principal components")
-    runs = clustering.kmeans(points, len(classes), evaluate.kmeans, seed)
-    if any(len(np.unique(clusters)) < len(classes) for clusters in runs):
-        notes.append("k-means found fewer clusters than classes")
-    rows = []
-    for metric in (metric for metric in METRICS if metric.task == "kmeans"):
-        scores = np.array([metric.function(codes, clusters) for clusters in runs])
-        spread = {"sd": scores.std(), "note": "; ".join(notes)}
-        rows.append(Row("kmeans", target.annotation, metric.name, scores.mean(), *size, **spread))
-    return rows + [Row(metric.task, target.annotation, metric.name, value, *size) for metric, value in values.items()]
+    found: dict[Key, dict[str, Any]] = {}
+    for target in targets:
+        components: dict[int, np.ndarray] = {}
+        on_components = target.annotation == "patient" and evaluate.kmeans.pca_for_patient
+        for kind in (ALL, RANDOM):
+            if (kind == ALL and embedding.unseen_only) or (
+                kind == RANDOM and target.annotation in WITHOUT_SUBSETS and not embedding.unseen_only
+            ):
+                continue
+            values: dict[str, list[float]] = defaultdict(list)
+            notes: dict[str, None] = {}
+            for run, one in enumerate(seeds(seed, evaluate.repeats)):
+                split = target.splits[RANDOM][run]
+                cells = target.cells if kind == ALL else split.test
+                classes, codes = np.unique(target.codes[cells], return_inverse=True)
+                if not 1 < len(classes) < len(cells):
+                    continue
+                draw = run % embedding.n_draws
+                if on_components and (kind == RANDOM or draw not in components):
+                    points = clustering.principal_components(embedding.points(split, run)[cells], int(on_components))
+                    components[draw] = points
+                points = components[draw] if on_components else embedding.points(split, run)[cells]
+                clusters = clustering.kmeans(points, len(classes), evaluate.kmeans, one)
+                if on_components:
+                    notes[f"on {points.shape[1]} principal components"] = None
+                if len(np.unique(clusters)) < len(classes):
+                    notes["k-means found fewer clusters than classes"] = None
+                for metric in metrics_of("kmeans"):
+                    values[metric.name].append(metric.function(codes, clusters))
+            found["kmeans", target.annotation, kind] = {"values": values, "notes": [*notes]}
+    return found
 
 
-def logreg_rows(target: Target, matrix: np.ndarray, evaluate: Evaluate) -> list[Row]:
-    """Return the rows of Section 4.4's logistic regression."""
-    split = target.split
-    labels = target.labels[split.train]
-    if len(np.unique(labels)) < 2:
-        note = "no logistic regression: one class among the training cells"
-        return [Row("labels", target.annotation, "n_classes", 1, len(labels), 1, note=note)]
-    predicted, converged = classifiers.regress(matrix[split.train], labels, matrix[split.test], evaluate.logreg)
-    rows = prediction_rows(target, predicted, "logreg")
-    return rows if converged else [row._replace(note="not converged") for row in rows]
+def widths(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) -> dict[Key, dict[str, Any]]:
+    """Return the silhouette widths of all annotations, of all cells, for each draw, and of each run's test cells."""
+    found: dict[Key, dict[str, Any]] = {}
+    (metric,) = metrics_of("silhouette")
+    for kind in (ALL, RANDOM):
+        of_kind = [t for t in targets if kind == ALL or t.annotation not in WITHOUT_SUBSETS or embedding.unseen_only]
+        if kind == ALL and embedding.unseen_only:
+            continue
+        for run in range(embedding.n_draws if kind == ALL else evaluate.repeats):
+            by_matrix: dict[bytes, list[tuple[Target, np.ndarray]]] = defaultdict(list)
+            for target in of_kind:
+                cells = target.cells if kind == ALL else target.splits[RANDOM][run].test
+                if 1 < len(np.unique(target.codes[cells])) < len(cells):
+                    key = target.splits[RANDOM][run].train.tobytes() if embedding.unseen_only else b""
+                    by_matrix[key].append((target, cells))
+            for group in by_matrix.values():
+                matrix = embedding.points(group[0][0].splits[RANDOM][run if kind == RANDOM else 0], run)
+                labelings = np.full((len(group), len(matrix)), -1)
+                for codes, (target, cells) in zip(labelings, group, strict=True):
+                    codes[cells] = np.unique(target.codes[cells], return_inverse=True)[1]
+                for (target, _), value in zip(
+                    group, metric.function(matrix, labelings, evaluate.asw or evaluate.metric), strict=True
+                ):
+                    entry = found.setdefault(
+                        ("silhouette", target.annotation, kind), {"values": {metric.name: []}, "notes": []}
+                    )
+                    entry["values"][metric.name].append(value)
+    return found
 
 
-def neighbour_rows(target: Target, predicted: np.ndarray) -> list[Row]:
-    """Return the rows of Table C4, with those of each class; task ``knn_reference`` for a query by the reference."""
-    rows = [*prediction_rows(target, predicted, "knn"), *class_rows(target, predicted)]
-    return [row._replace(task="knn_reference") for row in rows] if target.from_reference else rows
-
-
-def prediction_rows(target: Target, predicted: np.ndarray, task: str) -> list[Row]:
-    """Return a task's metrics of the labels predicted for the test cells."""
-    actual = target.actual
-    codes = np.unique([actual, predicted], return_inverse=True)[1].reshape(2, -1)
-    size = len(actual), len(np.unique(actual))
-    known = np.isin(actual, target.labels[target.split.train]).any()
-    note = "" if known else "no class of the test cells is among the training cells"
-    return [
-        Row(task, target.annotation, metric.name, metric.function(*codes), *size, note=note)
-        for metric in METRICS
-        if metric.task == task
-    ]
-
-
-def class_rows(target: Target, predicted: np.ndarray) -> list[Row]:
-    """Return precision, recall, F1 and support of each class that a test cell has or was given."""
-    actual, known = target.actual, np.unique(target.labels[target.split.train])
-    size = len(actual), len(np.unique(actual))
-    classes = np.unique([actual, predicted])
-    names = ("precision", "recall", "f1", "support")
-    report = precision_recall_fscore_support(actual, predicted, labels=classes, zero_division=0)
-    rows = []
-    for label, *values in zip(classes, *report, strict=True):
-        note = "no test cell" if values[-1] == 0 else "" if label in known else "no training cell"
-        rows += [
-            Row("knn", target.annotation, name, value, *size, label=label, note=note)
-            for name, value in zip(names, values, strict=True)
-        ]
-    note = "no test cell; not in the macro average"
-    absent = np.setdiff1d(known, classes)
-    return rows + [Row("knn", target.annotation, "support", 0, *size, label=label, note=note) for label in absent]
+def score_ensemble(
+    targets: Sequence[Target], members: Sequence[Results], evaluate: Evaluate, seed: int, spread: Spread | None = None
+) -> Results:
+    """Score several models together, given their scores on the same targets in the order of `grid.ensemble`."""
+    found = Predictions({}, {}, {}, {}, {})
+    for target in targets:
+        for kind, divisions in target.splits.items():
+            name = target.annotation
+            near = zip(*(member.neighbours[name, kind] for member in members), strict=True)
+            votes = zip(*(member.predicted[name, kind] for member in members), strict=True)
+            if evaluate.ensemble == "pooled":
+                given = [neighbours.pool(list(of_split), evaluate.knn.tie) for of_split in near]
+            else:
+                given = [neighbours.majority(np.stack(of_split), evaluate.vote_tie) for of_split in votes]
+            found.predicted[name, kind] = given
+            tests = [split.test for split in divisions]
+            if kind == DONORS:
+                tests, given = [np.concatenate(tests)], [np.concatenate(given)]
+            runs = [count_cells(target, kind, t, target.codes[t], g) for t, g in zip(tests, given, strict=True)]
+            key = ("knn", name, kind)
+            found.counts[key] = counts.stack(runs)
+            found.notes[key] = prediction_notes(target, key, found.counts[key], 0)
+    return collect(targets, {}, found, evaluate, seed, spread or {})

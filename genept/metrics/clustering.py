@@ -21,30 +21,18 @@ SHARES = 16
 
 
 def kmeans(matrix: np.ndarray, n_clusters: int, config: params.KMeans, seed: int) -> np.ndarray:
-    """Cluster cells several times, each time with another seed.
+    """Cluster cells: the cluster of each as a number, shape (n_cells,); there may be fewer than `n_clusters`.
 
-    The authors run ``MiniBatchKMeans(n_clusters=k, batch_size=20, random_state=2023)`` once. The spread over seeds of
-    that one run is large (cell-type ARI .24 to .44 for one embedding of 6,000 blood cells over three seeds), so here
-    a score is the mean over ``repeats`` seeds. The first of them is `seed` itself: ``repeats: 1`` with ``seed: 2023``
-    is the authors' run. They do not pass ``n_init``; its default was 3 before scikit-learn 1.4 (January 2024) and
-    means 1 since. The preprint is of October 2023, so ``n_init: 3`` is the default here. Mini-batch k-means tries that
-    many initialisations and runs once from the best.
-
-    Returns clusters as numbers, shape (repeats, n_cells). Some runs may find fewer than `n_clusters`.
+    The authors run ``MiniBatchKMeans(n_clusters=k, batch_size=20, random_state=2023)`` once. Its result depends on the
+    seed (cell-type ARI .24 to .44 for one embedding of 6,000 blood cells over three seeds), so scores are of many
+    seeds. They do not pass ``n_init``; its default was 3 before scikit-learn 1.4 (January 2024) and means 1 since. The
+    preprint is of October 2023, so ``n_init: 3`` is the default here. Mini-batch k-means tries that many
+    initialisations and runs once from the best.
     """
     algorithm = KMeans if config.algorithm == "full" else partial(MiniBatchKMeans, batch_size=config.batch_size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the rows of the full table tell it
-        runs = [
-            algorithm(n_clusters, n_init=config.n_init, random_state=number).fit_predict(matrix)
-            for number in seeds(seed, config.repeats)
-        ]
-    return np.stack(runs)
-
-
-def seeds(seed: int, repeats: int) -> list[int]:
-    """Return `seed` and further seeds that follow from it and from no other seed."""
-    return [seed, *map(int, np.random.SeedSequence(seed).generate_state(repeats - 1))]
+        return algorithm(n_clusters, n_init=config.n_init, random_state=seed).fit_predict(matrix)
 
 
 def principal_components(matrix: np.ndarray, n_components: int) -> np.ndarray:
@@ -58,12 +46,12 @@ def principal_components(matrix: np.ndarray, n_components: int) -> np.ndarray:
     return centred @ axes[:, ::-1][:, : min(n_components, *matrix.shape)]
 
 
-def average_widths(matrix: np.ndarray, labelings: np.ndarray, distance: str = "euclidean") -> list[float]:
+def average_widths(matrix: np.ndarray, labelings: np.ndarray, distance: params.Distance = "euclidean") -> list[float]:
     """Return the average silhouette width (ASW) of each annotation.
 
     Equal to scikit-learn's unscaled ``silhouette_score`` (from -1 to 1; a cell alone in its class counts 0), as in the
-    paper; benchmarks such as scIB rescale it to 0 to 1. The paper does not name its distance; here it is ``euclidean``,
-    scikit-learn's default, or ``cosine``. `matrix` is float64, shape (n_cells, n_dimensions);
+    paper; benchmarks such as scIB rescale it to 0 to 1. The paper does not name its distance. ``centred_cosine`` is the
+    cosine after the mean over the cells is subtracted. `matrix` is float64, shape (n_cells, n_dimensions);
     `labelings`, shape (n_annotations, n_cells), hold the class as a code from 0 without gaps, or -1 for a cell that is
     left out: at least two classes, and fewer classes than cells.
     """
@@ -80,16 +68,16 @@ def average_widths(matrix: np.ndarray, labelings: np.ndarray, distance: str = "e
     ]
 
 
-def distance_sums(matrix: np.ndarray, members: np.ndarray, distance: str) -> np.ndarray:
+def distance_sums(matrix: np.ndarray, members: np.ndarray, distance: params.Distance) -> np.ndarray:
     """Sum each cell's distances to the members of each class: shape (n_cells, n_classes).
 
     Each distance is computed once and counts for both its cells. The tiles are dealt out to `SHARES` sums, which are
     added in their order, so that the number of threads does not change what is added to what.
     """
-    if distance == "cosine":
-        points = normalize(matrix)
-    else:
-        points = matrix - matrix.mean(axis=0)  # near-parallel vectors would lose digits in the subtraction below
+    points = matrix if distance == "cosine" else matrix - matrix.mean(axis=0)
+    if is_cosine := distance != "euclidean":
+        points = normalize(points)
+    else:  # centred, since near-parallel vectors would lose digits in the subtraction below
         squares = np.einsum("ij,ij->i", points, points)
     tiles = [slice(start, min(start + TILE, len(matrix))) for start in range(0, len(matrix), TILE)]
 
@@ -99,7 +87,7 @@ def distance_sums(matrix: np.ndarray, members: np.ndarray, distance: str) -> np.
             rows = tiles[number]
             for columns in tiles[number:]:
                 distances = points[rows] @ points[columns].T
-                if distance == "cosine":
+                if is_cosine:
                     np.subtract(1, distances, out=distances)
                 else:
                     distances *= -2

@@ -7,28 +7,26 @@ the last bits of embeddings differ, and k-means and the small models trained her
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import math
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
-from joblib import Memory
+from joblib import Memory, Parallel, delayed
 
 from genept.core.cli import progress
 from genept.core.errors import InputError
-from genept.core.params import ENSEMBLE, Evaluate, Params
+from genept.core.params import CEILING, ENSEMBLE, MAJORITY, RANDOM_CELLS, Evaluate, Grid, Params
 from genept.data import cells, embeddings, splits
 from genept.engines.finetuned.config import Finetune
-from genept.metrics import benchmark, targets
-from genept.metrics.results import SCORES, Results, Row
+from genept.metrics import benchmark, bounds, comparisons, targets, text_effect, trainings
+from genept.metrics.embedding import Embedding, Head
+from genept.metrics.results import Results, Row
+from genept.metrics.rows import Spread
 from genept.metrics.targets import Target
 
 CACHE = cells.DATA / "cache/evaluate"
@@ -36,13 +34,13 @@ CACHE_BYTES = "200M"
 PACKAGE = Path(__file__).parents[1]
 CODE = ("metrics/*.py", "engines/finetuned/*.py", "data/splits.py")  # another version of it shares no cached score
 LIBRARIES = ("numpy", "scikit-learn", "scipy", "torch")
-TOLERANCE = 0.05  # of a score computed again on another machine
 HOW = {"pooled": "pooled neighbours", "vote": "majority vote"}
+CENTRED = "its coordinates have mean zero, so its cosine distance is a centred one"
 COVERAGE = ("n_genes", "n_genes_missing", "n_genes_missing_exact", "n_cells_without_gene", "share_of_counts_missing")
 
 
 @dataclass(frozen=True)
-class Head:
+class Lesson:
     """What a fine-tuned model's head learns, and how."""
 
     annotation: str
@@ -51,61 +49,157 @@ class Head:
     config: Finetune
 
 
-def score_models(dataset: str, params: Params, cache: Path | None = CACHE) -> dict[str, Results]:
-    """Score every model of the grid on a dataset, and their ensemble; without a `cache`, everything anew.
+@dataclass(frozen=True)
+class Evaluation:
+    """All that scoring a dataset gives: results by model in the order of the tables, and tables of comparisons."""
 
+    results: dict[str, Results]
+    comparisons: dict[str, pd.DataFrame]
+    headlines: dict[str, dict[str, float]]
+
+
+def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, compare: bool = True) -> Evaluation:
+    """Score every model of the grid on a dataset, their ensemble, and what scores lie between.
+
+    Without a `cache`, everything anew. With `compare` also the paired comparisons and the effect of the text.
     `InputError` if the dataset cannot be scored, or an embedding was made for other cells; `OSError` if one is missing.
     """
     obs = cells.read_obs(dataset)
-    planned, left_out = targets.plan(obs, params.evaluate, params.scoring_seed, str(cells.DATA / dataset / "obs.csv"))
+    seed, evaluate, grid = params.scoring_seed, params.evaluate, params.grid
+    planned, left_out = targets.plan(obs, evaluate, seed, str(cells.DATA / dataset / "obs.csv"))
     memory = Memory(cache, verbose=0)
     logging.getLogger("joblib").setLevel(logging.ERROR)  # it warns at length of a broken entry, then computes it anew
-    code = code_digest()
-    scores, results = {}, {}
-    for model in progress(params.grid.models.names, dataset, unit="model"):
-        notes, head = embeddings.read_notes(dataset, model), None
-        if model in params.grid.models.finetuned:
-            head = read_head(notes, obs, params.evaluate)
-            notes = embeddings.read_notes(dataset, notes["base"])
-        matrix = np.array(embeddings.read(dataset, notes["model"], list(obs.index)))
-        scores[model] = memory.cache(score)(code, planned, matrix, head, params.evaluate, params.scoring_seed)
-        results[model] = scores[model].and_rows(left_out).with_note(caveat(notes)).and_rows(coverage_rows(notes))
-    if members := params.grid.ensemble:
-        votes = benchmark.score_ensemble(planned, [scores[member] for member in members], params.evaluate)
-        votes = votes.and_rows(left_out).with_note(f"{HOW[params.evaluate.ensemble]} of {' + '.join(members)}")
-        for member in members:
-            votes = votes.with_note(caveat(embeddings.read_notes(dataset, member)))
-        results[ENSEMBLE] = votes
-    memory.reduce_size(CACHE_BYTES)
-    return results
+    code, trained = code_digest(), [*grid.models.scgpt_trained, *grid.models.geneformer_trained]
+    notes = {name: embeddings.read_notes(dataset, name) for name in grid.models.names}
+    draws = {
+        name: embeddings.read_draws(dataset, name, list(obs.index))
+        for name in grid.models.names
+        if name not in grid.models.finetuned
+    }
+    jobs: dict[str, tuple[Any, ...]] = {}
+    for name in grid.models.names:
+        if name in draws:
+            spread = trainings.spread(name, dataset) if name in trained else {}
+            jobs[name] = code, planned, draws[name], None, evaluate, seed, spread
+    for head, (finetuned, base) in heads(grid, notes).items():
+        jobs[head] = code, planned, draws[base], read_lesson(notes[finetuned], obs), evaluate, seed, {}
+    jobs[RANDOM_CELLS] = code, planned, bounds.random_cells(len(obs), seed), None, evaluate, seed, {}
+    scores = dict(zip(jobs, in_processes(memory.cache(score), jobs, params.threads, dataset), strict=True))
+    if grid.ensemble:
+        spread = trainings.spread(ENSEMBLE, dataset) if set(grid.ensemble) & set(trained) else {}
+        scores[ENSEMBLE] = benchmark.score_ensemble(planned, [scores[m] for m in grid.ensemble], evaluate, seed, spread)
+    scores[MAJORITY] = bounds.majority(planned, evaluate, seed)
+    scores[CEILING] = bounds.ceiling(planned, Embedding(draws[params.baseline]), params.baseline, evaluate, seed)
+    ordered = {name: scores[name] for name in grid.scored}
+    default_split = {target.annotation: target.default for target in planned}
+    named = bounds.scale({name: with_notes(name, result, params, notes) for name, result in ordered.items()})
+    named = {name: result.and_rows(left_out) for name, result in named.items()}
+    headlines = {
+        name: result.headlines(default_split)
+        for name, result in named.items()
+        if name not in (MAJORITY, RANDOM_CELLS, CEILING)
+    }
+    tables = {}
+    if compare:
+        tables["models"] = comparisons.compare(ordered, planned, evaluate, seed)
+        tables["text"] = effect_of_text(planned[0], draws, params, memory, code)
+    if cache is not None:
+        memory.reduce_size(CACHE_BYTES)
+    return Evaluation(named, tables, headlines)
+
+
+def in_processes(function: Any, jobs: dict[str, tuple[Any, ...]], n_processes: int, label: str) -> list[Any]:
+    """Call a function for each job, several at a time, and return the results in their order."""
+    if n_processes == 1 or len(jobs) == 1:
+        return [function(*job) for job in progress(jobs.values(), label, unit="model")]
+    parallel = Parallel(n_jobs=n_processes, return_as="generator")
+    return list(progress(parallel(delayed(function)(*job) for job in jobs.values()), label, len(jobs), "model"))
+
+
+def heads(grid: Grid, notes: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the fine-tuned model and the base of each head: that of the model, then the controls."""
+    own = {name: (name, notes[name]["base"]) for name in grid.models.finetuned}
+    return own | grid.heads_on_controls
 
 
 def score(
-    code: str, planned: Sequence[Target], matrix: np.ndarray, head: Head | None, evaluate: Evaluate, seed: int
+    code: str,
+    planned: Sequence[Target],
+    draws: np.ndarray,
+    lesson: Lesson | None,
+    evaluate: Evaluate,
+    seed: int,
+    spread: Spread,
 ) -> Results:
     """Score an embedding, or a head on it that is fitted anew to the training cells of each split.
 
     `joblib.Memory` caches by the arguments, so everything that scores depend on is one; `code` stands for this package.
     """
-    if head is None:
-        return benchmark.score(planned, [matrix.astype(np.float64)] * len(planned), evaluate, seed)
+    embedding = Embedding(draws)
+    if lesson is None:
+        results = benchmark.score(planned, embedding, evaluate, seed, spread)
+        return results.with_note(CENTRED) if embedding.is_centred and evaluate.metric == "cosine" else results
     from genept.engines.finetuned import training  # imports torch
 
-    divided = [target.split for target in planned]
-    matrices = training.refit(matrix, head.labels, head.labelled, divided, head.config, seed)
-    results = benchmark.score(planned, matrices, evaluate, seed, unseen_only=True)
-    return results.with_note("unseen cells only").with_note(f"supervised by {head.annotation}", head.annotation)
+    assert lesson is not None
+
+    def fit(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
+        learned = np.intersect1d(train, lesson.labelled)
+        fitted = training.fit(matrix[learned], lesson.labels[learned], lesson.config, seed)
+        return training.project(fitted.head, matrix)
+
+    results = benchmark.score(planned, Head(embedding, fit), evaluate, seed)
+    return results.with_note("unseen cells only").with_note(f"supervised by {lesson.annotation}", lesson.annotation)
 
 
-def read_head(notes: dict[str, Any], obs: pd.DataFrame, evaluate: Evaluate) -> Head:
+def with_notes(name: str, result: Results, params: Params, notes: dict[str, dict[str, Any]]) -> Results:
+    """Add to a model's rows what its notes say of it."""
+    if name == ENSEMBLE:
+        result = result.with_note(f"{HOW[params.evaluate.ensemble]} of {' + '.join(params.grid.ensemble)}")
+        for member in params.grid.ensemble:
+            result = result.with_note(caveat(notes[member]))
+        return result
+    own = notes.get(name) or notes.get(params.grid.heads_on_controls.get(name, ("", ""))[1])
+    if own is None:
+        return result
+    own = notes[own["base"]] if "base" in own else own
+    result = result.with_note(caveat(own))
+    return result.and_rows(coverage_rows(own)) if name in notes else result
+
+
+def effect_of_text(
+    target: Target, draws: dict[str, np.ndarray], params: Params, memory: Memory, code: str
+) -> pd.DataFrame:
+    """Compare the model that the controls are made from with them and with the baseline; no lines without controls."""
+    grid, evaluate, seed = params.grid, params.evaluate, params.scoring_seed
+    if not grid.models.genept_w:
+        return text_effect.table("", [], None, {}, 0.0)
+    text = grid.models.genept_w[0]
+    baseline = params.baseline if params.baseline != text else None
+    names = list(dict.fromkeys([text, *grid.models.controls, *filter(None, [baseline])]))
+    jobs = {name: (code, target, draws[name], evaluate, seed) for name in names}
+    found = in_processes(memory.cache(measure_text), jobs, params.threads, "text")
+    split = target.splits[targets.RANDOM][0]
+    ratio = len(split.test) / len(split.train)
+    return text_effect.table(text, grid.models.controls, baseline, dict(zip(jobs, found, strict=True)), ratio)
+
+
+def measure_text(
+    code: str, target: Target, draws: np.ndarray, evaluate: Evaluate, seed: int
+) -> dict[tuple[str, str], np.ndarray]:
+    """Measure an embedding for the effect of the text; cached as `score`."""
+    return dict(text_effect.measure(target, Embedding(draws), evaluate, seed))
+
+
+def read_lesson(notes: dict[str, Any], obs: pd.DataFrame) -> Lesson:
     """Return what a fine-tuned model's head learned, from the notes beside its embedding."""
     path = embeddings.notes_path(notes["dataset"], notes["model"])
     annotation = str(notes.get("annotation"))
     if annotation not in obs:
         raise InputError(f"{path}: not of a fine-tuned embedding; `python -m stages.finetune` writes one")
-    labelled = splits.labelled_cells(obs, annotation, evaluate.unknown)
+    labelled = splits.labelled_cells(obs, annotation)
     config = Finetune.parse(notes["finetune"], f"{path}: finetune")
-    return Head(annotation, obs[annotation].to_numpy(dtype=str), labelled, config)
+    return Lesson(annotation, obs[annotation].to_numpy(dtype=str), labelled, config)
 
 
 def coverage_rows(notes: dict[str, Any]) -> list[Row]:
@@ -128,34 +222,3 @@ def code_digest() -> str:
     for path in (path for pattern in CODE for path in sorted(PACKAGE.glob(pattern))):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def check(datasets: Sequence[str], params: Params) -> None:
-    """Score all models of some datasets, without the cache, and compare with the last commit's scores.
-
-    `InputError` if a score moved by more than `TOLERANCE`, appeared or vanished, or none is committed.
-    """
-    before: dict[str, float] = {}
-    after: dict[str, float] = {}
-    for dataset in datasets:
-        before |= committed(dataset)
-        for model, result in score_models(dataset, params, cache=None).items():
-            after |= {f"{dataset}, {model}, {name}": value for name, value in result.headlines.items()}
-    names = sorted(before | after)
-    moved = {name: abs(before.get(name, math.inf) - after.get(name, -math.inf)) for name in names}
-    click.echo(f"{len(names)} scores computed again; largest difference {max(moved.values()):.4f}")
-    if far := [f"{name} {before.get(name)} -> {after.get(name)}" for name in names if moved[name] > TOLERANCE]:
-        raise InputError(f"scores differ from the last commit's by more than {TOLERANCE}: {'; '.join(far)}")
-
-
-def committed(dataset: str) -> dict[str, float]:
-    """Return the headline numbers of a dataset in the last commit."""
-    folder = f"{SCORES.as_posix()}/{dataset}/"
-    listing = subprocess.run(["git", "ls-tree", "--name-only", "HEAD", folder], capture_output=True, text=True)
-    scores: dict[str, float] = {}
-    for path in map(Path, listing.stdout.split()):
-        text = subprocess.run(["git", "show", f"HEAD:{path.as_posix()}"], check=True, capture_output=True).stdout
-        scores |= {f"{dataset}, {path.stem}, {name}": value for name, value in json.loads(text).items()}
-    if not scores:
-        raise InputError(f"{folder}: the last commit has no scores to compare with")
-    return scores

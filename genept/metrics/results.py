@@ -14,9 +14,12 @@ import pandas as pd
 
 from genept.core import files
 from genept.core.params import AUTHORS, OWN
+from genept.metrics.counts import Counts
 
 DECIMALS = 4
 SCORES, FULL, CONFUSION = Path("metrics/scores"), Path("metrics/full"), Path("plots/confusion")
+PROBABILITIES, COMPARISONS = Path("metrics/probabilities"), Path("metrics/comparisons")
+NUMBERS = ("value", "low", "high", "sd", "first", "scaled")
 COLUMNS = [
     *("dataset", "model", "protocol", "task", "annotation", "split", "metric", "class"),
     *("value", "low", "high", "sd", "n_runs", "first", "scaled", "n_cells", "n_classes", "n_donors", "note"),
@@ -64,46 +67,64 @@ class Row(NamedTuple):
     n_donors: int | None = None
     note: str = ""
 
+    def noted(self, note: str) -> Row:
+        """Return the row with a further note; an empty one changes nothing."""
+        return self._replace(note="; ".join(filter(None, [self.note, note])))
+
+
+Key = tuple[str, str, str]  # task, annotation, split
+
 
 @dataclass(frozen=True)
 class Results:
-    """All rows, and the labels of the test cells, for each target an array, ``cell_type`` first.
+    """All rows of a model, and what its comparison with others needs.
 
-    `actual` and `predicted`, as the nearest neighbours give them, have shape (n_test,), `neighbours`, the labels of
-    those, (n_test, k). An ensemble has no neighbours of its own.
+    `runs` are the values of single runs by key and metric; `by_donor` the counts of held-out cells, (n_donors,
+    n_classes), of the first draw. `neighbours` are the classes of each test cell's neighbours by annotation and split,
+    an array (n_test, k) for each division. `pairs` are the actual and predicted cell types of the first random split's
+    test cells, `probabilities` tables of predicted probabilities by annotation.
     """
 
     rows: list[Row]
-    actual: list[np.ndarray]
-    predicted: list[np.ndarray]
-    neighbours: list[np.ndarray] = field(default_factory=list)
+    runs: dict[tuple[Key, str], np.ndarray] = field(default_factory=dict)
+    by_donor: dict[Key, Counts] = field(default_factory=dict)
+    neighbours: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
+    predicted: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
+    pairs: pd.DataFrame | None = None
+    probabilities: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def and_rows(self, rows: Iterable[Row]) -> Results:
         """Add rows at the end."""
         return dataclasses.replace(self, rows=[*self.rows, *rows])
 
+    def with_rows(self, rows: Iterable[Row]) -> Results:
+        """Return the same with other rows."""
+        return dataclasses.replace(self, rows=list(rows))
+
     def with_note(self, note: str, annotation: str | None = None) -> Results:
         """Add a note to every row, or to those of one annotation; an empty note changes nothing."""
-
-        def noted(row: Row) -> Row:
-            return row._replace(note="; ".join(filter(None, [row.note, note])))
-
-        rows = [noted(row) if annotation in (None, row.annotation) else row for row in self.rows]
+        rows = [row.noted(note) if annotation in (None, row.annotation) else row for row in self.rows]
         return dataclasses.replace(self, rows=rows)
 
-    @property
-    def headlines(self) -> dict[str, float]:
-        """The headline numbers that exist, in the order of `HEADLINES`."""
-        values = {(row.task, row.annotation, row.metric): row.value for row in self.rows if not row.label}
-        return {name: rounded(values[key]) for name, key in HEADLINES.items() if key in values}
+    def headlines(self, default_split: Mapping[str, str]) -> dict[str, float]:
+        """Return the headline numbers that exist; logistic regressions by the default split of their annotation."""
+        values = {(row.task, row.annotation, row.split, row.metric): row.value for row in self.rows if not row.label}
+        named = {}
+        for name, (task, annotation, metric) in HEADLINES.items():
+            split = {"knn": "random", "logreg": default_split.get(annotation, "random")}.get(task, "")
+            key = (task, annotation, split, metric)
+            if task not in ("knn", "logreg") and key not in values:  # of a fine-tuned model
+                key = (task, annotation, "random", metric)
+            if key in values:
+                named[name] = rounded(values[key])
+        return named
 
     def table(self, dataset: str, model: str, protocol: str = OWN) -> pd.DataFrame:
         """Return the full table, one line per row."""
-        rows = [
-            row._replace(value=rounded(row.value), sd=None if row.sd is None else rounded(row.sd)) for row in self.rows
-        ]
-        table = pd.DataFrame(rows, dtype=object).rename(columns={"label": "class"})
-        return table.assign(dataset=dataset, model=model)[COLUMNS].assign(protocol=protocol)
+        table = pd.DataFrame(self.rows, columns=list(Row._fields), dtype=object).rename(columns={"label": "class"})
+        for name in NUMBERS:
+            table[name] = [None if value is None else rounded(value) for value in table[name]]
+        return table.assign(dataset=dataset, model=model, protocol=protocol)[COLUMNS]
 
 
 def rounded(value: float) -> float:
@@ -111,22 +132,37 @@ def rounded(value: float) -> float:
     return int(value) if isinstance(value, int | np.integer) else round(float(value), DECIMALS) + 0.0
 
 
-def write(dataset: str, results: Mapping[str, Results], by_authors: Mapping[str, Results]) -> None:
+def write(
+    dataset: str,
+    results: Mapping[str, Results],
+    by_authors: Mapping[str, Results],
+    headlines: Mapping[str, dict[str, float]],
+    comparisons: Mapping[str, pd.DataFrame],
+) -> None:
     """Write the files of all models on a dataset; files of other models are removed.
 
     ``metrics/full/<dataset>/<model>.csv`` has all rows, then those of the authors' protocol if `by_authors` has some;
-    ``plots/confusion/<dataset>/<model>.csv`` the actual and the
-    predicted cell type of each test cell, ``metrics/scores/<dataset>/<model>.json`` the headline numbers.
+    ``metrics/scores/<dataset>/<model>.json`` the headline numbers; ``plots/confusion/<dataset>/<model>.csv`` the actual
+    and the predicted cell type of each test cell; ``metrics/probabilities/<dataset>/<annotation>/<model>.csv`` what
+    logistic regressions predict; ``metrics/comparisons/<dataset>`` the tables `comparisons` by name.
     """
     with contextlib.ExitStack() as stack:
-        scores, full, confusion = (
-            stack.enter_context(files.replacing_folder(folder / dataset)) for folder in (SCORES, FULL, CONFUSION)
+        folders = (folder / dataset for folder in (SCORES, FULL, CONFUSION, PROBABILITIES, COMPARISONS))
+        scores, full, confusion, probabilities, compared = (
+            stack.enter_context(files.replacing_folder(folder)) for folder in folders
         )
+        tables: dict[Path, pd.DataFrame] = {compared / f"{name}.csv": table for name, table in comparisons.items()}
         for model, result in results.items():
-            files.write_json(scores / f"{model}.json", result.headlines)
-            pairs = pd.DataFrame({"actual": result.actual[0], "predicted": result.predicted[0]})
+            if model in headlines:
+                files.write_json(scores / f"{model}.json", headlines[model])
             table = result.table(dataset, model)
             if model in by_authors:
                 table = pd.concat([table, by_authors[model].table(dataset, model, AUTHORS)])
-            for folder, content in ((full, table), (confusion, pairs)):
-                content.to_csv(folder / f"{model}.csv", index=False, lineterminator="\n")
+            tables[full / f"{model}.csv"] = table
+            if result.pairs is not None:
+                tables[confusion / f"{model}.csv"] = result.pairs
+            for annotation, table in result.probabilities.items():
+                tables[probabilities / annotation / f"{model}.csv"] = table
+        for path, table in tables.items():
+            path.parent.mkdir(exist_ok=True)
+            table.to_csv(path, index=False, lineterminator="\n")

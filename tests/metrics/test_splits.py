@@ -69,13 +69,13 @@ def test_an_impossible_split_names_the_setting(
         divide(config, {"cell_type": [str(index // 2) for index in range(20)], **columns})
 
 
-def test_unknown_cells_are_dropped_for_cell_types_only_and_the_query_is_scored() -> None:
+def test_cells_without_a_label_are_left_out_and_the_query_is_scored() -> None:
     labels = ["T cell", "Unknown", "", "B cell"]
     obs = pd.DataFrame({"cell_type": labels, "phenotype": labels})
-    assert splits.scored_cells(obs, "cell_type", ["Unknown"]).tolist() == [0, 3]
-    assert splits.scored_cells(obs, "phenotype", ["Unknown"]).tolist() == [0, 1, 3]
-    assert splits.reference_to_query(obs, "cell_type", ["Unknown"]) is None
+    assert splits.scored_cells(obs, "cell_type").tolist() == [0, 3]
+    assert splits.scored_cells(obs, "phenotype").tolist() == [0, 3]
+    assert splits.reference_to_query(obs, "cell_type") is None
     obs["part"] = ["reference", "query", "query", "query"]
-    assert splits.scored_cells(obs, "cell_type", ["Unknown"]).tolist() == [3]
-    split = splits.reference_to_query(obs, "cell_type", ["Unknown"])
+    assert splits.scored_cells(obs, "cell_type").tolist() == [3]
+    split = splits.reference_to_query(obs, "cell_type")
     assert split is not None and (split.train.tolist(), split.test.tolist()) == ([0], [3])

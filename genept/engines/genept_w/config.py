@@ -52,11 +52,14 @@ class Model(ModelConfig):
 
     vectors: Vectors | None = None
     control: Literal["random", "shuffled"] | None = None
+    draws: PositiveInt | None = None  # of a control: how often its gene vectors are drawn
     embed: Embed = Embed()
 
     @model_validator(mode="after")
     def check(self) -> Model:
-        """Refuse a model with both or neither kind of gene vectors."""
+        """Refuse a model with both or neither kind of gene vectors, and one whose draws are not settled."""
         if (self.vectors is None) == (self.control is None):
             raise ValueError("set one of vectors and control")
+        if (self.draws is None) != (self.control is None):
+            raise ValueError("draws: belongs to `control`, which needs it; 1 is the least")
         return self

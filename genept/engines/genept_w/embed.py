@@ -5,7 +5,7 @@ Controls are the same with gene vectors that mean nothing; what the text adds is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,38 +26,41 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
     that `stages.label` dropped as repeated are not counted, and white space at either end of a name does not matter.
     """
     vectors, genes = gene_vectors.read(folder)
-    matrix, notes = weight_by_expression(cells, vectors, [gene.symbol for gene in genes], config.embed)
+    weigh, notes = weight_by_expression(cells, [gene.symbol for gene in genes], config.embed)
     if config.vectors and config.vectors.released and "original_symbol" in cells.var:
         in_file = {gene.text for gene in genes}
         notes["n_genes_missing_exact"] = sum(name not in in_file for name in cells.var["original_symbol"].astype(str))
-    return matrix, notes
+    return weigh(vectors), notes
 
 
 def weight_by_expression(
-    cells: AnnData, vectors: np.ndarray, symbols: Sequence[str], config: Embed
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Multiply log-normalised expression with gene vectors (Chen & Zou, Section 2 and the authors' notebook).
+    cells: AnnData, symbols: Sequence[str], config: Embed
+) -> tuple[Callable[[np.ndarray], np.ndarray], dict[str, Any]]:
+    """Return what multiplies log-normalised expression with gene vectors (Chen & Zou, Section 2, and their notebook).
+
+    The function takes vectors of the genes `symbols`, float32 of shape (n_genes, n_dimensions), and returns the
+    embedding, float32 of shape (n_cells, n_dimensions). Expression is normalised once, however often it is called.
 
     Expression is log(1 + counts / total of the cell * 10,000). A gene without vector counts as a zero vector. The sum
     is divided as ``divide_by`` says: ``n_genes``, by the number of the dataset's genes, with or without vector (the
     notebook), or ``weights``, by the sum of the cell's expression over the genes with a vector (a weighted mean).
     With ``unit_norm`` every cell is then scaled to unit length (the paper; the notebook does not), after which the
     divisor has no effect. A cell that expresses no gene with a vector is all zeros, and counted in the notes.
-
-    `vectors` are float32, shape (n_genes, n_dimensions), `symbols` the genes of the rows. `InputError` if no gene of
-    the dataset has a vector.
+    `InputError` if no gene of the dataset has a vector.
     """
     row_of = {symbol: row for row, symbol in enumerate(symbols)}
     rows = np.array([row_of.get(symbol, -1) for symbol in cells.var_names])
     known = rows >= 0
     notes = coverage(cells, known)
     expression = log_normalise(cells)[:, known]
-    embedding = weighted_sums(expression, vectors[rows[known]])
     divisors = np.full(cells.n_obs, cells.n_vars) if config.divide_by == "n_genes" else expression.sum(axis=1)
-    embedding = divide(embedding, np.asarray(divisors, dtype=np.float32).ravel())
-    if config.unit_norm:
-        embedding = divide(embedding, np.linalg.norm(embedding, axis=1))
-    return embedding, {**notes, "comparable": True}
+    divisors = np.asarray(divisors, dtype=np.float32).ravel()
+
+    def weigh(vectors: np.ndarray) -> np.ndarray:
+        embedding = divide(weighted_sums(expression, vectors[rows[known]]), divisors)
+        return divide(embedding, np.linalg.norm(embedding, axis=1)) if config.unit_norm else embedding
+
+    return weigh, {**notes, "comparable": True}
 
 
 def divide(rows: np.ndarray, divisors: np.ndarray) -> np.ndarray:
@@ -69,26 +72,40 @@ def divide(rows: np.ndarray, divisors: np.ndarray) -> np.ndarray:
 def embed_control(
     cells: AnnData, folder: Path, config: Model, device: str, seed: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Embed cells as `embed`, by control vectors made from those of the model in `folder`."""
+    """Embed cells as `embed`, by control vectors made from those of the model in `folder`, drawn several times.
+
+    Returns float32 of shape (n_draws, n_cells, n_dimensions). A draw depends on `seed` and its number only.
+    """
     vectors, genes = gene_vectors.read(folder)
     symbols = [gene.symbol for gene in genes]
-    drawn = random(vectors, symbols, seed) if config.control == "random" else vectors[shuffle(symbols, seed)]
-    matrix, notes = weight_by_expression(cells, drawn.astype(np.float32), symbols, config.embed)
-    return matrix, {"control": config.control, "control_of": folder.name, "seed": seed, **notes}
+    weigh, notes = weight_by_expression(cells, symbols, config.embed)
+    embeddings = np.empty((config.draws or 1, cells.n_obs, vectors.shape[1]), dtype=np.float32)
+    for draw, embedding in enumerate(embeddings):
+        generator = np.random.default_rng(seed_of(seed, draw))
+        if config.control == "random":
+            embedding[:] = weigh(random(vectors, symbols, generator).astype(np.float32))
+        else:
+            embedding[:] = weigh(vectors[shuffle(symbols, generator)])
+    return embeddings, {"control": config.control, "control_of": folder.name, "seed": seed, **notes}
 
 
-def random(vectors: np.ndarray, symbols: Sequence[str], seed: int) -> np.ndarray:
+def seed_of(seed: int, draw: int) -> np.random.SeedSequence:
+    """Return where a control's draw starts: the first from `seed` itself, as if there were no others."""
+    return np.random.SeedSequence([seed, draw] if draw else seed)
+
+
+def random(vectors: np.ndarray, symbols: Sequence[str], generator: np.random.Generator) -> np.ndarray:
     """Return normal random directions with the norms of `vectors`, shape (n_genes, n_dimensions), float64.
 
     They are drawn in the order of the symbols, so the order of the rows does not matter.
     """
     directions = np.empty(vectors.shape)
-    directions[np.argsort(symbols)] = np.random.default_rng(seed).standard_normal(vectors.shape)
+    directions[np.argsort(symbols)] = generator.standard_normal(vectors.shape)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return directions / np.linalg.norm(directions, axis=1, keepdims=True) * norms
 
 
-def shuffle(symbols: Sequence[str], seed: int) -> np.ndarray:
+def shuffle(symbols: Sequence[str], generator: np.random.Generator) -> np.ndarray:
     """Return, for every gene, the row of the gene whose vector it gets: a random permutation, shape (n_genes,).
 
     The permutation is drawn over the sorted symbols, so the order of the rows does not matter. About one gene gets its
@@ -96,5 +113,5 @@ def shuffle(symbols: Sequence[str], seed: int) -> np.ndarray:
     """
     order = np.argsort(symbols)
     rows = np.empty_like(order)
-    rows[order] = np.random.default_rng(seed).permutation(order)
+    rows[order] = generator.permutation(order)
     return rows

@@ -85,6 +85,24 @@ def test_a_custom_model_runs_and_its_provenance_is_written(project: Path) -> Non
     assert [path.read_bytes() for path in paths] == before, "equal runs give equal bytes"
     with pytest.raises(InputError, match=r"made for other cells .* `python -m stages\.embed blood mine` makes it anew"):
         embeddings.read("blood", "mine", list(cells.obs_names[::-1]))
+    draws = embeddings.read_draws("blood", "mine", list(cells.obs_names))
+    assert draws.shape == (1, 12, 2) and (draws[0] == matrix).all() and "n_draws" not in notes
+
+
+def test_several_draws_are_one_file_and_the_first_is_read_as_the_embedding(project: Path) -> None:
+    matrices, ids = np.arange(24, dtype=np.float32).reshape(2, 4, 3), list("abcd")
+    embeddings.write("blood", "control", matrices, ids, {"n_draws": 99})
+    first, notes = embeddings.read("blood", "control", ids), embeddings.read_notes("blood", "control")
+    assert isinstance(first, np.memmap) and (first == matrices[0]).all()
+    assert [notes[key] for key in ("n_cells", "n_dimensions", "n_draws")] == [4, 3, 2]
+    for wrong, message in (
+        (np.where(matrices == 23, np.nan, matrices), "1 of 4 cells have NaN or infinite coordinates"),
+        (matrices[:, :3], r"gave \(2, 3, 3\) for 4 cells"),
+        (matrices[:0], r"gave \(0, 4, 3\) for 4 cells"),
+    ):
+        with pytest.raises(InputError, match=message):
+            embeddings.write("blood", "control", wrong, ids, {})
+    np.testing.assert_array_equal(embeddings.read_draws("blood", "control", ids), matrices)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +127,7 @@ def test_a_control_comes_from_the_first_model_and_the_seed(project: Path, kind: 
     vectors = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
     genes = [gene_vectors.VectorGene(symbol, "", 1, False, symbol) for symbol in symbols]
     gene_vectors.write(Path("models/words"), vectors, genes, {})
-    write_models(words=GENEPT_W | {"vectors": {"released": "x"}}, control=GENEPT_W | {"control": kind})
+    write_models(words=GENEPT_W | {"vectors": {"released": "x"}}, control=GENEPT_W | {"control": kind, "draws": 2})
     of_words, of_seed_0 = embed("words"), embed("control")
     in_order = sorted(symbols)
     if kind == "random":
@@ -125,7 +143,10 @@ def test_a_control_comes_from_the_first_model_and_the_seed(project: Path, kind: 
     expected = x @ np.array([control.get(f"G{i}", np.zeros(3)) for i in range(5)]) / 5
     np.testing.assert_allclose(of_seed_0, expected, rtol=0, atol=1e-5)
     notes = embeddings.read_notes("blood", "control")
-    assert (notes["control"], notes["control_of"], notes["seed"]) == (kind, "words", 0)
+    assert [notes[key] for key in ("control", "control_of", "seed", "n_draws")] == [kind, "words", 0, 2]
+    draws = embeddings.read_draws("blood", "control", list(make_cells(12, 5).obs_names))
+    assert draws.shape == (2, 12, 3) and (draws[0] == of_seed_0).all() and (draws[1] != of_seed_0).any()
+    assert run("blood", "control").output.startswith("blood x control: 12 cells, 3 dimensions, 2 draws, ")
     write_models(seed=1)
     assert (embed("control") != of_seed_0).any()
     np.testing.assert_array_equal(embed("words"), of_words)
@@ -133,7 +154,7 @@ def test_a_control_comes_from_the_first_model_and_the_seed(project: Path, kind: 
 
 def no_base() -> None:
     grid = {"models": {"genept_w": [], "controls": [], "finetuned": []}, "ensemble": []}
-    helpers.write_settings(Path(), {"grid": grid}, models={"control": GENEPT_W | {"control": "random"}})
+    helpers.write_settings(Path(), {"grid": grid}, models={"control": GENEPT_W | {"control": "random", "draws": 1}})
 
 
 def not_finite() -> None:

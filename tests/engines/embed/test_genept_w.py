@@ -144,7 +144,7 @@ SYMBOLS = [f"G{i}" for i in range(4000)]
 
 def test_random_directions_are_uniform_and_have_the_norms_of_the_vectors() -> None:
     vectors = np.random.default_rng(1).gamma(2.0, size=(4000, 1)) * np.ones(8)
-    noise = genept_w.random(vectors, SYMBOLS, seed=3)
+    noise = genept_w.random(vectors, SYMBOLS, np.random.default_rng(3))
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     np.testing.assert_allclose(np.linalg.norm(noise, axis=1, keepdims=True), norms)
     np.testing.assert_allclose((noise / norms).mean(axis=0), 0, atol=0.03)
@@ -155,10 +155,33 @@ def test_controls_follow_the_seed_and_not_the_order_of_rows() -> None:
     vectors = np.random.default_rng(1).normal(size=(4000, 4))
     order = np.random.default_rng(2).permutation(4000)
     reordered = [SYMBOLS[i] for i in order]
+    rng = np.random.default_rng
     for seed in (5, 6):
-        noise, dealt = genept_w.random(vectors, SYMBOLS, seed), vectors[genept_w.shuffle(SYMBOLS, seed)]
-        np.testing.assert_allclose(genept_w.random(vectors[order], reordered, seed), noise[order])
-        np.testing.assert_array_equal(vectors[order][genept_w.shuffle(reordered, seed)], dealt[order])
+        noise, dealt = genept_w.random(vectors, SYMBOLS, rng(seed)), vectors[genept_w.shuffle(SYMBOLS, rng(seed))]
+        np.testing.assert_allclose(genept_w.random(vectors[order], reordered, rng(seed)), noise[order])
+        np.testing.assert_array_equal(vectors[order][genept_w.shuffle(reordered, rng(seed))], dealt[order])
         assert sorted(map(tuple, dealt)) == sorted(map(tuple, vectors))
-    assert (genept_w.random(vectors, SYMBOLS, 5) != noise).all()
-    assert (genept_w.shuffle(SYMBOLS, 6) != genept_w.shuffle(SYMBOLS, 5)).mean() > 0.9
+    assert (genept_w.random(vectors, SYMBOLS, rng(5)) != noise).all()
+    assert (genept_w.shuffle(SYMBOLS, rng(6)) != genept_w.shuffle(SYMBOLS, rng(5))).mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", ["random", "shuffled"])
+def test_a_draw_is_an_embedding_by_vectors_of_its_own_and_depends_on_no_other(folder: Path, kind: str) -> None:
+    """Each draw against the embedding of its vectors, written as a model of its own; draw 0 starts from the seed."""
+    cells = make_cells_of_genes()
+    vectors, genes = gene_vectors.read(folder)
+    symbols = [gene.symbol for gene in genes]
+    draws = of_control(cells, folder, kind, draws=3, seed=7)
+    assert draws.shape == (3, cells.n_obs, N_DIMENSIONS) and draws.dtype == np.float32
+    for draw, matrix in enumerate(draws):
+        rng = np.random.default_rng(7 if draw == 0 else np.random.SeedSequence([7, draw]))
+        own = genept_w.random(vectors, symbols, rng) if kind == "random" else vectors[genept_w.shuffle(symbols, rng)]
+        gene_vectors.write(folder.parent / f"{kind}{draw}", own, genes, {})
+        np.testing.assert_array_equal(matrix, genept_w.embed(cells, folder.parent / f"{kind}{draw}", DEFAULT, "cpu")[0])
+    np.testing.assert_array_equal(of_control(cells, folder, kind, draws=1, seed=7)[0], draws[0])
+    assert len(np.unique(np.concatenate([draws, of_control(cells, folder, kind, draws=3, seed=8)]), axis=0)) == 6
+
+
+def of_control(cells: anndata.AnnData, folder: Path, kind: str, draws: int, seed: int) -> np.ndarray:
+    config = Model.parse({"title": "t", "engine": "genept_w", "control": kind, "draws": draws}, "models/t.yaml")
+    return genept_w.embed_control(cells, folder, config, "cpu", seed)[0]

@@ -125,11 +125,14 @@ def test_a_model_has_vectors_or_is_a_control(project: Path) -> None:
     for settings_of_model, message in (
         ({}, "set one of vectors and control"),
         ({"vectors": {"text": "name"}, "control": "random"}, "set one of vectors and control"),
+        ({"vectors": {"text": "name"}, "draws": 2}, "draws: belongs to `control`"),
+        ({"control": "random"}, "draws: belongs to `control`, which needs it"),
+        ({"control": "random", "draws": 0}, "draws"),
     ):
         with pytest.raises(ParamsError, match=message):
             Model.parse({"title": "t", "engine": "genept_w", **settings_of_model}, "models/x.yaml")
     run(text="name")
-    Path("models/words.yaml").write_text("title: t\nengine: genept_w\ncontrol: random\n")
+    Path("models/words.yaml").write_text("title: t\nengine: genept_w\ncontrol: random\ndraws: 1\n")
     result = CliRunner().invoke(main, ["words"])
     assert result.exit_code == 2
     assert result.output == "Error: models/words.yaml: has no vectors, so there are none to make\n"

@@ -1,0 +1,80 @@
+"""An embedding as scoring sees it: for each run the coordinates of all cells, and the neighbours of test cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from genept.core.params import Distance
+from genept.data.splits import Split
+from genept.metrics import neighbours
+
+CENTRED = 1e-3  # of the coordinates' size; a mean below it is none
+
+
+@dataclass
+class Embedding:
+    """Coordinates that do not depend on a split: one matrix, or the draws of a control, which the runs take in turn.
+
+    `draws` have shape (n_draws, n_cells, n_dimensions). Run number r, of any split, is of draw r modulo n_draws, so
+    that the spread of a control's runs contains that of its draws.
+    """
+
+    draws: np.ndarray
+    ranked: dict[tuple[int, int, Distance], np.ndarray] = field(default_factory=dict)
+    unseen_only = False
+
+    @property
+    def n_draws(self) -> int:
+        """Number of matrices."""
+        return len(self.draws)
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether the mean over cells is zero, as after PCA: its cosine distance is a centred cosine distance."""
+        matrix = self.draws[0]
+        return bool(np.linalg.norm(matrix.mean(axis=0)) <= CENTRED * np.sqrt((matrix**2).sum(axis=1).mean()))
+
+    def points(self, split: Split | None, run: int) -> np.ndarray:
+        """Return the coordinates of all cells in a run, float64, shape (n_cells, n_dimensions)."""
+        return np.asarray(self.draws[run % len(self.draws)], dtype=np.float64)
+
+    def nearest(self, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
+        """Return the nearest training cells of a split's test cells, (n_test, k); one search serves all splits."""
+        key = run % len(self.draws), k, metric
+        if key not in self.ranked:
+            self.ranked[key] = neighbours.rank(self.points(split, run), k, metric)
+        return neighbours.select(self.ranked[key], self.points(split, run), split, k, metric)
+
+
+@dataclass
+class Head:
+    """A head that is fitted anew to the training cells of each split, and scored on other cells only.
+
+    `fit` returns the head's projection of all cells, given a matrix, shape (n_cells, n_dimensions), and the rows of the
+    training cells. Each annotation is divided on its own, so a head fitted once would have seen some test cells of
+    another annotation; splits with the same training cells share a fit.
+    """
+
+    base: Embedding
+    fit: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    projections: dict[tuple[int, bytes], np.ndarray] = field(default_factory=dict)
+    unseen_only = True
+    is_centred = False
+    n_draws = 1
+
+    def points(self, split: Split, run: int) -> np.ndarray:  # float32 in memory: there is one for each split
+        """Return the projection of all cells by the head of a split."""
+        key = run % self.base.n_draws, split.train.tobytes()
+        if key not in self.projections:
+            self.projections[key] = self.fit(self.base.points(split, run), split.train)
+        return self.projections[key].astype(np.float64)
+
+    def nearest(self, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
+        """Return the nearest training cells of a split's test cells, shape (n_test, k)."""
+        return neighbours.search(self.points(split, run), split.test, split.train, k, metric)
+
+
+Scored = Embedding | Head

@@ -1,0 +1,99 @@
+"""Where scores fall, and whether two of them differ: over splits, k-means seeds, and donors.
+
+Each function says what its numbers hold for: further runs on the same cells, further cells of the same donors, or
+further donors. ``docs/statistics.md`` explains them with examples.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import stats
+
+MIN_DONORS = 10  # fewer give no interval and no test
+RESAMPLES = 1000  # of donors
+SWAPS = 4999
+LEVEL = 0.95
+
+
+def single_runs(values: np.ndarray, bounds: tuple[float, float], extra_sd: float = 0) -> tuple[float, float] | None:
+    """Return the range in which `LEVEL` of single runs fall, within the score's bounds; None if nothing varies.
+
+    mean -/+ t(n - 1) sqrt(SD^2 (1 + 1/n) + extra_sd^2): the prediction interval of one further run, whose split and
+    k-means seed are drawn as those of the n runs, shape (n,). `extra_sd` is the standard deviation between trainings of
+    a model that is trained here; alone, of one run, it takes a normal quantile.
+    """
+    n = len(values)
+    if n < 2 and not extra_sd:
+        return None
+    quantile = stats.t.ppf((1 + LEVEL) / 2, n - 1) if n > 1 else stats.norm.ppf((1 + LEVEL) / 2)
+    variance = values.var(ddof=1) * (1 + 1 / n) if n > 1 else 0.0
+    half = float(quantile * math.sqrt(variance + extra_sd**2))
+    mean = float(values.mean())
+    return max(mean - half, bounds[0]), min(mean + half, bounds[1])
+
+
+def resample(n_donors: int, seed: int) -> np.ndarray:
+    """Draw how often each donor is in each resample of as many donors, shape (RESAMPLES, n_donors)."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(n_donors, np.full(n_donors, 1 / n_donors), size=RESAMPLES).astype(np.float64)
+
+
+def over_donors(values: np.ndarray) -> tuple[float, float] | None:
+    """Return the percentile interval of a score over resamples of donors; None if it is undefined in most."""
+    defined = values[np.isfinite(values)]
+    if 2 * len(defined) < len(values):
+        return None
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def swaps(n_donors: int, seed: int) -> np.ndarray:
+    """Draw for which donors two models swap their predictions, shape (n_swaps, n_donors), 0 or 1.
+
+    All 2^n where these are fewer than `SWAPS`.
+    """
+    if 2**n_donors <= SWAPS:
+        return (np.arange(2**n_donors)[:, None] >> np.arange(n_donors) & 1).astype(np.float64)
+    return np.random.default_rng(seed).integers(0, 2, size=(SWAPS, n_donors)).astype(np.float64)
+
+
+def p_of_swaps(observed: float, swapped: np.ndarray, is_complete: bool) -> float:
+    """Return the two-sided p-value of a difference among those after swaps, shape (n_swaps,).
+
+    Under the null hypothesis the two models are exchangeable for each donor; for a score that adds up over donors these
+    are sign flips of the donors' differences. The observed order counts as one of the drawn swaps.
+    """
+    extreme = int((np.abs(swapped) >= abs(observed) - 1e-12).sum())
+    return extreme / len(swapped) if is_complete else (extreme + 1) / (len(swapped) + 1)
+
+
+def corrected_t(differences: np.ndarray, test_over_train: float) -> tuple[float, float, float]:
+    """Return the interval and two-sided p-value of a mean difference over n random splits, shape (n,).
+
+    Splits overlap, so their differences are not independent; Nadeau and Bengio (Machine Learning 52, 2003) multiply the
+    variance by 1/n + n_test/n_train instead of 1/n. It holds for further cells of the same donors. With
+    `test_over_train` 0 it is the paired t-test, which fits independent runs such as k-means seeds. Equal differences
+    have an interval without width and p 0, or 1 if all are 0.
+    """
+    n, mean = len(differences), float(differences.mean())
+    error = math.sqrt(float(differences.var(ddof=1)) * (1 / n + test_over_train))
+    if error < 1e-12:
+        return mean, mean, float(abs(mean) < 1e-12)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
+    return mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, n - 1))
+
+
+def among_draws(value: float, draws: np.ndarray) -> tuple[float, float, float, float]:
+    """Compare a score with those of n random draws of a control, shape (n,).
+
+    Returns the interval of the difference from a further draw (t, n - 1 degrees of freedom), and the permutation
+    p-value, (1 + number of draws that are at least as high) / (n + 1), which is one-sided, with the smallest that it
+    can be.
+    """
+    n = len(draws)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * draws.std(ddof=1) * math.sqrt(1 + 1 / n)) if n > 1 else math.inf
+    difference = value - float(draws.mean())
+    p = (1 + int((draws >= value - 1e-12).sum())) / (n + 1)
+    return difference - half, difference + half, p, 1 / (n + 1)

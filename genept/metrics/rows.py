@@ -1,0 +1,234 @@
+"""The rows of the full table: the mean of runs and where single runs fall, or the interval over donors."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from genept.core.params import Evaluate
+from genept.metrics import counts, ranges
+from genept.metrics.counts import Counts
+from genept.metrics.results import Key, Results, Row
+from genept.metrics.scores import metrics_of
+from genept.metrics.targets import ALL, DONORS, RANDOM, Target
+
+Spread = Mapping[tuple[str, str, str, str], float]  # standard deviation between trainings, by key and metric
+
+
+class Predictions(NamedTuple):
+    """What the classifiers say of test cells.
+
+    `counts` are by task, annotation and kind of split: for each run (``random``), or for each draw with a row for each
+    donor (``donors``). `neighbours` are the classes of neighbours by annotation and kind, for each division.
+    `probabilities` are by task, annotation and kind; a class's probabilities for each division. `notes` are on keys.
+    """
+
+    counts: dict[Key, Counts]
+    neighbours: dict[tuple[str, str], list[np.ndarray]]
+    predicted: dict[tuple[str, str], list[np.ndarray]]
+    probabilities: dict[Key, list[np.ndarray]]
+    notes: dict[Key, list[str]]
+
+
+def collect(
+    targets: Sequence[Target],
+    embedded: Mapping[Key, dict[str, Any]],
+    predictions: Predictions,
+    evaluate: Evaluate,
+    seed: int,
+    spread: Spread,
+) -> Results:
+    """Make the rows of all scores, annotation by annotation."""
+    rows: list[Row] = []
+    runs: dict[tuple[Key, str], np.ndarray] = {}
+    by_donor: dict[Key, Counts] = {}
+    probabilities: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    for target in targets:
+        for key, entry in embedded.items():
+            if key[1] == target.annotation:
+                rows += run_rows(target, key, entry["values"], entry["notes"], runs, spread)
+        for key, counted in predictions.counts.items():
+            if key[1] != target.annotation:
+                continue
+            notes, said = predictions.notes[key], predictions.probabilities.get(key)
+            if key[2] == DONORS:
+                by_donor[key] = Counts(*(numbers[0] for numbers in counted))
+                rows += donor_rows(target, key, counted, said, evaluate, seed, notes, spread)
+            else:
+                values = prediction_values(target, key, counted, said, evaluate)
+                rows += run_rows(target, key, values, notes, runs, spread)
+                if key[0] == "knn" and target is targets[0]:
+                    rows += class_rows(target, key[2], counted)
+            if said:
+                probabilities[target.annotation].append(probability_table(target, key, said))
+    first = targets[0]
+    test = first.splits[RANDOM][0].test
+    given = predictions.predicted[first.annotation, RANDOM][0]
+    pairs = pd.DataFrame({"actual": first.classes[first.codes[test]], "predicted": first.classes[given]})
+    tables = {annotation: pd.concat(parts) for annotation, parts in probabilities.items()}
+    return Results(rows, runs, by_donor, predictions.neighbours, predictions.predicted, pairs, tables)
+
+
+def size_of(target: Target, key: Key) -> dict[str, int | None]:
+    """Return the cells behind a row, of the first run, with their labels and donors."""
+    kind = key[2]
+    if kind == DONORS:
+        cells = np.concatenate([split.test for split in target.splits[DONORS]])
+    else:
+        cells = target.cells if kind == ALL else target.splits[kind][0].test
+    n_classes = len(np.unique(target.codes[cells]))
+    return {"n_cells": len(cells), "n_classes": n_classes, "n_donors": target.n_donors(cells)}
+
+
+def run_rows(
+    target: Target,
+    key: Key,
+    values: Mapping[str, Any],
+    notes: Sequence[str],
+    runs: dict[tuple[Key, str], np.ndarray],
+    spread: Spread,
+) -> Iterator[Row]:
+    """Yield the rows of scores that every run has one of, and keep the runs; undefined ones are left out."""
+    task, annotation, kind = key
+    size: Any = size_of(target, key)
+    for metric in metrics_of(task):
+        own = np.asarray(values.get(metric.name, []), dtype=np.float64)
+        own = own[np.isfinite(own)]
+        if not len(own):
+            continue
+        runs[key, metric.name] = own
+        extra = spread.get((task, annotation, kind, metric.name), 0.0)
+        low, high = ranges.single_runs(own, metric.bounds, extra) or (None, None)
+        sd = float(own.std(ddof=1)) if len(own) > 1 else None
+        yield Row(
+            task, annotation, metric.name, float(own.mean()), split=kind, low=low, high=high, sd=sd,
+            n_runs=len(own), first=float(own[0]), note="; ".join(notes), **size,
+        )  # fmt: skip
+
+
+def prediction_values(
+    target: Target, key: Key, counted: Counts, said: Sequence[np.ndarray] | None, evaluate: Evaluate
+) -> dict[str, np.ndarray]:
+    """Return the values of a classifier's metrics in each run."""
+    values = {}
+    for metric in metrics_of(key[0]):
+        if not metric.of_probabilities:
+            values[metric.name] = metric.function(counted, evaluate.min_test_cells)
+        elif said:
+            divisions = zip(target.splits[key[2]], said, strict=True)
+            values[metric.name] = np.array([metric.function(target.codes[one.test], p)[0] for one, p in divisions])
+    return values
+
+
+def donor_rows(
+    target: Target,
+    key: Key,
+    counted: Counts,
+    said: Sequence[np.ndarray] | None,
+    evaluate: Evaluate,
+    seed: int,
+    notes: Sequence[str],
+    spread: Spread,
+) -> Iterator[Row]:
+    """Yield the rows of a classifier with whole donors held out.
+
+    A value is that of all test cells together, each predicted once. Its interval is over resamples of the donors, with
+    the predictions as they are; a control's draws take turns in them. Below `ranges.MIN_DONORS`, it reaches from the
+    lowest to the highest of the donors' own values.
+    """
+    task, annotation, kind = key
+    size: Any = size_of(target, key)
+    n_draws, n_donors = counted.actual.shape[:2]
+    cells = np.concatenate([split.test for split in target.splits[DONORS]])
+    probabilities = np.concatenate(said) if said else None
+    assert target.donors is not None
+    donors = np.unique(target.donors.codes[cells], return_inverse=True)[1]
+    few = n_donors < ranges.MIN_DONORS
+    weights = np.eye(n_donors) if few else ranges.resample(n_donors, seed)
+    for metric in metrics_of(task):
+        if metric.of_probabilities:
+            if probabilities is None:
+                continue
+            actual = target.codes[cells]
+            value = float(metric.function(actual, probabilities)[0])
+            resampled = metric.function(actual, probabilities, weights[:, donors])
+        else:
+            total = Counts(*(numbers.sum(axis=1) for numbers in counted))
+            value = float(metric.function(total, evaluate.min_test_cells).mean())
+            resampled = np.concatenate(
+                [
+                    metric.function(
+                        Counts(*(numbers[draw] for numbers in counted)).over(
+                            weights if few else weights[draw::n_draws]
+                        ),
+                        evaluate.min_test_cells,
+                    )
+                    for draw in range(n_draws)
+                ]
+            )
+        if not np.isfinite(value):
+            continue
+        if few and target.is_donors_own and metric.name != "accuracy":
+            between = None  # of a donor with one label other scores say nothing
+        elif few:
+            own = resampled[np.isfinite(resampled)]
+            between = (float(own.min()), float(own.max())) if len(own) == len(resampled) else None
+        else:
+            between = ranges.over_donors(resampled)
+        low, high = widen(value, between, metric.bounds, spread.get((task, annotation, kind, metric.name), 0.0))
+        yield Row(
+            task, annotation, metric.name, value, split=kind, low=low, high=high, first=value,
+            note="; ".join(notes), **size,
+        )  # fmt: skip
+
+
+def widen(
+    value: float, between: tuple[float, float] | None, bounds: tuple[float, float], extra_sd: float
+) -> tuple[float | None, float | None]:
+    """Add the spread of trainings to an interval."""
+    if between is None:
+        return None, None
+    extra = 1.96 * extra_sd
+    low = value - np.hypot(max(value - between[0], 0), extra) if extra else between[0]
+    high = value + np.hypot(max(between[1] - value, 0), extra) if extra else between[1]
+    return max(float(low), bounds[0]), min(float(high), bounds[1])
+
+
+def class_rows(target: Target, kind: str, counted: Counts) -> Iterator[Row]:
+    """Yield precision, recall, F1 and number of test cells of each class, as means over the runs that have it."""
+    size: Any = size_of(target, ("knn", target.annotation, kind))
+    known = np.unique(np.concatenate([target.codes[split.train] for split in target.splits[kind]]))
+    by_class = {name: function(counted) for name, function in counts.OF_CLASS.items()}
+    for code, label in enumerate(target.classes):
+        support, given = counted.actual[:, code], counted.predicted[:, code]
+        takes_part = support + given > 0
+        if not takes_part.any():
+            if code in known:
+                note = "no test cell; not in the macro average"
+                yield Row("knn", target.annotation, "support", 0, split=kind, label=label, note=note, **size)
+            continue
+        note = "no test cell" if not support.any() else "" if code in known else "no training cell"
+        for name, values in by_class.items():
+            own = values[takes_part, code]
+            low, high = ranges.single_runs(own, (0, 1)) or (None, None)
+            yield Row(
+                "knn", target.annotation, name, float(own.mean()), split=kind, label=label, low=low, high=high,
+                n_runs=len(own), note=note, **size,
+            )  # fmt: skip
+        yield Row(
+            "knn", target.annotation, "support", float(support.mean()), split=kind, label=label, note=note, **size
+        )
+
+
+def probability_table(target: Target, key: Key, said: Sequence[np.ndarray]) -> pd.DataFrame:
+    """Return the predicted probabilities of test cells: of the first random split, or of all with donors held out."""
+    task, _, kind = key
+    divisions = list(zip(target.splits[kind], said, strict=True))[: 1 if kind == RANDOM else None]
+    rows = np.concatenate([split.test for split, _ in divisions])
+    table = pd.DataFrame({"row": rows, "task": task, "split": kind, "actual": target.classes[target.codes[rows]]})
+    probabilities = pd.DataFrame(np.concatenate([p for _, p in divisions]).round(6), columns=target.classes)
+    return pd.concat([table, probabilities], axis=1)

@@ -1,0 +1,54 @@
+"""Every score of an embedding. To add one, write a function and give it a line in `METRICS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+
+from genept.metrics import clustering, counts, regression
+
+AS_THEY_ARE, STANDARDISED = "logreg", "logreg_standardised"
+REGRESSIONS = {AS_THEY_ARE: False, STANDARDISED: True}  # whether coordinates are standardised
+
+
+class Metric(NamedTuple):
+    """A score, the tasks that it belongs to, and its bounds; the task decides what it compares.
+
+    ``kmeans``: function(labels, clusters) of two arrays of codes. ``knn``, ``logreg`` and ``logreg_standardised``:
+    function(counts, min_test_cells) of `genept.metrics.counts.Counts`, for all runs at once; or, `of_probabilities`,
+    function(labels, probabilities, weights) as `regression.auroc`. ``silhouette``: function(matrix, labelings,
+    distance) as `clustering.average_widths`.
+    """
+
+    tasks: tuple[str, ...]
+    name: str
+    function: Callable[..., Any]
+    bounds: tuple[float, float] = (0, 1)
+    of_probabilities: bool = False
+
+
+def averages(tasks: tuple[str, ...], over: counts.Average) -> list[Metric]:
+    """Return an average over classes of precision, recall and F1."""
+    return [Metric(tasks, f"{of}_{over}", partial(counts.average, of=of, over=over)) for of in counts.OF_CLASS]
+
+
+KNN, LOGREG = ("knn",), tuple(REGRESSIONS)
+METRICS = [
+    Metric(("kmeans",), "ari", adjusted_rand_score, (-0.5, 1)),
+    Metric(("kmeans",), "ami", adjusted_mutual_info_score, (-1, 1)),
+    Metric(("silhouette",), "asw", clustering.average_widths, (-1, 1)),
+    Metric((*KNN, *LOGREG), "accuracy", counts.accuracy),
+    Metric((*KNN, *LOGREG), "balanced_accuracy", partial(counts.average, of="recall", over="balanced")),
+    Metric(LOGREG, "auroc", regression.auroc, of_probabilities=True),
+    *averages(LOGREG, "weighted"),
+    *averages((*KNN, *LOGREG), "macro"),
+    *averages(KNN, "frequent"),
+]
+
+
+def metrics_of(task: str) -> list[Metric]:
+    """Return the metrics of a task."""
+    return [metric for metric in METRICS if task in metric.tasks]

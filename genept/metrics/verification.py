@@ -1,0 +1,2 @@
+def check(datasets, params):
+    raise NotImplementedError
