@@ -18,6 +18,7 @@ METRICS = Path("metrics")
 NOT_COMPARABLE = "not comparable"
 NOTE_SEPARATOR = "; "
 BOUNDS = (MAJORITY, RANDOM_CELLS, CEILING)
+ONE_LABEL = "each donor has one label"  # the note on random splits of a label that is constant within donors
 
 
 class Score(NamedTuple):
@@ -79,12 +80,38 @@ class Run:
         """Return the pair of a dataset and model, None where the grid has none."""
         return next((pair for pair in self.pairs if (pair.dataset, pair.model) == (dataset, model)), None)
 
+    def competes(self, model: str) -> bool:
+        """Whether a row can be the best: not what has learned from labels, nor what scores lie between."""
+        grid = self.params.grid
+        return model not in (*grid.models.finetuned, *grid.heads_on_controls, *BOUNDS)
+
+    def default_split(self, dataset: str, annotation: str) -> str:
+        """Return ``donors`` for an annotation that is constant within donors, else ``random``."""
+        notes = (
+            note
+            for pair in self.pairs
+            if pair.dataset == dataset
+            for (_, scored, split, _), score in pair.scores.items()
+            if (scored, split) == (annotation, "random")
+            for note in score.notes
+        )
+        return "donors" if any(note.startswith(ONE_LABEL) for note in notes) else "random"
+
     def model_title(self, name: str) -> str:
-        """Say what a model is; for the ensemble, what it combines."""
+        """Say what a row is; for the ensemble, what it combines."""
+        grid = self.params.grid
         if name == ENSEMBLE:
             how = "Pooled neighbours of " if self.params.evaluate.ensemble == "pooled" else "Majority vote of "
-            return how + ", ".join(f"`{member}`" for member in self.params.grid.ensemble)
-        return self.models[name].title
+            return how + ", ".join(f"`{member}`" for member in grid.ensemble)
+        if name in grid.heads_on_controls:
+            head, control = grid.heads_on_controls[name]
+            return f"The head of `{head}` fitted on `{control}`"
+        bounds = {
+            MAJORITY: "Floor: the most frequent label of the training cells",
+            RANDOM_CELLS: "Floor: a random vector for each cell",
+            CEILING: f"Ceiling: logistic regression on standardised `{self.params.baseline}`; of clusters, the label",
+        }
+        return bounds.get(name) or self.models[name].title
 
 
 def read(params: Params) -> Run:

@@ -14,6 +14,7 @@ from genept.core.params import Models
 from genept.metrics.results import COLUMNS
 from stages.report import main
 from tests.helpers import write_settings
+from tests.report import comparisons
 
 MODELS: dict[str, dict[str, Any]] = {
     "expression": {"title": "Expression"},
@@ -144,6 +145,10 @@ def write_project() -> None:
         write_pair("tumour", model, [*rows_of("cell_type", base, note), *rows_of("patient", base, note), unscored])
     for dataset, model in (("blood", "ensemble"), ("tumour", "ensemble"), ("blood", "gone"), ("gone", "expression")):
         write_pair(dataset, model, rows_of("cell_type", 0.45, coordinates=model != "ensemble"))
+    for dataset, untested in (("blood", ()), ("tumour", ("donors",))):
+        comparisons.write_differences(dataset, [*SCORED, *BOUNDS], untested)
+        comparisons.write_text(dataset, {})
+    comparisons.write_probabilities("blood", "phenotype", [*SCORED[:-1], *BOUNDS[1:]], ["sick", "well"])
     write_record("blood", note="a stand-in, not a dataset of the paper")
     write_record("tumour", label_source="annotation", annotation={"method_version": 3})
 
