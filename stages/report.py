@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,10 +30,22 @@ def main(params: Params, show: bool) -> None:
 
     The summary, the effect of text, Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4
     (patients and phenotypes) go to metrics/ as Markdown and CSV; every number that the paper prints, against ours, to
-    metrics/paper_tracking.md and .csv; the headline scores to plots/scores.csv, for the bar charts of `dvc plots`; the
-    differences of all pairs of models to plots/differences; ROC and precision-recall curves to plots/curves.
+    metrics/paper_tracking.md and .csv, and counts of verdicts to metrics/verdicts.json; the headline scores to
+    plots/scores.csv, for the bar charts of `dvc plots`; the differences of all pairs of models to plots/differences;
+    ROC and precision-recall curves to plots/curves.
     """
-    from genept.report import pairs, paper, paper_tables, printing, significance, text_effect, tracking, tracking_page
+    from genept.report import (
+        pairs,
+        paper,
+        paper_tables,
+        printing,
+        significance,
+        text_effect,
+        tracking,
+        tracking_csv,
+        tracking_page,
+        tracking_rows,
+    )
     from genept.report.summary import summary
 
     if show:
@@ -53,9 +66,11 @@ def main(params: Params, show: bool) -> None:
     texts[METRICS / "text_effect.csv"] = text_effect.as_csv(lines)
     published = paper.load()
     named = tracking.counterparts(published, run)
-    rows = tracking.track(published, run, named)
-    texts[METRICS / "paper_tracking.md"] = tracking_page.page(rows, published, run, named)
-    texts[METRICS / "paper_tracking.csv"] = tracking_page.as_csv(rows)
+    numbers = tracking.track(published, run, named)
+    rows = tracking_rows.judge_rows(numbers, published, run)
+    texts[METRICS / "paper_tracking.md"] = tracking_page.page(numbers, rows, published, run, named)
+    texts[METRICS / "paper_tracking.csv"] = tracking_csv.as_csv(numbers, rows)
+    texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows, numbers), indent=2) + "\n"
     draw(run, comparisons)
     for path, text in texts.items():
         with files.replacing(path) as temporary:
