@@ -35,6 +35,7 @@ def main(params: Params, show: bool) -> None:
     ROC and precision-recall curves to plots/curves.
     """
     from genept.report import (
+        captions,
         pairs,
         paper,
         paper_tables,
@@ -50,7 +51,8 @@ def main(params: Params, show: bool) -> None:
 
     if show:
         shown = [printing.terminal((METRICS / f"{name}.md").read_text(encoding="utf-8")) for name in TABLES]
-        click.echo("\n".join(shown) + f"\nMore: {', '.join(str(METRICS / f'{name}.md') for name in TABLES)}")
+        more = captions.filled(f"More: {', '.join(str(METRICS / f'{name}.md') for name in TABLES)}", printing.TERMINAL)
+        click.echo("\n".join([*shown, more]))
         return
 
     run = pairs.read(params)

@@ -144,8 +144,8 @@ def curves(rows: Sequence[Curves], title: str, caption: str) -> Figure:
             for curve in lines:
                 is_bound = curve.kind == "bounds"  # below the others and wider, since one may equal the ceiling
                 colour, style = looks[curve.model]
-                options = {"linewidth": 2.2 if is_bound else 1.1, "zorder": 1.5 if is_bound else 2}
-                ax.plot(curve.x, curve.y, color=colour, linestyle=style, **options)
+                (line,) = ax.plot(curve.x, curve.y, color=colour, linestyle=style)
+                line.set(linewidth=2.2 if is_bound else 1.1, zorder=1.5 if is_bound else 2)
             ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
             ax.set_xlabel(x, fontsize=TEXT, labelpad=2)
             ax.set_ylabel(y, fontsize=TEXT, labelpad=2)

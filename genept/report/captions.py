@@ -52,7 +52,8 @@ def table_2(params: Params) -> str:
         [
             "ARI (adjusted Rand index) and AMI (adjusted mutual information) compare the labels with as many clusters, "
             f"by {clustering(params)}. ASW is the average silhouette width of the labels, by "
-            f"{DISTANCES[evaluate.asw or evaluate.metric]}. Higher is better.",
+            f"{DISTANCES[evaluate.asw or evaluate.metric]}; of all cells it is one number, for which there is "
+            "no test. Higher is better.",
             runs(params, classifies=False),
             f"Test cells only: all models on the test cells of {count(evaluate.repeats, 'random split')}, the only "
             "cells on which a fine-tuned model can be scored.",

@@ -66,6 +66,10 @@ class Row(NamedTuple):
         """Whether all scores of the row have a note."""
         return len(self.notes.get(note, ())) == len(list(filter(None, self.scores)))
 
+    def has_in_most(self, note: str) -> bool:
+        """Whether more than half of the scores of the row have a note."""
+        return 2 * len(self.notes.get(note, ())) > len(list(filter(None, self.scores)))
+
 
 class Group(NamedTuple):
     """The rows of one dataset and annotation; `title` says which annotation, and how it was scored."""
@@ -87,14 +91,14 @@ class Group(NamedTuple):
                 shared[note] = columns
         return shared
 
-    def row_notes(self, row: Row) -> list[str]:
-        """Return the notes that all scores of a row have and not all rows."""
-        return [note for note in row.notes if note not in self.notes and row.has_in_all(note)]
+    def row_notes(self, row: Row) -> dict[str, list[int]]:
+        """Return the notes that most scores of a row have and not all rows, each with the numbers of its columns."""
+        return {note: at for note, at in row.notes.items() if note not in self.notes and row.has_in_most(note)}
 
     def score_notes(self, row: Row, j: int) -> list[str]:
-        """Return the notes of one score that neither all of its row nor all rows have."""
+        """Return the notes of one score that neither most of its row nor all rows have."""
         notes = row.notes.items()
-        return [note for note, at in notes if j in at and note not in self.notes and not row.has_in_all(note)]
+        return [note for note, at in notes if j in at and note not in self.notes and not row.has_in_most(note)]
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,7 @@ def section_4_4(run: Run) -> Table:
                     title = f"{label}{SPLITS[split]}, {how}"
                     groups.append(group_of(run, dataset, label, split, title, own, required=2))
         if not present:
-            groups.append(group_of(run, dataset, "", "", "", columns))
+            groups.append(group_of(run, dataset, "", "", "patient", columns))
     return Table(
         "section_4_4",
         f"Section 4.4: patient{', and ' if labels else ''}{' or '.join(labels)}",

@@ -15,10 +15,10 @@ from genept.report import captions, significance
 from genept.report.captions import filled
 from genept.report.pairs import NOT_COMPARABLE, Key, Pair, Run, Score, labels_from
 from genept.report.paper_tables import Column, Row, Table
-from genept.report.significance import Best, Differences
+from genept.report.significance import NO_TEST, Best, Differences
 
 NONE = "\u2013"
-TERMINAL, MODEL_WIDTH = 80, 32
+TERMINAL, MODEL_WIDTH = 80, 22
 RANGE = r" \[-?\d?\.\d+, -?\d?\.\d+\]"
 SIZES = ("Cells", "Test cells", "Donors", "Labels")
 Bests = list[list[Best]]  # of a table, by group and column
@@ -32,11 +32,15 @@ def markdown(table: Table, run: Run, best: Bests) -> str:
         problems = [
             note_of(f"no bold, {problem}", columns, table.columns) for problem, columns in problems_of(best[i]).items()
         ]
-        notes = [note_of(note, at, table.columns) for note, at in group.notes.items() if note != significance.NO_TEST]
+        notes = [note_of(note, at, table.columns) for note, at in group.notes.items() if note != NO_TEST]
         names = [group.dataset, f"{group.title or NONE}{mark([*notes, *problems], letters)}"]
         for row in group.rows:
             comparable = "" if row.is_comparable else f", {NOT_COMPARABLE}"
-            name = f"`{row.model}`{comparable}{mark(group.row_notes(row), letters)}"
+            of_row = [
+                note if row.has_in_all(note) else note_of(note, at, table.columns)
+                for note, at in group.row_notes(row).items()
+            ]
+            name = f"`{row.model}`{comparable}{mark(of_row, letters)}"
             scores = [
                 printed(score, row.model in best[i][j].models) + mark(group.score_notes(row, j), letters)
                 for j, score in enumerate(row.scores)
@@ -83,9 +87,9 @@ def best_of(table: Table, run: Run, comparisons: Mapping[str, Mapping[Key, Diffe
             values = values_of(competing, j) if column.best else {}
             differences = comparisons.get(group.dataset, {}).get(key, {})
             found = significance.best(values, values_of(floors, j), differences)
-            if found.problem == significance.NO_TEST:
+            if found.problem == NO_TEST:  # of single numbers, such as ASW, the caption speaks
                 n_donors = next((score.n_donors for row in competing if (score := row.scores[j])), None)
-                found = found._replace(problem=f"{found.problem}{f' with {n_donors} donors' if n_donors else ''}")
+                found = Best(frozenset(), f"{NO_TEST} with {n_donors} donors" if column.split == "donors" else "")
             columns.append(found)
         bests.append(columns)
     return bests
@@ -224,7 +228,8 @@ def terminal(text: str) -> str:
     ]
     for i, row in enumerate(rows, start=1):
         if row[0]:
-            sizes = ", ".join(f"{size} {name.lower()}" for size, name in zip(row[n:], head[n:], strict=True))
+            named = zip(row[n:], head[n:], strict=True)
+            sizes = ", ".join(f"{size} {name.lower()}" for size, name in named if size != NONE)
             group = filled(f"{row[0]}, {row[1]}{f': {sizes}' if sizes else ''}", TERMINAL)
             lines[i] = f"\n{group}\n{lines[i]}"
     above = [plain(block) for block in blocks[1:at]]
@@ -234,7 +239,9 @@ def terminal(text: str) -> str:
 
 def plain(block: str) -> str:
     """Break a paragraph, or each item of a list, into lines for the terminal, where best scores have a star."""
-    texts = re.split(r"\n(?=- )", block.replace("Bold:", "Star:").replace("bold", "starred"))
+    texts = re.split(
+        r"\n(?=- )", block.replace("Bold:", "Star:").replace("no bold", "no star").replace("is bold", "has a star")
+    )
     return "\n".join(
         filled(" ".join(text.removeprefix("- ").split()), TERMINAL, "- " * text.startswith("- ")) for text in texts
     )

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from statistics import fmean
 from typing import NamedTuple
 
-from genept.core.params import ENSEMBLE, Params
+from genept.core.params import CEILING, ENSEMBLE, Params
 from genept.report import captions
-from genept.report.pairs import BOUNDS, Pair, Run, Score
+from genept.report.pairs import BOUNDS, Key, Pair, Run, Score
 from genept.report.paper_tables import Column, Group, Row, Table
 
 ALL = "all datasets"
-NO_TEST_CELLS = "clusters of test cells only"
+TEST_CELLS = "clusters of test cells only"
+CUT = "some models are above the ceiling; their scaled values are cut to 1"
 
 
 class Part(NamedTuple):
@@ -28,8 +29,8 @@ class Part(NamedTuple):
 
 PARTS = (
     Part("clustering", "Clustering", "kmeans", ("ari", "ami")),
-    Part("random", "Random", "knn", ("accuracy", "f1_macro"), "random"),
-    Part("donors", "Donors", "knn", ("accuracy", "f1_macro"), "donors"),
+    Part("random", "New cells", "knn", ("accuracy", "f1_macro"), "random"),
+    Part("donors", "New donors", "knn", ("accuracy", "f1_macro"), "donors"),
     Part("phenotype", "Phenotype", "logreg_standardised", ("balanced_accuracy", "auroc"), is_phenotype=True),
 )
 COLUMNS = tuple(
@@ -63,16 +64,20 @@ def summary(run: Run) -> Table:
 
 def explain(params: Params) -> str:
     """Say what the numbers are."""
+    donors = after = ""
+    if params.evaluate.split.groups:
+        held_out = captions.HELD_OUT.get(params.evaluate.split.groups, "groups")
+        donors = f"New donors: the same with whole {held_out} held out. "
+        after = f", whole {held_out} held out where all their cells share the label"
     return (
         "Each number is a mean of scaled scores: 0 is the floor (the higher of `majority` and `random_cells`), 1 the "
         f"ceiling (a logistic regression on standardised `{params.baseline}`; of clusters the label itself); scores "
         "below and above are cut to 0 and 1. Clustering: ARI (adjusted Rand index) and AMI (adjusted mutual "
-        f"information) of cell types, by {captions.clustering(params)}. Random: accuracy and macro F1 of cell types in "
-        f"random splits, by {captions.neighbours(params)} ({captions.DISTANCES[params.evaluate.metric]}). Donors: the "
-        "same with donors held out. Phenotype: balanced accuracy and AUROC (area under the ROC curve) of the logistic "
-        "regression on standardised coordinates, donors held out where all cells of a donor share the label. Mean: of "
-        "the columns, for models that have all. Fine-tuned models have learned from the labels of other cells; "
-        "controls have gene vectors without meaning."
+        f"information) of cell types, by {captions.clustering(params)}. New cells: accuracy and macro F1 of cell types "
+        f"in random splits, by {captions.neighbours(params)} ({captions.DISTANCES[params.evaluate.metric]}). {donors}"
+        "Phenotype: balanced accuracy and AUROC (area under the ROC curve) of the logistic regression on standardised "
+        f"coordinates{after}. Mean: of the columns, for models that have all. Fine-tuned models have learned from the "
+        "labels of other cells; controls have gene vectors without meaning."
     )
 
 
@@ -107,8 +112,18 @@ def score_of(run: Run, pair: Pair, part: Part) -> Score | None:
     score = mean(pair.scores.get((part.task, annotation, split, metric)) for metric in part.metrics)
     if score is None and part.task == "kmeans":
         score = mean(pair.scores.get((part.task, annotation, "random", metric)) for metric in part.metrics)
-        return score and score._replace(notes=(NO_TEST_CELLS,))
-    return score
+        return score and score._replace(notes=(TEST_CELLS,))
+    keys = [(part.task, annotation, split, metric) for metric in part.metrics]
+    return score and score._replace(notes=(CUT,) if any(is_exceeded(run, pair.dataset, key) for key in keys) else ())
+
+
+def is_exceeded(run: Run, dataset: str, key: Key) -> bool:
+    """Whether a model is above the ceiling of a score."""
+    values = {
+        pair.model: pair.scores[key].value for pair in run.pairs if pair.dataset == dataset and key in pair.scores
+    }
+    top = values.get(CEILING)
+    return top is not None and any(value is not None and value > top for value in values.values())
 
 
 def mean(scores: Iterable[Score | None]) -> Score | None:

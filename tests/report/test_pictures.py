@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from sklearn.metrics import auc, roc_auc_score
 
 import stages.report
 from genept.core import params as parameters
+from genept.core.errors import InputError
 from genept.report import pairs, pictures, significance
 from tests.report import comparisons
 from tests.report.made import BOUNDS, SCORED
@@ -64,3 +67,18 @@ def test_curves_are_of_the_rarer_class_or_of_all_against_the_rest(project: Path)
         assert abs(as_authors.share - np.mean([(table["actual"] == name).mean() for name in chosen])) < 1e-9
         for line in as_authors.precision_recall:
             assert line.x[0] >= 0 and line.x[-1] == 1 and (np.diff(line.x) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "no such file; `dvc repro evaluate@blood` makes it"),
+        ("a,b\n1,2\n", "not the probabilities that evaluate writes; `dvc repro --force --single-item evaluate@blood`"),
+        ("", "not the probabilities that evaluate writes (No columns to parse from file); `dvc repro --force"),
+    ],
+)
+def test_missing_or_damaged_probabilities_are_one_line(project: Path, text: str | None, words: str) -> None:
+    path = Path("metrics/probabilities/blood/phenotype/text_w.csv")
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(f"{path}: {words}")):
+        pictures.curves(pairs.read(parameters.load()), "blood")
