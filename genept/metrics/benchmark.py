@@ -55,21 +55,19 @@ def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) ->
                     if kind != DONORS or run == 0:
                         found.neighbours[name, kind].append(near)
                         found.predicted[name, kind].append(given)
-                if name in evaluate.logreg.labels and kind != REFERENCE:
+    for target in (target for target in targets if target.annotation in evaluate.logreg.labels):
+        for kind in (kind for kind in (RANDOM, DONORS) if kind in target.splits):
+            divisions = target.splits[kind]
+            for task, standardise in REGRESSIONS.items():
+                key = (task, target.annotation, kind)
+                found.probabilities[key] = said = []
+                for number, (split, prediction) in enumerate(
+                    zip(divisions, regressions(target, kind, embedding, evaluate, standardise), strict=True)
+                ):
                     run = 0 if kind == DONORS else number
-                    for task, standardise in REGRESSIONS.items():
-                        key: Key = (task, name, kind)
-                        said = regression.regress(
-                            embedding.points(split, run),
-                            target.codes,
-                            len(target.classes),
-                            split,
-                            evaluate.logreg,
-                            standardise,
-                        )
-                        parts[key, run].append((split.test, actual, said.codes))
-                        found.probabilities[key].append(said.probabilities)
-                        n_unfinished[key] += not said.converged
+                    parts[key, run].append((split.test, target.codes[split.test], prediction.codes))
+                    said.append(prediction.probabilities)
+                    n_unfinished[key] += not prediction.converged
     by_name = {target.annotation: target for target in targets}
     runs: dict[Key, list[Counts]] = defaultdict(list)
     for (key, _), divisions in parts.items():
@@ -80,6 +78,26 @@ def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) ->
         found.counts[key] = counted
         found.notes[key] = prediction_notes(target, key, counted, n_unfinished[key])
     return found
+
+
+def regressions(
+    target: Target, kind: str, embedding: Scored, evaluate: Evaluate, standardise: bool
+) -> list[regression.Prediction]:
+    """Regress on the coordinates of each division, those with the same coordinates together."""
+    together: dict[int, list[int]] = defaultdict(list)
+    divisions = target.splits[kind]
+    for number in range(len(divisions)):
+        together[number if embedding.unseen_only else 0 if kind == DONORS else number % embedding.n_draws].append(
+            number
+        )
+    found: dict[int, regression.Prediction] = {}
+    for run, numbers in together.items():
+        own = [divisions[number] for number in numbers]
+        points = embedding.points(own[0], 0 if kind == DONORS else run)
+        size = len(target.classes)
+        said = regression.regress(points, target.codes, size, own, evaluate.logreg, standardise)
+        found |= dict(zip(numbers, said, strict=True))
+    return [found[number] for number in range(len(divisions))]
 
 
 def count_cells(target: Target, kind: str, cells: np.ndarray, actual: np.ndarray, given: np.ndarray) -> Counts:

@@ -45,11 +45,9 @@ def ceiling(targets: Sequence[Target], baseline: Embedding, name: str, evaluate:
     supervised = [t for t in targets if t is targets[0] or t.annotation in evaluate.logreg.labels]
     for target in supervised:
         for kind, divisions in target.splits.items():
-            for number, split in enumerate(divisions):
-                points = baseline.points(split, number)
-                size = len(target.classes)
-                said = regression.regress(points, target.codes, size, split, evaluate.logreg, standardise=True)
-                answers[target.annotation, kind, number] = said.probabilities
+            size, points = len(target.classes), baseline.points(None, 0)
+            said = regression.regress(points, target.codes, size, divisions, evaluate.logreg, standardise=True)
+            answers |= {(target.annotation, kind, number): one.probabilities for number, one in enumerate(said)}
     note = f"a logistic regression on `{name}`, standardised"
     return classified(targets, answers, ["knn", *REGRESSIONS], evaluate, seed, clusters=1.0, asw=1.0, note=note)
 

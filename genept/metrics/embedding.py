@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from genept.core.params import Distance
 from genept.data.splits import Split
 from genept.metrics import neighbours
+from genept.metrics.targets import RANDOM, Target
 
 CENTRED = 1e-3  # of the coordinates' size; a mean below it is none
 
@@ -53,24 +55,37 @@ class Embedding:
 class Head:
     """A head that is fitted anew to the training cells of each split, and scored on other cells only.
 
-    `fit` returns the head's projection of all cells, given a matrix, shape (n_cells, n_dimensions), and the rows of the
-    training cells. Each annotation is divided on its own, so a head fitted once would have seen some test cells of
-    another annotation; splits with the same training cells share a fit.
+    Each annotation is divided on its own, so a head fitted once would have seen some test cells of another annotation.
+    `fit` returns the projections of all cells by several heads, float32 arrays of shape (n_cells, width), given the
+    matrix and the rows of the training cells of each. It is called once, for all splits of `targets`; splits with the
+    same training cells share a fit.
     """
 
     base: Embedding
-    fit: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    projections: dict[tuple[int, bytes], np.ndarray] = field(default_factory=dict)
+    targets: Sequence[Target]
+    fit: Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], Sequence[np.ndarray]]
     unseen_only = True
     is_centred = False
     n_draws = 1
 
-    def points(self, split: Split, run: int) -> np.ndarray:  # float32 in memory: there is one for each split
-        """Return the projection of all cells by the head of a split."""
-        key = run % self.base.n_draws, split.train.tobytes()
-        if key not in self.projections:
-            self.projections[key] = self.fit(self.base.points(split, run), split.train)
-        return self.projections[key].astype(np.float64)
+    @cached_property
+    def projections(self) -> dict[tuple[int, bytes], np.ndarray]:
+        """All projections, by the draw of the base and the training cells."""
+        jobs: dict[tuple[int, bytes], tuple[np.ndarray, np.ndarray]] = {}
+        for target in self.targets:
+            for kind, divisions in target.splits.items():
+                for number, split in enumerate(divisions):
+                    run = number if kind == RANDOM else 0
+                    jobs.setdefault(self.key(split, run), (self.base.points(split, run), split.train))
+        return dict(zip(jobs, self.fit(list(jobs.values())), strict=True))
+
+    def key(self, split: Split, run: int) -> tuple[int, bytes]:
+        """Return what a projection depends on."""
+        return run % self.base.n_draws, split.train.tobytes()
+
+    def points(self, split: Split, run: int) -> np.ndarray:
+        """Return the projection of all cells by the head of a split, float64, shape (n_cells, width)."""
+        return self.projections[self.key(split, run)].astype(np.float64)
 
     def nearest(self, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
         """Return the nearest training cells of a split's test cells, shape (n_test, k)."""

@@ -35,6 +35,7 @@ PACKAGE = Path(__file__).parents[1]
 CODE = ("metrics/*.py", "engines/finetuned/*.py", "data/splits.py")  # another version of it shares no cached score
 LIBRARIES = ("numpy", "scikit-learn", "scipy", "torch")
 HOW = {"pooled": "pooled neighbours", "vote": "majority vote"}
+UNCOVERED = "the range does not contain the training: models/trainings.csv is of other settings"
 CENTRED = "its coordinates have mean zero, so its cosine distance is a centred one"
 COVERAGE = ("n_genes", "n_genes_missing", "n_genes_missing_exact", "n_cells_without_gene", "share_of_counts_missing")
 
@@ -69,7 +70,7 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
     planned, left_out = targets.plan(obs, evaluate, seed, str(cells.DATA / dataset / "obs.csv"))
     memory = Memory(cache, verbose=0)
     logging.getLogger("joblib").setLevel(logging.ERROR)  # it warns at length of a broken entry, then computes it anew
-    code, trained = code_digest(), [*grid.models.scgpt_trained, *grid.models.geneformer_trained]
+    code = code_digest()
     notes = {name: embeddings.read_notes(dataset, name) for name in grid.models.names}
     draws = {
         name: embeddings.read_draws(dataset, name, list(obs.index))
@@ -79,20 +80,23 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
     jobs: dict[str, tuple[Any, ...]] = {}
     for name in grid.models.names:
         if name in draws:
-            spread = trainings.spread(name, dataset) if name in trained else {}
-            jobs[name] = code, planned, draws[name], None, evaluate, seed, spread
+            jobs[name] = code, planned, draws[name], None, evaluate, seed, trainings.spread(name, dataset, params)
     for head, (finetuned, base) in heads(grid, notes).items():
         jobs[head] = code, planned, draws[base], read_lesson(notes[finetuned], obs), evaluate, seed, {}
     jobs[RANDOM_CELLS] = code, planned, bounds.random_cells(len(obs), seed), None, evaluate, seed, {}
     scores = dict(zip(jobs, in_processes(memory.cache(score), jobs, params.threads, dataset), strict=True))
     if grid.ensemble:
-        spread = trainings.spread(ENSEMBLE, dataset) if set(grid.ensemble) & set(trained) else {}
+        spread = trainings.spread(ENSEMBLE, dataset, params)
         scores[ENSEMBLE] = benchmark.score_ensemble(planned, [scores[m] for m in grid.ensemble], evaluate, seed, spread)
     scores[MAJORITY] = bounds.majority(planned, evaluate, seed)
     scores[CEILING] = bounds.ceiling(planned, Embedding(draws[params.baseline]), params.baseline, evaluate, seed)
     ordered = {name: scores[name] for name in grid.scored}
     default_split = {target.annotation: target.default for target in planned}
     named = bounds.scale({name: with_notes(name, result, params, notes) for name, result in ordered.items()})
+    named = {
+        name: result.with_note(UNCOVERED) if trainings.is_uncovered(name, dataset, params) else result
+        for name, result in named.items()
+    }
     named = {name: result.and_rows(left_out) for name, result in named.items()}
     headlines = {
         name: result.headlines(default_split)
@@ -143,12 +147,13 @@ def score(
 
     assert lesson is not None
 
-    def fit(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
-        learned = np.intersect1d(train, lesson.labelled)
-        fitted = training.fit(matrix[learned], lesson.labels[learned], lesson.config, seed)
-        return training.project(fitted.head, matrix)
+    def fit(jobs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+        learned = [(matrix, np.intersect1d(train, lesson.labelled)) for matrix, train in jobs]
+        parts = [matrix[rows] for matrix, rows in learned], [lesson.labels[rows] for _, rows in learned]
+        fitted = training.fit_each(*parts, lesson.config, seed)
+        return [training.project(one.head, matrix) for one, (matrix, _) in zip(fitted, jobs, strict=True)]
 
-    results = benchmark.score(planned, Head(embedding, fit), evaluate, seed)
+    results = benchmark.score(planned, Head(embedding, planned, fit), evaluate, seed)
     return results.with_note("unseen cells only").with_note(f"supervised by {lesson.annotation}", lesson.annotation)
 
 

@@ -7,7 +7,7 @@ less than one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from genept.core.errors import InputError
-from genept.data.splits import Split
 from genept.engines.finetuned.config import Finetune
+
+VALUES = 1 << 26  # coordinates of the cells that heads are trained on side by side: 256 MiB
 
 
 class Head(nn.Module):
@@ -65,26 +66,79 @@ def fit(matrix: np.ndarray, labels: np.ndarray, config: Finetune, seed: int) -> 
     Cross-entropy, AdamW, cells reshuffled in each epoch, on the CPU whatever `device` says. `InputError` if there are
     fewer than two classes, or training diverges.
     """
-    classes, codes = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise InputError(
-            f"fine-tuning needs two classes in the training cells, found {len(classes)}; "
-            "name another annotation under `finetune` in the dataset's file"
-        )
-    x, y = torch.from_numpy(np.asarray(matrix, dtype=np.float32)), torch.from_numpy(codes)
+    return fit_each([matrix], [labels], config, seed)[0]
+
+
+def fit_each(matrices: Sequence[np.ndarray], labels: Sequence[np.ndarray], config: Finetune, seed: int) -> list[Fitted]:
+    """Train a head on each of several sets of cells, as `fit` trains one, with the same seed.
+
+    Heads on equally many cells of the same classes, such as those of random splits, are trained side by side: their
+    products are batched, which takes a quarter of the time of one after another.
+    """
+    together: dict[tuple[int, ...], list[int]] = {}
+    codes, classes = [], []
+    for number, own in enumerate(labels):
+        names, numbers = np.unique(own, return_inverse=True)
+        if len(names) < 2:
+            raise InputError(
+                f"fine-tuning needs two classes in the training cells, found {len(names)}; "
+                "name another annotation under `finetune` in the dataset's file"
+            )
+        classes.append(names)
+        codes.append(numbers)
+        size = max(1, VALUES // matrices[number].size)  # heads at a time
+        alike = together.setdefault((len(own), len(names)), [])
+        alike.append(number)
+        if len(alike) == size:  # the next one begins another group
+            together[len(own), len(names), number] = together.pop((len(own), len(names)))
+    found: dict[int, Fitted] = {}
+    for numbers in together.values():
+        x = torch.from_numpy(np.stack([matrices[n] for n in numbers]).astype(np.float32, copy=False))
+        y = torch.from_numpy(np.stack([codes[n] for n in numbers]))
+        heads, accuracies = train(x, y, len(classes[numbers[0]]), config, seed)
+        for number, head, accuracy in zip(numbers, heads, accuracies, strict=True):
+            found[number] = Fitted(head, classes[number], accuracy)
+    return [found[number] for number in range(len(labels))]
+
+
+def train(
+    x: torch.Tensor, y: torch.Tensor, n_classes: int, config: Finetune, seed: int
+) -> tuple[list[Head], list[float]]:
+    """Train heads side by side: cells (n_heads, n_train, n_dimensions), their classes as codes (n_heads, n_train)."""
     with one_thread(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        head = Head(x.mean(dim=0), x.std(dim=0, correction=0), len(classes), config)
-        optimiser = AdamW(list(head.parameters()), config.learning_rate, config.weight_decay)
+        heads = []
+        for own in x:
+            torch.manual_seed(seed)
+            heads.append(Head(own.mean(dim=0), own.std(dim=0, correction=0), n_classes, config))
+        stacked = {
+            name: torch.stack([dict(head.named_parameters())[name].detach() for head in heads]).requires_grad_()
+            for name, _ in heads[0].named_parameters()
+        }
+        mean = torch.stack([head.mean for head in heads])[:, None]
+        sd = torch.stack([head.sd for head in heads])[:, None]
+
+        def logits(cells: torch.Tensor) -> torch.Tensor:
+            layer = (cells - mean) / sd
+            for name in ("hidden", "output"):
+                if f"{name}.weight" in stacked:
+                    weight, bias = stacked[f"{name}.weight"], stacked[f"{name}.bias"]
+                    layer = torch.baddbmm(bias[:, None], layer, weight.transpose(1, 2))
+                    layer = torch.relu(layer) if name == "hidden" else layer
+            return layer
+
+        optimiser = AdamW(list(stacked.values()), config.learning_rate, config.weight_decay)
         for _ in range(config.epochs):
-            for batch in torch.randperm(len(x)).split(config.batch_size):
-                loss = cross_entropy(head(x[batch]), y[batch])
+            for batch in torch.randperm(x.shape[1]).split(config.batch_size):
+                given = logits(x[:, batch])
+                loss = cross_entropy(given.flatten(0, 1), y[:, batch].flatten()) * len(x)  # a sum of the heads' means
                 optimiser.step(torch.autograd.grad(loss, optimiser.parameters))
         with torch.no_grad():
-            logits = head(x)
-    if not torch.isfinite(logits).all():
+            given = logits(x)
+            for number, head in enumerate(heads):
+                head.load_state_dict({name: values[number] for name, values in stacked.items()}, strict=False)
+    if not torch.isfinite(given).all():
         raise InputError("fine-tuning diverged; lower finetune.learning_rate in the model's file")
-    return Fitted(head, classes, float((logits.argmax(dim=1) == y).double().mean()))
+    return heads, (given.argmax(dim=2) == y).double().mean(dim=1).tolist()
 
 
 def project(head: Head, matrix: np.ndarray) -> np.ndarray:
@@ -92,26 +146,6 @@ def project(head: Head, matrix: np.ndarray) -> np.ndarray:
     with one_thread(), torch.no_grad():
         layer = head if head.hidden is None else head.activations
         return layer(torch.from_numpy(np.asarray(matrix, dtype=np.float32))).numpy()
-
-
-def refit(
-    matrix: np.ndarray, labels: np.ndarray, labelled: np.ndarray, splits: Iterable[Split], config: Finetune, seed: int
-) -> list[np.ndarray]:
-    """Project all cells, for each split, by a head that has seen only the split's training cells.
-
-    Each annotation is divided on its own (other cells may have its label; a stratified split balances it), so a head
-    fitted once would have seen some test cells of another annotation. Splits with the same training cells share a fit.
-
-    `labelled` are the rows of the cells that have a label. Returns, of each split, shape (n_cells, width), float64; the
-    same array where the fit is shared.
-    """
-    projections: dict[bytes, np.ndarray] = {}
-    training_cells = [np.intersect1d(split.train, labelled) for split in splits]
-    for train in training_cells:
-        if train.tobytes() not in projections:
-            fitted = fit(matrix[train], labels[train], config, seed)
-            projections[train.tobytes()] = project(fitted.head, matrix).astype(np.float64)
-    return [projections[train.tobytes()] for train in training_cells]
 
 
 class AdamW:
