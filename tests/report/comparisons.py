@@ -14,7 +14,7 @@ from genept.report.pairs import read_pair
 
 MODELS = "dataset,task,annotation,split,metric,model,other,difference,low,high,p,method,n,note".split(",")
 TEXT = "dataset,annotation,metric,setting,text,value,versus,value_versus,difference,low,high,p,p_min,n_draws".split(",")
-METHODS = ("kmeans", "knn", "logreg", "logreg_standardised")
+METHODS = ("kmeans", "silhouette", "knn", "logreg", "logreg_standardised")
 NO_TEST = "4 donors: no test possible"
 SETTINGS = {
     "accuracy": ("cosine", "centred_cosine", "euclidean"),
@@ -41,7 +41,13 @@ def write_differences(dataset: str, models: Sequence[str], untested: Sequence[st
             a, b = scores[model].get(key), scores[other].get(key)
             if a and b and a.value is not None and b.value is not None and task in METHODS:
                 value = a.value - b.value
-                row = {"dataset": dataset, "task": task, "annotation": annotation, "split": split, "metric": metric}
+                row: dict[str, Any] = {
+                    "dataset": dataset,
+                    "task": task,
+                    "annotation": annotation,
+                    "split": split,
+                    "metric": metric,
+                }
                 row |= {"model": model, "other": other, "difference": value}
                 if split in untested:
                     rows.append(row | {"note": NO_TEST})
@@ -57,9 +63,17 @@ def write_text(dataset: str, differences: Mapping[tuple[str, str, str], float], 
     for metric, settings in SETTINGS.items():
         for setting, versus in itertools.product(settings, ("random_w", "expression")):
             value = differences.get((metric, setting, versus), 0.1)
-            row = {"dataset": dataset, "annotation": "cell_type", "metric": metric, "setting": setting, "text": text}
+            row: dict[str, Any] = {
+                "dataset": dataset,
+                "annotation": "cell_type",
+                "metric": metric,
+                "setting": setting,
+                "text": text,
+            }
             row |= {"value": 0.7, "versus": versus, "value_versus": 0.7 - value, "difference": value}
-            draws = {"p": 1 / 11, "p_min": 1 / 11, "n_draws": 10} if versus != "expression" else {"p": 0.01}
+            draws: dict[str, Any] = (
+                {"p": 1 / 11, "p_min": 1 / 11, "n_draws": 10} if versus != "expression" else {"p": 0.01}
+            )
             rows.append(row | {"low": value - 0.05, "high": value + 0.05} | draws)
     write_csv(Path(f"metrics/comparisons/{dataset}/text.csv"), TEXT, rows)
 
@@ -79,7 +93,7 @@ def write_probabilities(
             scores[np.arange(n_cells), actual] += 0.1 * i
             scores /= scores.sum(axis=1, keepdims=True)
             for cell, (label, of_cell) in enumerate(zip(actual, scores, strict=True)):
-                row = {"cell_id": f"c{cell}", "task": task, "split": split, "actual": classes[label]}
+                row: dict[str, Any] = {"cell_id": f"c{cell}", "task": task, "split": split, "actual": classes[label]}
                 rows.append(row | dict(zip(classes, of_cell.round(4), strict=True)))
         path = Path(f"metrics/probabilities/{dataset}/{annotation}/{model}.csv")
         write_csv(path, ["cell_id", "task", "split", "actual", *classes], rows)
