@@ -35,11 +35,8 @@ from genept.report.verdicts import (
 
 METRICS = ("ari", "ami", "asw", "accuracy", "precision_macro", "recall_macro", "f1_macro")
 FIXED = ("asw",)  # no seed moves it
-N_RUNS, BLOCKS, DIVISIONS = (
-    20,
-    10,
-    2,
-)  # ours are N_RUNS runs; all cells have BLOCKS of them, each half of a division one
+N_RUNS, BLOCKS = 20, 8  # ours are N_RUNS runs; all cells are scored BLOCKS times as often
+ALL = "all"  # cells; else "a" and "b", the halves
 SCALE = 10_000  # the runs are kept with four decimals, as all scores are
 RUNS, TABLE = Path("bench/verdicts.npz"), Path("bench/verdicts.csv")
 HEADER = ("cells", "rule", "published", "reproduced", "inconclusive", "differs", "n")
@@ -86,23 +83,34 @@ def score(matrix: np.ndarray, labels: np.ndarray, seeds: Sequence[int], evaluate
     return np.array(runs)
 
 
-def run(dataset: str, models: Sequence[str], evaluate: Evaluate) -> Runs:
-    """Score the models on all labelled cells of a dataset with many seeds, and on halves of them, divided at random."""
+def run(dataset: str, models: Sequence[str], evaluate: Evaluate, threads: int) -> Runs:
+    """Score the models on all labelled cells of a dataset with many seeds, and on both halves, divided at random."""
+    from joblib import Parallel, delayed
+
     from genept.data import cells, embeddings
 
     obs = cells.read_obs(dataset)
     labels = obs["cell_type"].to_numpy(dtype=str)
     labelled = np.flatnonzero(labels != cells.UNKNOWN)
-    parts = {"all": labelled}
-    for number in range(DIVISIONS):
-        order = np.random.default_rng(number).permutation(labelled)
-        parts |= {f"{number}a": order[: len(order) // 2], f"{number}b": order[len(order) // 2 :]}
+    order = np.random.default_rng(0).permutation(labelled)
+    parts = {ALL: labelled, "a": order[: len(order) // 2], "b": order[len(order) // 2 :]}
+    matrices = {m: np.array(embeddings.read(dataset, m, list(obs.index)), dtype=np.float64) for m in models}
+    jobs = [
+        (part, model, block)
+        for part in parts
+        for model in models
+        for block in range(BLOCKS if part == ALL else 1)
+    ]
+    scores = Parallel(n_jobs=threads)(
+        delayed(score)(
+            matrices[model][parts[part]], labels[parts[part]], range(block * N_RUNS, (block + 1) * N_RUNS), evaluate
+        )
+        for part, model, block in cli.progress(jobs, dataset, unit="block")
+    )
     runs: Runs = {(dataset, part): {} for part in parts}
-    for model in cli.progress(models, dataset, unit="model"):
-        matrix = np.array(embeddings.read(dataset, model, list(obs.index)), dtype=np.float64)
-        for part, rows in parts.items():
-            seeds = range(N_RUNS * (BLOCKS if part == "all" else 1))
-            runs[dataset, part][model] = score(matrix[rows], labels[rows], seeds, evaluate)
+    for (part, model, _), block in zip(jobs, scores, strict=True):
+        before = runs[dataset, part].get(model, np.empty((0, len(METRICS))))
+        runs[dataset, part][model] = np.concatenate([before, block])
     return runs
 
 
@@ -113,11 +121,10 @@ def trials(runs: Runs, halves: bool) -> Iterator[Trial]:
     runs on one half are those for the other.
     """
     for (dataset, part), by_model in runs.items():
-        if halves == (part == "all"):
+        if halves == (part == ALL):
             continue
         if halves:
-            twin = runs[dataset, part[:-1] + ("b" if part.endswith("a") else "a")]
-            pairs = [(twin, by_model)]
+            pairs = [(runs[dataset, "b" if part == "a" else "a"], by_model)]
         else:
             blocks = [{m: r[i : i + N_RUNS] for m, r in by_model.items()} for i in range(0, N_RUNS * BLOCKS, N_RUNS)]
             pairs = list(zip(blocks, blocks[1:] + blocks[:1], strict=True))
@@ -219,14 +226,11 @@ def main(params: Params) -> None:
     Models that are fine-tuned are left out: they are scored on other cells.
     """
     from tabulate import tabulate
-    from threadpoolctl import threadpool_limits
 
-    cli.prepare(params)
     models = [name for name in params.grid.models.names if name not in params.grid.models.finetuned]
     runs: Runs = {}
-    with threadpool_limits(limits=1):
-        for dataset in params.grid.datasets:
-            runs |= run(dataset, models, params.protocols[AUTHORS])
+    for dataset in params.grid.datasets:
+        runs |= run(dataset, models, params.protocols[AUTHORS], params.threads)
     arrays: Any = pack(runs)
     with files.replacing(RUNS) as path:
         with path.open("wb") as stream:
