@@ -142,16 +142,14 @@ def curves(rows: Sequence[Curves], title: str, caption: str) -> Figure:
             ax = page.square(AXIS + j * (PANEL + AXIS + GAP), top + 1.5 * LINE, PANEL)
             ax.plot(*constant, color=FRAME, linewidth=0.8, linestyle=(0, (2, 2)))
             for curve in lines:
-                is_bound = curve.kind == "bounds"  # below the others and wider, since one may equal the ceiling
-                colour, style = looks[curve.model]
-                (line,) = ax.plot(curve.x, curve.y, color=colour, linestyle=style)
-                line.set(linewidth=2.2 if is_bound else 1.1, zorder=1.5 if is_bound else 2)
+                order = 1.5 if curve.kind == "bounds" else 2  # below the others
+                ax.plot(curve.x, curve.y, zorder=order, **looks[curve.model])
             ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
             ax.set_xlabel(x, fontsize=TEXT, labelpad=2)
             ax.set_ylabel(y, fontsize=TEXT, labelpad=2)
             ax.tick_params(labelsize=SMALL, length=2, width=0.5, pad=2)
             frame(ax)
-    handles = [Line2D([], [], color=colour, linestyle=style, linewidth=1.4) for colour, style in looks.values()]
+    handles = [Line2D([], [], **look) for look in looks.values()]
     handles.append(Line2D([], [], color=FRAME, linestyle=(0, (2, 2)), linewidth=1))
     names = [*looks, "constant answer (majority)"]
     below = len(rows) * (PANEL + AXIS + 2.5 * LINE)
@@ -163,11 +161,15 @@ def curves(rows: Sequence[Curves], title: str, caption: str) -> Figure:
     return page.figure
 
 
-def looks_of(models: Sequence[tuple[str, str]]) -> dict[str, tuple[str, Any]]:
-    """Give each model a colour and a line by its kind; what scores lie between is black or grey."""
-    bounds = iter((MUTED, "#CFCFCF", INK))
-    colours = iter(COLOURS * -(-len(models) // len(COLOURS)))
-    return {model: (next(bounds if kind == "bounds" else colours), STYLES[kind]) for model, kind in models}
+def looks_of(models: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    """Give each model a colour and a line by its kind; what scores lie between is grey, a ceiling wide to be seen."""
+    bounds = iter(((MUTED, 1.3), ("#CFCFCF", 3.6), (INK, 1.3)))
+    colours = iter((colour, 1.2) for colour in COLOURS * -(-len(models) // len(COLOURS)))
+    looks = {}
+    for model, kind in models:
+        colour, width = next(bounds if kind == "bounds" else colours)
+        looks[model] = {"color": colour, "linewidth": width, "linestyle": STYLES[kind]}
+    return looks
 
 
 def frame(ax: Axes) -> None:

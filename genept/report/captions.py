@@ -1,4 +1,4 @@
-"""Every title and sentence of the tables and pages that depends on ``params.yaml``."""
+"""The sentences of the tables and pages that depend on ``params.yaml``."""
 
 from __future__ import annotations
 

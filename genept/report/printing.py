@@ -14,8 +14,8 @@ from genept.core.params import MAJORITY, RANDOM_CELLS
 from genept.report import captions, significance
 from genept.report.captions import filled
 from genept.report.pairs import NOT_COMPARABLE, Key, Pair, Run, Score, labels_from
-from genept.report.paper_tables import Column, Row, Table
 from genept.report.significance import NO_TEST, Best, Differences
+from genept.report.table import Column, Row, Table
 
 NONE = "\u2013"
 TERMINAL, MODEL_WIDTH = 80, 22

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from genept.core.params import CEILING, ENSEMBLE, Params
 from genept.report import captions
 from genept.report.pairs import BOUNDS, Key, Pair, Run, Score
-from genept.report.paper_tables import Column, Group, Row, Table
+from genept.report.table import Column, Group, Row, Table
 
 ALL = "all datasets"
 TEST_CELLS = "clusters of test cells only"
