@@ -28,6 +28,7 @@ from genept.data import cells
 from genept.engines import config as models
 
 CACHE = cells.DATA / "cache/trainings"
+TABLE = models.MODELS / "trainings.csv"
 NATIVE, AVX2 = "native", "avx2"
 PROCESSORS = {  # what plays a processor: variables of torch, its two libraries, and of numpy's
     NATIVE: {},
@@ -45,8 +46,14 @@ class Training(NamedTuple):
     """One training of a model."""
 
     model: str
+    number: int  # 0: with the model's own seed
     seed: int
     processor: str
+
+    @property
+    def name(self) -> str:
+        """Its column in the table."""
+        return f"{self.number}-{self.processor}"
 
     @property
     def folder(self) -> Path:
@@ -59,7 +66,7 @@ def trainings(params: Params, n_seeds: int) -> Iterator[Training]:
     for number in range(n_seeds):
         for model in [*params.grid.models.scgpt_trained, *params.grid.models.geneformer_trained]:
             seed = models.read(model).pretrain.seed + number
-            yield from (Training(model, seed, processor) for processor in PROCESSORS)
+            yield from (Training(model, number, seed, processor) for processor in PROCESSORS)
 
 
 def embed(training: Training, params: Params) -> None:
@@ -107,9 +114,8 @@ def inputs(params: Params) -> list[Path]:
 
 def run(project: Path, training: Training, name: str, *arguments: str) -> None:
     """Run a stage in a project as on the training's processor; `InputError` with its last line if it fails."""
-    environment = os.environ | PROCESSORS[training.processor] | {"PYTHONPATH": str(files.ROOT)}
     command = [sys.executable, "-m", f"stages.{name}", *arguments]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=project, env=play(training.processor), capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise InputError(f"{training.model}, seed {training.seed}, {training.processor}: {name} failed: {reason}")
@@ -127,18 +133,34 @@ def digest(training: Training, params: Params) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def play(processor: str) -> dict[str, str]:
+    """Return the environment of a process that computes as on a processor and finds this repository's code."""
+    return os.environ | PROCESSORS[processor] | {"PYTHONPATH": str(files.ROOT)}
+
+
 @click.command()
 @click.option("--seeds", "n_seeds", type=click.IntRange(min=2), default=4, show_default=True, help="Of each model.")
 @stage
 def main(params: Params, n_seeds: int) -> None:
     """Train the grid's trained models with several seeds on two instruction sets and score every training.
 
-    Trainings are kept in data/cache/trainings, so that a study that was broken off resumes.
+    Reads the cells and embeddings of the last run, writes models/trainings.csv. Trainings are kept in
+    data/cache/trainings, so that a study that was broken off resumes.
     """
+    from bench import training_scores
+
     planned = list(trainings(params, n_seeds))
     for training in progress(planned, "trainings", unit="training"):
         embed(training, params)
         click.echo(f"{training.model}, seed {training.seed}, {training.processor}: embedded")
+    for processor in PROCESSORS:
+        command = [sys.executable, "-m", "bench.training_scores", processor, str(n_seeds)]
+        if subprocess.run(command, env=play(processor)).returncode:
+            raise InputError(f"{processor}: scoring failed")
+    table = training_scores.table(planned, params)
+    with files.replacing(TABLE) as path:
+        table.to_csv(path, index=False, lineterminator="\n")
+    click.echo(training_scores.summary(table))
 
 
 if __name__ == "__main__":
