@@ -142,6 +142,9 @@ def runs(params: Params, classifies: bool = True) -> str:
             f"A score is the mean over {repeats} runs (splits, or seeds of k-means; of a control, draws of gene "
             "vectors, too), in brackets where 95 % of single runs fall."
         )
+        grid = params.grid.models
+        if grid.scgpt_trained or grid.geneformer_trained:
+            first += " Brackets of models trained here, and of an ensemble with one, also hold other trainings."
     return f"{first} {held_out}" if classifies and params.evaluate.split.groups else first
 
 
