@@ -95,12 +95,7 @@ def run(dataset: str, models: Sequence[str], evaluate: Evaluate, threads: int) -
     order = np.random.default_rng(0).permutation(labelled)
     parts = {ALL: labelled, "a": order[: len(order) // 2], "b": order[len(order) // 2 :]}
     matrices = {m: np.array(embeddings.read(dataset, m, list(obs.index)), dtype=np.float64) for m in models}
-    jobs = [
-        (part, model, block)
-        for part in parts
-        for model in models
-        for block in range(BLOCKS if part == ALL else 1)
-    ]
+    jobs = [(part, model, block) for part in parts for model in models for block in range(BLOCKS if part == ALL else 1)]
     scores = Parallel(n_jobs=threads)(
         delayed(score)(
             matrices[model][parts[part]], labels[parts[part]], range(block * N_RUNS, (block + 1) * N_RUNS), evaluate

@@ -21,7 +21,7 @@ from joblib import Memory, Parallel, delayed
 
 from genept.core.cli import progress
 from genept.core.errors import InputError
-from genept.core.params import CEILING, ENSEMBLE, MAJORITY, RANDOM_CELLS, Evaluate, Grid, Params
+from genept.core.params import ENSEMBLE, MAJORITY, RANDOM_CELLS, SUPERVISED, Evaluate, Grid, Params
 from genept.data import cells, embeddings, splits
 from genept.engines.finetuned.config import Finetune
 from genept.metrics import benchmark, bounds, comparisons, targets, text_effect, trainings
@@ -90,7 +90,7 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
         spread = trainings.spread(ENSEMBLE, dataset, params)
         scores[ENSEMBLE] = benchmark.score_ensemble(planned, [scores[m] for m in grid.ensemble], evaluate, seed, spread)
     scores[MAJORITY] = bounds.majority(planned, evaluate, seed)
-    scores[CEILING] = bounds.ceiling(planned, Embedding(draws[params.baseline]), params.baseline, evaluate, seed)
+    scores[SUPERVISED] = bounds.supervised(planned, Embedding(draws[params.baseline]), params.baseline, evaluate, seed)
     ordered = {name: scores[name] for name in grid.scored}
     default_split = {target.annotation: target.default for target in planned}
     named = bounds.scale({name: with_notes(name, result, params, notes) for name, result in ordered.items()})
@@ -102,7 +102,7 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
     headlines = {
         name: result.headlines(default_split)
         for name, result in named.items()
-        if name not in (MAJORITY, RANDOM_CELLS, CEILING)
+        if name not in (MAJORITY, RANDOM_CELLS, SUPERVISED)
     }
     tables = {}
     if compare:

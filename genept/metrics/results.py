@@ -46,8 +46,8 @@ class Row(NamedTuple):
     `value` is the mean over `n_runs` runs, `sd` their standard deviation, `first` the first run, and from `low` to
     `high` fall 95 % of single runs. With donors held out they are the interval over donors or, of fewer than ten
     donors, the lowest and the highest donor's own value. None where there is no such number. `scaled` is the value
-    between floor (0) and ceiling (1). `n_cells` are the cells scored, `n_classes` the labels among them, `n_donors`
-    the donors.
+    between floor (0) and the label itself (1). `n_cells` are the cells scored, `n_classes` the labels among them,
+    `n_donors` the donors.
     """
 
     task: str

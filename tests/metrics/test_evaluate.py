@@ -55,10 +55,9 @@ def test_headlines_and_confusion_are_those_of_the_full_table_of_the_cells_with_a
 def test_what_scores_lie_between_comparisons_and_probabilities_are_written(project: Path) -> None:
     blood.write_grid({"custom": ["one"], "genept_w": ["two"], "controls": ["three"]})
     blood.evaluate()
-    for name in ("majority", "random_cells", "ceiling"):
+    for name in ("majority", "random_cells", "supervised"):
         assert blood.full(name) and not blood.outputs(name)[0].exists()
-    ceiling = blood.full("ceiling", task="knn", metric="accuracy", annotation="cell_type", **{"class": ""})
-    assert {row["scaled"] for row in ceiling} == {"1.0"}
+    assert {(row["task"], row["annotation"]) for row in blood.full("supervised")} == {("knn", "cell_type")}
     probabilities = pd.read_csv("metrics/probabilities/blood/phenotype/one.csv")
     own = probabilities[(probabilities["task"] == "logreg") & (probabilities["split"] == "donors")]
     labels = dict(zip(blood.IDS, blood.columns()["phenotype"], strict=True))
