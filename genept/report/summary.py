@@ -71,11 +71,12 @@ def explain(params: Params) -> str:
     return (
         "Each number is a mean of scaled scores: 0 is the floor (the higher of `majority` and `random_cells`), 1 the "
         "label itself; scores below the floor are cut to 0. Clustering: ARI (adjusted Rand index) and AMI (adjusted "
-        f"mutual information) of cell types, by {captions.clustering(params)}. New cells: accuracy and macro F1 of cell "
-        f"types in random splits, by {captions.neighbours(params)} ({captions.DISTANCES[params.evaluate.metric]}). {donors}"
-        "Phenotype: balanced accuracy and AUROC (area under the ROC curve) of the logistic regression on standardised "
-        f"coordinates{after}. Mean: of the columns, for models that have all. Fine-tuned models have learned from the "
-        "labels of other cells; controls have gene vectors without meaning."
+        f"mutual information) of cell types, by {captions.clustering(params)}. New cells: accuracy and macro F1 of "
+        f"cell types in random splits, by {captions.neighbours(params)} "
+        f"({captions.DISTANCES[params.evaluate.metric]}). {donors}Phenotype: balanced accuracy and AUROC (area under "
+        f"the ROC curve) of the logistic regression on standardised coordinates{after}. Mean: of the columns, for "
+        "models that have all. Fine-tuned models have learned from the labels of other cells; controls have gene "
+        "vectors without meaning."
     )
 
 
