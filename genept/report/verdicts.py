@@ -137,8 +137,8 @@ def judge(
     none. There `HALF_WIDTH` and the other models are the limits: a row all of whose intervals are wide is never
     ``reproduced``, however near its means.
 
-    The limit is on the row's narrowest interval, not on each: for most models on small datasets ARI alone has a
-    half-width above .10, and no row would ever be reproduced.
+    The limit is on the row's narrowest interval, not on each: on small datasets ARI alone has a half-width above .10
+    for most models, and hardly a row would ever be reproduced (``bench/README.md``).
     """
     single = {name: interval(ours[name], number, 1, widening) for name, number in printed.items() if name in ours}
     if not_comparable:
