@@ -1,8 +1,8 @@
 """Whether a run reproduces a row of a paper: one pure function, `judge`, on numbers that it is given.
 
 A paper prints one run. Ours are many, so the question is whether the paper's run could be one of them, and nobody
-else's. A single number says little: of another model's numbers about a fifth fall in a 95 % interval. So the whole row
-decides, that is all scores of one model on one annotation of one dataset, as Table 2 and Table C4 print them: ARI, AMI
+else's. A single number says little: a third of another model's numbers fall in a 95 % interval. So the whole row
+decides: all scores of one model on one annotation of one dataset, as Table 2 and Table C4 print them: ARI, AMI
 and ASW of its clusters, accuracy, precision, recall and F1 of its nearest neighbours. A row of fewer numbers, such as a
 patient ARI alone, is judged by the same rules: fewer tests make each interval narrower, but more models fit, so that it
 is inconclusive more often. A row of silhouettes alone decides by those.
