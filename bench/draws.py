@@ -43,6 +43,7 @@ def main(params: Params, model: str) -> None:
     from genept.data import cells
     from genept.engines.scgpt import embed as scgpt
     from genept.metrics import benchmark, targets
+    from genept.metrics.embedding import Embedding
 
     config = models.read(model)
     rows: list[list[Any]] = []
@@ -56,8 +57,7 @@ def main(params: Params, model: str) -> None:
             some = config.model_copy(update={"embed": config.embed.model_copy(update=bins)})
             matrix, _ = scgpt.embed(data, models.MODELS / model, some, params.device)
             first = matrix if first is None else first
-            matrices = [matrix.astype(np.float64)] * len(planned)
-            scores = benchmark.score(planned, matrices, params.evaluate, params.seed).headlines
+            scores = benchmark.score(planned, Embedding(matrix[None]), params.evaluate, params.seed).headlines({})
             numbers = [scores[name] for name in HEADLINES]
             name = "expected" if seed is None else f"drawn, seed {seed}"
             rows.append([dataset, name, *numbers, float((first * matrix).sum(axis=1).min())])

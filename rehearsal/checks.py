@@ -21,9 +21,7 @@ COUNTS = ("n_cells", "n_classes", "n_test_cells")
 ABOUT = ("note", "label_source")
 NEEDS = {"patient_ari": {"patient"}}  # columns of Section 4.4 by the annotations of which the dataset must have one
 OF_CLASSES = {"phenotype", "disease"}  # what its other columns are of
-ALLOWED = (
-    "the file may be the evaluated cells only",
-)  # reasons for a number that was not run
+ALLOWED = ("the file may be the evaluated cells only",)  # reasons for a number that was not run
 BLANK = 2.0  # grey levels by which the pixels of a picture differ at least
 
 

@@ -162,8 +162,8 @@ def curves(rows: Sequence[Curves], title: str, caption: str) -> Figure:
 
 
 def looks_of(models: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
-    """Give each model a colour and a line by its kind; what scores lie between is grey, a ceiling wide to be seen."""
-    bounds = iter(((MUTED, 1.3), ("#CFCFCF", 3.6), (INK, 1.3)))
+    """Give each model a colour and a line by its kind; what scores lie between is grey."""
+    bounds = iter(((MUTED, 1.3), ("#CFCFCF", 1.3), (INK, 1.3)))
     colours = iter((colour, 1.2) for colour in COLOURS * -(-len(models) // len(COLOURS)))
     looks = {}
     for model, kind in models:

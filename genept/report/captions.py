@@ -142,16 +142,19 @@ def runs(params: Params, classifies: bool = True) -> str:
             f"A score is the mean over {repeats} runs (splits, or seeds of k-means; of a control, draws of gene "
             "vectors, too), in brackets where 95 % of single runs fall."
         )
+        grid = params.grid.models
+        if grid.scgpt_trained or grid.geneformer_trained:
+            first += " Brackets of models trained here, and of an ensemble with one, also hold other trainings."
     return f"{first} {held_out}" if classifies and params.evaluate.split.groups else first
 
 
 def bounds(params: Params, clusters: bool = False) -> str:
-    """Say what floor and ceiling are."""
-    ceiling = "the label itself" if clusters else f"a logistic regression on standardised `{params.baseline}`"
+    """Say what scores lie between."""
+    learned = "" if clusters else f" `supervised`: what a logistic regression learns from `{params.baseline}`."
     return (
         "Floor: `majority`, always the most frequent label of the training cells, and `random_cells`, a random vector "
-        f"for each cell; `ceiling`: {ceiling}. The CSV file has each score also scaled from 0 (the higher floor) to 1 "
-        "(the ceiling)."
+        f"for each cell.{learned} The CSV file has each score also scaled from 0, the higher floor, to 1, the label "
+        "itself."
     )
 
 
@@ -162,7 +165,9 @@ def bold(is_shown: bool) -> str:
         f"{significance.LEVEL:g}"
     )
     nothing = "if the highest cannot be told from the floor, or no test is possible"
-    others = "Fine-tuned models, heads on controls, floor, ceiling and rows that are not comparable do not compete."
+    others = (
+        "Fine-tuned models, heads on controls, floors, `supervised` and rows that are not comparable do not compete."
+    )
     if is_shown:
         return f"Bold: scores that {rule}; nothing is bold {nothing}. {others}"
     return f"Nothing is bold: there is no group with two scores to compare, or {nothing.removeprefix('if ')}."

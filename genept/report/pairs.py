@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from genept.core import files
 from genept.core.config import read_yaml
 from genept.core.errors import InputError, ParamsError
-from genept.core.params import AUTHORS, CEILING, ENSEMBLE, MAJORITY, OWN, PATH, RANDOM_CELLS, Params
+from genept.core.params import AUTHORS, ENSEMBLE, MAJORITY, OWN, PATH, RANDOM_CELLS, SUPERVISED, Params
 from genept.engines.config import MODELS, ModelConfig
 
 METRICS = Path("metrics")
 NOT_COMPARABLE = "not comparable"
 NOTE_SEPARATOR = "; "
-BOUNDS = (MAJORITY, RANDOM_CELLS, CEILING)
+BOUNDS = (MAJORITY, RANDOM_CELLS, SUPERVISED)
 ONE_LABEL = "each donor has one label"  # the note on random splits of a label that is constant within donors
 
 
@@ -109,7 +109,7 @@ class Run:
         bounds = {
             MAJORITY: "Floor: the most frequent label of the training cells",
             RANDOM_CELLS: "Floor: a random vector for each cell",
-            CEILING: f"Ceiling: logistic regression on standardised `{self.params.baseline}`; of clusters, the label",
+            SUPERVISED: f"Supervision: a logistic regression on `{self.params.baseline}`",
         }
         return bounds.get(name) or self.models[name].title
 

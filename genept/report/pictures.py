@@ -101,7 +101,7 @@ def curve_caption(run: Run, dataset: str) -> str:
         "constant answer. Right: precision and recall; a constant answer has the precision of the broken line, the "
         "share of the positive class. A random split is the first of the run. With donors held out, "
         "all folds are one curve; where folds differ in their share of the class, a classifier that has learned "
-        "nothing lies below the broken line."
+        "nothing lies below the broken line. The AUROC of the tables compares cells within folds only."
     )
 
 

@@ -1,4 +1,4 @@
-"""``metrics/summary``: what each model reaches between floor and ceiling, the first screen of the report."""
+"""``metrics/summary``: what each model reaches between floor and label, the first screen of the report."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator
 from statistics import fmean
 from typing import NamedTuple
 
-from genept.core.params import CEILING, ENSEMBLE, Params
+from genept.core.params import ENSEMBLE, Params
 from genept.report import captions
-from genept.report.pairs import BOUNDS, Key, Pair, Run, Score
+from genept.report.pairs import BOUNDS, Pair, Run, Score
 from genept.report.table import Column, Group, Row, Table
 
 ALL = "all datasets"
 TEST_CELLS = "clusters of test cells only"
-CUT = "some models are above the ceiling; their scaled values are cut to 1"
 
 
 class Part(NamedTuple):
@@ -52,7 +51,7 @@ def summary(run: Run) -> Table:
     ]
     return Table(
         "summary",
-        "Summary: from floor (0) to ceiling (1)",
+        "Summary: from floor (0) to the label itself (1)",
         explain(run.params),
         COLUMNS,
         (),
@@ -71,13 +70,13 @@ def explain(params: Params) -> str:
         after = f", whole {held_out} held out where all their cells share the label"
     return (
         "Each number is a mean of scaled scores: 0 is the floor (the higher of `majority` and `random_cells`), 1 the "
-        f"ceiling (a logistic regression on standardised `{params.baseline}`; of clusters the label itself); scores "
-        "below and above are cut to 0 and 1. Clustering: ARI (adjusted Rand index) and AMI (adjusted mutual "
-        f"information) of cell types, by {captions.clustering(params)}. New cells: accuracy and macro F1 of cell types "
-        f"in random splits, by {captions.neighbours(params)} ({captions.DISTANCES[params.evaluate.metric]}). {donors}"
-        "Phenotype: balanced accuracy and AUROC (area under the ROC curve) of the logistic regression on standardised "
-        f"coordinates{after}. Mean: of the columns, for models that have all. Fine-tuned models have learned from the "
-        "labels of other cells; controls have gene vectors without meaning."
+        "label itself; scores below the floor are cut to 0. Clustering: ARI (adjusted Rand index) and AMI (adjusted "
+        f"mutual information) of cell types, by {captions.clustering(params)}. New cells: accuracy and macro F1 of "
+        f"cell types in random splits, by {captions.neighbours(params)} "
+        f"({captions.DISTANCES[params.evaluate.metric]}). {donors}Phenotype: balanced accuracy and AUROC (area under "
+        f"the ROC curve) of the logistic regression on standardised coordinates{after}. Mean: of the columns, for "
+        "models that have all. Fine-tuned models have learned from the labels of other cells; controls have gene "
+        "vectors without meaning."
     )
 
 
@@ -113,17 +112,7 @@ def score_of(run: Run, pair: Pair, part: Part) -> Score | None:
     if score is None and part.task == "kmeans":
         score = mean(pair.scores.get((part.task, annotation, "random", metric)) for metric in part.metrics)
         return score and score._replace(notes=(TEST_CELLS,))
-    keys = [(part.task, annotation, split, metric) for metric in part.metrics]
-    return score and score._replace(notes=(CUT,) if any(is_exceeded(run, pair.dataset, key) for key in keys) else ())
-
-
-def is_exceeded(run: Run, dataset: str, key: Key) -> bool:
-    """Whether a model is above the ceiling of a score."""
-    values = {
-        pair.model: pair.scores[key].value for pair in run.pairs if pair.dataset == dataset and key in pair.scores
-    }
-    top = values.get(CEILING)
-    return top is not None and any(value is not None and value > top for value in values.values())
+    return score
 
 
 def mean(scores: Iterable[Score | None]) -> Score | None:

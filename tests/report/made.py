@@ -32,7 +32,7 @@ GRID: dict[str, Any] = {
     "ensemble": ["text_w", "random_w", "expression"],
 }
 SCORED = ["expression", "random_w", "text_w", "tuned", "tuned_on_random_w", "ensemble"]  # with headline scores
-BOUNDS = ["majority", "random_cells", "ceiling"]
+BOUNDS = ["majority", "random_cells", "supervised"]
 PAIRS = {(dataset, model) for dataset in ("blood", "tumour") for model in (*SCORED, *BOUNDS)}
 KNN = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "balanced_accuracy")
 FREQUENT = ("precision_frequent", "recall_frequent", "f1_frequent")
@@ -130,7 +130,7 @@ def write_project() -> None:
     """Write a run of two datasets into the working folder, and scores of a model and a dataset outside the grid."""
     write_settings(Path(), {"seed": 7, "threads": 1, "grid": GRID}, models=MODELS)
     blood = {"expression": 0.1, "random_w": 0.2, "text_w": 0.3, "tuned": 0.4, "tuned_on_random_w": 0.35}
-    for model, base in (blood | {"majority": 0.02, "random_cells": 0.05, "ceiling": 0.6}).items():
+    for model, base in (blood | {"majority": 0.02, "random_cells": 0.05, "supervised": 0.6}).items():
         note, supervised = "", ""
         if model.startswith("tuned"):
             note, supervised = "unseen cells only", "unseen cells only; supervised by phenotype"
@@ -138,7 +138,7 @@ def write_project() -> None:
         phenotype = rows_of("phenotype", base, note) + regression_rows("phenotype", base + 0.3, supervised)
         write_pair("blood", model, rows_of("cell_type", base, note) + patient + phenotype)
     tumour = {"expression": 0.5, "random_w": 0.6, "text_w": 0.55, "tuned": 0.65, "tuned_on_random_w": 0.64}
-    for model, base in (tumour | {"majority": 0.02, "random_cells": 0.05, "ceiling": 0.68}).items():
+    for model, base in (tumour | {"majority": 0.02, "random_cells": 0.05, "supervised": 0.68}).items():
         note = "random_w is not comparable: no counts" if model == "random_w" else ""
         reason = "; ".join(filter(None, ["not scored: phenotype has one class", note]))
         unscored = row("labels", "phenotype", "n_classes", 1, n_classes=1, note=reason)

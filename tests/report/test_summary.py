@@ -31,7 +31,7 @@ def test_a_summary_is_the_mean_of_scaled_values_by_hand(project: Path) -> None:
         ("knn", "cell_type", "random", "accuracy"): 1.3,  # cut to 1
         ("knn", "cell_type", "random", "f1_macro"): 0.6,
         ("knn", "cell_type", "donors", "accuracy"): -0.2,  # cut to 0
-        ("knn", "cell_type", "donors", "f1_macro"): "",  # the ceiling is not above the floor
+        ("knn", "cell_type", "donors", "f1_macro"): "",  # undefined
         ("logreg_standardised", "phenotype", "random", "balanced_accuracy"): 0.9,
         ("logreg_standardised", "phenotype", "random", "auroc"): 0.7,
     }
@@ -47,5 +47,5 @@ def test_a_summary_is_the_mean_of_scaled_values_by_hand(project: Path) -> None:
     assert rows["tumour", "text_w"]["phenotype"] == rows["blood", "ensemble"]["clustering"] == ""
     groups = {row["model"]: row["annotation"] for row in rows.values()}
     assert (groups["ensemble"], groups["random_w"], groups["tuned_on_random_w"]) == ("models", "controls", "fine-tuned")
-    assert not {"majority", "random_cells", "ceiling"} & set(groups)
+    assert not {"majority", "random_cells", "supervised"} & set(groups)
     assert rows["blood", "tuned"]["note"] == "clustering: clusters of test cells only"
