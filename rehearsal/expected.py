@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from genept.core import params
 from genept.datasets import config as datasets
 from genept.datasets.config import DatasetConfig
 from genept.datasets.derive import add_derived
@@ -23,7 +24,8 @@ def counted(config: DatasetConfig, made: dict[str, bytes]) -> dict[str, int]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         raw = read_raw(Path(folder), config.without_cell_types() if config.annotation else config)
-        found = count(raw, add_derived(raw.obs, config.derive, raw.path)[0])
+        missing = config.missing(params.load().label.missing_labels)
+        found = count(raw, add_derived(raw.obs, config.derive, raw.path, missing)[0])
     return {key: found[key] for key in config.expected}
 
 

@@ -11,7 +11,7 @@ from genept.core import files
 from genept.core.cli import stage
 from genept.core.errors import InputError, ParamsError, nearest
 from genept.core.params import Params
-from genept.data.cells import DATA, UNKNOWN
+from genept.data.cells import DATA
 from genept.datasets import config as datasets
 
 METRICS = Path("metrics/annotation")
@@ -34,7 +34,9 @@ def main(params: Params, dataset: str) -> None:
             data/DATASET/annotation/umap.csv        coordinates and batches of the cells that were not left out
             data/DATASET/annotation/summary.json    method, settings, missing genes, numbers
             data/DATASET/annotation/agreement.csv   precision, recall and F1 of every label of the authors
-            metrics/annotation/DATASET/agreement.json   ari, ami, accuracy, f1_macro, share_unknown, n_cells
+            data/DATASET/annotation/agreement_by_patient.csv   ari, ami, accuracy and so on of every patient, if several
+            metrics/annotation/DATASET/agreement.json   ari, ami, accuracy, f1_macro, share_unknown, n_cells and
+                                                        ari_lowest_patient
     Without `annotation:`, or where a table of the authors' labels is there, summary.json says so and nothing else is
     written. `python -m stages.plot` draws the pictures.
     Example: python -m stages.annotate ovarian
@@ -71,7 +73,8 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
         if name not in marker_genes.genes:
             hint = f"{nearest(name, marker_genes.genes) or '.'} Known: {', '.join(marker_genes.genes)}"
             raise ParamsError(f"{datasets.path(dataset)}: annotation.names: no type {name!r}{hint}")
-    cells, batches = annotated.read(raw, config, table, annotation.batch)
+    missing = config.missing(params.label.missing_labels)
+    cells, batches = annotated.read(raw, config, table, annotation.batch, missing)
     try:
         result = method.annotate(cells, batches, marker_genes, settings)
     except InputError as error:
@@ -83,12 +86,13 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
     summary = results.write(folder, list(cells.obs_names), result, batches, marker_genes, about)
     counts = ", ".join(f"{name} {number}" for name, number in summary["cells_per_type"].items())
     message = f"{dataset}: {summary['cells']['ok']} of {cells.n_obs} cells pass quality control; {counts}"
-    labels = annotated.author_labels(raw, config)
-    if labels is None:
+    authors = annotated.author_labels(raw, config, missing)
+    if authors is None:
         return message
     types = pd.Series(result.cell_types, index=cells.obs_names)
-    scores = results.write_agreement(folder, metrics, labels, types, annotation.names, [UNKNOWN])
-    return message + "".join(f", {name} {value}" for name, value in scores.items())
+    scores, why_not = results.write_agreement(folder, metrics, authors, types, annotation.names)
+    message += "".join(f", {name} {value}" for name, value in scores.items())
+    return message + (f"; agreement by patient left out: {why_not}" if why_not else "")
 
 
 if __name__ == "__main__":

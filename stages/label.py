@@ -22,8 +22,9 @@ def main(params: Params, dataset: str) -> None:
     DATASET names the file data/DATASET.yaml. Reads data/DATASET/raw, the HGNC table and, where it gives the cell types,
     data/DATASET/annotation; checks that the files are what the dataset's file expects, unless label.accept_unexpected
     in params.yaml names DATASET. Gene symbols become the approved ones; the columns under `obs` become cell_type,
-    patient, phenotype, disease, cancer_type, age, age_bin and batch, those that exist or are derived; cells without any
-    count are dropped.
+    patient, phenotype, disease, cancer_type, age, age_bin and batch, those that exist or are derived; labels that mean
+    missing (label.missing_labels, or `missing_labels` of the dataset) become Unknown; cells without any count are
+    dropped.
 
     \b
     Writes  data/DATASET/cells.h5ad               the evaluated cells (all, unless there is a subset)
@@ -43,15 +44,16 @@ def main(params: Params, dataset: str) -> None:
     digests = check_hashes(folder / "raw", config)
     with_corpus = dataset in params.grid.pretrain
     accepts = dataset in params.label.accept_unexpected
-    labelled = label.label(folder / "raw", config, genes.Table(hgnc.read()), dataset, with_corpus, accepts)
+    table, missing = genes.Table(hgnc.read()), params.label.missing_labels
+    labelled = label.label(folder / "raw", config, table, dataset, with_corpus, accepts, missing)
     report = record.describe(dataset, config, fallback, labelled, digests, folder / "raw", params.label.min_class_size)
     with ExitStack() as stack:  # all are written before the first replaces an earlier one
         corpus = stack.enter_context(files.replacing_folder(DATA / "corpus" / dataset))
         if labelled.corpus is not None:
             label.write(corpus / "cells.h5ad", labelled.corpus, labelled.uns())
         label.write(stack.enter_context(files.replacing(folder / "cells.h5ad")), labelled.cells, labelled.uns())
-        table = stack.enter_context(files.replacing(folder / "obs.csv"))
-        labelled.cells.obs.to_csv(table, index_label="cell_id", lineterminator="\n", encoding="utf-8")
+        obs = stack.enter_context(files.replacing(folder / "obs.csv"))
+        labelled.cells.obs.to_csv(obs, index_label="cell_id", lineterminator="\n", encoding="utf-8")
         path = Path("metrics/verification") / f"{dataset}.json"
         files.write_json(stack.enter_context(files.replacing(path)), report)
 

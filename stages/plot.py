@@ -15,7 +15,7 @@ from genept.data import cells, embeddings
 from genept.datasets.config import DatasetConfig, fetched
 from genept.engines import config as models
 
-PLOTS = Path("plots")
+PLOTS, AGREEMENT = Path("plots"), Path("metrics/annotation")
 
 
 @click.command()
@@ -76,7 +76,8 @@ def draw_annotation(dataset: str, config: DatasetConfig, folder: Path) -> bool:
     evidence = annotation.read(tables)
     about = f"Dataset {dataset}{f' ({config.note})' if config.note else ''}"
     page.save(annotation.markers(evidence, config.title, about), folder / "markers.png", has_shades=True)
-    page.save(annotation.umap(evidence, config.title, about), folder / "umap.png")
+    agreed = annotation.agreement(AGREEMENT / dataset / "agreement.json", tables)
+    page.save(annotation.umap(evidence, config.title, about, agreed), folder / "umap.png")
     return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +12,30 @@ from scipy.sparse import csr_matrix
 
 from genept.core.errors import InputError
 from genept.core.params import QC
+from genept.data.cells import UNKNOWN
 from genept.data.genes import Table
 from genept.datasets import inputs
 from genept.datasets.config import DatasetConfig
 from genept.datasets.derive import add_derived
-from genept.datasets.raw import UNKNOWN
 
-CELL_TYPE = "cell_type"
+CELL_TYPE, PATIENT = "cell_type", "patient"
 MITOCHONDRIAL = "MT-"  # prefix of HGNC's symbols of the 37 mitochondrial genes
 OK = "ok"
 OUTCOMES = (OK, "few_genes", "many_genes", "many_mitochondrial")
 
 
-def read(folder: Path, config: DatasetConfig, table: Table, batch: str | None) -> tuple[AnnData, np.ndarray | None]:
+def read(
+    folder: Path, config: DatasetConfig, table: Table, batch: str | None, missing: Collection[str] = ()
+) -> tuple[AnnData, np.ndarray | None]:
     """Read the fetched files of a dataset; the authors' cell types are never read.
 
     Returns the cells, in the order of the file, genes under their approved symbols; and each cell's batch (its
-    annotation `batch`), shape (n_cells,) of text, `None` if there is one only. Cells without a batch form one,
-    ``Unknown``. `InputError` if a file is damaged or contradicts the config.
+    annotation `batch`), shape (n_cells,) of text, `None` if there is one only. Cells without a batch, or with a text
+    that means `missing`, form one, ``Unknown``. `InputError` if a file is damaged or contradicts the config.
     """
     config = config.without_cell_types()
     raw = inputs.read_raw(folder, config)
-    obs, _ = add_derived(raw.obs, config.derive, raw.path)
+    obs, _ = add_derived(raw.obs, config.derive, raw.path, missing)
     if batch is not None and batch not in obs:
         raise InputError(f"{raw.path}: has no {batch} without the cell types; choose another annotation.batch")
     harmonised = raw.harmonise(config, table)
@@ -43,12 +45,18 @@ def read(folder: Path, config: DatasetConfig, table: Table, batch: str | None) -
     return cells, None if batch is None else obs[batch].fillna(UNKNOWN).to_numpy(dtype=str)
 
 
-def author_labels(folder: Path, config: DatasetConfig) -> pd.Series | None:
-    """Return the authors' cell types as text, missing ones `None`, indexed by cell id; `None` if no file has any."""
+def author_labels(folder: Path, config: DatasetConfig, missing: Collection[str] = ()) -> pd.DataFrame | None:
+    """Return the authors' cell types, and patients if they are known; `None` if no file has cell types.
+
+    Columns ``cell_type`` and ``patient``, as text, labels that mean `missing` `None`, indexed by cell id.
+    """
     has_file = config.labels is None or (folder / config.labels.file).is_file()
     if CELL_TYPE not in config.obs or not has_file:
         return None
-    return inputs.read_raw(folder, config.model_copy(update={"derive": {}})).obs[CELL_TYPE]
+    raw = inputs.read_raw(folder, config)
+    derive = {name: how for name, how in config.derive.items() if name == PATIENT}
+    obs, _ = add_derived(raw.obs, derive, raw.path, missing)
+    return obs[[name for name in (CELL_TYPE, PATIENT) if name in obs]]
 
 
 def judge(x: csr_matrix, symbols: Sequence[str], content: str, qc: QC) -> np.ndarray:

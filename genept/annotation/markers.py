@@ -26,11 +26,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from genept.core.errors import InputError
+from genept.data.cells import UNKNOWN
 from genept.data.genes import Table
 
 COLUMNS = ("cell_type", "gene", "source", "quote")
 REQUIRED = ("cell_type", "gene", "source")  # in every row; a figure has no words to quote
-UNKNOWN = "Unknown"
 MIN_SD = 0.1  # of mean log1p(counts per 10,000)
 LIMIT = 2.0
 

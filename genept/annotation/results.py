@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, precision_recall_fscore_support
 
-from genept.annotation.cells import OUTCOMES
-from genept.annotation.markers import UNKNOWN, Markers
+from genept.annotation.cells import CELL_TYPE, OUTCOMES, PATIENT
+from genept.annotation.markers import Markers
 from genept.annotation.method import METHOD, METHOD_VERSION, Result
 from genept.core import files
+from genept.data.cells import UNKNOWN
 
 DECIMALS = 4
 Scores = dict[str, float | int]
@@ -118,19 +119,45 @@ def compare(labels: np.ndarray, types: np.ndarray, names: dict[str, str]) -> tup
     return {**rounded, "n_cells": len(labels)}, table.round(DECIMALS)
 
 
+def compare_by_patient(labels: pd.Series, types: pd.Series, patients: pd.Series, names: dict[str, str]) -> pd.DataFrame:
+    """Compare as `compare` for every patient alone, all indexed by cell id: one who fails is hidden among the others.
+
+    A row per patient, by name: ``patient``, ``n_cells`` and the other scores of `compare`. Of a patient whose cells
+    have one label ``ari`` and ``ami`` are empty, since they are not defined. Cells without a patient are left out.
+    """
+    rows = []
+    for patient, cells in patients.dropna().groupby(patients.dropna()):
+        own = labels[cells.index]
+        scores, _ = compare(own.to_numpy(), types[cells.index].to_numpy(), names)
+        undefined = {"ari": None, "ami": None} if own.nunique() < 2 else {}
+        rows.append({"patient": patient, **scores, **undefined})
+    columns = ["patient", "n_cells", "ari", "ami", "accuracy", "f1_macro", "share_unknown"]
+    return pd.DataFrame(rows, columns=columns).astype({"ari": float, "ami": float})
+
+
 def write_agreement(
-    folder: Path, metrics: Path, labels: pd.Series, types: pd.Series, names: dict[str, str], unknown: Sequence[str]
-) -> Scores:
+    folder: Path, metrics: Path, authors: pd.DataFrame, types: pd.Series, names: dict[str, str]
+) -> tuple[Scores, str]:
     """Compare the cells that have both; write ``agreement.csv``, and ``agreement.json`` into `metrics`.
 
-    Nothing is written, and no score returned, if there is no such cell. Labels and types are indexed by cell id; types
-    are empty where quality control left the cell out. Cells whose label is `unknown` are not compared.
+    `authors` are their labels, see `genept.annotation.cells.author_labels`. Types are indexed by cell id, too, and
+    empty where quality control left the cell out. With several patients ``agreement_by_patient.csv`` has the scores of
+    each, and the lowest ``ari`` is among the scores: ``ari_lowest_patient``. Returns the scores, none if no cell has
+    both, and in words why there are none per patient.
     """
-    labels = labels.reindex(types.index)
-    compared = (types != "") & labels.notna() & ~labels.isin(unknown)
+    authors = authors.reindex(types.index)
+    compared = (types != "") & authors[CELL_TYPE].notna()
     if not compared.any():
-        return {}
-    scores, classes = compare(labels[compared].to_numpy(), types[compared].to_numpy(), names)
-    files.write_json(metrics / "agreement.json", scores)
+        return {}, "no cell has a type and a label of the authors"
+    labels, types = authors.loc[compared, CELL_TYPE], types[compared]
+    scores, classes = compare(labels.to_numpy(), types.to_numpy(), names)
     classes.to_csv(folder / "agreement.csv", index=False, lineterminator="\n", encoding="utf-8")
-    return scores
+    patients = authors.loc[compared, PATIENT] if PATIENT in authors else pd.Series(None, labels.index, dtype=object)
+    why_not = {0: "no patients are known", 1: "one patient only"}.get(patients.nunique(), "")
+    if not why_not:
+        table = compare_by_patient(labels, types, patients, names)
+        table.to_csv(folder / "agreement_by_patient.csv", index=False, lineterminator="\n", encoding="utf-8")
+        if table["ari"].notna().any():
+            scores["ari_lowest_patient"] = float(table["ari"].min())
+    files.write_json(metrics / "agreement.json", scores)
+    return scores, why_not

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -50,6 +50,7 @@ class DatasetConfig(Config):
     annotation: Annotation | None = None
     obs: dict[AnnotationName, str]
     derive: dict[AnnotationName, Derive] = {}
+    missing_labels: list[str] | None = None  # replaces the list of params.yaml; none: only empty cells have no label
     expected: dict[str, PositiveInt] = {}
     reported: dict[str, dict[str, PositiveInt | list[str]]] = {}  # by who does: numbers, or the labels of an annotation
     subset: Subset | None = None
@@ -82,6 +83,10 @@ class DatasetConfig(Config):
             if n_cells := sum(n for name in names if isinstance(n := numbers.get(name), int)):
                 return self.subset.size(n_cells) if self.subset else n_cells
         return self.fallback.n_cells_likely if self.fallback else None
+
+    def missing(self, shared: Iterable[str]) -> frozenset[str]:
+        """Return the texts that are no label, see `genept.datasets.raw.without_missing`; `shared` is the run's list."""
+        return frozenset(map(comparable, shared if self.missing_labels is None else self.missing_labels))
 
     def without_cell_types(self) -> DatasetConfig:
         """Return the config as if no file had cell types, and without what is derived from them."""
@@ -134,6 +139,11 @@ class DatasetConfig(Config):
             if self.fallback:
                 refuse_unknown([self.finetune], self.fallback.annotations, "finetune, of the fallback: ")
         return self
+
+
+def comparable(text: str) -> str:
+    """Return a label as it is compared with those that mean missing: in any case, without the space around it."""
+    return text.strip().casefold()
 
 
 def path(name: str) -> Path:

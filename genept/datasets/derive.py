@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,29 +14,34 @@ import pandas as pd
 from genept.core.errors import InputError
 from genept.data.cells import PART, QUERY
 from genept.datasets.config import Derive
+from genept.datasets.raw import without_missing
 
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(years?|yrs?|y|months?|m|weeks?|w|days?|d)?(?:[ -]old)?")
 PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
-NOT_KNOWN = ("not available", "not applicable", "unknown", "na", "n/a")
+NOT_KNOWN = ("not available", "not applicable", "unknown", "na", "n/a")  # in a column of ages, whatever else is missing
 
 
 def add_derived(
-    obs: pd.DataFrame, derive: Mapping[Any, Derive], path: Path
+    obs: pd.DataFrame, derive: Mapping[Any, Derive], path: Path, missing: Collection[str] = ()
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """Add derived annotations to those of all cells (text, missing ones `None`); `path` is for errors.
+
+    Texts that mean `missing` (`genept.datasets.raw.without_missing`) are no labels, neither in what is read nor in what
+    is derived. A map may still name one, and so make a label of it.
 
     Returns the annotations with the derived ones, and for the verification record how each was made. Quantiles are
     those of the cells that are scored: of reference and query the query's. A subset is drawn later, so they do not
     depend on it. `InputError` if a label is not in the map, is no number, or a donor has two.
     """
-    obs, report = obs.copy(), dict[str, dict[str, Any]]()
+    texts, obs, report = obs, without_missing(obs, missing), dict[str, dict[str, Any]]()
     for name, how in derive.items():
         if lacking := [key for key in (how.of, how.over) if key is not None and key not in obs]:
             raise InputError(
                 f"{path}: has no {lacking[0]} to derive {name} from; correct `derive` in the dataset's file"
             )
         if how.map is not None:
-            obs[name] = map_labels(obs[how.of], how.map, path)
+            labels = texts[how.of].where(texts[how.of].isin(how.map), obs[how.of])
+            obs[name] = map_labels(labels, how.map, path)
             report[name] = {"of": how.of, "map": how.map}
         else:
             ages = to_years(obs[how.of], path)
@@ -50,7 +55,7 @@ def add_derived(
                 "ties": "a number equal to an edge is in the lower bin",
                 "range": [float(ages.min()), float(ages.max())],
             }
-    return obs, report
+    return without_missing(obs, missing), report
 
 
 def map_labels(labels: pd.Series, table: dict[str, str], path: Path) -> pd.Series:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from anndata.io import write_elem
 
 from genept.core.errors import InputError
 from genept.data import genes
-from genept.data.cells import PART
+from genept.data.cells import PART, UNKNOWN
 from genept.datasets import inputs
 from genept.datasets.config import ANNOTATION, AUTHOR, USER, DatasetConfig, Subset
 from genept.datasets.derive import add_derived
-from genept.datasets.raw import UNKNOWN, RawDataset, check_scorable
+from genept.datasets.raw import RawDataset, check_scorable, missing_texts
 
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
 
@@ -36,6 +36,7 @@ class Labelled:
     obs: pd.DataFrame  # the annotations of both, in the order of the file, missing labels being None
     content: str  # what X holds: counts or lognorm
     dtype: str  # of X in the file; it is float32 in the cells
+    missing: dict[str, dict[str, int]]  # of annotations with missing labels: the texts in place of them, "" for none
     derived: dict[str, dict[str, Any]]  # how each derived annotation was made
     label_source: str  # author, annotation or user
     labels_from: dict[str, str]  # path and sha256 of a table of labels from this machine; else empty
@@ -61,11 +62,13 @@ def label(
     dataset: str,
     with_corpus: bool = False,
     accept_unexpected: bool = False,
+    missing_labels: Iterable[str] = (),
 ) -> Labelled:
     """Read, check, harmonise and divide a dataset, whose files are in `folder`.
 
-    `table` is HGNC's. `InputError` names a file that is damaged or contradicts the config; with `accept_unexpected` its
-    numbers may differ from ``expected``.
+    `table` is HGNC's; `missing_labels` are texts that are no label, unless the config has a list of its own.
+    `InputError` names a file that is damaged or contradicts the config; with `accept_unexpected` its numbers may differ
+    from ``expected``.
     """
     if not accept_unexpected:  # before any matrix is read
         n_cells = inputs.count_cells(folder, config)
@@ -79,7 +82,10 @@ def label(
         raw = published = inputs.read_raw(folder, config)
         labels_from = inputs.local_labels(folder, config)
         label_source = config.label_source or (USER if labels_from else AUTHOR)
-    obs, derived = add_derived(raw.obs, config.derive, raw.path)
+    texts = raw.obs
+    obs, derived = add_derived(texts, config.derive, raw.path, config.missing(missing_labels))
+    if annotation:
+        obs["cell_type"] = obs["cell_type"].where(obs["cell_type"] != UNKNOWN, None)
     counted = count(published, obs)
     if not accept_unexpected:
         check_expected(raw.path, dataset, config.expected, counted)
@@ -96,16 +102,19 @@ def label(
         raise InputError(f"{path}: none of its {len(obs)} cells has a count")
     if is_empty.any():
         x, obs = x[~is_empty], obs[~is_empty]
+    missing = missing_texts(texts.loc[obs.index], obs)
+    obs, renamed = rename_unknown(obs)
     filled = obs.fillna(UNKNOWN)
     by = config.subset.by if config.subset else None
     evaluated = draw(list(obs.index), None if by is None else list(filled[by]), config.subset)
-    notes = [*notes, *check_scorable(filled[evaluated], dataset, is_annotated=bool(annotation))]
+    notes = [*notes, *renamed, *check_scorable(filled[evaluated], dataset, is_annotated=bool(annotation))]
     return Labelled(
         cells=assemble(x, filled, evaluated, harmonised),
         corpus=assemble(x, filled, ~evaluated, harmonised) if with_corpus else None,
         obs=obs,
         content=content,
         dtype=dtype,
+        missing=missing,
         derived=derived,
         label_source=label_source,
         labels_from=labels_from,
@@ -126,6 +135,15 @@ def count(published: RawDataset, obs: pd.DataFrame) -> dict[str, int]:
     if PART in published.obs:
         counted |= published.obs[PART].value_counts().to_dict()
     return counted | obs.drop(columns=PART, errors="ignore").nunique().to_dict()
+
+
+def rename_unknown(obs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Give another name to labels that are spelt like a missing one and are none, by the dataset's own list."""
+    names = [name for name in obs.columns if (obs[name] == UNKNOWN).any()]
+    other = f"{UNKNOWN} (label)"
+    why = f"is written {other!r}, since {UNKNOWN!r} stands for no label"
+    renamed = obs.replace({name: {UNKNOWN: other} for name in names})
+    return renamed, [f"{name}: the label {UNKNOWN!r} {why}" for name in names]
 
 
 def differences(expected: dict[str, int], counted: dict[str, int]) -> list[str]:

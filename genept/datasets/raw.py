@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,9 @@ import scipy.sparse as sp
 
 from genept.core.errors import InputError, nearest
 from genept.data import genes
-from genept.data.cells import ANNOTATIONS
-from genept.datasets.config import DatasetConfig
+from genept.data.cells import ANNOTATIONS, PART, UNKNOWN
+from genept.datasets.config import DatasetConfig, comparable
 
-UNKNOWN = "Unknown"
-MISSING = ("", "nan", "NaN", "None", "<NA>")  # the texts that missing values become in a column turned into text
 LARGEST_COUNT = 2**24  # up to here float32 holds every whole number
 LARGEST_LOGARITHM = 50.0  # no logarithm of an expression value comes near: log1p(1e6) is 13.8
 
@@ -122,7 +120,7 @@ def to_schema(obs: pd.DataFrame, columns: Mapping[Any, str], path: Path) -> pd.D
     """Return the annotations as text in the order of the schema, indexed by ``cell_id``.
 
     Spaces around a label are removed, and whole numbers that a column with gaps holds as 1.0 are written 1. A label is
-    missing, `None`, if it is NaN or None, empty, or one of the texts `MISSING`.
+    missing, `None`, if it is NaN, None or empty; which texts mean the same `without_missing` is told.
     """
     cell_ids = obs.index.astype(str)
     if not cell_ids.is_unique:
@@ -146,8 +144,33 @@ def label_text(value: object) -> str | None:
     """Return one label as text, or `None` if it is missing."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
-    text = str(value).strip()
-    return None if text in MISSING else text
+    return str(value).strip() or None
+
+
+def without_missing(obs: pd.DataFrame, missing: Collection[str]) -> pd.DataFrame:
+    """Return the annotations with `None` for every label whose text, in any case, is one of `missing`.
+
+    `missing` is in lower case, as `DatasetConfig.missing` returns it. Of which file a cell is (`PART`) stays.
+    """
+    obs = obs.copy()
+    for name in obs.columns.drop(PART, errors="ignore"):
+        found = [text for text in obs[name].dropna().unique() if comparable(text) in missing]
+        obs[name] = obs[name].where(obs[name].notna() & ~obs[name].isin(found), None)
+    return obs
+
+
+def missing_texts(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Count what stood in place of the labels that are missing `after`, empty ones as "", the most frequent first.
+
+    `before` has the labels of the same cells as they were read; an annotation that it lacks was derived.
+    """
+    counts = {}
+    for name in after.columns.drop(PART, errors="ignore"):
+        texts = before[name].fillna("") if name in before else pd.Series("", index=after.index)
+        if len(texts := texts[after[name].isna()]):
+            tally = texts.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+            counts[str(name)] = {str(text): int(number) for text, number in tally.items()}
+    return counts
 
 
 def check_scorable(obs: pd.DataFrame, dataset: str, is_annotated: bool) -> list[str]:
@@ -165,4 +188,5 @@ def check_scorable(obs: pd.DataFrame, dataset: str, is_annotated: bool) -> list[
         raise InputError(
             f"{dataset}: {key} has only {labels} in the evaluated cells, so nothing can be scored; {advice}"
         )
-    return [f"{key} has one label only, so it is not scored" for key in single]
+    n_labels = {key: "no label" if (obs[key] == UNKNOWN).all() else "one label only" for key in single}
+    return [f"{key} has {n}, so it is not scored" for key, n in n_labels.items()]

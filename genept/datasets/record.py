@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,11 @@ import pandas as pd
 
 from genept.core import files
 from genept.data import hgnc
-from genept.data.cells import PART, QUERY
+from genept.data.cells import PART, QUERY, UNKNOWN
 from genept.data.genes import COLLISION, KNOWN, Harmonised
 from genept.datasets.config import ANNOTATION, DatasetConfig, Replacement
 from genept.datasets.inputs import ATTEMPTS
 from genept.datasets.label import Labelled
-from genept.datasets.raw import UNKNOWN
 
 OPTIONAL = (
     "fallback",
@@ -26,6 +26,7 @@ OPTIONAL = (
     "reported",
     "derived",
 )  # left out where empty
+AT_MOST = 5  # labels or texts that a note names
 
 
 def describe(
@@ -53,15 +54,16 @@ def describe(
             "column": origins[key],
             "n_labels_scored": len(set(scored[key]) - {UNKNOWN}),
             "n_missing": int(labelled.obs[key].isna().sum()),
+            **({"missing": labelled.missing[key]} if key in labelled.missing else {}),
             "smaller_than_min_class_size": rare,
             "all_cells": tally(labelled.obs[key]),
             "evaluated_cells": counts,
         }
         if rare:
-            listed = ", ".join(f"{name} ({counts[name]})" for name in rare)
-            small.append(f"{key}: fewer than {min_class_size} evaluated cells of {listed}")
+            names = some([f"{name} ({counts[name]})" for name in rare])
+            small.append(f"{key}: fewer than {min_class_size} evaluated cells of {names}")
     counted, expected = labelled.counted, config.expected
-    comparisons = compare(config.reported, counted, scored)
+    comparisons, patients = compare(config.reported, counted, scored), count_patients(labelled.obs)
     attempts = folder / ATTEMPTS
     digests = digests | {hgnc.PATH.as_posix(): files.sha256(hgnc.PATH)}
     record = {
@@ -97,16 +99,39 @@ def describe(
         "genes": describe_genes(labelled.genes),
         "annotations": annotations,
         "derived": labelled.derived,
-        "patients": count_patients(labelled.obs),
+        "patients": patients,
         "notes": [
             *([f"fallback: {fallback.title} ({fallback.because})"] if fallback else []),
             *(f"not as expected, but accepted: {what}" for what in labelled.unexpected),
             *labelled.notes,
+            *(without_label(key, texts) for key, texts in labelled.missing.items()),
+            *of_one_patient(patients),
             *(difference(row) for row in comparisons if not row["match"]),
             *small,
         ],
     }
     return {key: value for key, value in record.items() if value or key not in OPTIONAL}
+
+
+def some(names: Sequence[str]) -> str:
+    """List names for a note, which says how many others there are instead of running on."""
+    n_others = len(names) - AT_MOST
+    return ", ".join(names[:AT_MOST]) + (f" and {n_others} more" if n_others > 0 else "")
+
+
+def without_label(annotation: str, texts: dict[str, int]) -> str:
+    """Say how many cells have no label, and what stands in its place."""
+    named = [f"{repr(text) if text else 'empty'} {number}" for text, number in texts.items()]
+    return f"{annotation}: {sum(texts.values())} cells without a label ({some(named)})"
+
+
+def of_one_patient(patients: dict[str, Any]) -> list[str]:
+    """Say which labels of a condition are those of a single patient: such a label cannot be told from its donor."""
+    notes = []
+    for key, counts in patients.items():
+        if single := [label for label, number in counts["patients_per_label"].items() if number == 1]:
+            notes.append(f"{key}: one patient only has {some(single)}")
+    return notes
 
 
 def scored_cells(obs: pd.DataFrame) -> pd.DataFrame:

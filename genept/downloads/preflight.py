@@ -66,6 +66,7 @@ class Plan(NamedTuple):
     wanted: list[Wanted]
     n_cells: dict[str, int | None]  # of each dataset; None where nobody reports them
     n_models: int
+    n_embeddings: int  # of a dataset: one of each model, of a control one for each draw
     networks: list[str]  # released models that run over every cell
     prices: dict[str, float]  # of each model whose sentences are paid for, US dollars for a million tokens
     gpu: str  # its name; empty where there is none
@@ -201,7 +202,7 @@ def disk(plan: Plan, found: Iterable[Finding]) -> int:
     """Estimate the bytes that a run adds to the disk."""
     files = sum((one.n_bytes or 0) * (1 + UNPACKED if one.is_archive else 1) for one in found)
     cells = sum(n or 0 for n in plan.n_cells.values())
-    return COPIES * (files + cells * plan.n_models * BYTES_PER_CELL)
+    return COPIES * (files + cells * plan.n_embeddings * BYTES_PER_CELL)
 
 
 def hours(plan: Plan, found: Iterable[Finding]) -> str:

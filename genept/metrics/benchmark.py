@@ -15,7 +15,7 @@ from genept.metrics.counts import Counts
 from genept.metrics.embedding import Scored
 from genept.metrics.results import Key, Results
 from genept.metrics.rows import Predictions, Spread, collect
-from genept.metrics.scores import REGRESSIONS, metrics_of
+from genept.metrics.scores import REGRESSIONS, metrics_of, of_embeddings
 from genept.metrics.targets import ALL, DONORS, RANDOM, REFERENCE, Target, seeds
 
 WITHOUT_SUBSETS = ("patient", "batch")  # not clustered on test cells alone: no table prints it
@@ -32,7 +32,7 @@ def score(
     """
     with threadpool_limits(limits=1):
         predictions = predict(targets, embedding, evaluate)
-        values = {**cluster(targets, embedding, evaluate, seed), **widths(targets, embedding, evaluate)}
+        values = {**cluster(targets, embedding, evaluate, seed), **compare_coordinates(targets, embedding, evaluate)}
     return collect(targets, values, predictions, evaluate, seed, spread or {})
 
 
@@ -70,8 +70,8 @@ def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) ->
                     n_unfinished[key] += not prediction.converged
     by_name = {target.annotation: target for target in targets}
     runs: dict[Key, list[Counts]] = defaultdict(list)
-    for (key, _), divisions in parts.items():
-        cells, actual, given = map(np.concatenate, zip(*divisions, strict=True))
+    for (key, _), of_run in parts.items():
+        cells, actual, given = map(np.concatenate, zip(*of_run, strict=True))
         runs[key].append(count_cells(by_name[key[1]], key[2], cells, actual, given))
     for key, of_runs in runs.items():
         target, counted = by_name[key[1]], counts.stack(of_runs)
@@ -134,11 +134,7 @@ def cluster(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate, se
     for target in targets:
         components: dict[int, np.ndarray] = {}
         on_components = target.annotation == "patient" and evaluate.kmeans.pca_for_patient
-        for kind in (ALL, RANDOM):
-            if (kind == ALL and embedding.unseen_only) or (
-                kind == RANDOM and target.annotation in WITHOUT_SUBSETS and not embedding.unseen_only
-            ):
-                continue
+        for kind in kinds_to_cluster(target, embedding):
             values: dict[str, list[float]] = defaultdict(list)
             notes: dict[str, None] = {}
             for run, one in enumerate(seeds(seed, evaluate.repeats)):
@@ -163,17 +159,25 @@ def cluster(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate, se
     return found
 
 
-def widths(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) -> dict[Key, dict[str, Any]]:
-    """Return the silhouette widths of all annotations, of all cells, for each draw, and of each run's test cells."""
+def kinds_to_cluster(target: Target, embedding: Scored) -> list[str]:
+    """Return whether all cells are clustered, test cells alone, or both."""
+    if embedding.unseen_only:
+        return [RANDOM]
+    return [ALL] if target.annotation in WITHOUT_SUBSETS else [ALL, RANDOM]
+
+
+def compare_coordinates(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) -> dict[Key, dict[str, Any]]:
+    """Compare coordinates with all annotations, as silhouettes do: of all cells, and of each run's test cells.
+
+    Those of all cells have one run for each draw. Returns by key the values of each metric in each run, and no notes.
+    """
     found: dict[Key, dict[str, Any]] = {}
-    (metric,) = metrics_of("silhouette")
-    for kind in (ALL, RANDOM):
-        of_kind = [t for t in targets if kind == ALL or t.annotation not in WITHOUT_SUBSETS or embedding.unseen_only]
-        if kind == ALL and embedding.unseen_only:
-            continue
+    for kind in [RANDOM] if embedding.unseen_only else [ALL, RANDOM]:
         for run in range(embedding.n_draws if kind == ALL else evaluate.repeats):
             by_matrix: dict[bytes, list[tuple[Target, np.ndarray]]] = defaultdict(list)
-            for target in of_kind:
+            for target in targets:
+                if kind not in kinds_to_cluster(target, embedding):
+                    continue
                 cells = target.cells if kind == ALL else target.splits[RANDOM][run].test
                 if 1 < len(np.unique(target.codes[cells])) < len(cells):
                     key = target.splits[RANDOM][run].train.tobytes() if embedding.unseen_only else b""
@@ -183,13 +187,14 @@ def widths(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) -> 
                 labelings = np.full((len(group), len(matrix)), -1)
                 for codes, (target, cells) in zip(labelings, group, strict=True):
                     codes[cells] = np.unique(target.codes[cells], return_inverse=True)[1]
-                for (target, _), value in zip(
-                    group, metric.function(matrix, labelings, evaluate.asw or evaluate.metric), strict=True
-                ):
-                    entry = found.setdefault(
-                        ("silhouette", target.annotation, kind), {"values": {metric.name: []}, "notes": []}
-                    )
-                    entry["values"][metric.name].append(value)
+                for task, metric in of_embeddings():
+                    if metric.together:
+                        values = metric.function(matrix, labelings, evaluate.asw or evaluate.metric)
+                    else:
+                        values = [metric.function(matrix[codes >= 0], codes[codes >= 0]) for codes in labelings]
+                    for (target, _), value in zip(group, values, strict=True):
+                        entry = found.setdefault((task, target.annotation, kind), {"values": {}, "notes": []})
+                        entry["values"].setdefault(metric.name, []).append(value)
     return found
 
 

@@ -13,7 +13,7 @@ from genept.core.params import Evaluate
 from genept.metrics import ranges
 from genept.metrics.counts import Counts
 from genept.metrics.results import Key, Results, rounded
-from genept.metrics.scores import REGRESSIONS, metrics_of
+from genept.metrics.scores import REGRESSIONS, metrics_of, of_embeddings
 from genept.metrics.targets import ALL, DONORS, RANDOM, Target
 
 COLUMNS = (
@@ -47,7 +47,7 @@ def compare(results: Mapping[str, Results], targets: Sequence[Target], evaluate:
 
 def keys_of(target: Target, evaluate: Evaluate) -> Iterator[Key]:
     """Yield the tasks and kinds of splits of an annotation that tables print."""
-    for task in ("kmeans", "silhouette"):
+    for task in ("kmeans", *dict.fromkeys(task for task, _ in of_embeddings())):
         yield from ((task, target.annotation, kind) for kind in (ALL, RANDOM))
     tasks = [*(["knn"] if target.annotation == "cell_type" else [])]
     tasks += REGRESSIONS if target.annotation in evaluate.logreg.labels else []
@@ -72,6 +72,8 @@ def by_runs(
         if own is None or others is None:
             continue
         own, others = align(own, others)
+        if not len(own):
+            continue
         if len(own) < 2:
             yield metric.name, float(own.mean() - others.mean()), None, None, None, method, 1, "one number; no test"
             continue
@@ -80,9 +82,11 @@ def by_runs(
 
 
 def align(own: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the runs that both models have; a single number, such as a floor's, stands for all runs."""
+    """Return the runs in which both models have a number; a single one, such as a floor's, stands for all runs."""
     n = max(len(own), len(others)) if 1 in (len(own), len(others)) else min(len(own), len(others))
-    return tuple(np.full(n, runs[0]) if len(runs) == 1 else runs[:n] for runs in (own, others))  # type: ignore[return-value]
+    own, others = (np.full(n, runs[0]) if len(runs) == 1 else runs[:n] for runs in (own, others))
+    defined = np.isfinite(own) & np.isfinite(others)
+    return own[defined], others[defined]
 
 
 def by_donors(

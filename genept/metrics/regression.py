@@ -83,7 +83,7 @@ def fit(
     Returns the logits of all cells, shape (n_fits, n_cells, n_classes), and whether each solver ended.
     """
     x = matrix - matrix.mean(axis=0)
-    n_fits, n_cells, n_dimensions = len(trains), *x.shape
+    n_fits, (n_cells, n_dimensions) = len(trains), x.shape
     mask = np.zeros((n_fits, n_cells))
     for row, train in zip(mask, trains, strict=True):
         row[train] = 1 / len(train)  # the loss is a mean over training cells

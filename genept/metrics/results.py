@@ -123,7 +123,8 @@ class Results:
         """Return the full table, one line per row."""
         table = pd.DataFrame(self.rows, columns=list(Row._fields), dtype=object).rename(columns={"label": "class"})
         for name in NUMBERS:
-            table[name] = [None if value is None else rounded(value) for value in table[name]]
+            numbers = [None if value is None else rounded(value) for value in table[name]]
+            table[name] = pd.Series(numbers, dtype=object)  # counts stay whole
         return table.assign(dataset=dataset, model=model, protocol=protocol)[COLUMNS]
 
 

@@ -95,12 +95,15 @@ def run_rows(
     """Yield the rows of scores that every run has one of, and keep the runs; undefined ones are left out."""
     task, annotation, kind = key
     size: Any = size_of(target, key)
+    if not any(len(own) for own in values.values()):
+        note = f"{task} not scored: every cell or no cell has a label of its own"
+        yield Row("labels", annotation, "n_classes", size["n_classes"], split=kind, note=note, **size)
     for metric in metrics_of(task):
-        own = np.asarray(values.get(metric.name, []), dtype=np.float64)
-        own = own[np.isfinite(own)]
+        all_runs = np.asarray(values.get(metric.name, []), dtype=np.float64)
+        own = all_runs[np.isfinite(all_runs)]
         if not len(own):
             continue
-        runs[key, metric.name] = own
+        runs[key, metric.name] = all_runs
         extra = spread.get((task, annotation, kind, metric.name), 0.0)
         low, high = ranges.single_runs(own, metric.bounds, extra) or (None, None)
         sd = float(own.std(ddof=1)) if len(own) > 1 else None

@@ -19,8 +19,9 @@ class Metric(NamedTuple):
 
     ``kmeans``: function(labels, clusters) of two arrays of codes. ``knn``, ``logreg`` and ``logreg_standardised``:
     function(counts, min_test_cells) of `genept.metrics.counts.Counts`, for all runs at once; or, `of_probabilities`,
-    function(labels, probabilities, weights) as `regression.auroc`. ``silhouette``: function(matrix, labelings,
-    distance) as `clustering.average_widths`.
+    function(labels, probabilities, weights) as `regression.auroc`. Any other task: function(matrix, labels) of the
+    labelled cells or, with `together`, one call for all annotations, function(matrix, labelings, distance) as
+    `clustering.average_widths`.
     """
 
     tasks: tuple[str, ...]
@@ -28,6 +29,7 @@ class Metric(NamedTuple):
     function: Callable[..., Any]
     bounds: tuple[float, float] = (0, 1)
     of_probabilities: bool = False
+    together: bool = False
 
 
 def averages(tasks: tuple[str, ...], over: counts.Average) -> list[Metric]:
@@ -39,7 +41,7 @@ KNN, LOGREG = ("knn",), tuple(REGRESSIONS)
 METRICS = [
     Metric(("kmeans",), "ari", adjusted_rand_score, (-0.5, 1)),
     Metric(("kmeans",), "ami", adjusted_mutual_info_score, (-1, 1)),
-    Metric(("silhouette",), "asw", clustering.average_widths, (-1, 1)),
+    Metric(("silhouette",), "asw", clustering.average_widths, (-1, 1), together=True),
     Metric((*KNN, *LOGREG), "accuracy", counts.accuracy),
     Metric((*KNN, *LOGREG), "balanced_accuracy", partial(counts.average, of="recall", over="balanced")),
     Metric(LOGREG, "auroc", regression.auroc, of_probabilities=True),
@@ -52,3 +54,9 @@ METRICS = [
 def metrics_of(task: str) -> list[Metric]:
     """Return the metrics of a task."""
     return [metric for metric in METRICS if task in metric.tasks]
+
+
+def of_embeddings() -> list[tuple[str, Metric]]:
+    """Return the metrics that compare coordinates with labels, each with its task."""
+    others = {"kmeans", "knn", *REGRESSIONS}
+    return [(task, metric) for metric in METRICS for task in metric.tasks if task not in others]

@@ -116,8 +116,9 @@ def target(
             single = classes[n_with == 1]
             alone = f"{listed(single)}: of one donor only, never right" if len(single) else ""
             notes[DONORS] = "; ".join(filter(None, [few, alone]))
-        elif is_donors_own:
-            notes[RANDOM] += "; donors cannot be held out, each label has one donor"
+        else:
+            alone = "donors cannot be held out, each label has one donor"
+            notes[RANDOM] = "; ".join(filter(None, [notes.get(RANDOM), alone]))
     if by_part := splits.reference_to_query(obs, annotation):
         if annotation == REQUIRED:
             kinds[REFERENCE] = [by_part]

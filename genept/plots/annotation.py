@@ -66,6 +66,20 @@ def read(folder: Path) -> Evidence:
         ) from None
 
 
+def agreement(scores: Path, folder: Path) -> str:
+    """Say in a sentence how far the authors' labels agree, in all cells and in those of single donors, if they do.
+
+    `scores` is the file of `genept.annotation.results.write_agreement`, `folder` that of its tables. Empty where the
+    authors gave no labels.
+    """
+    if not scores.is_file():
+        return ""
+    ranges, by_patient = "", folder / "agreement_by_patient.csv"
+    if by_patient.is_file() and len(ari := pd.read_csv(by_patient)["ari"].dropna()):
+        ranges = f"; of single donors {ari.min():.2f} to {ari.max():.2f}"
+    return f"Agreement with the authors' labels: adjusted Rand index {files.read_json(scores)['ari']:.2f}{ranges}."
+
+
 class Dots(DotPlot):
     """scanpy's dot plot in the sizes of the other pictures."""
 
@@ -160,8 +174,11 @@ def add_texts(plot: DotPlot, clusters: pd.DataFrame, genes: list[str], unknown: 
         axes.set_position(axes.get_position().translated(LEGENDS * per_gene, 0))
 
 
-def umap(evidence: Evidence, title: str, about: str) -> Figure:
-    """Draw the cells that passed quality control by cluster, by type and, if there are several, by batch."""
+def umap(evidence: Evidence, title: str, about: str, agreed: str = "") -> Figure:
+    """Draw the cells that passed quality control by cluster, by type and, if there are several, by batch.
+
+    `agreed` is a sentence at the end of the caption, that of `agreement`.
+    """
     cells, settings = evidence.umap, evidence.summary["settings"]
     batch = settings["batch"]
     types = looks(cells["cell_type"], no_label=evidence.unknown)
@@ -176,7 +193,7 @@ def umap(evidence: Evidence, title: str, about: str) -> Figure:
     caption = (
         f"{about}, {len(cells):,} cells that passed quality control. UMAP of the graph that was clustered: "
         f"{evidence.summary['n_neighbors']} neighbours{balance}; Leiden at resolution {settings['resolution']:g}, "
-        f"seed {settings['seed']}."
-    )
+        f"seed {settings['seed']}. {agreed}"
+    ).rstrip()
     coordinates = cells[["umap_1", "umap_2"]].to_numpy()
     return panels.draw([panels.Row("", coordinates)], columns, title, caption)

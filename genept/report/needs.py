@@ -56,6 +56,7 @@ def plan_of(
         wanted=wanted,
         n_cells={one: dataset.n_cells_likely for one, dataset in data.items()},
         n_models=len(named),
+        n_embeddings=sum(getattr(model, "draws", None) or 1 for model in named.values()),
         networks=[*grid.models.scgpt, *grid.models.geneformer],
         prices={one: asking[one].price for one in grid.models.genept_s if one in asking},
         gpu="" if devices == ["cpu"] else compute.describe_devices(devices),

@@ -103,13 +103,16 @@ def test_tables_and_agreement(project: Path) -> None:
     classes = read_csv("agreement.csv")
     assert list(classes["label"]) == ["Blue", "Green", "Red"]
     assert list(classes["f1"]) == [1, 1, 0] and list(classes["most_frequent"]) == ["Blue", "Green", "Unknown"]
+    donors = read_csv("agreement_by_patient.csv")
+    assert list(donors["patient"]) == ["D1", "D2"] and donors["n_cells"].sum() == 236
+    assert scores["ari_lowest_patient"] == donors["ari"].min() and output.endswith(f"ari_lowest_patient {1.0}\n")
 
     # the method never reads the authors' types
     before = contents(FOLDER)
     change_cells(lambda cells: cells.obs.pop("kind"))
     write_settings(obs={"patient": "donor"})
     run()
-    del before[f"{FOLDER}/agreement.csv"]
+    del before[f"{FOLDER}/agreement.csv"], before[f"{FOLDER}/agreement_by_patient.csv"]
     assert contents(FOLDER) == before and not list(METRICS.iterdir())
 
 
@@ -122,6 +125,39 @@ def test_names_and_settings_of_the_dataset_go_before_the_shared_ones(project: Pa
     settings = files.read_json(FOLDER / "summary.json")["settings"]
     assert (settings["seed"], settings["qc"]["min_genes"], settings["n_hvgs"]) == (3, 4, 60)
     assert set(read_csv("umap.csv")["batch"]) == {""}
+
+
+@pytest.mark.parametrize(
+    ("donors", "changes", "reason"),
+    [
+        ("D1", {}, "one patient only"),
+        ("n/a", {}, "no patients are known"),
+        (
+            None,
+            {"obs": {"cell_type": "kind", "batch": "donor"}, "annotation": {"batch": "batch"}},
+            "no patients are kn",
+        ),
+    ],
+)
+def test_without_several_patients_their_agreement_is_left_out_and_the_line_says_why(
+    project: Path, donors: str | None, changes: dict[str, Any], reason: str
+) -> None:
+    if donors:
+        change_cells(lambda cells: setattr(cells, "obs", cells.obs.assign(donor=donors)))
+    write_settings(**changes)
+    assert f"; agreement by patient left out: {reason}" in run()
+    assert not (FOLDER / "agreement_by_patient.csv").exists()
+    assert "ari_lowest_patient" not in files.read_json(METRICS / "agreement.json")
+
+
+def test_the_dataset_s_own_list_of_missing_labels_decides_what_is_compared(project: Path) -> None:
+    kinds = anndata.read_h5ad("data/mine/raw/raw.h5ad").obs["kind"].astype(str).replace("Red", "unassigned")
+    change_cells(lambda cells: setattr(cells, "obs", cells.obs.assign(kind=kinds)))
+    run()
+    assert read_csv("agreement.csv")["label"].tolist() == ["Blue", "Green"]
+    write_settings(missing_labels=["green"])
+    run()
+    assert read_csv("agreement.csv")["label"].tolist() == ["Blue", "Unknown", "unassigned"]
 
 
 def test_detected_logarithms_are_not_logged_again(project: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
@@ -152,6 +153,25 @@ def test_agreement_counts_types_of_one_label_as_one_and_a_type_without_name_as_w
     assert list(classes) == ["label", "n_cells", "precision", "recall", "f1", "most_frequent"]
     rows = [["B", 2, 0.0, 0.0, 0.0, "Plasma"], ["T", 3, 1.0, 0.6667, 0.8, "Helper T"]]  # of equal ones the first
     assert classes.to_numpy().tolist() == rows
+
+
+def test_each_patient_is_compared_alone_and_what_is_not_defined_is_empty(tmp_path: Path) -> None:
+    """p1 agrees, p2 does not, p3 has one label only; two cells have no patient, one no label and one no type."""
+    rows = [
+        ("p1", "T", "T"), ("p1", "T", "T"), ("p1", "B", "B"),
+        ("p2", "T", "B"), ("p2", "B", "B"), ("p2", "B", "Unknown"), ("p2", "T", "T"),
+        ("p3", "T", "T"), ("p3", None, "T"), ("p3", "B", ""), (None, "T", "B"), (None, "B", "B"),
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["patient", "cell_type", "type"], index=[f"c{i}" for i in range(len(rows))])
+    authors = table.sample(frac=1, random_state=0)  # by cell id, in any order
+    scores, why_not = results.write_agreement(tmp_path, tmp_path, authors, table["type"], {})
+    found = pd.read_csv(tmp_path / "agreement_by_patient.csv")
+    assert list(found) == ["patient", "n_cells", "ari", "ami", "accuracy", "f1_macro", "share_unknown"]
+    p2 = adjusted_rand_score(["T", "B", "B", "T"], ["B", "B", "Unknown", "T"])
+    assert found["patient"].tolist() == ["p1", "p2", "p3"] and found["n_cells"].tolist() == [3, 4, 1]
+    assert found["accuracy"].tolist() == [1.0, 0.5, 1.0] and found["share_unknown"].tolist() == [0, 0.25, 0]
+    assert found["ari"].tolist()[:2] == [1.0, pytest.approx(p2, abs=5e-5)] and found.loc[2, ["ari", "ami"]].isna().all()
+    assert scores["ari_lowest_patient"] == found["ari"].min() and scores["n_cells"] == 10 and why_not == ""
 
 
 HEAD = "cell_type\tgene\tsource\tquote\n"

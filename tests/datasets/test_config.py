@@ -39,6 +39,7 @@ MARKERS = local("raw.h5ad", "markers.tsv")
         ({"fallback": content(fallback=content())}, "fallback must have no fallback of its own"),
         ({"fallback": content(subste=1)}, "fallback: no setting 'subste'; did you mean 'subset'?"),
         ({"finetune": "phenotype", "fallback": content(obs={"cell_type": "c"})}, "finetune, of the fallback: no 'phe"),
+        ({"missing_labels": [-1]}, "missing_labels.0: put quotes around -1: YAML reads it as a number"),
         # derive
         ({"derive": {"age_bin": {"of": "age", "quantiles": 1}}, **AGES}, "derive.age_bin.quantiles: should be greater"),
         ({"derive": {"age_bin": {"of": "age", "edges": [60, 40]}}, **AGES}, "derive.age_bin: edges must ascend"),

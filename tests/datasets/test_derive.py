@@ -97,6 +97,22 @@ def test_bins_ascend_with_age_and_depend_on_no_order(ages: list[int], quantiles:
     pd.testing.assert_frame_equal(again[::-1], found)
 
 
+def test_what_is_derived_from_missing_labels_is_missing_unless_the_map_names_them() -> None:
+    cells = pd.DataFrame({"patient": ["p1", "N/A", "-", "p2"], "age": ["30", "-", "50", "Null"]})
+    how = {
+        "phenotype": Derive(of="patient", map={"p1": "sick", "p2": "none", "-": "well"}),
+        "age_bin": Derive(of="age", quantiles=2, over="patient"),
+    }
+    found, report = add_derived(cells, how, RAW, frozenset({"n/a", "-", "null", "none"}))
+    assert found.to_dict("list") == {
+        "patient": ["p1", None, None, "p2"],
+        "age": ["30", None, "50", None],
+        "phenotype": ["sick", None, "well", None],
+        "age_bin": ["<=30", None, ">30", None],
+    }
+    assert report["age_bin"]["edges"] == [30.0]  # the age of a cell whose donor is not known decides nothing
+
+
 def test_a_table_gives_phenotypes_and_leaves_missing_patients_missing() -> None:
     cells = pd.DataFrame({"patient": ["p1", "p2", None]}, index=["x", "y", "z"])
     found, report = add_derived(

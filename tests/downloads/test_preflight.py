@@ -128,14 +128,14 @@ def test_estimates_by_hand() -> None:
         Finding("data/b", "z", preflight.ANSWERS),
     ]
     plan = Plan(
-        "T", [Key("K_1", "for b", False)], [], {"a": 900_000, "b": 100_000, "c": None}, 5, ["n"], {"s": 0.1}, ""
+        "T", [Key("K_1", "for b", False)], [], {"a": 900_000, "b": 100_000, "c": None}, 5, 14, ["n"], {"s": 0.1}, ""
     )
-    # twice: 2 GB, an archive of 1 GB and 5 GB out of it, and a million cells by five models of 4,096 bytes each
-    page, missing = preflight.page(plan, found, free=57 * 10**9)
+    # twice: 2 GB, an archive of 1 GB and 5 GB out of it, and a million cells in 14 embeddings of 4,096 bytes a cell
+    page, missing = preflight.page(plan, found, free=131 * 10**9)
     page = " ".join(page.split())
-    assert "57.0 GB needed by estimate, 57.0 GB free; 1 files do not say their size" in page and not missing
+    assert "130.7 GB needed by estimate, 131.0 GB free; 1 files do not say their size" in page and not missing
     # 3.5e9 tokens at a million a minute, 3 GB at 10 MB/s, 0.3 s a cell and network, 0.01 s a cell and model
     for text in ("assumed) 58.3", "MB/s, assumed) 0.1", "two cores) 83.3", "two cores) 13.9"):
         assert text in page
     assert "about 350 dollars: 1,000,000 sentences of 3,500 tokens, s (0.1 dollars a million tokens)" in page
-    assert preflight.page(plan, found, free=56 * 10**9)[1][0].startswith("space on the disk: 57.0 GB needed")
+    assert preflight.page(plan, found, free=130 * 10**9)[1][0].startswith("space on the disk: 130.7 GB needed")

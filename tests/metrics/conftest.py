@@ -24,7 +24,7 @@ def one_thread() -> Iterator[None]:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     helpers.write_settings(tmp_path, datasets={"blood": blood.settings("data/covid.yaml")})
-    blood.write_settings({"kmeans": {"repeats": 2}}, threads=1)
+    blood.write_settings({"repeats": 3}, threads=1, baseline="one")
     blood.write_grid({"custom": ["one"]})
     rng = np.random.default_rng(0)
     cell_type = rng.choice(["T cell", "B cell", "Unknown"], size=blood.N_CELLS, p=[0.5, 0.4, 0.1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections import Counter
@@ -11,13 +10,14 @@ from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import silhouette_score
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from genept.data import embeddings
-from genept.metrics import benchmark, classifiers, evaluation, results
+from genept.metrics import benchmark, evaluation, neighbours, results
 from stages import evaluate as evaluate_stage
 from tests import helpers
 from tests.metrics import blood
@@ -28,55 +28,92 @@ def test_headlines_and_confusion_are_those_of_the_full_table_of_the_cells_with_a
     assert "blood, one: cell_type_ari 0." in blood.evaluate()
     scores, columns = blood.headlines("one"), blood.columns()
     assert list(scores) == list(results.HEADLINES)
+    splits = {"knn": "random", "logreg": "donors"}  # each donor has one phenotype
     for key, (task, annotation, metric) in results.HEADLINES.items():
-        (row,) = blood.full("one", task=task, annotation=annotation, metric=metric, **{"class": ""})
+        where = {"task": task, "annotation": annotation, "metric": metric, "split": splits.get(task, ""), "class": ""}
+        (row,) = blood.full("one", **where)
         assert float(row["value"]) == scores[key]
     everywhere = {(name, task) for name in set(columns) - {"batch"} for task in ("kmeans", "silhouette", "knn")}
     scored = {(row["annotation"], row["task"]) for row in blood.full("one")}
-    assert scored == everywhere | {("phenotype", "logreg"), ("batch", "labels")}
+    logreg = {("phenotype", "logreg"), ("phenotype", "logreg_standardised")}
+    assert scored == everywhere | logreg | {("batch", "labels")}
     (row,) = blood.full("one", annotation="batch")
-    assert row["note"] == "not scored: batch has one class, 'b1', in 150 cells; scores need two classes"
+    assert row["note"] == "not scored: batch has one label, 'b1', in 150 cells; scores need two labels"
 
     known = np.flatnonzero(columns["cell_type"] != "Unknown")
     n_cells = {"cell_type": len(known), "patient": blood.N_CELLS, "age_bin": blood.N_CELLS - 20}
     for annotation, n in n_cells.items():
-        assert {row["n_cells"] for row in blood.full("one", task="kmeans", annotation=annotation)} == {str(n)}
+        assert {row["n_cells"] for row in blood.full("one", task="kmeans", annotation=annotation, split="")} == {str(n)}
     test = np.sort(train_test_split(known, test_size=0.2, random_state=0)[1])
     confusion = blood.confusion("one")
     assert confusion["actual"].tolist() == columns["cell_type"][test].tolist()
     accuracy = (confusion["actual"] == confusion["predicted"]).mean()
-    assert scores["cell_type_knn_accuracy"] == round(float(accuracy), 4)
+    (row,) = blood.full("one", task="knn", annotation="cell_type", split="random", metric="accuracy")
+    assert row["first"] == str(round(float(accuracy), 4))
+
+
+def test_what_scores_lie_between_comparisons_and_probabilities_are_written(project: Path) -> None:
+    blood.write_grid({"custom": ["one"], "genept_w": ["two"], "controls": ["three"]})
+    blood.evaluate()
+    for name in ("majority", "random_cells", "ceiling"):
+        assert blood.full(name) and not blood.outputs(name)[0].exists()
+    ceiling = blood.full("ceiling", task="knn", metric="accuracy", annotation="cell_type", **{"class": ""})
+    assert {row["scaled"] for row in ceiling} == {"1.0"}
+    probabilities = pd.read_csv("metrics/probabilities/blood/phenotype/one.csv")
+    own = probabilities[(probabilities["task"] == "logreg") & (probabilities["split"] == "donors")]
+    labels = dict(zip(blood.IDS, blood.columns()["phenotype"], strict=True))
+    assert sorted(own["cell_id"]) == sorted(blood.IDS) and own["actual"].tolist() == [
+        labels[one] for one in own["cell_id"]
+    ]
+    np.testing.assert_allclose(own["sick"] + own["well"], 1, atol=1e-5)
+    pairs = pd.read_csv("metrics/comparisons/blood/models.csv")
+    (pair,) = pairs[
+        (pairs[["model", "other", "split", "metric"]] == ["one", "two", "random", "accuracy"]).all(axis=1)
+        & (pairs["task"] == "knn")
+    ].to_dict("records")
+    values = [
+        float(blood.full(name, task="knn", annotation="cell_type", split="random", metric="accuracy")[0]["value"])
+        for name in ("one", "two")
+    ]
+    assert pair["difference"] == pytest.approx(values[0] - values[1], abs=2e-4)
+    text = pd.read_csv("metrics/comparisons/blood/text.csv")
+    assert set(text["text"]) == {"two"} and set(text["versus"]) == {"three", "one"}
+    assert set(text["setting"]) == {"cosine", "centred_cosine", "minibatch", "full"}
+
+
+def test_fine_tuned_heads_are_scored_on_controls_and_on_the_same_cells(project: Path) -> None:
+    blood.write_grid({"custom": ["one"], "genept_w": ["two"], "controls": ["three"], "finetuned": ["tuned"]})
+    helpers.write_settings(project, models={"tuned": blood.settings("models/genept_w_ft_minilm.yaml")})
+    assert blood.finetune("tuned", "two").exit_code == 0
+    blood.evaluate()
+    for name in ("tuned", "tuned_on_three"):
+        rows = blood.full(name, **{"class": ""})
+        assert {row["split"] for row in rows} == {"random", "donors"}
+        assert all("unseen cells only" in row["note"] for row in rows)
+    for task in ("kmeans", "knn"):  # every other model is scored on these cells, too
+        sizes = {
+            row["n_cells"]
+            for name in ("tuned", "one")
+            for row in blood.full(name, task=task, annotation="patient", split="random", **{"class": ""})
+        }
+        assert len(sizes) == 1 or task == "kmeans"
 
 
 def test_the_query_is_scored_and_also_predicted_from_the_reference(project: Path) -> None:
     part = np.where(np.arange(blood.N_CELLS) % 3 == 0, "query", "reference")
     blood.write_obs(**blood.columns(), part=part)
     blood.evaluate()
-    assert {row["n_cells"] for row in blood.full("one", task="kmeans", annotation="patient")} == {"50"}
+    assert {row["n_cells"] for row in blood.full("one", task="kmeans", annotation="patient", split="")} == {"50"}
     labels = blood.columns()["cell_type"]
     train, test = ((labels != "Unknown") & (part == name) for name in ("reference", "query"))
-    (accuracy,) = blood.full("one", task="knn_reference", metric="accuracy")
+    (accuracy,) = blood.full("one", task="knn", split="reference", metric="accuracy")
     assert accuracy["n_cells"] == str(test.sum())
     matrix = embeddings.read("blood", "one", blood.IDS)
     knn = KNeighborsClassifier(10, metric="cosine").fit(matrix[train], labels[train])
     assert float(accuracy["value"]) == pytest.approx(knn.score(matrix[test], labels[test]), abs=0.03)  # ties
-    (within,) = blood.full("one", task="knn", annotation="cell_type", metric="accuracy")
+    (within,) = blood.full("one", task="knn", annotation="cell_type", split="random", metric="accuracy")
     assert int(within["n_cells"]) == np.ceil(0.2 * test.sum())
     assert blood.headlines("one")["cell_type_knn_accuracy"] == float(within["value"])
-
-
-def test_what_a_split_cannot_tell_is_noted(project: Path) -> None:
-    blood.write_settings({"split": {"groups": "patient"}})
-    blood.evaluate()
-    (row,) = blood.full("one", task="knn", annotation="patient", metric="accuracy")
-    assert (row["value"], row["note"]) == ("0.0", "no class of the test cells is among the training cells")
-    blood.write_settings({"split": {"groups": None}})
-    test = train_test_split(np.arange(blood.N_CELLS), test_size=0.2, random_state=0)[1]
-    blood.write_obs(**{**blood.columns(), "phenotype": np.where(np.arange(blood.N_CELLS) == test[0], "sick", "well")})
-    blood.evaluate()
-    (row,) = blood.full("one", task="labels", annotation="phenotype")
-    assert row["note"] == "no logistic regression: one class among the training cells"
-    assert "phenotype_logreg_accuracy" not in blood.headlines("one")
 
 
 def test_notes_beside_an_embedding_give_coverage_and_the_reason_why_it_is_not_comparable(project: Path) -> None:
@@ -86,7 +123,7 @@ def test_notes_beside_an_embedding_give_coverage_and_the_reason_why_it_is_not_co
     blood.write_embedding("two", np.zeros((blood.N_CELLS, 3)))  # which must not stop it
     blood.write_grid({"custom": ["one", "two"]}, ["one", "two"])
     blood.evaluate()
-    notes = {row["note"] for row in blood.full("two", task="kmeans", annotation="phenotype")}
+    notes = {row["note"] for row in blood.full("two", task="kmeans", annotation="phenotype", split="")}
     assert notes == {"k-means found fewer clusters than classes"} and blood.headlines("two")["cell_type_asw"] == 0
     rows = blood.full("one", task="embedding", annotation="")
     assert [row["value"] for row in rows] == ["900", "41", "0.0123"]
@@ -114,11 +151,12 @@ def test_the_ensemble_combines_any_number_of_members(project: Path, how: str) ->
             matrix = np.array(embeddings.read("blood", model, blood.IDS))
             near = NearestNeighbors(n_neighbors=10, metric="cosine").fit(matrix[train]).kneighbors(matrix[test])[1]
             found.append(labels[train][near])
-        counts = [Counter(sorted(row)) for row in np.concatenate(found, axis=1).tolist()]
-        expected = [count.most_common(1)[0][0] for count in counts]  # of equals the first that was counted
+        by_rank = np.stack(found, axis=2).reshape(len(test), -1).tolist()
+        expected = [Counter(row).most_common(1)[0][0] for row in by_rank]  # of equals the first that was counted
     else:
         votes = np.array([blood.confusion(model)["predicted"] for model in members])
-        expected = classifiers.majority(votes, how).tolist()
+        names, codes = np.unique(votes, return_inverse=True)
+        expected = names[neighbours.majority(codes.reshape(votes.shape), how)].tolist()
     assert blood.confusion("ensemble")["predicted"].tolist() == expected
     assert list(blood.headlines("ensemble")) == ["cell_type_knn_accuracy", "cell_type_knn_f1"]
     assert {row["annotation"] for row in blood.full("ensemble", task="knn")} == set(blood.columns())
@@ -143,7 +181,7 @@ def test_silhouettes_by_cosine_are_scikit_learns(project: Path) -> None:
     blood.evaluate()
     labels = blood.columns()["patient"]
     matrix = np.array(embeddings.read("blood", "one", blood.IDS))
-    (row,) = blood.full("one", task="silhouette", annotation="patient")
+    (row,) = blood.full("one", task="silhouette", annotation="patient", split="")
     assert float(row["value"]) == pytest.approx(silhouette_score(matrix, labels, metric="cosine"), abs=1e-4)
 
 
@@ -195,26 +233,6 @@ def test_files_do_not_depend_on_threads_and_scoring_an_embedding_does_not_load_t
     assert [path.read_bytes() for path in blood.outputs("one")] == written
 
 
-def test_check_compares_with_the_last_commit_and_writes_nothing(project: Path) -> None:
-    blood.evaluate()
-    path = blood.outputs("one")[0]
-    scores = blood.headlines("one")
-    for command in (["init", "-q"], ["config", "user.name", "Test"], ["config", "user.email", "test@example.org"]):
-        helpers.run("git", *command, cwd=project)
-    assert "the last commit has no scores to compare with" in blood.evaluate("--check", exit_code=1)
-    helpers.run("git", "add", "metrics/scores", cwd=project)
-    helpers.run("git", "commit", "-q", "-m", "scores", cwd=project)
-    path.write_text("{}")
-    assert blood.evaluate("--check") == "8 scores computed again; largest difference 0.0000\n"
-    assert path.read_text() == "{}"
-    path.write_text(json.dumps({**scores, "patient_ari": scores["patient_ari"] + 0.06, "cell_type_knn_f2": 1.0}))
-    helpers.run("git", "commit", "-q", "-a", "-m", "other scores", cwd=project)
-    output = blood.evaluate("blood", "--check", exit_code=1)
-    assert "blood, one, patient_ari " in output
-    assert "blood, one, cell_type_knn_f2 1.0 -> None" in output
-    assert "cell_type_ari" not in output
-
-
 MATRIX = np.ones((blood.N_CELLS, 2))
 OTHER_CELLS = [f"other{number}" for number in range(blood.N_CELLS)]
 ONE_TYPE = ["T cell"] * 140 + ["Unknown"] * 10
@@ -224,7 +242,7 @@ ONE_TYPE = ["T cell"] * 140 + ["Unknown"] * 10
     ("change", "arguments", "exit_code", "message"),
     [
         (lambda: blood.write_obs(patient="D1"), ["blood"], 1, "data/blood/obs.csv: no column cell_type; name one"),
-        (lambda: blood.write_obs(cell_type=ONE_TYPE), ["blood"], 1, "cell_type has one class, 'T cell', in 140 cells"),
+        (lambda: blood.write_obs(cell_type=ONE_TYPE), ["blood"], 1, "cell_type has one label, 'T cell', in 140 cells"),
         (
             lambda: embeddings.write("blood", "one", MATRIX, OTHER_CELLS, {}),
             ["blood"],

@@ -7,15 +7,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from sklearn.model_selection import train_test_split
 
 from genept.core import params
-from genept.core.errors import InputError, ParamsError
+from genept.core.errors import InputError
 from genept.data import splits
 
 PLAIN = params.Split(test_size=0.2, stratified=False, groups=None)
 STRATIFIED = params.Split(test_size=0.2, stratified=True, groups=None)
-BY_PATIENT = params.Split(test_size=0.3, stratified=False, groups="patient")
 
 
 def divide(config: params.Split, columns: dict[str, list[str]], seed: int = 0) -> splits.Split:
@@ -39,11 +38,22 @@ def test_default_split_has_the_cells_of_train_test_split(n_cells: int, test_size
     assert (split.train.tolist(), split.test.tolist()) == (sorted(train), sorted(test))
 
 
-def test_groups_are_held_out_whole_and_as_scikit_learn_draws_them() -> None:
-    patients = [f"p{index % 10}" for index in range(200)]
-    split = divide(BY_PATIENT, {"cell_type": ["x"] * 200, "patient": patients}, 7)
-    train, test = next(GroupShuffleSplit(1, test_size=0.3, random_state=7).split(patients, groups=patients))
-    assert (split.train.tolist(), split.test.tolist()) == (train.tolist(), test.tolist())
+@given(
+    strata=st.lists(st.sampled_from("abc"), min_size=2, max_size=60),
+    test_size=st.floats(0.05, 0.6),
+    seed=st.integers(0, 9),
+)
+def test_donors_are_dealt_evenly_by_stratum_whatever_their_order(
+    strata: list[str], test_size: float, seed: int
+) -> None:
+    donors = np.array([f"D{number}" for number in range(len(strata))])
+    fold = splits.folds(donors, np.array(strata), test_size, seed)
+    n_folds = max(2, min(round(1 / test_size), len(donors)))
+    for members in (fold, *(fold[np.array(strata) == stratum] for stratum in "abc")):
+        sizes = np.bincount(members, minlength=n_folds)
+        assert sizes.max() - sizes.min() <= 1
+    order = np.random.default_rng(1).permutation(len(donors))
+    np.testing.assert_array_equal(splits.folds(donors[order], np.array(strata)[order], test_size, seed), fold[order])
 
 
 def test_stratified_split_keeps_proportions_and_trains_on_classes_of_one_cell() -> None:
@@ -54,19 +64,9 @@ def test_stratified_split_keeps_proportions_and_trains_on_classes_of_one_cell() 
     assert sorted([*split.train, *split.test]) == list(range(151))
 
 
-@pytest.mark.parametrize(
-    ("config", "columns", "error", "message"),
-    [
-        (BY_PATIENT, {"patient": ["p"] * 20}, InputError, r"evaluate\.split\.groups to null"),
-        (BY_PATIENT, {}, ParamsError, r"evaluate\.split\.groups names 'patient', which obs\.csv lacks"),
-        (STRATIFIED, {}, InputError, r"every label on both sides; set evaluate\.split\.stratified to false"),
-    ],
-)
-def test_an_impossible_split_names_the_setting(
-    config: params.Split, columns: dict[str, list[str]], error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        divide(config, {"cell_type": [str(index // 2) for index in range(20)], **columns})
+def test_an_impossible_split_names_the_setting() -> None:
+    with pytest.raises(InputError, match=r"every label on both sides; set evaluate\.split\.stratified to false"):
+        divide(STRATIFIED, {"cell_type": [str(index // 2) for index in range(20)]})
 
 
 def test_cells_without_a_label_are_left_out_and_the_query_is_scored() -> None:

@@ -194,6 +194,28 @@ def test_cells_that_pass_are_drawn_by_cluster_type_and_batch(tmp_path: Path, bat
     assert len(colours) == 36 and colours.count(page.NO_LABEL) == 9
 
 
+@pytest.mark.parametrize(
+    ("donors", "sentence"),
+    [
+        ([0.364, None, 0.998], "adjusted Rand index 0.73; of single donors 0.36 to 1.00."),
+        ([None], "adjusted Rand index 0.73."),
+        (None, "adjusted Rand index 0.73."),
+    ],
+)
+def test_a_caption_says_how_far_the_authors_labels_agree(
+    tmp_path: Path, donors: list[float | None] | None, sentence: str
+) -> None:
+    made.write_annotation(tmp_path)
+    assert annotation.agreement(tmp_path / "agreement.json", tmp_path) == ""
+    (tmp_path / "agreement.json").write_text('{"ari": 0.731}')
+    if donors:
+        pd.DataFrame({"ari": donors}).to_csv(tmp_path / "agreement_by_patient.csv")
+    agreed = annotation.agreement(tmp_path / "agreement.json", tmp_path)
+    figure = annotation.umap(annotation.read(tmp_path), "A title", "Dataset a", agreed)
+    caption = " ".join(figure.texts[-1].get_text().split())
+    assert f"seed 0. Agreement with the authors' labels: {sentence}" in caption
+
+
 def test_no_text_is_read_as_a_formula_or_hidden(tmp_path: Path) -> None:
     labels = [r"$\frac{1}{$", "$x^2$", "_hidden", "{", "a & b % \\", "100 %", "\u03b2-cell", "T<b>cell</b>"]
     figure = picture(pd.DataFrame({"cell_type": np.resize(labels, 200)}), title=labels[0])

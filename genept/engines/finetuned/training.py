@@ -78,14 +78,14 @@ def fit_each(matrices: Sequence[np.ndarray], labels: Sequence[np.ndarray], confi
     together: dict[tuple[int, ...], list[int]] = {}
     codes, classes = [], []
     for number, own in enumerate(labels):
-        names, numbers = np.unique(own, return_inverse=True)
+        names, code = np.unique(own, return_inverse=True)
         if len(names) < 2:
             raise InputError(
                 f"fine-tuning needs two classes in the training cells, found {len(names)}; "
                 "name another annotation under `finetune` in the dataset's file"
             )
         classes.append(names)
-        codes.append(numbers)
+        codes.append(code)
         size = max(1, VALUES // matrices[number].size)  # heads at a time
         alike = together.setdefault((len(own), len(names)), [])
         alike.append(number)
