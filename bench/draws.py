@@ -43,12 +43,13 @@ def main(params: Params, model: str) -> None:
     from genept.data import cells
     from genept.engines.scgpt import embed as scgpt
     from genept.metrics import benchmark, targets
+    from genept.metrics.embedding import Embedding
 
     config = models.read(model)
     rows: list[list[Any]] = []
     for dataset in params.grid.datasets:
         data, obs = cells.read(dataset), cells.read_obs(dataset)
-        planned, _ = targets.plan(obs, params.evaluate, params.seed, dataset)
+        planned, _ = targets.plan(obs, params.evaluate, params.scoring_seed, dataset)
         drawn: list[list[float]] = []
         first = None
         for seed in [*SEEDS, None]:
@@ -56,8 +57,8 @@ def main(params: Params, model: str) -> None:
             some = config.model_copy(update={"embed": config.embed.model_copy(update=bins)})
             matrix, _ = scgpt.embed(data, models.MODELS / model, some, params.device)
             first = matrix if first is None else first
-            matrices = [matrix.astype(np.float64)] * len(planned)
-            scores = benchmark.score(planned, matrices, params.evaluate, params.seed).headlines
+            results = benchmark.score(planned, Embedding(matrix[np.newaxis]), params.evaluate, params.scoring_seed)
+            scores = results.headlines({target.annotation: target.default for target in planned})
             numbers = [scores[name] for name in HEADLINES]
             name = "expected" if seed is None else f"drawn, seed {seed}"
             rows.append([dataset, name, *numbers, float((first * matrix).sum(axis=1).min())])

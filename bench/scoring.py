@@ -53,7 +53,9 @@ def make_cells(n_cells: int, n_draws: int = 1, n_dimensions: int = N_DIMENSIONS)
         rng.standard_normal((size, n_dimensions), dtype=np.float32)[codes]
         for size, codes in ((N_TYPES, types), (N_DONORS, donors), (2, sick.astype(int)))
     ]
-    centre = 3 * rng.standard_normal(n_dimensions, dtype=np.float32) + 0.3 * effects[0] + 0.2 * effects[1] + 0.1 * effects[2]
+    centre = (
+        3 * rng.standard_normal(n_dimensions, dtype=np.float32) + 0.3 * effects[0] + 0.2 * effects[1] + 0.1 * effects[2]
+    )
     draws = np.empty((n_draws, n_cells, n_dimensions), dtype=np.float32)
     for draw in draws:
         draw[:] = 1.5 * rng.standard_normal(draw.shape, dtype=np.float32) + centre

@@ -15,8 +15,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 from click.testing import CliRunner
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from threadpoolctl import threadpool_limits
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import bounds, geneformer, genept, results, scgpt, scoring
