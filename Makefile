@@ -11,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test bench rehearse lint setup readme draws trainings verify-scores clean
+.PHONY: repro test bench rehearse lint setup readme draws trainings verdicts verify-scores clean
 
 repro: $(VENV)/runtime.done
 	@dvc repro
@@ -39,6 +39,10 @@ verify-scores: $(VENV)/runtime.done
 # Put the scores and the picture of the last run into the README.
 readme: $(VENV)/runtime.done
 	@python -m docs.refresh
+
+# How often a verdict on a row of the paper is right.
+verdicts: $(VENV)/runtime.done
+	@python -m bench.verdicts
 
 # How much scGPT's random bins move its scores.
 draws: $(VENV)/runtime.done

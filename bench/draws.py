@@ -49,7 +49,7 @@ def main(params: Params, model: str) -> None:
     rows: list[list[Any]] = []
     for dataset in params.grid.datasets:
         data, obs = cells.read(dataset), cells.read_obs(dataset)
-        planned, _ = targets.plan(obs, params.evaluate, params.scoring_seed, dataset)
+        planned, _ = targets.plan(obs, params.evaluate, params.seed, dataset)
         drawn: list[list[float]] = []
         first = None
         for seed in [*SEEDS, None]:
@@ -57,8 +57,7 @@ def main(params: Params, model: str) -> None:
             some = config.model_copy(update={"embed": config.embed.model_copy(update=bins)})
             matrix, _ = scgpt.embed(data, models.MODELS / model, some, params.device)
             first = matrix if first is None else first
-            results = benchmark.score(planned, Embedding(matrix[np.newaxis]), params.evaluate, params.scoring_seed)
-            scores = results.headlines({target.annotation: target.default for target in planned})
+            scores = benchmark.score(planned, Embedding(matrix[None]), params.evaluate, params.seed).headlines({})
             numbers = [scores[name] for name in HEADLINES]
             name = "expected" if seed is None else f"drawn, seed {seed}"
             rows.append([dataset, name, *numbers, float((first * matrix).sum(axis=1).min())])

@@ -11,7 +11,11 @@ from genept.report import captions, pairs, printing
 
 README = Path("README.md")
 PICTURE = Path("plots/umap/covid/genept_w_minilm.png")
-SCORES = (("knn", "accuracy"), ("kmeans", "ari"))
+SCORES = {  # heading: (task, metric, split)
+    "accuracy": ("knn", "accuracy", "random"),
+    "donors held out": ("knn", "accuracy", "donors"),
+    "ARI": ("kmeans", "ari", ""),
+}
 
 
 def main() -> None:
@@ -24,22 +28,24 @@ def main() -> None:
 
 
 def scores(run: pairs.Run) -> str:
-    """Print two scores of every model and dataset, on cell types, and how they were computed."""
+    """Print three scores of every row and dataset, on cell types, and how they were computed."""
     lines = []
     for model in dict.fromkeys(pair.model for pair in run.pairs):
         line = [f"`{model}`", run.model_title(model)]
         for dataset in run.records:
             pair = run.pair(dataset, model)
-            values = [pair.score(task, "cell_type", metric) if pair else None for task, metric in SCORES]
-            line += [printing.printed(score and score._replace(sd=None)) for score in values]
+            line += [
+                printing.printed(pair.score(task, "cell_type", metric, split) if pair else None)
+                for task, metric, split in SCORES.values()
+            ]
         lines.append(line)
-    headings = [f"{dataset}, {name}" for dataset in run.records for name in ("accuracy", "ARI")]
+    headings = [f"{dataset}, {name}" for dataset in run.records for name in SCORES]
     evaluate = run.params.evaluate
-    clustering = captions.clustering(run.params).replace("mean and standard deviation", "mean")
     return (
         captions.filled(
-            f"Cell types, seed {run.params.seed}. Accuracy: {captions.neighbours(run.params)} by {evaluate.knn.metric} "
-            f"distance. {captions.split(evaluate.split)} ARI (adjusted Rand index): {clustering}."
+            f"Cell types, seed {run.params.scoring_seed}. Accuracy: {captions.neighbours(run.params)} by "
+            f"{captions.DISTANCES[evaluate.metric]}. {captions.split(evaluate.split)} ARI (adjusted Rand index): "
+            f"{captions.clustering(run.params)}. {captions.runs(run.params)}"
         )
         + "\n\n"
         + printing.markdown_table(lines, ["Model", "What it is", *headings], n_left=2)

@@ -21,10 +21,7 @@ COUNTS = ("n_cells", "n_classes", "n_test_cells")
 ABOUT = ("note", "label_source")
 NEEDS = {"patient_ari": {"patient"}}  # columns of Section 4.4 by the annotations of which the dataset must have one
 OF_CLASSES = {"phenotype", "disease"}  # what its other columns are of
-ALLOWED = (
-    "not comparable: the notebook",
-    "the file may be the evaluated cells only",
-)  # reasons for a number that was not run
+ALLOWED = ("the file may be the evaluated cells only",)  # reasons for a number that was not run
 BLANK = 2.0  # grey levels by which the pixels of a picture differ at least
 
 
@@ -79,9 +76,9 @@ def gaps(name: str, params: Params) -> list[str]:
 
 def tracking() -> list[str]:
     """Say which number of the paper was not run, but for those that nothing can be held against."""
-    rows = [row for row in read_table(METRICS / "paper_tracking.csv") if row["status"] == "not run"]
-    names = ("dataset", "section", "annotation", "model", "metric", "reason")
-    wrong = [row for row in rows if not any(reason in row["reason"] for reason in ALLOWED)]
+    rows = [row for row in read_table(METRICS / "paper_tracking.csv") if not row["ours"]]
+    names = ("dataset", "section", "annotation", "model", "metric", "note")
+    wrong = [row for row in rows if not any(reason in row["note"] for reason in ALLOWED)]
     return [f"paper_tracking: {', '.join(row[name] for name in names)}" for row in wrong]
 
 
@@ -132,7 +129,7 @@ def summary(params: Params) -> str:
     width = max(map(len, table))
     lines = [f"{name:{width}}  " + "  ".join(cells) for name, cells in {"Scores": models, **table}.items()]
     rows = read_table(METRICS / "paper_tracking.csv")
-    reasons = Counter(f"not run: {row['reason']}" if row["status"] == "not run" else "run" for row in rows)
+    reasons = Counter("run" if row["ours"] else f"{row['verdict']}: {row['note']}" for row in rows)
     return "\n".join([*lines, "", "The numbers of the paper:", *(f"  {n:4} {r}" for r, n in reasons.most_common())])
 
 

@@ -18,7 +18,7 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
 
     All models of the grid in params.yaml are scored; fine-tuned ones by heads that are fitted anew to the training
     cells of each split, so that every number is of cells that the head has not seen; grid.ensemble together; and what
-    scores lie between (majority, random_cells, ceiling). The protocol is `evaluate` in params.yaml; a dataset of the
+    scores lie between (majority, random_cells, supervised). The protocol is `evaluate` in params.yaml; a dataset of the
     paper is also scored by `protocols.authors`.
 
     \b

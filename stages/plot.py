@@ -9,7 +9,6 @@ import click
 
 from genept.core import files
 from genept.core.cli import progress, stage
-from genept.core.errors import ParamsError, nearest
 from genept.core.params import Params
 from genept.data import cells, embeddings
 from genept.datasets.config import DatasetConfig, fetched
@@ -36,8 +35,6 @@ def main(params: Params, dataset: str) -> None:
     """
     config, _ = fetched(dataset)
     grid, above = params.grid.models, params.baseline
-    if above not in grid.names:
-        raise ParamsError(f"params.yaml: baseline: {above!r} is not in the grid{nearest(above, grid.names)}")
     drawn_models = [name for name in grid.names if name != above and name not in grid.controls]
     titles = {name: models.read(name).title for name in [above, *drawn_models]}
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,9 +13,13 @@ from genept.core import files
 from genept.core.cli import stage
 from genept.core.params import Params
 
+if TYPE_CHECKING:
+    from genept.report.pairs import Key, Run
+    from genept.report.significance import Differences
+
 METRICS = Path("metrics")
-TABLES = ("table2", "table_c4", "section_4_4")
-BARS = Path("plots/scores.csv")
+TABLES = ("summary", "text_effect", "table2", "table_c4", "section_4_4")
+BARS, DIFFERENCES, CURVES = Path("plots/scores.csv"), Path("plots/differences"), Path("plots/curves")
 
 
 @click.command()
@@ -21,31 +28,72 @@ BARS = Path("plots/scores.csv")
 def main(params: Params, show: bool) -> None:
     """Write the tables of all datasets and models that the grid in params.yaml names.
 
-    Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4 (patients and phenotypes) go to
-    metrics/ as Markdown and CSV; every number that the paper prints, against ours, to metrics/paper_tracking.md and
-    .csv; the headline scores to plots/scores.csv, for the bar charts of `dvc plots`.
+    The summary, the effect of text, Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4
+    (patients and phenotypes) go to metrics/ as Markdown and CSV; every number that the paper prints, against ours, to
+    metrics/paper_tracking.md and .csv, and counts of verdicts to metrics/verdicts.json; the headline scores to
+    plots/scores.csv, for the bar charts of `dvc plots`; the differences of all pairs of models to plots/differences;
+    ROC and precision-recall curves to plots/curves.
     """
-    from genept.report import pairs, paper, paper_tables, printing, tracking, tracking_page
+    from genept.report import (
+        captions,
+        pairs,
+        paper,
+        paper_tables,
+        printing,
+        significance,
+        text_effect,
+        tracking,
+        tracking_csv,
+        tracking_page,
+        tracking_rows,
+    )
+    from genept.report.summary import summary
 
     if show:
         shown = [printing.terminal((METRICS / f"{name}.md").read_text(encoding="utf-8")) for name in TABLES]
-        click.echo("\n".join(shown) + f"\nMore: {', '.join(str(METRICS / f'{name}.md') for name in TABLES)}")
+        more = captions.filled(f"More: {', '.join(str(METRICS / f'{name}.md') for name in TABLES)}", printing.TERMINAL)
+        click.echo("\n".join([*shown, more]))
         return
 
     run = pairs.read(params)
     texts = {BARS: printing.headline_csv(run.pairs)}
-    for table in (paper_tables.table_2(run), paper_tables.table_c4(run), paper_tables.section_4_4(run)):
-        texts[METRICS / f"{table.name}.md"] = printing.markdown(table, run)
+    comparisons = {dataset: significance.read_comparisons(dataset) for dataset in run.records}
+    for make in (summary, paper_tables.table_2, paper_tables.table_c4, paper_tables.section_4_4):
+        table = make(run)
+        best = printing.best_of(table, run, comparisons)
+        texts[METRICS / f"{table.name}.md"] = printing.markdown(table, run, best)
         texts[METRICS / f"{table.name}.csv"] = printing.as_csv(table, run)
+    lines = text_effect.read(run.records)
+    texts[METRICS / "text_effect.md"] = text_effect.page(lines, run)
+    texts[METRICS / "text_effect.csv"] = text_effect.as_csv(lines)
     published = paper.load()
     named = tracking.counterparts(published, run)
-    rows = tracking.track(published, run, named)
-    texts[METRICS / "paper_tracking.md"] = tracking_page.page(rows, published, run, named)
-    texts[METRICS / "paper_tracking.csv"] = tracking_page.as_csv(rows)
+    numbers = tracking.track(published, run, named)
+    rows = tracking_rows.judge_rows(numbers, published, run)
+    texts[METRICS / "paper_tracking.md"] = tracking_page.page(numbers, rows, published, run, named)
+    texts[METRICS / "paper_tracking.csv"] = tracking_csv.as_csv(numbers, rows)
+    texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows, numbers), indent=2) + "\n"
+    draw(run, comparisons)
     for path, text in texts.items():
         with files.replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    click.echo(f"{len(run.pairs)} pairs of dataset and model: {', '.join(map(str, texts))}")
+    click.echo(f"{len(run.pairs)} pairs of dataset and model: {', '.join(map(str, [*texts, DIFFERENCES, CURVES]))}")
+
+
+def draw(run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> None:
+    """Draw the pictures of all datasets; a dataset without comparable models or probabilities has none."""
+    from genept.plots import page, scores
+    from genept.report import pictures
+
+    with files.replacing_folder(DIFFERENCES) as differences, files.replacing_folder(CURVES) as curves:
+        for dataset, record in run.records.items():
+            if matrices := pictures.matrices(run, dataset, comparisons[dataset]):
+                caption = pictures.difference_caption(run, dataset)
+                figure = scores.differences(matrices, f"{record['title']}: differences of models", caption)
+                page.save(figure, differences / f"{dataset}.png", has_shades=True)
+            if rows := pictures.curves(run, dataset):
+                figure = scores.curves(rows, f"{record['title']}: curves", pictures.curve_caption(run, dataset))
+                page.save(figure, curves / f"{dataset}.png", has_shades=True)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,6 @@ CHANGES = (  # a file, or a settings file and a key of it
     "params.yaml: evaluate.split.test_size",
     "params.yaml: evaluate.knn.k",
     "params.yaml: plot.min_dist",
-    "params.yaml: report.tolerance",
     "params.yaml: grid.pretrain",
     "params.yaml: grid.ensemble",
 )

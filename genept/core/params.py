@@ -13,7 +13,7 @@ from genept.core.errors import nearest
 
 PATH = Path("params.yaml")
 ENSEMBLE = "ensemble"
-MAJORITY, RANDOM_CELLS, CEILING = "majority", "random_cells", "ceiling"  # what scores lie between, see `metrics.bounds`
+MAJORITY, RANDOM_CELLS, SUPERVISED = "majority", "random_cells", "supervised"  # see `genept.metrics.bounds`
 Annotation = Literal["cell_type", "patient", "phenotype", "disease", "cancer_type", "age", "age_bin", "batch"]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what numpy's RandomState, and so scikit-learn, takes
 Distance = Literal["cosine", "centred_cosine", "euclidean"]
@@ -57,7 +57,7 @@ class Grid(Config):
     def scored(self) -> list[str]:
         """Every row of the tables: models, heads on controls, the ensemble, and what scores lie between."""
         ensemble = [ENSEMBLE] if self.ensemble else []
-        return [*self.models.names, *self.heads_on_controls, *ensemble, MAJORITY, RANDOM_CELLS, CEILING]
+        return [*self.models.names, *self.heads_on_controls, *ensemble, MAJORITY, RANDOM_CELLS, SUPERVISED]
 
     @model_validator(mode="after")
     def check_names(self) -> Grid:
@@ -69,7 +69,7 @@ class Grid(Config):
                 if names.count(name) > 1:
                     raise ValueError(f"{key}: {name!r} stands twice")
         for name in self.models.names:
-            if name in (ENSEMBLE, MAJORITY, RANDOM_CELLS, CEILING, *self.heads_on_controls):
+            if name in (ENSEMBLE, MAJORITY, RANDOM_CELLS, SUPERVISED, *self.heads_on_controls):
                 raise ValueError(f"models: {name!r} is the name of a row that every table has")
         if (self.models.controls or self.models.finetuned) and not self.models.genept_w:
             raise ValueError("models: controls and finetuned are made from the first of genept_w, which is empty")
@@ -206,9 +206,13 @@ class Params(Config):
 
     @model_validator(mode="after")
     def check(self) -> Params:
-        """Check that the authors' protocol is there: the paper's numbers are compared with runs by it."""
+        """Check that the baseline is in the grid, and that the authors' protocol is there, which the paper needs."""
         if AUTHORS not in self.protocols:
             raise ValueError(f"protocols: {AUTHORS!r} is missing")
+        names = [name for name in self.grid.models.names if name not in self.grid.models.finetuned]
+        if names and self.baseline not in names:
+            hint = nearest(self.baseline, names) or "."
+            raise ValueError(f"baseline: {self.baseline!r} is not in the grid{hint} It has {', '.join(names)}")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""What scores lie between: floors, which need no data, and a ceiling, which knows the labels."""
+"""What scores lie between: floors, which know nothing, and what supervision reaches."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from genept.core.params import CEILING, MAJORITY, RANDOM_CELLS, Evaluate
+from genept.core.params import MAJORITY, RANDOM_CELLS, Evaluate
 from genept.metrics import benchmark, counts, regression
 from genept.metrics.counts import Counts
 from genept.metrics.embedding import Embedding
 from genept.metrics.results import Key, Results, Row
 from genept.metrics.rows import Predictions, collect
-from genept.metrics.scores import REGRESSIONS
+from genept.metrics.scores import REGRESSIONS, metrics_of
 from genept.metrics.targets import ALL, DONORS, RANDOM, REFERENCE, Target
 
 N_DRAWS, N_DIMENSIONS = 10, 50  # of random cell vectors
@@ -27,7 +27,7 @@ def majority(targets: Sequence[Target], evaluate: Evaluate, seed: int) -> Result
             for number, split in enumerate(divisions):
                 shares = np.bincount(target.codes[split.train], minlength=len(target.classes)) / len(split.train)
                 answers[target.annotation, kind, number] = np.tile(shares, (len(split.test), 1))
-    return classified(targets, answers, ["knn", *REGRESSIONS], evaluate, seed, clusters=0.0, asw=None, note="")
+    return classified(targets, answers, ["knn", *REGRESSIONS], evaluate, seed, 0.0, "")
 
 
 def random_cells(n_cells: int, seed: int) -> np.ndarray:
@@ -35,21 +35,19 @@ def random_cells(n_cells: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((N_DRAWS, n_cells, N_DIMENSIONS), dtype=np.float32)
 
 
-def ceiling(targets: Sequence[Target], baseline: Embedding, name: str, evaluate: Evaluate, seed: int) -> Results:
-    """Score what supervision reaches: a logistic regression on the baseline's standardised coordinates.
+def supervised(targets: Sequence[Target], baseline: Embedding, name: str, evaluate: Evaluate, seed: int) -> Results:
+    """Score what supervision reaches: a logistic regression on the baseline, in the place of nearest neighbours.
 
-    It takes the place of nearest neighbours, for cell types, and of the logistic regressions. Clusters and silhouettes
-    are those of the label itself, 1.
+    Of cell types, which no other row learns; those of a phenotype are the baseline's own. It is no ceiling: with donors
+    held out, it may learn the donors, and score below the neighbours.
     """
+    target = targets[0]
     answers: dict[tuple[str, str, int], np.ndarray] = {}
-    supervised = [t for t in targets if t is targets[0] or t.annotation in evaluate.logreg.labels]
-    for target in supervised:
-        for kind, divisions in target.splits.items():
-            size, points = len(target.classes), baseline.points(None, 0)
-            said = regression.regress(points, target.codes, size, divisions, evaluate.logreg, standardise=True)
-            answers |= {(target.annotation, kind, number): one.probabilities for number, one in enumerate(said)}
-    note = f"a logistic regression on `{name}`, standardised"
-    return classified(targets, answers, ["knn", *REGRESSIONS], evaluate, seed, clusters=1.0, asw=1.0, note=note)
+    for kind, divisions in target.splits.items():
+        size, points = len(target.classes), baseline.points(None, 0)
+        said = regression.regress(points, target.codes, size, divisions, evaluate.logreg, standardise=False)
+        answers |= {(target.annotation, kind, number): one.probabilities for number, one in enumerate(said)}
+    return classified(targets, answers, ["knn"], evaluate, seed, None, f"a logistic regression on `{name}`")
 
 
 def classified(
@@ -58,20 +56,16 @@ def classified(
     tasks: Sequence[str],
     evaluate: Evaluate,
     seed: int,
-    clusters: float,
-    asw: float | None,
+    clusters: float | None,
     note: str,
 ) -> Results:
-    """Make results of given probabilities, by annotation, kind of split and number, and of constant cluster scores."""
+    """Make results of probabilities by annotation, kind of split and number; `clusters` is the score of clusterings."""
     found = Predictions({}, {}, {}, {}, {})
     embedded: dict[Key, dict[str, Any]] = {}
-    own = ["the label itself"] if clusters else []
     for target in targets:
-        for kind in (ALL, RANDOM):
-            values = {"ari": [clusters], "ami": [clusters]}
-            embedded["kmeans", target.annotation, kind] = {"values": values, "notes": own}
-            if asw is not None:
-                embedded["silhouette", target.annotation, kind] = {"values": {"asw": [asw]}, "notes": own}
+        for kind in (ALL, RANDOM) if clusters is not None else ():
+            values = {metric.name: [clusters] for metric in metrics_of("kmeans")}
+            embedded["kmeans", target.annotation, kind] = {"values": values, "notes": []}
         for kind, divisions in target.splits.items():
             if (target.annotation, kind, 0) not in answers:
                 continue
@@ -99,24 +93,20 @@ def classified(
 
 
 def scale(results: Mapping[str, Results]) -> dict[str, Results]:
-    """Add to every row its value between floor, 0, and ceiling, 1, clipped; none where the ceiling is not higher.
+    """Add to every row its value between floor, 0, and the label itself, 1, which every metric gives 1; clipped.
 
     The floor is the higher of `majority` and `random_cells`. Benchmarks such as openproblems scale by their controls,
     too; ours are of the same cells and splits as the score.
     """
-
-    def values(model: str) -> dict[tuple[str, ...], float]:
-        return {key_of(row): row.value for row in results[model].rows if not row.label}
-
-    lowest, random, highest = values(MAJORITY), values(RANDOM_CELLS), values(CEILING)
-    floors = {key: max(lowest.get(key, -np.inf), random.get(key, -np.inf)) for key in lowest | random}
+    floors: dict[tuple[str, ...], float] = {}
+    for row in (row for name in (MAJORITY, RANDOM_CELLS) for row in results[name].rows if not row.label):
+        floors[key_of(row)] = max(row.value, floors.get(key_of(row), row.value))
 
     def scaled(row: Row) -> Row:
-        key = key_of(row)
-        floor, top = floors.get(key), highest.get(key)
-        if row.label or floor is None or top is None or top <= floor:
+        floor = floors.get(key_of(row))
+        if row.label or floor is None or floor >= 1:
             return row
-        return row._replace(scaled=float(np.clip((row.value - floor) / (top - floor), 0, 1)))
+        return row._replace(scaled=float(np.clip((row.value - floor) / (1 - floor), 0, 1)))
 
     return {name: result.with_rows(map(scaled, result.rows)) for name, result in results.items()}
 

@@ -13,14 +13,14 @@ from genept.core.params import Evaluate
 from genept.metrics import ranges
 from genept.metrics.counts import Counts
 from genept.metrics.results import Key, Results, rounded
-from genept.metrics.scores import REGRESSIONS, metrics_of, of_embeddings
+from genept.metrics.scores import REGRESSIONS, Metric, metrics_of, of_embeddings
 from genept.metrics.targets import ALL, DONORS, RANDOM, Target
 
 COLUMNS = (
     *("task", "annotation", "split", "metric", "model", "other"),
     *("difference", "low", "high", "p", "method", "n", "note"),
 )
-SPLITS, SWAPPED, SEEDS = "splits", "donors", "seeds"  # methods
+SPLITS, SWAPPED, SEEDS, RESAMPLED = "splits", "donors", "seeds", "resamples"  # methods
 
 
 def compare(results: Mapping[str, Results], targets: Sequence[Target], evaluate: Evaluate, seed: int) -> pd.DataFrame:
@@ -28,8 +28,9 @@ def compare(results: Mapping[str, Results], targets: Sequence[Target], evaluate:
 
     Random splits: Nadeau and Bengio's corrected t-test, which holds for further cells of the same donors. Donors held
     out: the two models' predictions are swapped for whole donors, and the interval is over resamples of donors; below
-    ten donors there is neither. k-means and silhouettes of all cells: a paired t-test over seeds, which holds for these
-    cells. p is two-sided and not adjusted for the number of comparisons.
+    ten donors there is neither. AUROC, whose probabilities cannot be exchanged between models, is tested by the
+    resamples. k-means and silhouettes of all cells: a paired t-test over seeds, which holds for these cells. p is
+    two-sided and not adjusted for the number of comparisons.
     """
     lines: list[tuple[Any, ...]] = []
     for target in targets:
@@ -105,6 +106,7 @@ def by_donors(
         resampled = own.over(weights), others.over(weights)
     for metric in metrics_of(key[0]):
         if metric.of_probabilities:
+            yield from by_resamples(model, other, target, key, metric, seed)
             continue
 
         def value(counted: Counts, function: Any = metric.function) -> np.ndarray:
@@ -120,3 +122,46 @@ def by_donors(
         low, high = ranges.over_donors(value(resampled[0]) - value(resampled[1])) or (None, None)
         p = ranges.p_of_swaps(difference, value(swapped) - value(rest), len(swap) < ranges.SWAPS)
         yield metric.name, difference, low, high, float(f"{p:.3g}"), SWAPPED, n_donors, ""
+
+
+def by_resamples(
+    model: Results, other: Results, target: Target, key: Key, metric: Metric, seed: int
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the difference of a score of probabilities: its interval over resamples of donors, and twice its tail."""
+    tables = [result.probabilities.get(target.annotation) for result in (model, other)]
+    if target.donors is None or any(table is None for table in tables):
+        return
+    values = []
+    for table in tables:
+        assert table is not None
+        own = table[(table["task"] == key[0]) & (table["split"] == DONORS)]
+        cells = own["row"].to_numpy()
+        codes, fold = target.donors.codes[cells], target.donors.fold[target.donors.codes[cells]]
+        donors = np.unique(codes, return_inverse=True)[1]
+        n_donors = int(donors.max(initial=-1)) + 1
+        weights = np.ones((1, n_donors))
+        if n_donors >= ranges.MIN_DONORS:
+            weights = np.concatenate([weights, ranges.resample(n_donors, seed)])
+        probabilities = own[target.classes].to_numpy()
+        values.append(metric.function(target.codes[cells], probabilities, weights[:, donors], fold))
+    difference, *resampled = values[0] - values[1]
+    if not np.isfinite(difference):
+        return
+    numbers = np.array(resampled)
+    numbers = numbers[np.isfinite(numbers)]
+    between = ranges.over_donors(np.array(resampled)) if len(numbers) else None
+    if between is None:
+        yield (
+            metric.name,
+            float(difference),
+            None,
+            None,
+            None,
+            RESAMPLED,
+            n_donors,
+            f"{n_donors} donors; no test possible",
+        )
+        return
+    tail = 1 + min(int((numbers <= 0).sum()), int((numbers >= 0).sum()))
+    p = min(1.0, 2 * tail / (len(numbers) + 1))
+    yield metric.name, float(difference), *between, float(f"{p:.3g}"), RESAMPLED, n_donors, ""

@@ -37,7 +37,8 @@ class Embedding:
     def is_centred(self) -> bool:
         """Whether the mean over cells is zero, as after PCA: its cosine distance is a centred cosine distance."""
         matrix = self.draws[0]
-        return bool(np.linalg.norm(matrix.mean(axis=0)) <= CENTRED * np.sqrt((matrix**2).sum(axis=1).mean()))
+        size = float(np.sqrt((matrix**2).sum(axis=1).mean()))
+        return size > 0 and bool(np.linalg.norm(matrix.mean(axis=0)) <= CENTRED * size)
 
     def points(self, split: Split | None, run: int) -> np.ndarray:
         """Return the coordinates of all cells in a run, float64, shape (n_cells, n_dimensions)."""

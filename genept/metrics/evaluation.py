@@ -6,6 +6,7 @@ the last bits of embeddings differ, and k-means and the small models trained her
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -20,14 +21,14 @@ from joblib import Memory, Parallel, delayed
 
 from genept.core.cli import progress
 from genept.core.errors import InputError
-from genept.core.params import CEILING, ENSEMBLE, MAJORITY, RANDOM_CELLS, Evaluate, Grid, Params
+from genept.core.params import ENSEMBLE, MAJORITY, RANDOM_CELLS, SUPERVISED, Evaluate, Grid, Params
 from genept.data import cells, embeddings, splits
 from genept.engines.finetuned.config import Finetune
 from genept.metrics import benchmark, bounds, comparisons, targets, text_effect, trainings
 from genept.metrics.embedding import Embedding, Head
 from genept.metrics.results import Results, Row
 from genept.metrics.rows import Spread
-from genept.metrics.targets import Target
+from genept.metrics.targets import DONORS, RANDOM, Target
 
 CACHE = cells.DATA / "cache/evaluate"
 CACHE_BYTES = "200M"
@@ -89,7 +90,7 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
         spread = trainings.spread(ENSEMBLE, dataset, params)
         scores[ENSEMBLE] = benchmark.score_ensemble(planned, [scores[m] for m in grid.ensemble], evaluate, seed, spread)
     scores[MAJORITY] = bounds.majority(planned, evaluate, seed)
-    scores[CEILING] = bounds.ceiling(planned, Embedding(draws[params.baseline]), params.baseline, evaluate, seed)
+    scores[SUPERVISED] = bounds.supervised(planned, Embedding(draws[params.baseline]), params.baseline, evaluate, seed)
     ordered = {name: scores[name] for name in grid.scored}
     default_split = {target.annotation: target.default for target in planned}
     named = bounds.scale({name: with_notes(name, result, params, notes) for name, result in ordered.items()})
@@ -97,11 +98,11 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
         name: result.with_note(UNCOVERED) if trainings.is_uncovered(name, dataset, params) else result
         for name, result in named.items()
     }
-    named = {name: result.and_rows(left_out) for name, result in named.items()}
+    named = {name: result.and_rows(left_out).with_cell_ids(obs.index) for name, result in named.items()}
     headlines = {
         name: result.headlines(default_split)
         for name, result in named.items()
-        if name not in (MAJORITY, RANDOM_CELLS, CEILING)
+        if name not in (MAJORITY, RANDOM_CELLS, SUPERVISED)
     }
     tables = {}
     if compare:
@@ -122,6 +123,10 @@ def in_processes(function: Any, jobs: dict[str, tuple[Any, ...]], n_processes: i
 
 def heads(grid: Grid, notes: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """Return the fine-tuned model and the base of each head: that of the model, then the controls."""
+    for name in grid.models.finetuned:
+        if "base" not in notes[name]:
+            path = embeddings.notes_path(notes[name]["dataset"], name)
+            raise InputError(f"{path}: not of a fine-tuned embedding; `python -m stages.finetune` writes one")
     own = {name: (name, notes[name]["base"]) for name in grid.models.finetuned}
     return own | grid.heads_on_controls
 
@@ -153,8 +158,20 @@ def score(
         fitted = training.fit_each(*parts, lesson.config, seed)
         return [training.project(one.head, matrix) for one, (matrix, _) in zip(fitted, jobs, strict=True)]
 
+    planned = [teachable(target, lesson) for target in planned]
     results = benchmark.score(planned, Head(embedding, planned, fit), evaluate, seed)
     return results.with_note("unseen cells only").with_note(f"supervised by {lesson.annotation}", lesson.annotation)
+
+
+def teachable(target: Target, lesson: Lesson) -> Target:
+    """Leave out held-out donors if, without some of them, a head would have one label to learn."""
+    for split in target.splits.get(DONORS, []):
+        if len(np.unique(lesson.labels[np.intersect1d(split.train, lesson.labelled)])) < 2:
+            kinds = {kind: divisions for kind, divisions in target.splits.items() if kind != DONORS}
+            note = "donors are not held out: without some, the head has one label to learn"
+            notes = target.notes | {RANDOM: "; ".join(filter(None, [target.notes.get(RANDOM), note]))}
+            return dataclasses.replace(target, splits=kinds, notes=notes)
+    return target
 
 
 def with_notes(name: str, result: Results, params: Params, notes: dict[str, dict[str, Any]]) -> Results:
@@ -184,7 +201,7 @@ def effect_of_text(
     names = list(dict.fromkeys([text, *grid.models.controls, *filter(None, [baseline])]))
     jobs = {name: (code, target, draws[name], evaluate, seed) for name in names}
     found = in_processes(memory.cache(measure_text), jobs, params.threads, "text")
-    split = target.splits[targets.RANDOM][0]
+    split = target.splits[RANDOM][0]
     ratio = len(split.test) / len(split.train)
     return text_effect.table(text, grid.models.controls, baseline, dict(zip(jobs, found, strict=True)), ratio)
 

@@ -184,35 +184,42 @@ def two_loops(gradient: np.ndarray, steps: Sequence[np.ndarray], changes: Sequen
     return q
 
 
-def auroc(actual: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def auroc(
+    actual: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None, folds: np.ndarray | None = None
+) -> np.ndarray:
     """Return the area under the ROC curve, one class against the rest, averaged over classes: shape (n_weightings,).
 
     The mean over the classes that some, but not all cells have; NaN if there is none. `weights`, shape
-    (n_weightings, n_cells), count cells as often as they say; a class without weight on one side is left out.
+    (n_weightings, n_cells), count cells as often as they say; a class without weight on one side is left out. With
+    `folds`, the fold of each cell, only cells of one fold are compared, because each fold has a classifier of its own:
+    together, a constant answer that follows the training cells' share would lie below one half.
     """
     weights = np.ones((1, len(actual))) if weights is None else weights
-    classes = [code for code in range(probabilities.shape[1]) if 0 < (actual == code).sum() < len(actual)]
-    if probabilities.shape[1] == 2:
-        classes = classes[:1]  # of two classes both areas are equal
+    parts = [np.arange(len(actual))] if folds is None else [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    classes = range(1 if probabilities.shape[1] == 2 else probabilities.shape[1])  # of two classes both are equal
     step = max(1, BLOCK // max(1, len(actual)))
-    starts = range(0, len(weights), step)
-    areas = [
-        np.concatenate([area(actual == code, probabilities[:, code], weights[i : i + step]) for i in starts])
-        for code in classes
-    ]
-    if not areas:
-        return np.full(len(weights), np.nan)
+    areas = []
+    for start in range(0, len(weights), step):
+        own = weights[start : start + step]
+        wins, pairs = np.zeros((2, len(classes), len(own)))
+        for code, part in ((code, part) for code in classes for part in parts):
+            won, compared = compare(actual[part] == code, probabilities[part, code], own[:, part])
+            wins[code] += won
+            pairs[code] += compared
+        areas.append(np.divide(wins, pairs, out=np.full(wins.shape, np.nan), where=pairs > 0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all NaN
-        return np.nanmean(areas, axis=0)
+        return np.nanmean(np.concatenate(areas, axis=1), axis=0)
 
 
-def area(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return, for each weighting, the probability that a positive cell scores higher than a negative one; ties half."""
+def compare(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Count, for each weighting, the pairs of a positive and a negative cell in which the positive one scores higher.
+
+    Ties count half. Returns these and the number of all pairs, shape (n_weightings,) each.
+    """
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf) > 0)  # of cells with equal scores
     plus = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
     minus = np.add.reduceat(weights[:, order] * ~positive[order], starts, axis=1)
     below = np.cumsum(minus, axis=1) - minus / 2
-    pairs = plus.sum(axis=1) * minus.sum(axis=1)
-    return np.divide((plus * below).sum(axis=1), pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return (plus * below).sum(axis=1), plus.sum(axis=1) * minus.sum(axis=1)

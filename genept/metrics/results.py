@@ -46,8 +46,8 @@ class Row(NamedTuple):
     `value` is the mean over `n_runs` runs, `sd` their standard deviation, `first` the first run, and from `low` to
     `high` fall 95 % of single runs. With donors held out they are the interval over donors or, of fewer than ten
     donors, the lowest and the highest donor's own value. None where there is no such number. `scaled` is the value
-    between floor (0) and ceiling (1). `n_cells` are the cells scored, `n_classes` the labels among them, `n_donors`
-    the donors.
+    between floor (0) and the label itself (1). `n_cells` are the cells scored, `n_classes` the labels among them,
+    `n_donors` the donors.
     """
 
     task: str
@@ -100,6 +100,14 @@ class Results:
     def with_rows(self, rows: Iterable[Row]) -> Results:
         """Return the same with other rows."""
         return dataclasses.replace(self, rows=list(rows))
+
+    def with_cell_ids(self, cell_ids: pd.Index) -> Results:
+        """Name the cells of the probabilities instead of their rows."""
+        tables = {
+            annotation: table.assign(row=cell_ids[table["row"]]).rename(columns={"row": "cell_id"})
+            for annotation, table in self.probabilities.items()
+        }
+        return dataclasses.replace(self, probabilities=tables)
 
     def with_note(self, note: str, annotation: str | None = None) -> Results:
         """Add a note to every row, or to those of one annotation; an empty note changes nothing."""

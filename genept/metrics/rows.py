@@ -157,8 +157,9 @@ def donor_rows(
             if probabilities is None:
                 continue
             actual = target.codes[cells]
-            value = float(metric.function(actual, probabilities)[0])
-            resampled = metric.function(actual, probabilities, weights[:, donors])
+            fold = target.donors.fold[target.donors.codes[cells]]
+            value = float(metric.function(actual, probabilities, None, fold)[0])
+            resampled = metric.function(actual, probabilities, weights[:, donors], fold)
         else:
             total = Counts(*(numbers.sum(axis=1) for numbers in counted))
             value = float(metric.function(total, evaluate.min_test_cells).mean())

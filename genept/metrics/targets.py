@@ -19,7 +19,7 @@ REQUIRED = "cell_type"
 ALL, RANDOM, DONORS, REFERENCE = "", "random", "donors", "reference"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # joblib writes the repr of each argument
 class Donors:
     """The donors of a dataset: their names, the donor of each cell (-1: unknown), and the fold of each donor."""
 
@@ -29,7 +29,7 @@ class Donors:
     fold: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Target:
     """One annotation, ready to score.
 

@@ -1,4 +1,4 @@
-"""Every title and sentence of the tables and pages that depends on ``params.yaml``."""
+"""The sentences of the tables and pages that depend on ``params.yaml``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from genept.core.params import AUTHORS, Evaluate, Params, Split
+from genept.report import significance
 from genept.report.pairs import Run
 
 WIDTH = 110
 HELD_OUT = {"patient": "donors"}
+DISTANCES = {
+    "cosine": "cosine distance",
+    "centred_cosine": "centred cosine distance (the mean of all cells is subtracted first)",
+    "euclidean": "euclidean distance",
+}
 TERMS = {  # explained below a table whose titles have them
     "GenePT-w": "a cell is the mean of its genes' text vectors, weighted by expression",
     "GenePT-s": "a cell is the embedding of one sentence, its genes in order of expression",
@@ -27,45 +33,62 @@ def neighbours(params: Params) -> str:
 
 
 def clustering(params: Params) -> str:
-    """Say how cells are clustered and what is averaged."""
+    """Say how cells are clustered and how often."""
     kmeans = params.evaluate.kmeans
     batches = f"batches of {kmeans.batch_size} cells, " if kmeans.algorithm == "minibatch" else ""
     name = f"{'mini-batch' if batches else 'full'} k-means ({batches}n_init {kmeans.n_init})"
-    over = "one seed" if kmeans.repeats == 1 else f"mean and standard deviation over {kmeans.repeats} seeds"
-    return f"{name}, {over}"
+    return f"{name}, {count(params.evaluate.repeats, 'seed')}"
+
+
+def count(n: int, noun: str) -> str:
+    """Write a number with its noun: "one seed", "20 seeds"."""
+    return f"one {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def table_2(params: Params) -> str:
     """Explain Table 2."""
-    return (
-        "ARI (adjusted Rand index) and AMI (adjusted mutual information) compare the labels with as many clusters, "
-        f"by {clustering(params)}. ASW is the average silhouette width of the labels, by {params.evaluate.asw} "
-        "distance. Higher is better."
-    ) + unknown(params)
+    evaluate = params.evaluate
+    return " ".join(
+        [
+            "ARI (adjusted Rand index) and AMI (adjusted mutual information) compare the labels with as many clusters, "
+            f"by {clustering(params)}. ASW is the average silhouette width of the labels, by "
+            f"{DISTANCES[evaluate.asw or evaluate.metric]}; of all cells it is one number, for which there is "
+            "no test. Higher is better.",
+            runs(params, classifies=False),
+            f"Test cells only: all models on the test cells of {count(evaluate.repeats, 'random split')}, the only "
+            "cells on which a fine-tuned model can be scored.",
+            bounds(params, clusters=True),
+            missing(params),
+        ]
+    )
 
 
 def table_c4(params: Params, with_reference: str = "") -> str:
     """Explain Table C4; `with_reference` is the annotation of rows that go from reference to query."""
+    evaluate = params.evaluate
+    tie = "that of the nearest cell" if evaluate.knn.tie == "nearest" else "the alphabetically first"
     sentences = [
-        f"The cell type of a test cell is the most frequent among its {neighbours(params)} in the training cells, by "
-        f"{params.evaluate.knn.metric} distance.",
-        split(params.evaluate.split),
-        "Precision, recall and F1 are macro averages: means over cell types, each with the same weight. Higher is "
+        f"The cell type of a test cell is the most frequent among its {neighbours(params)} in the training cells, of "
+        f"equally frequent ones {tie}, by {DISTANCES[evaluate.metric]}.",
+        split(evaluate.split),
+        "Precision, recall and F1 are macro averages: means over all cell types, each with the same weight, as in the "
+        f"paper; F1, frequent: over those with at least {count(evaluate.min_test_cells, 'test cell')}. Higher is "
         "better.",
+        runs(params),
     ]
     if params.grid.ensemble:
-        sentences.append(ensemble(params.evaluate))
+        sentences.append(ensemble(evaluate))
     if with_reference:
         sentences.append(f"{with_reference}: the training cells are the reference, the test cells all of the query.")
-    return " ".join(sentences) + unknown(params)
+    return " ".join([*sentences, bounds(params), missing(params)])
 
 
 def ensemble(evaluate: Evaluate) -> str:
     """Say how the ensemble decides."""
     if evaluate.ensemble == "pooled":
         return (
-            "The ensemble takes the most frequent cell type among the neighbours that all its models find, of equals "
-            "the alphabetically first. The paper does not say how its ensemble decides; this is the likely reading."
+            "The ensemble takes the most frequent cell type among the neighbours that all its models find. "
+            "The paper does not say how its ensemble decides; this is the likely reading."
         )
     tie = "alphabetically first" if evaluate.vote_tie == "smallest" else "first model's"
     return f"Each model of the ensemble has one vote; if votes are tied, the {tie} cell type is chosen."
@@ -77,41 +100,93 @@ def section_4_4(params: Params) -> str:
     on = f"at most {kmeans.pca_for_patient} principal components" if kmeans.pca_for_patient else "the whole embedding"
     sentences = [
         f"ARI (adjusted Rand index) compares the labels with as many clusters, by {clustering(params)}. Patients are "
-        f"clustered on {on}; a lower patient ARI means a smaller batch effect, or less signal of any kind."
+        f"clustered on {on}; a lower patient ARI means a smaller batch effect, or less signal of any kind: by itself "
+        "it discriminates nothing, and that of random vectors is about 0."
     ]
     if logreg.labels:
-        scaled = "standardised coordinates" if logreg.standardise else "coordinates as they are"
         sentences += [
-            "The other columns are of the annotation named: its ARI, and accuracy, precision and recall of a logistic "
-            f"regression (C = {logreg.C:g}, at most {logreg.max_iter} iterations, {scaled}) on test cells. Precision "
-            "and recall are weighted by the cells of each class. Higher is better.",
+            "The other columns are of the annotation named: its ARI on all cells, and accuracy, balanced accuracy "
+            "(mean recall of the classes), AUROC (area under the ROC curve, each class against the rest) and precision "
+            "(weighted by the cells of each class) of a logistic regression on test cells, "
+            f"C = {logreg.C:g}, at most {count(logreg.max_iter, 'iteration')}. As the authors: coordinates as they "
+            "are, which often makes it predict one class; standardised: each coordinate with mean 0 and variance 1. "
+            "The accuracy of `majority` is the majority rate. Higher is better.",
             split(params.evaluate.split),
         ]
-    return " ".join([*sentences, f"Baseline: `{params.baseline}`."])
+    return " ".join([*sentences, runs(params), bounds(params)])
 
 
 def split(config: Split) -> str:
     """Say how test cells are chosen."""
-    share = f"{100 * config.test_size:g} %"
-    if config.groups:
-        held_out = HELD_OUT.get(config.groups, f"{config.groups} groups")
-        return f"Whole {held_out} are held out: {share} of the {held_out}, with all their cells, are the test cells."
     how = "with each label in the same proportion" if config.stratified else "at random"
-    return f"{share} of the cells, drawn {how}, are test cells."
+    drawn = f"{100 * config.test_size:g} % of the cells, drawn {how}, are test cells"
+    if config.groups is None:
+        return f"{drawn}."
+    held_out = HELD_OUT.get(config.groups, f"{config.groups} groups")
+    return (
+        f"{drawn}; or whole {held_out} are held out in turn, so that each cell is a test cell once. The latter comes "
+        "first for a label that all cells of a donor share."
+    )
 
 
-def unknown(params: Params) -> str:
-    """Say which labels are no cell type, after a space; nothing if there are none."""
-    labels = " or ".join(params.evaluate.unknown)
-    return f" Cells labelled {labels} are left out of the cell types." if labels else ""
+def runs(params: Params, classifies: bool = True) -> str:
+    """Say what a score and its brackets are; donors are held out only where cells are classified."""
+    held_out = (
+        "With donors held out, the brackets are the 95 % bootstrap interval over donors or, of fewer than 10 donors, "
+        "the lowest and the highest donor's own value."
+    )
+    repeats = params.evaluate.repeats
+    first = "A score is that of one run."
+    if repeats > 1:
+        first = (
+            f"A score is the mean over {repeats} runs (splits, or seeds of k-means; of a control, draws of gene "
+            "vectors, too), in brackets where 95 % of single runs fall."
+        )
+        grid = params.grid.models
+        if grid.scgpt_trained or grid.geneformer_trained:
+            first += " Brackets of models trained here, and of an ensemble with one, also hold other trainings."
+    return f"{first} {held_out}" if classifies and params.evaluate.split.groups else first
+
+
+def bounds(params: Params, clusters: bool = False) -> str:
+    """Say what scores lie between."""
+    learned = "" if clusters else f" `supervised`: what a logistic regression learns from `{params.baseline}`."
+    return (
+        "Floor: `majority`, always the most frequent label of the training cells, and `random_cells`, a random vector "
+        f"for each cell.{learned} The CSV file has each score also scaled from 0, the higher floor, to 1, the label "
+        "itself."
+    )
+
+
+def bold(is_shown: bool) -> str:
+    """Explain bold numbers."""
+    rule = (
+        f"no test tells from the highest of their group: paired over splits, seeds or donors, p adjusted by Holm above "
+        f"{significance.LEVEL:g}"
+    )
+    nothing = "if the highest cannot be told from the floor, or no test is possible"
+    others = (
+        "Fine-tuned models, heads on controls, floors, `supervised` and rows that are not comparable do not compete."
+    )
+    if is_shown:
+        return f"Bold: scores that {rule}; nothing is bold {nothing}. {others}"
+    return f"Nothing is bold: there is no group with two scores to compare, or {nothing.removeprefix('if ')}."
+
+
+def missing(params: Params) -> str:
+    """Say which labels are none."""
+    labels = params.label.missing_labels
+    named = f", or with one that means missing ({', '.join(labels)}, in any case)" if labels else ""
+    return f"Cells without label{named} are left out."
 
 
 def protocol(params: Params) -> str:
     """Say how the run was scored."""
     evaluate = params.evaluate
     return (
-        f"This run: seed {params.scoring_seed}; {clustering(params)}; {neighbours(params)} by {evaluate.knn.metric} "
-        f"distance; silhouettes by {evaluate.asw} distance. {split(evaluate.split)}"
+        f"This run: seed {params.scoring_seed}; {clustering(params)}; {neighbours(params)} by "
+        f"{DISTANCES[evaluate.metric]}; silhouettes by {DISTANCES[evaluate.asw or evaluate.metric]}. "
+        f"{split(evaluate.split)}"
     )
 
 
@@ -145,7 +220,10 @@ def roles(run: Run, models: Iterable[str]) -> list[str]:
     named = (
         ("Controls, whose gene vectors mean nothing", grid.controls),
         ("Small models trained here, not the published ones", [*grid.scgpt_trained, *grid.geneformer_trained]),
-        ("Fitted on training cells, again for each split, and scored only on other cells", grid.finetuned),
+        (
+            "Fitted on training cells, again for each split, and scored only on other cells",
+            [*grid.finetuned, *run.params.grid.heads_on_controls],
+        ),
     )
     present = [(role, [f"`{name}`" for name in models if name in members]) for role, members in named]
     return [f"{role}: {', '.join(members)}." for role, members in present if members]

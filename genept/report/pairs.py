@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 from genept.core import files
 from genept.core.config import read_yaml
 from genept.core.errors import InputError, ParamsError
-from genept.core.params import AUTHORS, ENSEMBLE, OWN, PATH, Params
+from genept.core.params import AUTHORS, ENSEMBLE, MAJORITY, OWN, PATH, RANDOM_CELLS, SUPERVISED, Params
 from genept.engines.config import MODELS, ModelConfig
 
 METRICS = Path("metrics")
 NOT_COMPARABLE = "not comparable"
 NOTE_SEPARATOR = "; "
+BOUNDS = (MAJORITY, RANDOM_CELLS, SUPERVISED)
+ONE_LABEL = "each donor has one label"  # the note on random splits of a label that is constant within donors
 
 
 class Score(NamedTuple):
@@ -78,12 +80,38 @@ class Run:
         """Return the pair of a dataset and model, None where the grid has none."""
         return next((pair for pair in self.pairs if (pair.dataset, pair.model) == (dataset, model)), None)
 
+    def competes(self, model: str) -> bool:
+        """Whether a row can be the best: not what has learned from labels, nor what scores lie between."""
+        grid = self.params.grid
+        return model not in (*grid.models.finetuned, *grid.heads_on_controls, *BOUNDS)
+
+    def default_split(self, dataset: str, annotation: str) -> str:
+        """Return ``donors`` for an annotation that is constant within donors, else ``random``."""
+        notes = (
+            note
+            for pair in self.pairs
+            if pair.dataset == dataset
+            for (_, scored, split, _), score in pair.scores.items()
+            if (scored, split) == (annotation, "random")
+            for note in score.notes
+        )
+        return "donors" if any(note.startswith(ONE_LABEL) for note in notes) else "random"
+
     def model_title(self, name: str) -> str:
-        """Say what a model is; for the ensemble, what it combines."""
+        """Say what a row is; for the ensemble, what it combines."""
+        grid = self.params.grid
         if name == ENSEMBLE:
             how = "Pooled neighbours of " if self.params.evaluate.ensemble == "pooled" else "Majority vote of "
-            return how + ", ".join(f"`{member}`" for member in self.params.grid.ensemble)
-        return self.models[name].title
+            return how + ", ".join(f"`{member}`" for member in grid.ensemble)
+        if name in grid.heads_on_controls:
+            head, control = grid.heads_on_controls[name]
+            return f"The head of `{head}` fitted on `{control}`"
+        bounds = {
+            MAJORITY: "Floor: the most frequent label of the training cells",
+            RANDOM_CELLS: "Floor: a random vector for each cell",
+            SUPERVISED: f"Supervision: a logistic regression on `{self.params.baseline}`",
+        }
+        return bounds.get(name) or self.models[name].title
 
 
 def read(params: Params) -> Run:
@@ -106,12 +134,13 @@ def read(params: Params) -> Run:
 
 
 def read_pair(dataset: str, model: str) -> Pair:
-    """Read the headline scores and all scores of a pair."""
+    """Read the headline scores and all scores of a pair; `BOUNDS` have no headline scores."""
     headlines = METRICS / "scores" / dataset / f"{model}.json"
     full = METRICS / "full" / dataset / f"{model}.csv"
     try:
         scores = read_scores(full)
-        return Pair(dataset, model, files.read_json(headlines), scores.get(OWN, {}), scores.get(AUTHORS, {}))
+        numbers = {} if model in BOUNDS else files.read_json(headlines)
+        return Pair(dataset, model, numbers, scores.get(OWN, {}), scores.get(AUTHORS, {}))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; `dvc repro evaluate@{dataset}` makes it") from None
     except (KeyError, ValueError, csv.Error) as error:
@@ -128,12 +157,13 @@ def read_scores(path: Path) -> dict[str, dict[Key, Score]]:
         for row in csv.DictReader(stream):
             if not row["class"]:
                 key = row["task"], row["annotation"], row["split"], row["metric"]
-                floats = {name: number(row[name]) for name in ("value", "low", "high", "sd", "first", "scaled")}
-                counts = {name: int(row[name]) if row[name] else None for name in ("n_cells", "n_classes", "n_donors")}
+                fields: dict[str, Any] = {
+                    name: number(row[name]) for name in ("value", "low", "high", "sd", "first", "scaled")
+                }
+                for name in ("n_cells", "n_classes", "n_donors"):
+                    fields[name] = int(row[name]) if row[name] else None
                 notes = tuple(filter(None, row["note"].split(NOTE_SEPARATOR)))
-                scores.setdefault(row["protocol"], {})[key] = Score(
-                    **floats, n_runs=int(row["n_runs"]), **counts, notes=notes
-                )
+                scores.setdefault(row["protocol"], {})[key] = Score(**fields, n_runs=int(row["n_runs"]), notes=notes)
     return scores
 
 

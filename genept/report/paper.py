@@ -16,7 +16,8 @@ class Published(NamedTuple):
     """One printed number and what it is of; `annotation` and `model` are empty where it has none.
 
     `task` and `metric` are as in ``metrics/full``; the tasks ``counts`` (of a dataset) and ``embedding`` (of the notes
-    beside an embedding) hold counts. `not_comparable` says why no score can be compared with the number.
+    beside an embedding) hold counts. `decimals` are those that it is printed with. `not_comparable` says why no
+    score can be compared with the number.
     """
 
     section: str
@@ -26,6 +27,7 @@ class Published(NamedTuple):
     task: str
     metric: str
     value: float
+    decimals: int = 2
     not_comparable: str = ""
 
     @property
@@ -35,21 +37,28 @@ class Published(NamedTuple):
 
 
 class Block(Config):
-    """Values by dataset, annotation and model, one for each column ``task.metric``."""
+    """Values by dataset, annotation and model, one for each column ``task.metric``.
+
+    Each is printed with `decimals`, or with more where it has more.
+    """
 
     columns: list[str]
     values: dict[str, dict[str, dict[str, list[float]]]]
+    decimals: int = 2
     not_comparable: str = ""
 
     def numbers(self, section: str) -> list[Published]:
         """Return the numbers one by one; raise `ValueError` for a row that has not one for each column."""
-        return [
-            Published(section, dataset, annotation, model, *column.split(".", 1), value, self.not_comparable)  # type: ignore[call-arg, arg-type]
-            for dataset, by_annotation in self.values.items()
-            for annotation, by_model in by_annotation.items()
-            for model, values in by_model.items()
-            for column, value in zip(self.columns, values, strict=True)
-        ]
+        numbers = []
+        for dataset, by_annotation in self.values.items():
+            for annotation, by_model in by_annotation.items():
+                for model, values in by_model.items():
+                    for column, value in zip(self.columns, values, strict=True):
+                        task, metric = column.split(".", 1)
+                        decimals = max(self.decimals, len(f"{value:.4f}".rstrip("0").partition(".")[2]))
+                        name = section, dataset, annotation, model, task, metric
+                        numbers.append(Published(*name, value, decimals, self.not_comparable))
+        return numbers
 
     @model_validator(mode="after")
     def check_rows(self) -> Block:
@@ -78,19 +87,33 @@ class GeneCount(Config):
     by: str
 
 
+class Concerned(Config):
+    """A row of a table that an oddity makes useless for a comparison."""
+
+    section: str
+    dataset: str
+    annotation: str
+    model: str
+
+
 class Oddity(Config):
-    """Something in the paper that does not fit, and what shows it."""
+    """Something in the paper that does not fit, and what shows it.
+
+    Of `rows` no number is comparable. `n_cells` are numbers of cells, by dataset, that are likelier than the printed.
+    """
 
     name: str
     title: str
     evidence: str
+    rows: list[Concerned] = []
+    n_cells: dict[str, int] = {}
 
 
 class Paper(Config):
     """The content of ``paper.yaml``.
 
-    `models` are the names that ``paper:`` in a model's file may have; `ensemble` are the models of the
-    paper's.
+    `models` are the names that ``paper:`` in a model's file may have; `ensemble` are the models of the paper's.
+    `protocol` has by task the settings of the authors, by their dotted keys.
     """
 
     citation: str
@@ -98,6 +121,7 @@ class Paper(Config):
     date: str
     models: list[str]
     ensemble: list[str]
+    protocol: dict[str, dict[str, str | int | float | bool | None]]
     sections: dict[str, Section]
     gene_counts: list[GeneCount]
     oddities: list[Oddity]
@@ -105,7 +129,27 @@ class Paper(Config):
     @property
     def numbers(self) -> list[Published]:
         """Every printed number once, in the order of the file."""
-        return [n for name, section in self.sections.items() for block in section.tables for n in block.numbers(name)]
+        odd = {
+            (row.section, row.dataset, row.annotation, row.model): f"oddity of the paper: {oddity.title}"
+            for oddity in self.oddities
+            for row in oddity.rows
+        }
+        return [
+            number._replace(not_comparable=number.not_comparable or odd.get(number[:4], ""))
+            for name, section in self.sections.items()
+            for block in section.tables
+            for number in block.numbers(name)
+        ]
+
+    def n_cells(self, dataset: str) -> int | None:
+        """Return how many cells of a dataset the paper evaluates, by the likelier reading; None if it does not say."""
+        likelier = [oddity.n_cells[dataset] for oddity in self.oddities if dataset in oddity.n_cells]
+        return next(iter([*likelier, *self.counts(dataset, "", "n_cells")]), None)
+
+    def counts(self, dataset: str, annotation: str, metric: str) -> list[int]:
+        """Return the printed counts of a dataset or annotation under a name: one or none."""
+        key = dataset, annotation, "", "counts", metric
+        return [int(number.value) for number in self.numbers if number[1:6] == key]
 
     @property
     def datasets(self) -> list[str]:

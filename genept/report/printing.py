@@ -4,43 +4,57 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
 
-from genept.report import captions
+from genept.core.params import MAJORITY, RANDOM_CELLS
+from genept.report import captions, significance
 from genept.report.captions import filled
-from genept.report.pairs import NOT_COMPARABLE, Pair, Run, Score, labels_from
-from genept.report.paper_tables import Table
+from genept.report.pairs import NOT_COMPARABLE, Key, Pair, Run, Score, labels_from
+from genept.report.significance import NO_TEST, Best, Differences
+from genept.report.table import Column, Row, Table
 
 NONE = "\u2013"
-TERMINAL, MODEL_WIDTH = 80, 32
-SPREAD = r" \u00b1 \d\.\d+"
-SIZES = ("Cells", "Test cells", "Labels")
+TERMINAL, MODEL_WIDTH = 80, 22
+RANGE = r" \[-?\d?\.\d+, -?\d?\.\d+\]"
+SIZES = ("Cells", "Test cells", "Donors", "Labels")
+Bests = list[list[Best]]  # of a table, by group and column
 
 
-def markdown(table: Table, run: Run) -> str:
+def markdown(table: Table, run: Run, best: Bests) -> str:
     """Write a table with its caption, its footnotes, and what its datasets and models are."""
-    finetuned = run.params.grid.models.finetuned
-    best = best_scores(table, finetuned)
     letters: dict[str, str] = {}  # by note, in the order of reading
     lines = []
-    for i, row in enumerate(table.rows):
-        group = ["", ""] if i and row[:2] == table.rows[i - 1][:2] else [row.dataset, row.annotation or NONE]
-        comparable = "" if row.is_comparable else f", {NOT_COMPARABLE}"
-        name = f"`{row.model}`{comparable}{mark(row.shared_notes, letters)}"
-        scores = [printed(score, (i, j) in best) + mark(row.notes_of(j), letters) for j, score in enumerate(row.scores)]
-        sizes = [NONE if size is None else f"{size:,}" for size in table.sizes_of(row)]
-        lines.append([*group, name, *scores, *sizes])
+    for i, group in enumerate(table.groups):
+        problems = [
+            note_of(f"no bold, {problem}", columns, table.columns) for problem, columns in problems_of(best[i]).items()
+        ]
+        notes = [note_of(note, at, table.columns) for note, at in group.notes.items() if note != NO_TEST]
+        names = [group.dataset, f"{group.title or NONE}{mark([*notes, *problems], letters)}"]
+        for row in group.rows:
+            comparable = "" if row.is_comparable else f", {NOT_COMPARABLE}"
+            of_row = [
+                note if row.has_in_all(note) else note_of(note, at, table.columns)
+                for note, at in group.row_notes(row).items()
+            ]
+            name = f"`{row.model}`{comparable}{mark(of_row, letters)}"
+            scores = [
+                printed(score, row.model in best[i][j].models) + mark(group.score_notes(row, j), letters)
+                for j, score in enumerate(row.scores)
+            ]
+            sizes = [NONE if size is None else f"{size:,}" for size in table.sizes_of(row)]
+            lines.append([*names, name, *scores, *sizes])
+            names = ["", ""]
     headings = [*(column.heading for column in table.columns), *(size.heading for size in table.sizes)]
-    datasets, models = (list(dict.fromkeys(getattr(row, key) for row in table.rows)) for key in ("dataset", "model"))
+    datasets = [name for name in dict.fromkeys(group.dataset for group in table.groups) if name in run.records]
+    models = list(dict.fromkeys(row.model for group in table.groups for row in group.rows))
     caption = [f"Computed in this run with seed {run.params.scoring_seed}.", *captions.dataset_notes(run, datasets)]
     caption.append(table.explanation)
-    if best:
-        caption.append("Bold: the highest; fine-tuned and not comparable rows do not compete.")
+    if any(column.best for column in table.columns):
+        caption.append(captions.bold(any(one.models for of_group in best for one in of_group)))
     key = [
         items(f"`{name}`: {run.records[name]['title']}; {labels_from(run.records[name])}" for name in datasets),
         items(f"`{name}`: {run.model_title(name)}" for name in models),
@@ -48,7 +62,7 @@ def markdown(table: Table, run: Run) -> str:
     blocks = [
         f"# {table.title}",
         filled(" ".join(caption)),
-        markdown_table(lines, ["Dataset", "Annotation", "Model", *headings], n_left=3),
+        markdown_table(lines, ["Dataset", table.heading, "Model", *headings], n_left=3),
         items(f"({letter}) {note}" for note, letter in letters.items()),
         *("Datasets:", key[0], "Models:", key[1]),
         *map(filled, [*captions.terms(" ".join([*caption, *key])), *captions.roles(run, models)]),
@@ -57,21 +71,47 @@ def markdown(table: Table, run: Run) -> str:
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def best_scores(table: Table, finetuned: Sequence[str]) -> set[tuple[int, int]]:
-    """Find the best score, or equal scores, of each group and column: row and column numbers.
+def best_of(table: Table, run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> Bests:
+    """Find the models that cannot be told from the best, for each group and each of its columns.
 
-    A fine-tuned model, which has learned from the labels, does not compete, nor do scores that are not comparable.
+    `comparisons` are by dataset. What has learned from labels, what scores lie between, and rows that are not
+    comparable do not compete.
     """
-    best = set()
-    for _, group in itertools.groupby(enumerate(table.rows), key=lambda item: item[1][:2]):
-        competing = [(i, row.scores) for i, row in group if row.model not in finetuned and row.is_comparable]
-        for j in (j for j, column in enumerate(table.columns) if column.best):
-            values = {
-                i: round(score.value, 3) for i, scores in competing if (score := scores[j]) and score.value is not None
-            }
-            if len(values) > 1:
-                best |= {(i, j) for i, value in values.items() if value == max(values.values())}
-    return best
+    bests = []
+    for group in table.groups:
+        competing = [row for row in group.rows if row.is_comparable and run.competes(row.model)]
+        floors = [row for row in group.rows if row.model in (MAJORITY, RANDOM_CELLS)]
+        columns = []
+        for j, column in enumerate(group.columns):
+            key = column.task, column.annotation, column.split or "", column.metric
+            values = values_of(competing, j) if column.best else {}
+            differences = comparisons.get(group.dataset, {}).get(key, {})
+            found = significance.best(values, values_of(floors, j), differences)
+            if found.problem == NO_TEST:  # of single numbers, such as ASW, the caption speaks
+                n_donors = next((score.n_donors for row in competing if (score := row.scores[j])), None)
+                found = Best(frozenset(), f"{NO_TEST} with {n_donors} donors" if column.split == "donors" else "")
+            columns.append(found)
+        bests.append(columns)
+    return bests
+
+
+def values_of(rows: Iterable[Row], j: int) -> dict[str, float]:
+    """Return the scores of a column by model, those that have a value."""
+    return {row.model: score.value for row in rows if (score := row.scores[j]) is not None and score.value is not None}
+
+
+def problems_of(best: Sequence[Best]) -> dict[str, list[int]]:
+    """Return why columns of a group have no best, each reason with the numbers of its columns."""
+    problems: dict[str, list[int]] = {}
+    for j, one in enumerate(best):
+        if one.problem:
+            problems.setdefault(one.problem, []).append(j)
+    return problems
+
+
+def note_of(note: str, at: Sequence[int], columns: Sequence[Column]) -> str:
+    """Write a note with the headings of its columns, unless all have it."""
+    return note if len(at) == len(columns) else f"{', '.join(columns[j].heading for j in at)}: {note}"
 
 
 def mark(notes: Sequence[str], letters: dict[str, str]) -> str:
@@ -88,12 +128,19 @@ def letter(number: int) -> str:
 
 
 def printed(score: Score | None, bold: bool = False) -> str:
-    """Print a score with three decimals, and its standard deviation if it has one."""
+    """Print a score with three decimals, and its range in brackets if it has one: ``0.705 [.651, .759]``."""
     if score is None or score.value is None:
         return NONE
     value = f"{round(score.value, 3) + 0.0:.3f}"  # + 0.0: no sign for a rounded zero
-    spread = "" if score.sd is None else f" \u00b1 {score.sd:.3f}"
-    return (f"**{value}**" if bold else value) + spread
+    return (f"**{value}**" if bold else value) + interval(score.low, score.high)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Print a range in brackets after a space, without zeros before the points; nothing if it has no ends."""
+    if low is None or high is None:
+        return ""
+    ends = [re.sub(r"^(-?)0\.", r"\1.", f"{round(end, 3) + 0.0:.3f}") for end in (low, high)]
+    return f" [{ends[0]}, {ends[1]}]"
 
 
 def markdown_table(lines: Sequence[Sequence[str]], headings: Sequence[str], n_left: int, n_right: int = 0) -> str:
@@ -109,21 +156,22 @@ def items(texts: Iterable[str]) -> str:
 
 
 def as_csv(table: Table, run: Run) -> str:
-    """Write a table for programs: four decimals, standard deviations over k-means seeds, label source and notes."""
-    with_sd = [column.task == "kmeans" for column in table.columns]
+    """Write a table for programs: scores with four decimals, their ranges and scaled values, label source and notes."""
     header = ["dataset", "annotation", "model"]
-    for column, has_sd in zip(table.columns, with_sd, strict=True):
-        header += [column.name, f"{column.name}_sd"] if has_sd else [column.name]
+    for column in table.columns:
+        header += [column.name, *(f"{column.name}_{part}" for part in table.parts)]
     lines = []
-    for row in table.rows:
-        line: list[Any] = [row.dataset, row.annotation, row.model]
-        for score, has_sd in zip(row.scores, with_sd, strict=True):
-            line += [decimals(score and score.value), *([decimals(score and score.sd)] if has_sd else [])]
-        notes = [  # one that not all scores have begins with the columns that have it
-            note if note in row.shared_notes else f"{', '.join(table.columns[j].name for j in columns)}: {note}"
-            for note, columns in row.notes.items()
-        ]
-        lines.append([*line, *table.sizes_of(row), run.records[row.dataset]["label_source"], "; ".join(notes)])
+    for group in table.groups:
+        for row in group.rows:
+            line: list[Any] = [group.dataset, group.title, row.model]
+            for score in row.scores:
+                line += [decimals(score and getattr(score, part)) for part in ("value", *table.parts)]
+            notes = [  # one that not all scores have begins with the columns that have it
+                note if row.has_in_all(note) else f"{', '.join(table.columns[j].name for j in columns)}: {note}"
+                for note, columns in row.notes.items()
+            ]
+            source = run.records.get(group.dataset, {}).get("label_source")
+            lines.append([*line, *table.sizes_of(row), source, "; ".join(notes)])
     return csv_text([*header, *(size.name for size in table.sizes), "label_source", "note"], lines)
 
 
@@ -149,22 +197,30 @@ def csv_text(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
 
 
 def terminal(text: str) -> str:
-    """Print a table that `markdown` wrote within 80 columns, without what its datasets and models are.
+    """Print a page that `markdown` wrote within 80 columns, without what its datasets and models are.
 
-    Numbers of cells and labels move to the head of each group; standard deviations, then the letters of footnotes are
-    left out where they do not fit.
+    Numbers of cells, donors and labels move to the head of each group. Ranges are left out from the last column on,
+    then the letters of footnotes, as far as they do not fit.
     """
-    title, caption, table, *rest = text.strip().split("\n\n")
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.replace("`", "").splitlines()]
+    blocks = text.strip().split("\n\n")
+    at = next((i for i, block in enumerate(blocks) if block.startswith("|")), None)
+    if at is None:
+        return "\n\n".join([blocks[0].removeprefix("# "), *map(plain, blocks[1:])]) + "\n"
+    table = blocks[at].replace("`", "").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     head, rows = cells[0], cells[2:]
     n = len([name for name in head if name not in SIZES])
     shown = [[re.sub(r"\*\*(.*?)\*\*", r"*\1", cell) for cell in row[2:n]] for row in (head, *rows)]
     first = min(MODEL_WIDTH, max(len(row[0]) for row in shown))
-    for pattern, gap in (("$", 2), (SPREAD, 1), (rf"{SPREAD}| \(.*\)", 1)):
-        scores = [[re.sub(pattern, "", cell) for cell in row[1:]] for row in shown]
-        widths = [max(map(len, column)) + gap for column in zip(*scores, strict=True)]
+    n_scores = n - 3
+    for n_ranges, pattern in [*((left, RANGE) for left in range(n_scores, -1, -1)), (0, rf"{RANGE}| \(.*\)")]:
+        scores = [
+            [cell if j < n_ranges else re.sub(pattern, "", cell) for j, cell in enumerate(row[1:])] for row in shown
+        ]
+        widths = [max(map(len, column)) + 1 for column in zip(*scores, strict=True)]
         if first + sum(widths) <= TERMINAL:
             break
+    first = min(first, max(TERMINAL - sum(widths), MODEL_WIDTH // 2))  # longer names have a line of their own
     lines = [
         (name.ljust(first) if len(name) <= first else f"{name}\n{' ' * first}")
         + "".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -172,8 +228,20 @@ def terminal(text: str) -> str:
     ]
     for i, row in enumerate(rows, start=1):
         if row[0]:
-            sizes = ", ".join(f"{size} {name.lower()}" for size, name in zip(row[n:], head[n:], strict=True))
-            lines[i] = f"\n{row[0]}, {row[1]}: {sizes}\n{lines[i]}"
-    notes = [block for block in rest[:1] if block.startswith("- (")]
-    paragraph = filled(" ".join(caption.split()).replace("Bold:", "Star:"), TERMINAL)
-    return "\n\n".join([title.removeprefix("# "), paragraph, "\n".join(lines), *notes]) + "\n"
+            named = zip(row[n:], head[n:], strict=True)
+            sizes = ", ".join(f"{size} {name.lower()}" for size, name in named if size != NONE)
+            group = filled(f"{row[0]}, {row[1]}{f': {sizes}' if sizes else ''}", TERMINAL)
+            lines[i] = f"\n{group}\n{lines[i]}"
+    above = [plain(block) for block in blocks[1:at]]
+    notes = [plain(block) for block in blocks[at + 1 : at + 2] if block.startswith("- (")]
+    return "\n\n".join([blocks[0].removeprefix("# "), *above, "\n".join(lines), *notes]) + "\n"
+
+
+def plain(block: str) -> str:
+    """Break a paragraph, or each item of a list, into lines for the terminal, where best scores have a star."""
+    texts = re.split(
+        r"\n(?=- )", block.replace("Bold:", "Star:").replace("no bold", "no star").replace("is bold", "has a star")
+    )
+    return "\n".join(
+        filled(" ".join(text.removeprefix("- ").split()), TERMINAL, "- " * text.startswith("- ")) for text in texts
+    )

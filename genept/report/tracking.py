@@ -1,11 +1,12 @@
-"""Every number of the paper against ours: computed in this run, or the reason why not.
+"""Every number of the paper with ours beside it: computed in this run, or the reason why not.
 
 A score is compared with the paper only if the dataset's file and the model's file both declare ``paper:``
 (``paper: aorta``, ``paper: scgpt``). So a stand-in is never compared with the paper, and neither is a dataset whose
-files are not as its ``expected`` says, which ``label.accept_unexpected`` let run. The authors' numbers are judged by
-a run of the authors' protocol (``protocols.authors`` in ``params.yaml``); that of the settings stands beside it.
+files are not as its ``expected`` says, which ``label.accept_unexpected`` let run. The authors' numbers are compared
+with runs of the authors' protocol (``protocols.authors`` in ``params.yaml``), the first of which is their single run.
+Counts of cells, genes and labels must be equal; on scores `genept.report.tracking_rows` gives verdicts, row by row.
 
-Where the evidence leaves two readings of a number, the likelier one decides, and the other has a status of its own.
+Where the evidence leaves two readings of a number, the likelier one decides, and the other has a verdict of its own.
 Table C4 of a dataset in two parts: from the reference to the query, since the authors' bundle holds GenePT-s vectors of
 pancreas training cells and scGPT's notebook has 0.784 there (the paper 0.77); else a random split of the query. Ages:
 as they are, else in bins.
@@ -19,41 +20,32 @@ from typing import Any, NamedTuple
 
 from genept.core.errors import InputError, ParamsError, nearest
 from genept.core.params import ENSEMBLE
-from genept.report.pairs import NOT_COMPARABLE, Pair, Run
+from genept.report.pairs import NOT_COMPARABLE, Key, Pair, Run, Score
 from genept.report.paper import Paper, Published
 
-REPRODUCED, DIFFERS, NOT_RUN = "reproduced", "differs", "not run"
+EQUAL, DIFFERS, NOT_RUN = "equal", "differs", "not run"  # of counts; scores have none but the last
 BY_REFERENCE, AT_RANDOM = "from reference to query", "random split of the query"
 
 
 class Reading(NamedTuple):
-    """What a printed number may be of: a task and an annotation of ours; `name` is empty if it is the only reading."""
+    """What a printed number may be of: a score of ours by its key; `name` is empty if it is the only reading."""
 
-    task: str
-    annotation: str
+    key: Key
     name: str = ""
-
-
-class Second(NamedTuple):
-    """Our number by the less likely of two readings."""
-
-    name: str
-    ours: float
-    status: str
 
 
 class Tracked(NamedTuple):
     """A printed number with ours beside it."""
 
     published: Published
-    ours: float | None = None  # by the authors' protocol; None where the run has nothing that may be compared
-    repeated: float | None = None  # by the protocol of the settings
-    second: Second | None = None
-    label_source: str = ""
-    n_cells: int | None = None  # scored
-    n_cells_paper: int | None = None
+    ours: float | None = None  # a count, or the single run of the authors' protocol; None if nothing was run
+    readings: tuple[Reading, ...] = ()  # those that were run, the likeliest first
+    scores: tuple[Score, ...] = ()  # of the readings, by the authors' protocol
+    by_settings: float | None = None  # mean by the protocol of the settings
+    dataset: str = ""  # our names of dataset and model; empty if they are not in the grid
+    model: str = ""
     missing_gene_rate: float | None = None  # share of our genes that the model does not know, 0 to 1
-    status: str = NOT_RUN
+    status: str = ""  # EQUAL or DIFFERS of counts; NOT_RUN; NOT_COMPARABLE of a dataset that is not the paper's
     reason: str = ""  # why it was not run; for a number that was, the notes of its score
     absent: str = ""  # the dataset or model of the paper that is not in the grid
 
@@ -107,87 +99,78 @@ def declared(
 
 def track(paper: Paper, run: Run, ours: Counterparts) -> list[Tracked]:
     """Return every number of the paper, in its order, with ours or the reason why there is none."""
-    counts = {n.dataset: int(n.value) for n in paper.numbers if (n.task, n.metric) == ("counts", "n_cells")}
-    return [tracked(number, run, ours, counts.get(number.dataset)) for number in paper.numbers]
+    return [tracked(number, run, ours) for number in paper.numbers]
 
 
-def tracked(number: Published, run: Run, ours: Counterparts, n_cells_paper: int | None) -> Tracked:
-    """Compare one number of the paper with ours."""
-    row = Tracked(number, n_cells_paper=n_cells_paper)
-    dataset = ours.datasets.get(number.dataset)
+def tracked(number: Published, run: Run, ours: Counterparts) -> Tracked:
+    """Put ours beside one number of the paper."""
+    row = Tracked(number, status=NOT_RUN)
+    dataset, model = ours.datasets.get(number.dataset), ours.models.get(number.model)
     if dataset is None:
         for name, record in run.records.items():
             if record.get("paper") == number.dataset:  # the user accepted that its files are not as expected
-                return row._replace(reason=f"{name} is not the paper's: {'; '.join(record['unexpected'])}")
+                why = f"{name} is not the paper's: {'; '.join(record['unexpected'])}"
+                return row._replace(status=NOT_COMPARABLE, reason=why)
         return row._replace(reason=f"{number.dataset} is not in the grid", absent=number.dataset)
-    pair, record = run.pair(dataset, ours.models.get(number.model)), run.records[dataset]
-    row = row._replace(
-        label_source=record["label_source"],
-        n_cells=record["cells"]["n_scored"],
-        missing_gene_rate=missing_gene_rate(pair),
-    )
-    if number.not_comparable:
-        return row._replace(reason=f"{NOT_COMPARABLE}: {number.not_comparable}")
+    pair = run.pair(dataset, model)
+    row = row._replace(dataset=dataset, model=model or "", missing_gene_rate=missing_gene_rate(pair))
     if number.task == "counts":
-        row = count(row, record)
+        row = count(row, run.records[dataset])
     elif pair is None:
         return row._replace(reason=f"{number.model} is not in the grid", absent=number.model)
+    elif number.task == "embedding":
+        noted = pair.noted(number.metric)
+        row = row._replace(ours=noted, reason=f"{pair.model} notes no {number.metric}" if noted is None else "")
     else:
-        row = score(row, pair, run.params.report.tolerance)
-    return row if row.ours is None else row._replace(status=judge(number, row.ours, run.params.report.tolerance))
-
-
-def judge(number: Published, ours: float, tolerance: float) -> str:
-    """Say whether ours is the paper's number: a count exactly, a score within the tolerance."""
-    limit = 0 if number.is_count else tolerance
-    # rounded, because 0.12 - 0.10 is above 0.02 in binary
-    return REPRODUCED if abs(round(ours - number.value, 6)) <= limit else DIFFERS
+        return score(row, pair)
+    if row.ours is None:
+        return row
+    return row._replace(status=EQUAL if row.ours == number.value else DIFFERS)
 
 
 def readings(number: Published, has_reference: bool) -> list[Reading]:
     """Return what a number may be of, the likeliest first."""
+    split = "random" if number.task in ("knn", "logreg") else ""
+    own = number.task, number.annotation, split, number.metric
     if number.annotation == "age":
-        return [Reading(number.task, "age", "ages as they are"), Reading(number.task, "age_bin", "ages in bins")]
-    own = Reading(number.task, number.annotation)
+        bins = number.task, "age_bin", split, number.metric
+        return [Reading(own, "ages as they are"), Reading(bins, "ages in bins")]
     if number.task == "knn" and has_reference:
-        return [Reading("knn_reference", number.annotation, BY_REFERENCE), own._replace(name=AT_RANDOM)]
-    return [own]
+        by_reference = number.task, number.annotation, "reference", number.metric
+        return [Reading(by_reference, BY_REFERENCE), Reading(own, AT_RANDOM)]
+    return [Reading(own)]
 
 
-def score(row: Tracked, pair: Pair, tolerance: float) -> Tracked:
-    """Add a score of ours; one whose notes call it not comparable does not count."""
+def score(row: Tracked, pair: Pair) -> Tracked:
+    """Add the scores of ours, one for each reading that was run."""
     number = row.published
-    if number.task == "embedding":
-        noted = pair.noted(number.metric)
-        return row._replace(ours=noted, reason=f"{pair.model} notes no {number.metric}" if noted is None else "")
     if not pair.by_authors:
         raise InputError(
             f"metrics/full/{pair.dataset}/{pair.model}.csv: has no scores by the authors' protocol, which a dataset of "
             f"the paper needs; `dvc repro evaluate@{pair.dataset}` makes them"
         )
-    scored = {annotation for _, annotation, _ in pair.by_authors}
-    has_reference = any(task == "knn_reference" for task, _, _ in pair.by_authors)
-    possible = [reading for reading in readings(number, has_reference) if reading.annotation in scored]
+    scored = {annotation for _, annotation, _, _ in pair.by_authors}
+    has_reference = any(task == "knn" and split == "reference" for task, _, split, _ in pair.by_authors)
+    possible = [reading for reading in readings(number, has_reference) if reading.key[1] in scored]
     if not possible:
         return row._replace(reason=f"no annotation {number.annotation} in {pair.dataset}")
-    found = [
-        (reading, own)
-        for reading in possible
-        if (own := pair.by_authors.get((reading.task, reading.annotation, number.metric)))
-    ]
-    if not found:
-        unscored = pair.by_authors.get(("labels", possible[0].annotation, "n_classes"))
-        why = "; ".join(unscored.notes) if unscored else f"no {number.task} of {number.annotation} in this run"
+    found = [(reading, own) for reading in possible if (own := pair.by_authors.get(reading.key))]
+    run = [(reading, own) for reading, own in found if own.value is not None]
+    if not run:
+        unscored = pair.by_authors.get(("labels", possible[0].key[1], "", "n_classes"))
+        notes = [note for one in [unscored, *(own for _, own in found)] if one for note in one.notes]
+        why = "; ".join(dict.fromkeys(notes)) or f"no {number.task} of {number.annotation} in this run"
         return row._replace(reason=why)
-    (reading, own), *others = found
-    notes = [*own.notes, *([reading.name] if reading.name else [])]
-    if any(NOT_COMPARABLE in note for note in notes) or own.value is None:
-        return row._replace(reason="; ".join(note for note in notes if NOT_COMPARABLE in note))
-    repeated = pair.scores.get((reading.task, reading.annotation, number.metric))
-    row = row._replace(ours=own.value, repeated=repeated and repeated.value, reason="; ".join(notes))
-    if others and (value := others[0][1].value) is not None:
-        row = row._replace(second=Second(others[0][0].name, value, judge(number, value, tolerance)))
-    return row
+    (reading, own), *_ = run
+    by_settings = pair.scores.get(reading.key)
+    return row._replace(
+        ours=own.value if own.first is None else own.first,
+        readings=tuple(reading for reading, _ in run),
+        scores=tuple(own for _, own in run),
+        by_settings=by_settings and by_settings.value,
+        status="",
+        reason="; ".join([*own.notes, *([reading.name] if reading.name else [])]),
+    )
 
 
 def count(row: Tracked, record: dict[str, Any]) -> Tracked:

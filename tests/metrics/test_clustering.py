@@ -54,7 +54,9 @@ def test_silhouettes_equal_scikit_learns(tile: int, monkeypatch: pytest.MonkeyPa
     assert clustering.average_widths(matrix, np.array([many, two, partial])) == pytest.approx(expected, abs=1e-9)
     assert clustering.average_widths(matrix, partial[None]) == pytest.approx(expected[2:], abs=1e-9)
     assert clustering.average_widths(np.ones((4, 2)), np.array([[0, 1, 0, 1]])) == [0.0]  # all cells equal
-    for distance, points in (("cosine", matrix), ("centred_cosine", matrix - matrix.mean(axis=0))):
+    distances: list[tuple[params.Distance, np.ndarray]] = [("cosine", matrix)]
+    distances.append(("centred_cosine", matrix - matrix.mean(axis=0)))
+    for distance, points in distances:
         expected = [silhouette_score(points, many, metric="cosine")]
         assert clustering.average_widths(matrix, many[None], distance) == pytest.approx(expected, abs=1e-6)
 

@@ -55,10 +55,9 @@ def test_headlines_and_confusion_are_those_of_the_full_table_of_the_cells_with_a
 def test_what_scores_lie_between_comparisons_and_probabilities_are_written(project: Path) -> None:
     blood.write_grid({"custom": ["one"], "genept_w": ["two"], "controls": ["three"]})
     blood.evaluate()
-    for name in ("majority", "random_cells", "ceiling"):
+    for name in ("majority", "random_cells", "supervised"):
         assert blood.full(name) and not blood.outputs(name)[0].exists()
-    ceiling = blood.full("ceiling", task="knn", metric="accuracy", annotation="cell_type", **{"class": ""})
-    assert {row["scaled"] for row in ceiling} == {"1.0"}
+    assert {(row["task"], row["annotation"]) for row in blood.full("supervised")} == {("knn", "cell_type")}
     probabilities = pd.read_csv("metrics/probabilities/blood/phenotype/one.csv")
     own = probabilities[(probabilities["task"] == "logreg") & (probabilities["split"] == "donors")]
     labels = dict(zip(blood.IDS, blood.columns()["phenotype"], strict=True))
@@ -78,7 +77,7 @@ def test_what_scores_lie_between_comparisons_and_probabilities_are_written(proje
     assert pair["difference"] == pytest.approx(values[0] - values[1], abs=2e-4)
     text = pd.read_csv("metrics/comparisons/blood/text.csv")
     assert set(text["text"]) == {"two"} and set(text["versus"]) == {"three", "one"}
-    assert set(text["setting"]) == {"cosine", "centred_cosine", "minibatch", "full"}
+    assert set(text["setting"]) == {"cosine", "centred_cosine", "minibatch k-means", "full k-means"}
 
 
 def test_fine_tuned_heads_are_scored_on_controls_and_on_the_same_cells(project: Path) -> None:
@@ -88,7 +87,8 @@ def test_fine_tuned_heads_are_scored_on_controls_and_on_the_same_cells(project: 
     blood.evaluate()
     for name in ("tuned", "tuned_on_three"):
         rows = blood.full(name, **{"class": ""})
-        assert {row["split"] for row in rows} == {"random", "donors"}
+        assert {row["split"] for row in rows if row["annotation"] == "phenotype"} == {"random"}
+        assert any("the head has one label to learn" in row["note"] for row in rows)  # D1 alone is sick
         assert all("unseen cells only" in row["note"] for row in rows)
     for task in ("kmeans", "knn"):  # every other model is scored on these cells, too
         sizes = {
@@ -160,7 +160,7 @@ def test_the_ensemble_combines_any_number_of_members(project: Path, how: str) ->
     assert blood.confusion("ensemble")["predicted"].tolist() == expected
     assert list(blood.headlines("ensemble")) == ["cell_type_knn_accuracy", "cell_type_knn_f1"]
     assert {row["annotation"] for row in blood.full("ensemble", task="knn")} == set(blood.columns())
-    notes = {row["note"] for row in blood.full("ensemble", **{"class": ""})}
+    notes = {row["note"] for row in blood.full("ensemble", annotation="cell_type", split="random", **{"class": ""})}
     assert notes == {f"{'pooled neighbours' if how == 'pooled' else 'majority vote'} of {' + '.join(members)}"}
 
 
@@ -196,25 +196,26 @@ def test_only_what_changed_is_scored_again(project: Path, monkeypatch: pytest.Mo
 
     blood.write_grid({"custom": ["one", "two"]})
     blood.write_obs(**{name: blood.columns()[name] for name in ("cell_type", "patient")})  # fewer, for speed
-    assert (runs(), runs()) == (2, 0)
+    assert (runs(), runs()) == (3, 0)  # with random cells
     before = [path.read_bytes() for path in blood.outputs("one")]
     blood.write_embedding("two", np.random.default_rng(7).normal(size=(blood.N_CELLS, 8)))
     assert (runs(), runs()) == (1, 0)
+    blood.write_settings(baseline="two")
     blood.write_grid({"custom": ["two"]})
     assert runs() == 0
     for path in blood.outputs("two"):  # what leaves the grid leaves no file behind
-        assert [other.stem for other in path.parent.iterdir()] == ["two"]
+        assert not path.with_stem("one").exists()
+    blood.write_settings({"knn": {"k": 3}}, baseline="one")
     blood.write_grid({"custom": ["one", "two"]})
-    blood.write_settings({"knn": {"k": 3}})
-    assert runs() == 2
+    assert runs() == 3
     blood.write_obs(**{**blood.columns(), "patient": ["D1"] * 75 + ["D2"] * 75})
-    assert runs() == 2
+    assert runs() == 3
     monkeypatch.setattr(evaluation, "code_digest", lambda: "another version")
-    assert (runs(), runs()) == (2, 0)
+    assert (runs(), runs()) == (3, 0)
     for entry in Path(evaluation.CACHE).rglob("output.pkl"):
         entry.write_bytes(entry.read_bytes()[:20])
     evaluated = [path.read_bytes() for path in blood.outputs("one")]
-    assert runs() == 2
+    assert runs() == 3
     assert [path.read_bytes() for path in blood.outputs("one")] == evaluated != before
 
 
@@ -249,7 +250,8 @@ ONE_TYPE = ["T cell"] * 140 + ["Unknown"] * 10
             1,
             "made for other cells than da",
         ),
-        (lambda: blood.write_grid({"custom": ["four"]}), ["blood"], 1, "embeddings/four.json: no such file"),
+        (lambda: blood.write_grid({"custom": ["one", "four"]}), ["blood"], 1, "embeddings/four.json: no such file"),
+        (lambda: blood.write_grid({"custom": ["two"]}), ["blood"], 2, "baseline: 'one' is not in the grid"),
         (lambda: blood.write_grid({"genept_w": ["one"], "finetuned": ["two"]}), ["blood"], 1, "not of a fine-tuned"),
         (lambda: None, ["bloood"], 2, "did you mean 'blood'"),
         (lambda: None, [], 2, "name a DATASET"),

@@ -86,6 +86,18 @@ def test_areas_are_scikit_learns_with_weights_and_ties(seed: int, n_classes: int
     assert regression.auroc(actual, probabilities, weights) == pytest.approx(expected)
 
 
+def test_areas_within_folds_compare_no_cells_of_two_folds() -> None:
+    actual, fold = np.array([0, 0, 1, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
+    constant = np.where(fold == 0, 0.6, 0.4)  # the share of class 1 among the other fold's cells
+    probabilities = np.stack([1 - constant, constant], axis=1)
+    assert regression.auroc(actual, probabilities) < 0.5
+    assert regression.auroc(actual, probabilities, None, fold) == 0.5
+    scores = np.random.default_rng(0).random(6)
+    probabilities = np.stack([1 - scores, scores], axis=1)
+    within = [roc_auc_score(actual[fold == one], scores[fold == one]) for one in (0, 1)]  # 2 pairs each
+    assert regression.auroc(actual, probabilities, None, fold) == pytest.approx(np.mean(within))
+
+
 def test_an_area_without_two_sides_is_undefined() -> None:
     probabilities = np.array([[0.2, 0.8], [0.6, 0.4]])
     assert np.isnan(regression.auroc(np.array([1, 1]), probabilities)).all()

@@ -13,4 +13,5 @@ from tests.report import made
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     made.write_project()
+    monkeypatch.setattr("stages.report.draw", lambda *_: None)  # it takes most of the time; test_pictures.py draws
     return tmp_path

@@ -11,10 +11,11 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from genept.core.params import Models
+from genept.metrics.results import COLUMNS
 from stages.report import main
 from tests.helpers import write_settings
+from tests.report import comparisons
 
-HEADER = "dataset,model,task,annotation,metric,class,value,sd,n_cells,n_classes,note,protocol".split(",")
 MODELS: dict[str, dict[str, Any]] = {
     "expression": {"title": "Expression"},
     "random_w": {"title": "Control: random"},
@@ -30,34 +31,82 @@ GRID: dict[str, Any] = {
     "pretrain": [],
     "ensemble": ["text_w", "random_w", "expression"],
 }
-PAIRS = {(d, m) for d in ("blood", "tumour") for m in ("expression", "random_w", "text_w", "tuned", "ensemble")}
+SCORED = ["expression", "random_w", "text_w", "tuned", "tuned_on_random_w", "ensemble"]  # with headline scores
+BOUNDS = ["majority", "random_cells", "supervised"]
+PAIRS = {(dataset, model) for dataset in ("blood", "tumour") for model in (*SCORED, *BOUNDS)}
+KNN = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "balanced_accuracy")
+FREQUENT = ("precision_frequent", "recall_frequent", "f1_frequent")
+WEIGHTED = ("accuracy", "precision_weighted", "recall_weighted", "f1_weighted")
+LOGREG = (*WEIGHTED, "precision_macro", "recall_macro", "f1_macro", "balanced_accuracy", "auroc")
+ROW: dict[str, Any] = dict.fromkeys(COLUMNS[3:], "")
 
 
-def rows_of(annotation: str, base: float, note: str = "", coordinates: bool = True) -> list[list[Any]]:
-    """Rows of one annotation; every value follows from `base`."""
-    rows: list[list[Any]] = []
-    if coordinates:
-        rows += [
-            ["kmeans", annotation, "ari", "", base, 0.0123, 500, 3, note],
-            ["kmeans", annotation, "ami", "", base + 0.01, 0.0045, 500, 3, note],
-            ["silhouette", annotation, "asw", "", base - 0.5, "", 500, 3, note],
-        ]
-    names = ["accuracy", "precision_macro", "recall_macro", "f1_macro"]
-    rows += [["knn", annotation, name, "", base + 0.1 * i, "", 100, 3, note] for i, name in enumerate(names)]
-    rows.append(["knn", annotation, "precision", "B cell", 0.9999, "", 100, 3, note])
-    return rows
+def row(task: str, annotation: str, metric: str, value: Any, **columns: Any) -> dict[str, Any]:
+    """One line of the full table; the columns not given are as those of a score over 20 runs, or empty."""
+    classifies = task in ("knn", "logreg", "logreg_standardised")
+    filled: dict[str, Any] = {"n_cells": 100 if classifies else 500, "n_classes": 3, "n_donors": 6}
+    if task in ("labels", "embedding"):
+        filled |= {"n_runs": 1, "n_donors": ""}
+    elif task == "silhouette":
+        filled |= {"n_runs": 1, "scaled": 0.5}
+    elif columns.get("split") in ("donors", "reference"):
+        filled |= {"n_runs": 1, "low": value - 0.05, "high": value + 0.05, "scaled": 0.5, "n_cells": 500}
+    else:
+        sd, half = 0.0123, 0.0264  # half: t of 19 degrees of freedom times SD times sqrt(1 + 1/20)
+        filled |= {"low": value - half, "high": value + half, "sd": sd, "n_runs": 20, "first": value, "scaled": 0.5}
+    if classifies:
+        filled["split"] = "random"
+    return ROW | {"task": task, "annotation": annotation, "metric": metric, "value": value} | filled | columns
 
 
-def write_pair(dataset: str, model: str, rows: list[list[Any]], by_authors: list[list[Any]] | None = None) -> None:
-    """Write both files of a pair; the scores by the authors' protocol are the same if no others are given."""
-    by_protocol = [(rows, "evaluate"), (rows if by_authors is None else by_authors, "authors")]
+def rows_of(annotation: str, base: float, note: str = "", coordinates: bool = True) -> list[dict[str, Any]]:
+    """Rows of one annotation; every value follows from `base`.
+
+    Clusters of all cells unless the note says "unseen cells only", and of test cells; neighbours with cells at random
+    and whole donors held out.
+    """
+    rows: list[dict[str, Any]] = []
+    for split in ("", "random") if coordinates else ():
+        if split or "unseen cells only" not in note:
+            cells = {"split": split, "note": note, "n_cells": 100 if split else 500}
+            rows += [
+                row("kmeans", annotation, "ari", base, **cells),
+                row("kmeans", annotation, "ami", base + 0.01, **cells),
+                row("silhouette", annotation, "asw", base - 0.5, **cells),
+            ]
+    for split in ("random", "donors"):
+        for i, name in enumerate(KNN):
+            rows.append(row("knn", annotation, name, base + 0.1 * min(i, 3), split=split, note=note))
+        for name in FREQUENT:
+            rows.append(row("knn", annotation, name, base + 0.25, split=split, note=note))
+    return [*rows, row("knn", annotation, "precision", 0.9999, note=note, **{"class": "B cell"})]
+
+
+def regression_rows(annotation: str, value: float, note: str = "") -> list[dict[str, Any]]:
+    """Rows of both logistic regressions, with cells at random and whole donors held out; all have one value."""
+    return [
+        row(task, annotation, name, value, split=split, note=note, n_classes=2)
+        for task in ("logreg", "logreg_standardised")
+        for split in ("random", "donors")
+        for name in LOGREG
+    ]
+
+
+def write_pair(
+    dataset: str, model: str, rows: list[dict[str, Any]], by_authors: list[dict[str, Any]] | None = None
+) -> None:
+    """Write the files of a pair; the scores by the authors' protocol are the same if no others are given."""
+    by_protocol = {"evaluate": rows, "authors": rows if by_authors is None else by_authors}
     full, scores = Path(f"metrics/full/{dataset}/{model}.csv"), Path(f"metrics/scores/{dataset}/{model}.json")
-    for path in (full, scores):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    full.parent.mkdir(parents=True, exist_ok=True)
     with full.open("w", newline="") as stream:
-        lines = [[dataset, model, *row, protocol] for some, protocol in by_protocol for row in some]
-        csv.writer(stream).writerows([HEADER, *lines])
-    scores.write_text(json.dumps({"cell_type_ari": rows[0][4], "cell_type_knn_accuracy": 0.25}))
+        writer = csv.DictWriter(stream, COLUMNS)
+        writer.writeheader()
+        for protocol, some in by_protocol.items():
+            writer.writerows({"dataset": dataset, "model": model, "protocol": protocol} | one for one in some)
+    if model not in BOUNDS:
+        scores.parent.mkdir(parents=True, exist_ok=True)
+        scores.write_text(json.dumps({"cell_type_ari": rows[0]["value"], "cell_type_knn_accuracy": 0.25}))
 
 
 def write_record(dataset: str, **changes: Any) -> None:
@@ -80,23 +129,26 @@ def write_record(dataset: str, **changes: Any) -> None:
 def write_project() -> None:
     """Write a run of two datasets into the working folder, and scores of a model and a dataset outside the grid."""
     write_settings(Path(), {"seed": 7, "threads": 1, "grid": GRID}, models=MODELS)
-    for base, model in ((0.1, "expression"), (0.2, "random_w"), (0.3, "text_w"), (0.4, "tuned")):
+    blood = {"expression": 0.1, "random_w": 0.2, "text_w": 0.3, "tuned": 0.4, "tuned_on_random_w": 0.35}
+    for model, base in (blood | {"majority": 0.02, "random_cells": 0.05, "supervised": 0.6}).items():
         note, supervised = "", ""
-        if model == "tuned":
+        if model.startswith("tuned"):
             note, supervised = "unseen cells only", "unseen cells only; supervised by phenotype"
         patient = rows_of("patient", base - 0.05, "; ".join(filter(None, ["on 50 principal components", note])))
-        phenotype = rows_of("phenotype", base, note) + [
-            ["logreg", "phenotype", name, "", base + 0.3, "", 100, 2, supervised]
-            for name in ("accuracy", "precision_weighted", "recall_weighted", "f1_weighted")
-        ]
+        phenotype = rows_of("phenotype", base, note) + regression_rows("phenotype", base + 0.3, supervised)
         write_pair("blood", model, rows_of("cell_type", base, note) + patient + phenotype)
-    for base, model in ((0.5, "expression"), (0.6, "random_w"), (0.55, "text_w"), (0.65, "tuned")):
+    tumour = {"expression": 0.5, "random_w": 0.6, "text_w": 0.55, "tuned": 0.65, "tuned_on_random_w": 0.64}
+    for model, base in (tumour | {"majority": 0.02, "random_cells": 0.05, "supervised": 0.68}).items():
         note = "random_w is not comparable: no counts" if model == "random_w" else ""
         reason = "; ".join(filter(None, ["not scored: phenotype has one class", note]))
-        unscored = ["labels", "phenotype", "n_classes", "", 1, "", 500, 1, reason]
+        unscored = row("labels", "phenotype", "n_classes", 1, n_classes=1, note=reason)
         write_pair("tumour", model, [*rows_of("cell_type", base, note), *rows_of("patient", base, note), unscored])
     for dataset, model in (("blood", "ensemble"), ("tumour", "ensemble"), ("blood", "gone"), ("gone", "expression")):
         write_pair(dataset, model, rows_of("cell_type", 0.45, coordinates=model != "ensemble"))
+    for dataset, untested in (("blood", ()), ("tumour", ("donors",))):
+        comparisons.write_differences(dataset, [*SCORED, *BOUNDS], untested)
+        comparisons.write_text(dataset, {})
+    comparisons.write_probabilities("blood", "phenotype", [*SCORED[:-1], *BOUNDS[1:]], ["sick", "well"])
     write_record("blood", note="a stand-in, not a dataset of the paper")
     write_record("tumour", label_source="annotation", annotation={"method_version": 3})
 

@@ -11,83 +11,147 @@ import pytest
 
 from genept.report import pairs, printing
 from tests.helpers import write_settings
-from tests.report.made import PAIRS, printed_rows, read_csv, report, rows_of, texts, write_pair, write_record
+from tests.report import comparisons
+from tests.report.made import (
+    BOUNDS,
+    PAIRS,
+    SCORED,
+    printed_rows,
+    read_csv,
+    report,
+    row,
+    rows_of,
+    texts,
+    write_pair,
+    write_record,
+)
 
 TABLES = ("table2", "table_c4", "section_4_4")
 
 
+def by_row(name: str) -> dict[tuple[str, str, str], dict[str, str]]:
+    return {(row["dataset"], row["annotation"], row["model"]): row for row in read_csv(f"metrics/{name}.csv")}
+
+
 def test_tables_2_and_c4_have_one_row_for_every_pair_of_the_grid_each_score_in_its_place(project: Path) -> None:
     names = ["accuracy", "precision_macro", "recall_macro", "f1_macro"]
-    more = [["knn_reference", "cell_type", name, "", 0.61 + 0.1 * i, "", 300, 3, ""] for i, name in enumerate(names)]
+    more = [
+        row("knn", "cell_type", name, 0.61 + 0.1 * i, split="reference", n_cells=300) for i, name in enumerate(names)
+    ]
     write_pair("tumour", "text_w", rows_of("cell_type", 0.55) + more)
     markdown = texts()
     assert not any("gone" in text for text in markdown.values())
-    for name in ("metrics/table_c4.csv", "plots/scores.csv"):
-        assert {(row["dataset"], row["model"]) for row in read_csv(name)} == PAIRS
-    row = read_csv("plots/scores.csv")[0]
-    assert row == {"dataset": "blood", "model": "expression", "metric": "cell_type_ari", "value": "0.1000"}
+    assert {(row["dataset"], row["model"]) for row in read_csv("metrics/table_c4.csv")} == PAIRS
+    assert {(row["dataset"], row["model"]) for row in read_csv("plots/scores.csv")} == {
+        pair for pair in PAIRS if pair[1] not in BOUNDS
+    }
+    first = read_csv("plots/scores.csv")[0]
+    assert first == {"dataset": "blood", "model": "expression", "metric": "cell_type_ari", "value": "0.1000"}
 
-    table2 = {(row["dataset"], row["annotation"], row["model"]): row for row in read_csv("metrics/table2.csv")}
-    scores = {"ari": "0.3000", "ari_sd": "0.0123", "ami": "0.3100", "ami_sd": "0.0045", "asw": "-0.2000"}
-    assert table2["blood", "cell_type", "text_w"].items() >= {**scores, "n_cells": "500", "n_classes": "3"}.items()
-    assert ("blood", "cell_type", "ensemble") not in table2 and not any("patient" in key for key in table2)
-    for model in ("expression", "random_w", "tuned"):  # a row without scores says why
-        row = table2["tumour", "phenotype", model]
-        assert row["ari"] == "" and "one class" in row["note"]
+    table2 = by_row("table2")
+    scores = {"ari": "0.3000", "ari_low": "0.2736", "ari_high": "0.3264", "ari_scaled": "0.5000", "ami": "0.3100"}
+    sizes = {"n_cells": "500", "n_donors": "6", "n_classes": "3"}
+    assert (
+        table2["blood", "cell_type", "text_w"].items() >= {**scores, "asw": "-0.2000", "asw_low": "", **sizes}.items()
+    )
+    assert table2["blood", "cell_type, test cells only", "tuned"]["n_cells"] == "100"
+    assert ("blood", "cell_type", "tuned") not in table2 and not any("patient" in key for key in table2)
+    assert not any(key[2] == "ensemble" for key in table2)
+    for model in ("expression", "random_w", "tuned"):  # a row without scores says why, once
+        assert "one class" in table2["tumour", "phenotype", model]["note"]
+        assert table2["tumour", "phenotype", model]["ari"] == ""
+        assert ("tumour", "phenotype, test cells only", model) not in table2
 
-    c4 = {(row["dataset"], row["annotation"], row["model"]): row for row in read_csv("metrics/table_c4.csv")}
-    columns = ("accuracy", "precision", "recall", "f1")
-    assert [c4["blood", "cell_type", "ensemble"][name] for name in columns] == ["0.4500", "0.5500", "0.6500", "0.7500"]
+    c4 = by_row("table_c4")
+    columns = ("accuracy", "precision", "recall", "f1", "f1_frequent")
+    for title, cells in (("cell_type", "100"), ("cell_type, donors held out", "500")):
+        found = [c4["blood", title, "ensemble"][name] for name in (*columns, "n_cells")]
+        assert found == ["0.4500", "0.5500", "0.6500", "0.7500", "0.7000", cells]
     by_reference = [row for key, row in c4.items() if key[1] == "cell_type, reference to query"]
     assert [(row["model"], row["accuracy"], row["n_cells"]) for row in by_reference] == [("text_w", "0.6100", "300")]
     assert "reference to query: the training cells are the reference" in markdown["table_c4"]
 
 
-def test_section_4_4_holds_patients_and_phenotypes_with_the_baseline_first(project: Path) -> None:
-    write_settings(Path(), {"plot": {"above": "text_w"}})
+def test_section_4_4_begins_with_held_out_donors_where_a_label_is_constant_within_them(project: Path) -> None:
     report()
-    rows = read_csv("metrics/section_4_4.csv")
-    assert [row["model"] for row in rows if row["dataset"] == "blood"] == ["text_w", "expression", "random_w", "tuned"]
-    assert [rows[0][name] for name in ("patient_ari", "phenotype_ari", "accuracy")] == ["0.2500", "0.3000", "0.6000"]
-    assert (rows[0]["n_cells"], rows[0]["n_test_cells"]) == ("500", "100")
+    titles = list(dict.fromkeys(key[1] for key in by_row("section_4_4") if key[0] == "blood"))
+    ways = ["as the authors", "standardised"]
+    donors = [f"phenotype, donors held out, {way}" for way in ways]
+    assert titles == [f"phenotype, {way}" for way in ways] + donors
+    row = by_row("section_4_4")["blood", donors[1], "text_w"]
+    names = ("patient_ari", "phenotype_ari", "accuracy", "balanced_accuracy", "auroc", "precision")
+    assert [row[name] for name in names] == ["0.2500", "0.3000", *["0.6000"] * 4]
+    assert (row["n_cells"], row["n_test_cells"], row["n_donors"]) == ("500", "500", "6") and "recall" not in row
+    path = Path("metrics/full/blood/text_w.csv")
+    text = path.read_text()
+    path.write_text(re.sub(r"^(.*,phenotype,random,accuracy,.*),$", rf"\1,{pairs.ONE_LABEL}: theirs", text, flags=re.M))
+    report()
+    titles = list(dict.fromkeys(key[1] for key in by_row("section_4_4") if key[0] == "blood"))
+    assert titles == donors + [f"phenotype, {way}" for way in ways]
 
 
-def test_markdown_repeats_the_numbers_with_three_decimals(project: Path) -> None:
+def test_markdown_repeats_the_numbers_with_three_decimals_and_their_ranges(project: Path) -> None:
     report()
-    for name in TABLES:
+    for name in (*TABLES, "summary"):
         table, printed = read_csv(f"metrics/{name}.csv"), printed_rows(f"metrics/{name}.md")
         assert len(table) == len(printed)
-        columns = [column for column in table[0] if not column.startswith("n_") and not column.endswith("_sd")][3:-2]
+        parts = ("_low", "_high", "_scaled")
+        columns = [column for column in table[0] if not column.startswith("n_") and not column.endswith(parts)][3:-2]
         for values, cells in zip(table, printed, strict=True):
             assert cells[0] == values["dataset"] and f"`{values['model']}`" in cells[2]
             for column, cell in zip(columns, cells[3:], strict=False):
+                if values[column] and (low := values.get(f"{column}_low")):
+                    ends = [f"{float(end):.3f}".replace("0.", ".") for end in (low, values[f"{column}_high"])]
+                    assert f" [{', '.join(ends)}]" in cell
                 assert values[column] == "" or f"{float(values[column]):.3f}" in cell
+    score = pairs.Score(0.705, 0.6512, 1.0)
+    assert printing.printed(score, bold=True) == "**0.705** [.651, 1.000]"
+    assert printing.printed(score._replace(low=-0.05, high=-0.00001)) == "0.705 [-.050, .000]"
+    assert printing.printed(score._replace(high=None)) == "0.705" and printing.printed(None) == printing.NONE
 
 
-def test_the_best_of_a_group_is_bold_but_not_what_is_fine_tuned_or_not_comparable(project: Path) -> None:
+def test_what_cannot_be_told_from_the_best_is_bold_but_not_what_is_fine_tuned_or_not_comparable(project: Path) -> None:
     report()
-    bold = {(*row[:2], row[2].split("`")[1]) for row in printed_rows("metrics/table2.md") if "**" in row[3]}
-    # tuned is higher in blood, and random_w, which is not comparable, in the tumour
-    groups = [("blood", "phenotype"), ("blood", "cell_type"), ("tumour", "cell_type")]
-    assert bold == {(*group, "text_w") for group in groups}
+    rows = [row for row in printed_rows("metrics/table2.md") if "**" in row[3]]
+    bold = {(row[0], row[1], row[2].split("`")[1]) for row in rows}
+    # tuned is higher in blood, and random_w, which is not comparable, in the tumour, where .50 cannot be told from .55
+    annotations = [("blood", "phenotype"), ("blood", "cell_type"), ("tumour", "cell_type")]
+    groups = [(dataset, title + which) for dataset, title in annotations for which in ("", ", test cells only")]
+    expected = {(*group, "text_w") for group in groups}
+    expected |= {(*group, "expression") for group in groups if group[0] == "tumour"}
+    assert bold == expected
+
+
+def test_nothing_is_bold_without_a_test_or_above_the_floor(project: Path) -> None:
+    written = texts()["table_c4"]
+    assert "no bold, no test possible with 6 donors" in written
+    rows = printed_rows("metrics/table_c4.md")
+    held_out = [row for row in rows if row[0] == "tumour" and "donors held out" in row[1]]
+    assert held_out and not any("**" in cell for row in held_out for cell in row)
+    models = [*SCORED, *BOUNDS]
+    write_pair("blood", "majority", rows_of("cell_type", 0.42))  # .45, the best, is not told from it
+    comparisons.write_differences("blood", models)
+    assert "no bold, the best cannot be told from the floor" in texts()["table_c4"]
+    assert not any("**" in cell for row in printed_rows("metrics/table_c4.md") for cell in row if row[0] == "blood")
 
 
 def test_every_table_says_what_its_datasets_models_and_labels_are(project: Path) -> None:
     written = texts()
-    for name in TABLES:
+    for name in (*TABLES, "summary"):
         for words in (
             "Computed in this run with seed 7. `blood`: a stand-in, not a dataset of the paper.",
             "- `blood`: Blood cells; labels by the authors",
             "- `tumour`: Tumour cells; cell types by clusters and markers, version 3, not by the authors",
             "- `text_w`: GenePT-w, MiniLM on names",
+            "- `tuned_on_random_w`: The head of `tuned` fitted on `random_w`",
             "MiniLM: the text encoder",
             "Controls, whose gene vectors mean nothing: `random_w`.",
-            "scored only on other cells: `tuned`.",
+            "scored only on other cells: `tuned`, `tuned_on_random_w`.",
         ):
-            assert words in written[name]
+            assert words in written[name], (name, words)
         assert "GenePT-s" not in written[name] and "Small models" not in written[name]  # only what occurs is explained
         sources = {row["dataset"]: row["label_source"] for row in read_csv(f"metrics/{name}.csv")}
-        assert sources == {"blood": "author", "tumour": "annotation"}
+        assert sources.items() >= {"blood": "author", "tumour": "annotation"}.items()
 
 
 def test_labels_are_attributed_to_those_who_made_them() -> None:
@@ -104,15 +168,16 @@ def test_labels_are_attributed_to_those_who_made_them() -> None:
 
 def test_footnotes_mark_notes_once_at_the_widest_place(project: Path) -> None:
     text = texts()["section_4_4"]
-    assert text.count(") on 50 principal components") == 1
+    assert text.count(") Patient ARI: on 50 principal components") == 1  # of all rows of a group: at its title
+    title = re.search(r"phenotype, as the authors \((\w)\)", text)
+    assert title and f"({title[1]}) Patient ARI: on 50" in text
     assert re.search(r"`random_w`, not comparable \(\w\)", text)
     letter = re.search(r"- \((\w)\) supervised by phenotype", text)
     assert letter
-    (cells, _) = [row for row in printed_rows("metrics/section_4_4.md") if "tuned" in row[2]]
-    assert [f"({letter[1]})" in cell for cell in cells[3:8]] == [False, False, True, True, True]
-    row = next(row for row in read_csv("metrics/section_4_4.csv") if row["model"] == "tuned")
-    assert "accuracy, precision, recall: supervised by phenotype" in row["note"]
-    assert "unseen cells only" in row["note"].split("; ")
+    tuned = next(row for row in printed_rows("metrics/section_4_4.md") if "`tuned`" in row[2])
+    assert re.search(rf"\(\w, {letter[1]}\)", tuned[2]) and not any("(" in cell for cell in tuned[3:9])
+    expression = by_row("section_4_4")["blood", "phenotype, as the authors", "expression"]
+    assert expression["note"] == "patient_ari: on 50 principal components"
     assert [printing.letter(i) for i in (0, 25, 26, 51, 52)] == ["a", "z", "aa", "az", "ba"]
     zero = pairs.Score(-0.00004)  # without a sign
     assert (printing.printed(zero), printing.decimals(zero.value)) == ("0.000", "0.0000")
@@ -129,16 +194,18 @@ def test_show_prints_the_tables_within_80_columns_and_writes_nothing(project: Pa
     output = report("--show").output
     assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
     assert max(map(len, output.splitlines())) <= 80
-    assert len(re.findall(rf"^{long}\n +0\.111 ± 0\.012 ", output, re.MULTILINE)) == 2  # Table 2, which has the room
-    assert re.search(r"^text_w +\*0\.300 \*0\.600 +\*0\.600 +\*0\.600$|^text_w +0\.250", output, re.MULTILINE)
-    assert "blood, cell_type: 500 cells, 3 labels\n" in output and "- (a) unseen cells only" in output
+    assert len(re.findall(rf"^{long}\n +0\.111 \[\.085, \.137\] ", output, re.MULTILINE)) >= 4  # Table 2 has the room
+    assert re.search(r"^text_w +\*0\.300 \[\.274, \.326\] \*0\.310 \[.*\] \*-0\.200$", output, re.MULTILINE)
+    assert re.search(r"^text_w +0\.300( \[\.\d+, \.\d+\])+( +0\.\d{3})+$", output, re.MULTILINE)  # as far as they fit
+    assert "blood, cell_type: 500 cells, 6 donors, 3 labels\n" in output and "- (a) unseen cells only" in output
+    assert output.index("Summary:") < output.index("The effect of text") < output.index("Table 2:")
 
 
 def test_a_dataset_with_cell_types_only_is_reported(project: Path) -> None:
     for dataset, model in PAIRS:
         write_pair(dataset, model, rows_of("cell_type", 0.5, coordinates=model != "ensemble"))
     assert "| Patient ARI |" in " ".join(texts()["section_4_4"].split())
-    assert report("--show").exit_code == 0 and len(read_csv("metrics/table2.csv")) == 8
+    assert report("--show").exit_code == 0 and len(read_csv("metrics/table2.csv")) == 2 * 2 * 8
 
 
 def claim_twice() -> None:
@@ -152,7 +219,7 @@ def claim_twice() -> None:
         (lambda: Path("metrics/scores/blood/text_w.json").unlink(), 1, "no such file; `dvc repro evaluate@blood`"),
         (lambda: Path("metrics/full/tumour/tuned.csv").unlink(), 1, "tuned.csv: no such file; `dvc repro evalu"),
         (lambda: Path("metrics/full/blood/tuned.csv").write_text("a,b\n1,2\n"), 1, "--single-item evaluate@blood"),
-        (lambda: write_pair("blood", "tuned", [["knn", "", "a", "", "high", "", 1, 1, ""]]), 1, "full/blood/tuned"),
+        (lambda: write_pair("blood", "tuned", [row("knn", "", "a", 0.5) | {"value": "high"}]), 1, "full/blood/tuned"),
         (lambda: Path("metrics/scores/blood/tuned.json").write_text("{"), 1, "--single-item evaluate@blood"),
         (lambda: Path("metrics/verification/blood.json").unlink(), 1, "no such file; `dvc repro label@blood`"),
         (lambda: write_settings(Path(), {"grid": {"datasets": []}}), 2, "grid has no pair of dataset and model"),
@@ -161,7 +228,9 @@ def claim_twice() -> None:
         (lambda: write_record("blood", paper="aorte"), 2, "data/blood.yaml: paper: the paper has no 'aorte'; did"),
         (claim_twice, 2, "data/tumour.yaml: paper: blood, in the same grid, is 'aorta' already; only one can be"),
         (lambda: write_settings(Path(), models={"unused": {"title": "", "paper": "gpt"}}), 2, "models/unused.yaml: pa"),
-        (lambda: write_settings(Path(), {"report": {"tolerance": -0.1}}), 2, "report.tolerance"),
+        (lambda: Path("metrics/comparisons/blood/models.csv").unlink(), 1, "no such file; `dvc repro evaluate@blood`"),
+        (lambda: Path("metrics/comparisons/blood/text.csv").unlink(), 1, "no such file; `dvc repro evaluate@blood`"),
+        (lambda: Path("metrics/comparisons/blood/text.csv").write_text("a\n1\n"), 1, "--single-item evaluate@blood"),
     ],
 )  # fmt: skip
 def test_what_is_missing_damaged_or_wrong_is_one_line_and_writes_nothing(
