@@ -11,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test bench rehearse lint setup readme draws verdicts verify-scores clean
+.PHONY: repro test bench rehearse lint setup readme draws trainings verdicts verify-scores clean
 
 repro: $(VENV)/runtime.done
 	@dvc repro
@@ -32,7 +32,7 @@ lint: $(VENV)/dev.done
 	@ruff format --check .
 	@mypy
 
-# Score everything again, although nothing changed, and compare with the committed scores.
+# Score everything again, although nothing changed: does every number lie in its committed range?
 verify-scores: $(VENV)/runtime.done
 	@python -m stages.evaluate --check
 
@@ -47,6 +47,10 @@ verdicts: $(VENV)/runtime.done
 # How much scGPT's random bins move its scores.
 draws: $(VENV)/runtime.done
 	@python -m bench.draws
+
+# How much seeds and processors move the models that are trained here: models/trainings.csv, an hour on two cores.
+trainings: $(VENV)/runtime.done
+	@python -m bench.trainings
 
 setup: $(VENV)/dev.done
 

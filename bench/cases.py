@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from anndata import AnnData
 
-from bench import geneformer, genept, scgpt
+from bench import geneformer, genept, scgpt, scoring
 from bench.case import FLOAT32, Spec, Target
 from genept.core.errors import InputError
 from genept.data import cells as labelled
@@ -62,6 +62,7 @@ def goals(upstream: str, float32: float, bfloat16: float) -> dict[str, Target]:
 
 GENEPT_W = Target(1e-5, {genept.DENSE: 4, genept.SPARSE: 15}, times_bound=1.5)
 MINILM = {FLOAT32: Target(1e-4, {genept.ITS_STEPS: 2}), BFLOAT16: Target(0.05)}
+SCORING = {FLOAT32: Target(0.01, {scoring.SINGLE_PASS: 1 / 5})}  # all repeats in the time of five passes
 CASES = {
     "scgpt_ovarian": Spec(OVARIAN, scgpt.embedding, 24, goals(scgpt.PUBLISHED, 4, 15)),
     "scgpt_covid": Spec(COVID, scgpt.embedding, 48, goals(scgpt.PUBLISHED, 6, 15)),
@@ -71,6 +72,8 @@ CASES = {
     "genept_w": Spec(OVARIAN, genept.weighting, 4000, {FLOAT32: GENEPT_W}),
     "minilm_sentences": Spec(partial(sentences, "ovarian"), genept.encoding, 96, MINILM),
     "minilm_names": Spec(gene_names, genept.encoding, 1024, MINILM),
+    "score_model": Spec(scoring.make_cells, scoring.scoring, 10_000, SCORING),
+    "score_control": Spec(partial(scoring.make_cells, n_draws=scoring.N_DRAWS), scoring.scoring, 10_000, SCORING),
 }
 
 #: Where there is one. Upstream's scGPT works in float16 there, so answers are further apart.

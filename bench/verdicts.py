@@ -68,18 +68,20 @@ def score(matrix: np.ndarray, labels: np.ndarray, seeds: Sequence[int], evaluate
     from sklearn.metrics import precision_recall_fscore_support, silhouette_score
     from sklearn.model_selection import train_test_split
     from sklearn.neighbors import KNeighborsClassifier
+    from threadpoolctl import threadpool_limits
 
     classes, codes = np.unique(labels, return_inverse=True)
     batches = {"batch_size": evaluate.kmeans.batch_size, "n_init": evaluate.kmeans.n_init}
-    asw = silhouette_score(matrix, codes, metric="euclidean")
     runs = []
-    for seed in seeds:
-        clusters = MiniBatchKMeans(len(classes), random_state=seed, **batches).fit_predict(matrix)
-        train, test = train_test_split(np.arange(len(codes)), test_size=evaluate.split.test_size, random_state=seed)
-        neighbours = KNeighborsClassifier(evaluate.knn.k, algorithm="brute", metric="cosine")
-        predicted = neighbours.fit(matrix[train], codes[train]).predict(matrix[test])
-        macro = precision_recall_fscore_support(codes[test], predicted, average="macro", zero_division=0)[:3]
-        runs.append([ari(codes, clusters), ami(codes, clusters), asw, np.mean(predicted == codes[test]), *macro])
+    with threadpool_limits(limits=1):  # batches of 20 cells: threads would wait for each other
+        asw = silhouette_score(matrix, codes, metric="euclidean")
+        for seed in seeds:
+            clusters = MiniBatchKMeans(len(classes), random_state=seed, **batches).fit_predict(matrix)
+            train, test = train_test_split(np.arange(len(codes)), test_size=evaluate.split.test_size, random_state=seed)
+            neighbours = KNeighborsClassifier(evaluate.knn.k, algorithm="brute", metric="cosine")
+            predicted = neighbours.fit(matrix[train], codes[train]).predict(matrix[test])
+            macro = precision_recall_fscore_support(codes[test], predicted, average="macro", zero_division=0)[:3]
+            runs.append([ari(codes, clusters), ami(codes, clusters), asw, np.mean(predicted == codes[test]), *macro])
     return np.array(runs)
 
 

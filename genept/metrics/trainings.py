@@ -59,13 +59,13 @@ def is_uncovered(model: str, dataset: str, params: Params, path: Path = TABLE) -
 
 
 def margin(values: np.ndarray) -> float:
-    """Return how far another training falls from this one, in at least 95 % of cases: t(n_seeds - 1) SD sqrt(2).
+    """Return how far another training falls from this one, in 95 % of cases: t(degrees of freedom) SD sqrt(2).
 
     `values` of one score have shape (n_seeds, n_processors). The root of 2 is there because both trainings are single
-    draws: their difference has twice the variance of one. Where processors differ as much as seeds do, there are more
-    degrees of freedom, and it is nearer 98 %.
+    draws: their difference has twice the variance of one.
     """
-    return float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * total_sd(values) * 2**0.5)
+    sd, freedom = total_sd(values)
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * sd * 2**0.5)
 
 
 def covered(model: str, dataset: str, params: Params, path: Path = TABLE) -> pd.DataFrame:
@@ -113,21 +113,30 @@ def by_seed(table: pd.DataFrame) -> np.ndarray:
     return table[columns].to_numpy(dtype=float).reshape(len(table), len(seeds), len(processors))
 
 
-def total_sd(values: np.ndarray) -> float:
+def total_sd(values: np.ndarray) -> tuple[float, float]:
     """Estimate the standard deviation of one training, shape (n_seeds, n_processors), over seeds and processors.
 
-    A one-way analysis of variance: the mean square within seeds estimates the processors' variance (with two, half the
-    squared difference); the mean square between seeds less that one, over the number of processors, the seeds'
-    variance, at least 0. The sum is what two trainings with other seeds on other processors differ by (Searle, Casella
-    and McCulloch 1992, chapter 3). The plain standard deviation of all values would be too small: trainings with one
-    seed are alike.
+    The sum of both `variances`, with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946). The plain
+    standard deviation would be too small where trainings with one seed are alike; where they are not, it is right, and
+    used, with n_seeds n_processors - 1 degrees of freedom.
     """
-    of_processors, of_seeds = variances(values)
-    return float((of_processors + of_seeds) ** 0.5)
+    n_seeds, n_processors = values.shape
+    within, of_seeds = variances(values)
+    if not of_seeds or n_processors == 1:
+        return float(values.std(ddof=1)), values.size - 1
+    between = (within + n_processors * of_seeds) / n_processors  # its share of the sum, and that of `within`
+    rest = within * (1 - 1 / n_processors)
+    freedom = (between + rest) ** 2 / (between**2 / (n_seeds - 1) + rest**2 / (n_seeds * (n_processors - 1)))
+    return float((within + of_seeds) ** 0.5), float(freedom)
 
 
 def variances(values: np.ndarray) -> tuple[float, float]:
-    """Return the variances of processors and of seeds, as `total_sd` explains."""
+    """Estimate the variances of processors and of seeds by a one-way analysis of variance, shape as `total_sd`.
+
+    That of processors is the mean square within seeds (of two, half the squared difference); that of seeds the mean
+    square between seeds less the other, over the number of processors, at least 0 (Searle, Casella and McCulloch,
+    Variance Components, 1992, chapter 3).
+    """
     n_processors = values.shape[1]
     if n_processors == 1:
         return 0.0, float(values.var(ddof=1))

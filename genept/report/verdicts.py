@@ -1,8 +1,8 @@
 """Whether a run reproduces a row of a paper: one pure function, `judge`, on numbers that it is given.
 
 A paper prints one run. Ours are many, so the question is whether the paper's run could be one of them, and nobody
-else's. A single number says little: of another model's numbers about a fifth fall in a 95 % interval. So the whole row
-decides, that is all scores of one model on one annotation of one dataset, as Table 2 and Table C4 print them: ARI, AMI
+else's. A single number says little: a third of another model's numbers fall in a 95 % interval. So the whole row
+decides: all scores of one model on one annotation of one dataset, as Table 2 and Table C4 print them: ARI, AMI
 and ASW of its clusters, accuracy, precision, recall and F1 of its nearest neighbours. A row of fewer numbers, such as a
 patient ARI alone, is judged by the same rules: fewer tests make each interval narrower, but more models fit, so that it
 is inconclusive more often. A row of silhouettes alone decides by those.
@@ -137,8 +137,8 @@ def judge(
     none. There `HALF_WIDTH` and the other models are the limits: a row all of whose intervals are wide is never
     ``reproduced``, however near its means.
 
-    The limit is on the row's narrowest interval, not on each: for most models on small datasets ARI alone has a
-    half-width above .10, and no row would ever be reproduced.
+    The limit is on the row's narrowest interval, not on each: on small datasets ARI alone has a half-width above .10
+    for most models, and hardly a row would ever be reproduced (``bench/README.md``).
     """
     single = {name: interval(ours[name], number, 1, widening) for name, number in printed.items() if name in ours}
     if not_comparable:
