@@ -61,14 +61,20 @@ CHANGES = (  # a file, or a settings file and a key of it
     "models/genept_w_minilm.yaml: vectors",
     "models/genept_w_ft_minilm.yaml: finetune",
     "models/random_w.yaml: control",
+    "models/random_w.yaml: draws",
     "models/sources/minilm.yaml",
+    "models/trainings.csv",
     "params.yaml: seed",
     "params.yaml: threads",
     "params.yaml: device",
+    "params.yaml: baseline",
     "params.yaml: annotate.resolution",
     "params.yaml: label.min_class_size",
+    "params.yaml: label.missing_labels",
+    "params.yaml: evaluate.repeats",
     "params.yaml: evaluate.split.test_size",
     "params.yaml: evaluate.knn.k",
+    "params.yaml: protocols.authors",
     "params.yaml: plot.min_dist",
     "params.yaml: grid.pretrain",
     "params.yaml: grid.ensemble",
@@ -158,10 +164,12 @@ def test_the_page_says_what_a_change_runs(stages: dict[str, Any]) -> None:
         ("genept/downloads/hosts/geo.py", []),
         ("stages/fetch.py", []),
         ("genept/engines/mine/embed.py", []),
-        ("genept/plots/page.py", ["plot"]),
+        ("genept/plots/page.py", ["plot", "report"]),  # both draw
         ("genept/engines/scgpt/tokens.py", ["pretrain_scgpt", "embed_scgpt_trained"]),
         ("data/markers/mine.tsv", ["fetch"]),  # which copies the tables that datasets name, and downloads nothing
         ("models/scgpt_mini.yaml: title", ["plot", "report"]),
+        ("params.yaml: evaluate.repeats", ["evaluate", "report"]),  # heads are fitted to further splits by evaluate
+        ("params.yaml: baseline", ["evaluate", "plot", "report"]),
     ],
 )
 def test_a_change_runs_what_depends_on_it_and_nothing_else(

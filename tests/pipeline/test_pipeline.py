@@ -12,7 +12,9 @@ from tests import helpers
 from tests.pipeline.project import Project
 from tests.pipeline.site import OWN_FILE, Site, dataset
 
-MODELS = ("expression", "random_w", "genept_w_tiny", "scgpt_tiny", "genept_w_ft_tiny", "ensemble")
+MODELS = ("expression", "random_w", "genept_w_tiny", "scgpt_tiny", "genept_w_ft_tiny", "genept_w_ft_tiny_on_random_w")
+MODELS = (*MODELS, "ensemble")
+FLOORS = ("majority", "random_cells")
 OWN_MODEL = '''"""Library size and number of genes: two numbers that every embedding should beat."""
 
 import numpy as np
@@ -38,7 +40,7 @@ def embed(cells, folder, config, device):
 
 def test_every_pair_of_the_grid_has_scores_rows_and_a_picture(finished: Project) -> None:
     assert set(finished.scores()) == {f"alpha/{model}.json" for model in MODELS}
-    assert finished.rows("table_c4") == {("alpha", model) for model in MODELS}
+    assert finished.rows("table_c4") == {("alpha", model) for model in (*MODELS, *FLOORS, "supervised")}
     assert (finished.path / "plots/umap/alpha/genept_w_ft_tiny.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -72,7 +74,7 @@ def test_plots_of_two_runs_stand_on_one_page_that_needs_no_network(reseeded: Pro
 
 
 def test_settings_for_a_run_leave_no_stale_row(small: Project) -> None:
-    assert small.rows("table2") == {("alpha", "expression"), ("alpha", "genept_w_tiny")}
+    assert small.rows("table2") == {("alpha", model) for model in ("expression", "genept_w_tiny", *FLOORS)}
     assert small.scores().keys() == {"alpha/expression.json", "alpha/genept_w_tiny.json"}
     record = json.loads((small.path / "metrics/verification/alpha.json").read_text(encoding="utf-8"))
     assert record["cells"]["n_evaluated"] == 60
