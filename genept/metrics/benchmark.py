@@ -169,7 +169,8 @@ def kinds_to_cluster(target: Target, embedding: Scored) -> list[str]:
 def compare_coordinates(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) -> dict[Key, dict[str, Any]]:
     """Compare coordinates with all annotations, as silhouettes do: of all cells, and of each run's test cells.
 
-    Those of all cells have one run for each draw that is scored whole. Returns by key the values of each metric in each run, and no notes.
+    Those of all cells have one run for each draw that is scored whole. Returns by key the values of each metric in each
+    run, and no notes.
     """
     found: dict[Key, dict[str, Any]] = {}
     for kind in [RANDOM] if embedding.unseen_only else [ALL, RANDOM]:
