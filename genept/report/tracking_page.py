@@ -31,7 +31,7 @@ RULE = (
     "2 and C4 together. `reproduced`: all lie where single runs of ours fall (prediction intervals with Bonferroni's "
     f"correction for the row; a number that no seed moves, such as ASW: within {FIXED:g}), and no other model's or "
     "control's row fits. `inconclusive`: they do, but another row fits as well, or every interval is wider than "
-    f"{HALF_WIDTH:g} on each side, or a number fits only because the SD is taken times {OTHER_SUBSET:g}, as where "
+    f"{HALF_WIDTH:g} on each side, or a number fits only with {OTHER_SUBSET:g} times the SD, which counts where "
     "the cells are another subset. `differs`: otherwise. `not comparable`: cells, labels, checkpoint, settings of the "
     "authors' protocol or unknown genes are others, the paper's row is odd, or our classifier is constant. `not run`: "
     "the run has nothing of the row. Single numbers have no verdict of their own."
