@@ -57,7 +57,7 @@ def table_2(params: Params) -> str:
             runs(params, classifies=False),
             f"Test cells only: all models on the test cells of {count(evaluate.repeats, 'random split')}, the only "
             "cells on which a fine-tuned model can be scored.",
-            bounds(params, clusters=True),
+            bounds(params),
             missing(params),
         ]
     )
@@ -80,7 +80,7 @@ def table_c4(params: Params, with_reference: str = "") -> str:
         sentences.append(ensemble(evaluate))
     if with_reference:
         sentences.append(f"{with_reference}: the training cells are the reference, the test cells all of the query.")
-    return " ".join([*sentences, bounds(params), missing(params)])
+    return " ".join([*sentences, bounds(params, has_supervised=True), missing(params)])
 
 
 def ensemble(evaluate: Evaluate) -> str:
@@ -148,9 +148,9 @@ def runs(params: Params, classifies: bool = True) -> str:
     return f"{first} {held_out}" if classifies and params.evaluate.split.groups else first
 
 
-def bounds(params: Params, clusters: bool = False) -> str:
-    """Say what scores lie between."""
-    learned = "" if clusters else f" `supervised`: what a logistic regression learns from `{params.baseline}`."
+def bounds(params: Params, has_supervised: bool = False) -> str:
+    """Say what scores lie between; only a table of cell types has the row `supervised`."""
+    learned = f" `supervised`: what a logistic regression learns from `{params.baseline}`." if has_supervised else ""
     return (
         "Floor: `majority`, always the most frequent label of the training cells, and `random_cells`, a random vector "
         f"for each cell.{learned} The CSV file has each score also scaled from 0, the higher floor, to 1, the label "

@@ -40,9 +40,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("models/tuned.py").write_text(CUSTOM)
 
 
-def write_settings(**plot: Any) -> None:
+def write_settings(baseline: str = "expression", **plot: Any) -> None:
     grid = {"datasets": ["tiny"], "models": {key: MODELS.get(key, []) for key in Models.model_fields}}
-    params = {"threads": 1, "grid": {**grid, "pretrain": [], "ensemble": []}, "plot": {**SETTINGS, **plot}}
+    grid |= {"pretrain": [], "ensemble": []}
+    params = {"threads": 1, "baseline": baseline, "grid": grid, "plot": {**SETTINGS, **plot}}
     titles = {name: {"title": f"Model {name}"} for names in MODELS.values() for name in names}
     helpers.write_settings(Path.cwd(), params, {"tiny": DATASET}, titles)
 
@@ -89,7 +90,7 @@ def damage_annotation() -> None:
 @pytest.mark.parametrize(
     ("change", "code", "text"),
     [
-        (lambda: write_settings(above="expresion"), 2, "plot.above: 'expresion' is not in the grid; did you mean"),
+        (lambda: write_settings(baseline="expresion"), 2, "baseline: 'expresion' is not in the grid; did you mean"),
         (lambda: write_settings(n_epoch=3), 2, "plot: no setting 'n_epoch'; did you mean 'n_epochs'?"),
         (lambda: write_settings(n_neighbors=1), 2, "plot.n_neighbors: should be greater than or equal to 2, got 1"),
         (lambda: write_settings(min_dist=2.0), 2, "plot: min_dist must be at most spread, 1.0"),

@@ -54,7 +54,7 @@ def test_a_matrix_has_the_difference_of_every_pair_and_no_colour_without_a_test(
 def test_curves_are_of_the_rarer_class_or_of_all_against_the_rest(project: Path) -> None:
     run = pairs.read(parameters.load())
     for classes, title in ((["sick", "well"], "positive: sick"), (["a", "b", "c"], "mean of 3 classes against")):
-        comparisons.write_probabilities("blood", "phenotype", [*SCORED[:-1], *BOUNDS], classes)
+        comparisons.write_probabilities("blood", "phenotype", [*SCORED[:-1], "majority", "random_cells"], classes)
         as_authors, standardised = pictures.curves(run, "blood")
         assert title in as_authors.title and "standardised" in standardised.title
         assert [curve.model for curve in as_authors.roc] == [*SCORED[:-1], "random_cells"]

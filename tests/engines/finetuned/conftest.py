@@ -34,7 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     models["base"] = blood.settings("models/genept_w_minilm.yaml")
     helpers.write_settings(tmp_path, datasets={"blood": blood.settings("data/covid.yaml")}, models=models)
-    blood.write_settings({"kmeans": {"repeats": 2}}, threads=1)
+    blood.write_settings({"repeats": 3}, threads=1, baseline="base")
     blood.write_grid({"genept_w": ["base"], "finetuned": ["tuned"]})
     matrix, labels = cells()
     rng = np.random.default_rng(1)

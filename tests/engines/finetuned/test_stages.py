@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,6 +16,7 @@ from sklearn.model_selection import train_test_split
 
 from genept.data import embeddings
 from genept.engines.finetuned import training
+from genept.metrics.targets import seeds
 from tests import helpers
 from tests.engines.finetuned.conftest import MLP
 from tests.metrics import blood
@@ -80,45 +82,59 @@ def test_equal_runs_write_equal_files_and_unseen_cells_can_hold_anything(project
 
 def test_scores_are_of_unseen_cells_by_a_fit_for_each_split(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blood.finetune()
-    fit = Mock(wraps=training.fit)
-    monkeypatch.setattr(training, "fit", fit)
+    columns, row_of = blood.columns(), {cell.tobytes(): row for row, cell in enumerate(base().astype(float))}
+    train = []
+    for cells in (np.flatnonzero(columns["cell_type"] != "Unknown"), np.arange(blood.N_CELLS)):  # the latter of two
+        train += [train_test_split(cells, test_size=0.2, random_state=seed)[0] for seed in seeds(0, 3)]
+        train += [cells[columns["patient"][cells] != donor] for donor in ("D1", "D2", "D3")]
+    fit_each = Mock(wraps=training.fit_each)
+    monkeypatch.setattr(training, "fit_each", fit_each)
     blood.evaluate()
-    n_known = int((blood.columns()["cell_type"] != "Unknown").sum())
-    sizes = [len(call.args[0]) for call in fit.call_args_list]
-    assert sizes == [n_known - int(np.ceil(0.2 * n_known)), 120]  # cell_type without Unknown; patient and phenotype
+    (call,) = fit_each.call_args_list
+    fitted = [np.array([row_of[cell.tobytes()] for cell in matrix]) for matrix in call.args[0]]
+    assert sorted(sorted(rows) for rows in fitted) == sorted(sorted(rows) for rows in train)
+    for rows, labels in zip(fitted, call.args[1], strict=True):
+        assert (labels == columns["phenotype"][rows]).all()
     rows = blood.full("tuned")
-    assert {row["n_cells"] for row in rows if row["annotation"] != "cell_type"} == {"30"}
+    n_known = int((columns["cell_type"] != "Unknown").sum())
+    found = {(row["annotation"] == "cell_type", row["split"], int(row["n_cells"])) for row in rows}
+    assert found == {
+        *((True, "random", int(np.ceil(0.2 * n_known))), (True, "donors", n_known)),  # with donors held out, each once
+        *((False, "random", 30), (False, "donors", blood.N_CELLS)),
+    }
     tasks = {row["task"] for row in blood.full("tuned", annotation="phenotype")}
-    assert tasks == {"kmeans", "silhouette", "knn", "logreg"}
+    assert tasks == {"kmeans", "silhouette", "knn", "logreg", "logreg_standardised"}
+    assert {row["split"] for row in rows if row["task"] in ("kmeans", "silhouette")} == {"random"}
     for row in rows:
         supervised = "; supervised by phenotype" if row["annotation"] == "phenotype" else ""
         assert row["note"].endswith(f"unseen cells only{supervised}; base is not comparable: no counts")
     assert len(blood.headlines("tuned")) == 8
     assert blood.headlines("tuned")["phenotype_logreg_accuracy"] > 0.7
-    blood.write_obs(**blood.columns(), part=np.where(np.arange(blood.N_CELLS) % 3 == 0, "query", "reference"))
+    blood.write_obs(**columns, part=np.where(np.arange(blood.N_CELLS) % 3 == 0, "query", "reference"))
     blood.evaluate()
-    assert len(blood.full("tuned", task="knn_reference", metric="accuracy")) == 1
+    assert len(blood.full("tuned", task="knn", split="reference", metric="accuracy")) == 1
 
 
-def test_the_score_of_the_supervised_annotation_is_that_of_the_stored_embedding(project: Path) -> None:
+def test_the_first_score_of_the_supervised_annotation_is_that_of_the_stored_embedding(project: Path) -> None:
     labels = blood.columns()["phenotype"]
-    test = train_test_split(np.arange(blood.N_CELLS), test_size=0.2, random_state=0)[1]
-    labels[test[0]] = "only in test"
-    labels[np.setdiff1d(np.arange(blood.N_CELLS), test)[0]] = "only in training"
+    every = np.arange(blood.N_CELLS)
+    divided = [train_test_split(every, test_size=0.2, random_state=seed) for seed in seeds(0, 3)]
+    splits = [(np.sort(train), np.sort(test)) for train, test in divided]
+    labels[splits[0][1][0]], labels[splits[0][0][0]] = "only in test", "only in training"
     blood.write_obs(**{**blood.columns(), "phenotype": labels})
     blood.finetune()
     blood.evaluate()
-    unseen = np.array(embeddings.read_notes("blood", "tuned")["unseen_cells"])
-    train = np.setdiff1d(np.arange(blood.N_CELLS), unseen)
-    embedding = np.load("data/blood/embeddings/tuned.npy").astype(float)
-    unit = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
-    nearest = np.argsort(-unit[unseen] @ unit[train].T, axis=1, kind="stable")[:, :10]
-    n_sick, n_well = ((labels[train][nearest] == name).sum(axis=1) for name in ("sick", "well"))
-    accuracy = (np.where(n_sick >= n_well, "sick", "well") == labels[unseen]).mean()  # a tie: the smaller label
-    (row,) = blood.full("tuned", task="knn", annotation="phenotype", metric="accuracy")
-    assert float(row["value"]) == round(accuracy, 4)
-    notes = {row["class"]: row["note"].split(";")[0] for row in blood.full("tuned") if row["class"].startswith("only")}
-    assert notes == {"only in test": "no training cell", "only in training": "no test cell"}
+    assert embeddings.read_notes("blood", "tuned")["unseen_cells"] == splits[0][1].tolist()
+    made = [np.load("data/blood/embeddings/tuned.npy")]
+    made += [training.project(training.fit(base()[own], labels[own], MLP, 0).head, base()) for own, _ in splits[1:]]
+    accuracies = []
+    for embedding, (train, test) in zip(made, splits, strict=True):
+        unit = embedding / np.maximum(np.linalg.norm(embedding.astype(float), axis=1, keepdims=True), 1e-12)
+        nearest = train[np.argsort(-unit[test] @ unit[train].T, axis=1, kind="stable")[:, :10]]
+        said = [Counter(labels[cells]).most_common(1)[0][0] for cells in nearest]  # a tie: the nearest cell's label
+        accuracies.append(float((np.array(said) == labels[test]).mean()))
+    (row,) = blood.full("tuned", task="knn", annotation="phenotype", split="random", metric="accuracy")
+    assert [float(row[name]) for name in ("first", "value")] == [round(accuracies[0], 4), round(np.mean(accuracies), 4)]
 
 
 def another_engine() -> None:
@@ -144,7 +160,7 @@ def one_class() -> None:
         (no_cell_type, 2, "finetune: the dataset has no annotation 'cell_type'; it has patient, phenotype"),
         (("models/tuned.yaml", "finetune", {"head": "transformer"}), 2, "models/tuned.yaml: finetune.head"),
         (("models/tuned.yaml", "finetune", {"dropout": 0.1}), 2, "no setting 'dropout'"),
-        (("params.yaml", "evaluate", {"split": {"groups": "disease"}}), 2, "groups names 'disease', which obs.csv"),
+        (("params.yaml", "evaluate", {"split": {"test_size": 1}}), 2, "split.test_size: should be less than 1"),
         (another_engine, 2, "models/tuned.yaml: fine-tuning needs `engine: finetuned`, got None"),
         (one_class, 1, "fine-tuning needs two classes in the training cells, found 1"),
         (Path("data/blood/embeddings/base.json").unlink, 1, "data/blood/embeddings/base.json: no such file"),
