@@ -34,7 +34,7 @@ def scores(run: pairs.Run) -> str:
     """Print three scores of every row and dataset, on cell types, and how they were computed."""
     lines = []
     for model in dict.fromkeys(pair.model for pair in run.pairs):
-        line = [f"`{model}`", run.model_title(model)]
+        line = [f"`{model}`"]
         for dataset in run.records:
             pair = run.pair(dataset, model)
             line += [
@@ -51,7 +51,7 @@ def scores(run: pairs.Run) -> str:
             f"{captions.clustering(run.params)}. {captions.runs(run.params)}"
         )
         + "\n\n"
-        + printing.markdown_table(lines, ["Model", "What it is", *headings], n_left=2)
+        + printing.markdown_table(lines, ["Model", *headings], n_left=1)
     )
 
 
