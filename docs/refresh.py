@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from genept.core import params as parameters
-from genept.report import captions, pairs, printing
+from genept.report import captions, pairs, printing, text_effect
 
 README = Path("README.md")
 PICTURE = Path("plots/umap/covid/genept_w_minilm.png")
@@ -20,7 +20,10 @@ SCORES = {  # heading: (task, metric, split)
 
 def main() -> None:
     """Replace what is between the markers of README.md, and docs/figure_3_covid.png."""
-    block = f"<!-- scores -->\n\n{scores(pairs.read(parameters.load()))}\n\n<!-- /scores -->"
+    run = pairs.read(parameters.load())
+    effects = text_effect.sentences(text_effect.read(run.records))
+    conclusions = "\n".join(captions.filled(text, bullet="- ") for text in effects if text.startswith("`"))
+    block = f"<!-- scores -->\n\n{scores(run)}\n\n{conclusions}\n\n<!-- /scores -->"
     text = README.read_text(encoding="utf-8")
     text = re.sub(r"<!-- scores -->.*<!-- /scores -->", lambda _: block, text, flags=re.DOTALL)
     README.write_text(text, encoding="utf-8")
@@ -31,7 +34,7 @@ def scores(run: pairs.Run) -> str:
     """Print three scores of every row and dataset, on cell types, and how they were computed."""
     lines = []
     for model in dict.fromkeys(pair.model for pair in run.pairs):
-        line = [f"`{model}`", run.model_title(model)]
+        line = [f"`{model}`"]
         for dataset in run.records:
             pair = run.pair(dataset, model)
             line += [
@@ -48,7 +51,7 @@ def scores(run: pairs.Run) -> str:
             f"{captions.clustering(run.params)}. {captions.runs(run.params)}"
         )
         + "\n\n"
-        + printing.markdown_table(lines, ["Model", "What it is", *headings], n_left=2)
+        + printing.markdown_table(lines, ["Model", *headings], n_left=1)
     )
 
 

@@ -48,7 +48,7 @@ def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) ->
                 split = target.splits[kind][number]
                 name: str = target.annotation
                 actual = target.codes[split.test]
-                for run in range(embedding.n_draws) if kind == DONORS else [number]:
+                for run in embedding.whole_draws if kind == DONORS else [number]:
                     near = target.codes[embedding.nearest(split, run, evaluate.knn.k, evaluate.metric)]
                     given = neighbours.vote(near, evaluate.knn.tie)
                     parts[("knn", name, kind), run].append((split.test, actual, given))
@@ -169,11 +169,12 @@ def kinds_to_cluster(target: Target, embedding: Scored) -> list[str]:
 def compare_coordinates(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) -> dict[Key, dict[str, Any]]:
     """Compare coordinates with all annotations, as silhouettes do: of all cells, and of each run's test cells.
 
-    Those of all cells have one run for each draw. Returns by key the values of each metric in each run, and no notes.
+    Those of all cells have one run for each draw that is scored whole. Returns by key the values of each metric in each
+    run, and no notes.
     """
     found: dict[Key, dict[str, Any]] = {}
     for kind in [RANDOM] if embedding.unseen_only else [ALL, RANDOM]:
-        for run in range(embedding.n_draws if kind == ALL else evaluate.repeats):
+        for run in embedding.whole_draws if kind == ALL else range(evaluate.repeats):
             by_matrix: dict[bytes, list[tuple[Target, np.ndarray]]] = defaultdict(list)
             for target in targets:
                 if kind not in kinds_to_cluster(target, embedding):

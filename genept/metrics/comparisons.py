@@ -13,7 +13,7 @@ from genept.core.params import Evaluate
 from genept.metrics import ranges
 from genept.metrics.counts import Counts
 from genept.metrics.results import Key, Results, rounded
-from genept.metrics.scores import REGRESSIONS, Metric, metrics_of, of_embeddings
+from genept.metrics.scores import REGRESSIONS, metrics_of, of_embeddings
 from genept.metrics.targets import ALL, DONORS, RANDOM, Target
 
 COLUMNS = (
@@ -35,11 +35,17 @@ def compare(results: Mapping[str, Results], targets: Sequence[Target], evaluate:
     lines: list[tuple[Any, ...]] = []
     for target in targets:
         for key in keys_of(target, evaluate):
-            with_key = [name for name, result in results.items() if has(result, key)]
+            with_key = {name: result for name, result in results.items() if has(result, key)}
+            resampled = {}
+            if key[2] == DONORS:
+                resampled = {name: resample(result, target, key, evaluate, seed) for name, result in with_key.items()}
             for model, other in combinations(with_key, 2):
-                found = by_donors if key[2] == DONORS else by_runs
-                for metric, *numbers in found(results[model], results[other], target, key, evaluate, seed):
-                    lines.append((*key, metric, model, other, *numbers))
+                pair = with_key[model], with_key[other]
+                if key[2] == DONORS:
+                    found = by_donors(*pair, resampled[model], resampled[other], key, evaluate, seed)
+                else:
+                    found = by_runs(*pair, target, key)
+                lines += [(*key, metric, model, other, *numbers) for metric, *numbers in found]
     table = pd.DataFrame(lines, columns=list(COLUMNS), dtype=object)
     for name in ("difference", "low", "high"):
         table[name] = [None if value is None else rounded(value) for value in table[name]]
@@ -60,9 +66,7 @@ def has(result: Results, key: Key) -> bool:
     return key in result.by_donor or any((key, metric.name) in result.runs for metric in metrics_of(key[0]))
 
 
-def by_runs(
-    model: Results, other: Results, target: Target, key: Key, evaluate: Evaluate, seed: int
-) -> Iterator[tuple[Any, ...]]:
+def by_runs(model: Results, other: Results, target: Target, key: Key) -> Iterator[tuple[Any, ...]]:
     """Yield the differences over runs: of the splits, or of the k-means seeds, that both models have."""
     first = target.splits[RANDOM][0]
     is_split = key[2] == RANDOM
@@ -90,78 +94,65 @@ def align(own: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return own[defined], others[defined]
 
 
+def resample(result: Results, target: Target, key: Key, evaluate: Evaluate, seed: int) -> dict[str, np.ndarray]:
+    """Return a model's scores with donors held out: of all cells, then of each resample of donors, by metric.
+
+    A control has those of its first draw. Below `ranges.MIN_DONORS` there are no resamples.
+    """
+    counted = result.by_donor[key]
+    n_donors = len(counted.actual)
+    weights = np.ones((1, n_donors))
+    if n_donors >= ranges.MIN_DONORS:
+        weights = np.concatenate([weights, ranges.resample(n_donors, seed)])
+    table = result.probabilities.get(target.annotation)
+    found = {}
+    for metric in metrics_of(key[0]):
+        if not metric.of_probabilities:
+            found[metric.name] = metric.function(counted.over(weights), evaluate.min_test_cells)
+        elif table is not None and target.donors is not None:
+            own = table[(table["task"] == key[0]) & (table["split"] == DONORS)]
+            cells = own["row"].to_numpy()
+            donors = target.donors.codes[cells]
+            by_cell = weights[:, np.unique(donors, return_inverse=True)[1]]
+            probabilities = own[target.classes].to_numpy()
+            found[metric.name] = metric.function(
+                target.codes[cells], probabilities, by_cell, target.donors.fold[donors]
+            )
+    return found
+
+
 def by_donors(
-    model: Results, other: Results, target: Target, key: Key, evaluate: Evaluate, seed: int
+    model: Results,
+    other: Results,
+    own: Mapping[str, np.ndarray],
+    others: Mapping[str, np.ndarray],
+    key: Key,
+    evaluate: Evaluate,
+    seed: int,
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the differences with whole donors held out; of a control, those of its first draw."""
-    own, others = model.by_donor[key], other.by_donor[key]
-    n_donors = len(own.actual)
-    one = np.ones((1, n_donors))
+    """Yield the differences with whole donors held out, given what `resample` found for both models."""
+    pair = model.by_donor[key], other.by_donor[key]
+    n_donors = len(pair[0].actual)
     few = n_donors < ranges.MIN_DONORS
     if not few:
-        weights, swap = ranges.resample(n_donors, seed), ranges.swaps(n_donors, seed)
-        swapped = Counts(*(swap @ a + (1 - swap) @ b for a, b in zip(own, others, strict=True)))
-        total = own.over(one), others.over(one)
-        rest = Counts(*(a + b - s for a, b, s in zip(*total, swapped, strict=True)))
-        resampled = own.over(weights), others.over(weights)
+        swap = ranges.swaps(n_donors, seed)
+        swapped = Counts(*(swap @ a + (1 - swap) @ b for a, b in zip(*pair, strict=True)))
+        rest = Counts(*((a + b).sum(axis=0) - s for a, b, s in zip(*pair, swapped, strict=True)))
     for metric in metrics_of(key[0]):
-        if metric.of_probabilities:
-            yield from by_resamples(model, other, target, key, metric, seed)
+        if metric.name not in own or metric.name not in others:
             continue
-
-        def value(counted: Counts, function: Any = metric.function) -> np.ndarray:
-            return function(counted, evaluate.min_test_cells)
-
-        difference = float((value(own.over(one)) - value(others.over(one)))[0])
+        method = RESAMPLED if metric.of_probabilities else SWAPPED
+        difference, *resampled = own[metric.name] - others[metric.name]
         if not np.isfinite(difference):
             continue
-        if few:
+        between = ranges.over_donors(np.array(resampled)) if resampled else None
+        if few or between is None:
             note = f"{n_donors} donors; no test possible"
-            yield metric.name, difference, None, None, None, SWAPPED, n_donors, note
+            yield metric.name, float(difference), None, None, None, method, n_donors, note
             continue
-        low, high = ranges.over_donors(value(resampled[0]) - value(resampled[1])) or (None, None)
-        p = ranges.p_of_swaps(difference, value(swapped) - value(rest), len(swap) < ranges.SWAPS)
-        yield metric.name, difference, low, high, float(f"{p:.3g}"), SWAPPED, n_donors, ""
-
-
-def by_resamples(
-    model: Results, other: Results, target: Target, key: Key, metric: Metric, seed: int
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the difference of a score of probabilities: its interval over resamples of donors, and twice its tail."""
-    tables = [result.probabilities.get(target.annotation) for result in (model, other)]
-    if target.donors is None or any(table is None for table in tables):
-        return
-    values = []
-    for table in tables:
-        assert table is not None
-        own = table[(table["task"] == key[0]) & (table["split"] == DONORS)]
-        cells = own["row"].to_numpy()
-        codes, fold = target.donors.codes[cells], target.donors.fold[target.donors.codes[cells]]
-        donors = np.unique(codes, return_inverse=True)[1]
-        n_donors = int(donors.max(initial=-1)) + 1
-        weights = np.ones((1, n_donors))
-        if n_donors >= ranges.MIN_DONORS:
-            weights = np.concatenate([weights, ranges.resample(n_donors, seed)])
-        probabilities = own[target.classes].to_numpy()
-        values.append(metric.function(target.codes[cells], probabilities, weights[:, donors], fold))
-    difference, *resampled = values[0] - values[1]
-    if not np.isfinite(difference):
-        return
-    numbers = np.array(resampled)
-    numbers = numbers[np.isfinite(numbers)]
-    between = ranges.over_donors(np.array(resampled)) if len(numbers) else None
-    if between is None:
-        yield (
-            metric.name,
-            float(difference),
-            None,
-            None,
-            None,
-            RESAMPLED,
-            n_donors,
-            f"{n_donors} donors; no test possible",
-        )
-        return
-    tail = 1 + min(int((numbers <= 0).sum()), int((numbers >= 0).sum()))
-    p = min(1.0, 2 * tail / (len(numbers) + 1))
-    yield metric.name, float(difference), *between, float(f"{p:.3g}"), RESAMPLED, n_donors, ""
+        if metric.of_probabilities:
+            p = ranges.p_of_resamples(np.array(resampled))
+        else:
+            after = metric.function(swapped, evaluate.min_test_cells) - metric.function(rest, evaluate.min_test_cells)
+            p = ranges.p_of_swaps(float(difference), after, len(swap) < ranges.SWAPS)
+        yield metric.name, float(difference), *between, float(f"{p:.3g}"), method, n_donors, ""

@@ -21,10 +21,12 @@ class Embedding:
     """Coordinates that do not depend on a split: one matrix, or the draws of a control, which the runs take in turn.
 
     `draws` have shape (n_draws, n_cells, n_dimensions). Run number r, of any split, is of draw r modulo n_draws, so
-    that the spread of a control's runs contains that of its draws.
+    that the spread of a control's runs contains that of its draws. The first `n_whole` draws are also scored with
+    donors held out and by silhouettes of all cells, which cost a comparison of all cells with all.
     """
 
     draws: np.ndarray
+    n_whole: int = 3
     ranked: dict[tuple[int, int, Distance], np.ndarray] = field(default_factory=dict)
     unseen_only = False
 
@@ -32,6 +34,11 @@ class Embedding:
     def n_draws(self) -> int:
         """Number of matrices."""
         return len(self.draws)
+
+    @property
+    def whole_draws(self) -> range:
+        """The draws that are scored whole."""
+        return range(min(self.n_whole, len(self.draws)))
 
     @property
     def is_centred(self) -> bool:
@@ -47,6 +54,8 @@ class Embedding:
     def nearest(self, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
         """Return the nearest training cells of a split's test cells, (n_test, k); one search serves all splits."""
         key = run % len(self.draws), k, metric
+        if key[0] not in self.whole_draws:
+            return neighbours.search(self.points(split, run), split.test, split.train, k, metric)
         if key not in self.ranked:
             self.ranked[key] = neighbours.rank(self.points(split, run), k, metric)
         return neighbours.select(self.ranked[key], self.points(split, run), split, k, metric)
@@ -68,6 +77,7 @@ class Head:
     unseen_only = True
     is_centred = False
     n_draws = 1
+    whole_draws = range(1)
 
     @cached_property
     def projections(self) -> dict[tuple[int, bytes], np.ndarray]:

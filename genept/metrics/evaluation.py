@@ -85,12 +85,12 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
     for head, (finetuned, base) in heads(grid, notes).items():
         jobs[head] = code, planned, draws[base], read_lesson(notes[finetuned], obs), evaluate, seed, {}
     jobs[RANDOM_CELLS] = code, planned, bounds.random_cells(len(obs), seed), None, evaluate, seed, {}
+    jobs[SUPERVISED] = code, planned, draws[params.baseline], None, evaluate, seed, {}, params.baseline
     scores = dict(zip(jobs, in_processes(memory.cache(score), jobs, params.threads, dataset), strict=True))
     if grid.ensemble:
         spread = trainings.spread(ENSEMBLE, dataset, params)
         scores[ENSEMBLE] = benchmark.score_ensemble(planned, [scores[m] for m in grid.ensemble], evaluate, seed, spread)
     scores[MAJORITY] = bounds.majority(planned, evaluate, seed)
-    scores[SUPERVISED] = bounds.supervised(planned, Embedding(draws[params.baseline]), params.baseline, evaluate, seed)
     ordered = {name: scores[name] for name in grid.scored}
     default_split = {target.annotation: target.default for target in planned}
     named = bounds.scale({name: with_notes(name, result, params, notes) for name, result in ordered.items()})
@@ -139,12 +139,17 @@ def score(
     evaluate: Evaluate,
     seed: int,
     spread: Spread,
+    supervised: str = "",
 ) -> Results:
     """Score an embedding, or a head on it that is fitted anew to the training cells of each split.
+
+    If `supervised` names the embedding, score what a logistic regression learns from it, see `bounds.supervised`.
 
     `joblib.Memory` caches by the arguments, so everything that scores depend on is one; `code` stands for this package.
     """
     embedding = Embedding(draws)
+    if supervised:
+        return bounds.supervised(planned, embedding, supervised, evaluate, seed)
     if lesson is None:
         results = benchmark.score(planned, embedding, evaluate, seed, spread)
         return results.with_note(CENTRED) if embedding.is_centred and evaluate.metric == "cosine" else results
@@ -210,7 +215,7 @@ def measure_text(
     code: str, target: Target, draws: np.ndarray, evaluate: Evaluate, seed: int
 ) -> dict[tuple[str, str], np.ndarray]:
     """Measure an embedding for the effect of the text; cached as `score`."""
-    return dict(text_effect.measure(target, Embedding(draws), evaluate, seed))
+    return dict(text_effect.measure(target, Embedding(draws, n_whole=len(draws)), evaluate, seed))
 
 
 def read_lesson(notes: dict[str, Any], obs: pd.DataFrame) -> Lesson:

@@ -69,6 +69,13 @@ def p_of_swaps(observed: float, swapped: np.ndarray, is_complete: bool) -> float
     return extreme / len(swapped) if is_complete else (extreme + 1) / (len(swapped) + 1)
 
 
+def p_of_resamples(differences: np.ndarray) -> float:
+    """Return the two-sided p-value of a difference over resamples of donors: twice the smaller tail beyond 0."""
+    defined = differences[np.isfinite(differences)]
+    tail = 1 + min(int((defined <= 0).sum()), int((defined >= 0).sum()))
+    return min(1.0, 2 * tail / (len(defined) + 1))
+
+
 def corrected_t(differences: np.ndarray, test_over_train: float) -> tuple[float, float, float]:
     """Return the interval and two-sided p-value of a mean difference over n random splits, shape (n,).
 

@@ -104,21 +104,27 @@ def fit(
         shift = weights[:, :, -1] - (slopes * means[:, None]).sum(axis=2)
         return products.reshape(n_cells, n_fits, n_columns).swapaxes(0, 1) + shift[:, None]
 
+    own_column = np.arange(n_cells) * len(classes) + label
+
     def loss(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         z = complete(logits(weights))
-        shares = log_softmax(z, axis=2)
-        own = np.take_along_axis(shares, label[None, :, None], axis=2)[:, :, 0]
+        z -= z.max(axis=2, keepdims=True)
+        own = z.reshape(n_fits, -1)[:, own_column]
+        shares = np.exp(z, out=z)
+        sums = shares.sum(axis=2, keepdims=True)
+        shares /= sums
         slopes = weights[:, :, :-1]
-        value = -(mask * own).sum(axis=1) + penalty / 2 * (slopes**2).sum(axis=(1, 2))
-        residual = (np.exp(shares[:, :, -n_columns:]) - is_label) * mask[:, :, None]
-        sums = residual.sum(axis=1)  # (n_fits, n_columns)
+        surprise = (mask * (np.log(sums[:, :, 0]) - own)).sum(axis=1)
+        value = surprise + penalty / 2 * (slopes**2).sum(axis=(1, 2))
+        residual = (shares[:, :, -n_columns:] - is_label) * mask[:, :, None]
+        intercepts = residual.sum(axis=1)  # (n_fits, n_columns)
         by_dimension = residual.swapaxes(1, 2).reshape(-1, n_cells) @ x
-        by_dimension = by_dimension.reshape(n_fits, n_columns, n_dimensions) - sums[:, :, None] * means[:, None]
+        by_dimension = by_dimension.reshape(n_fits, n_columns, n_dimensions) - intercepts[:, :, None] * means[:, None]
         gradient = by_dimension / scales[:, None] + penalty[:, None, None] * slopes
-        return value, np.concatenate([gradient, sums[:, :, None]], axis=2)
+        return value, np.concatenate([gradient, intercepts[:, :, None]], axis=2)
 
     def complete(z: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.zeros_like(z), z], axis=2) if n_columns == 1 else z
+        return np.concatenate([np.zeros_like(z), z], axis=2) if n_columns == 1 else np.ascontiguousarray(z)
 
     weights, converged = minimise(loss, np.zeros((n_fits, n_columns, n_dimensions + 1)), config.max_iter)
     return complete(logits(weights)), converged

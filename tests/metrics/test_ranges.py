@@ -70,6 +70,11 @@ def test_a_permutation_p_value_is_the_rank_among_the_draws() -> None:
     assert ranges.among_draws(0.35, draws[:1])[:2] == (-np.inf, np.inf)
 
 
+def test_the_tail_of_resamples_is_doubled() -> None:
+    assert ranges.p_of_resamples(np.array([-1.0, 1, 2, 3, 4, 5, 6, 7, 8])) == 0.4
+    assert ranges.p_of_resamples(np.array([-1.0, 1, np.nan])) == 1
+
+
 def test_resamples_have_as_many_donors_and_undefined_scores_give_no_interval() -> None:
     weights = ranges.resample(12, 0)
     assert weights.shape == (ranges.RESAMPLES, 12) and (weights.sum(axis=1) == 12).all()

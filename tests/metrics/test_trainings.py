@@ -100,7 +100,7 @@ def test_scores_on_another_processor_lie_in_the_printed_ranges(
     printed = pd.read_csv(f"metrics/full/{dataset}/{model}.csv", dtype={"split": str, "class": str})
     printed = printed[printed["class"].isna() & printed["protocol"].eq("evaluate") & printed["low"].notna()]
     printed = printed.fillna({"split": "", "annotation": ""}).set_index(trainings.KEY)
-    assert len(table) > 50 and set(printed.index) <= set(table.index)
+    assert len(table) > 20 and set(printed.index) <= set(table.index)
     table = table.loc[printed.index]
     np.testing.assert_allclose(table["0-native"], printed["value"], atol=0.01)  # the study is of this pipeline
     outside = ~table["0-avx2"].between(printed["low"] - 1e-4, printed["high"] + 1e-4)
