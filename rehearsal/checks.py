@@ -12,16 +12,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from genept.core.params import Params
+from genept.core.params import MAJORITY, Params
 from genept.datasets import config as datasets
 
 METRICS = Path("metrics")
 TABLES = ("table2", "table_c4", "section_4_4")
-COUNTS = ("n_cells", "n_classes", "n_test_cells")
+COUNTS = ("n_cells", "n_classes", "n_test_cells", "n_donors")
+PARTS = ("_low", "_high", "_scaled")  # of a score; a number without runs has no range
 ABOUT = ("note", "label_source")
 NEEDS = {"patient_ari": {"patient"}}  # columns of Section 4.4 by the annotations of which the dataset must have one
 OF_CLASSES = {"phenotype", "disease"}  # what its other columns are of
 ALLOWED = ("the file may be the evaluated cells only",)  # reasons for a number that was not run
+NO_COORDINATES = (MAJORITY, "asw")  # row and column
+BY_SIZE = "f1_frequent"  # of classes of so many test cells as a miniature may not have: then no model has it
 BLANK = 2.0  # grey levels by which the pixels of a picture differ at least
 
 
@@ -31,6 +34,7 @@ def all_of(params: Params, others: list[str], key: str) -> list[str]:
         *([] if params.grid == params.grids["paper"] else ["params.yaml: the grid is not the paper's"]),
         *(f"{' x '.join(pair)}: no score" for pair in params.pairs() if not n_scores(*pair)),
         *(gap for name in TABLES for gap in gaps(name, params)),
+        *text_effect(params),
         *tracking(),
         *pictures(params),
         *label_sources(params),
@@ -65,13 +69,29 @@ def gaps(name: str, params: Params) -> list[str]:
     wanted = [one for one in annotations if name != "section_4_4" or annotations[one] & {"patient", *OF_CLASSES}]
     there = {row["dataset"] for row in rows}
     found = [f"{name}: no row of {dataset}" for dataset in wanted if dataset not in there]
+    sized = {(row["dataset"], row["annotation"]) for row in rows if row.get(BY_SIZE)}
     for row in rows:
+        group = row["dataset"], row["annotation"]
         for column, value in row.items():
-            is_score = column not in (*ABOUT, *COUNTS) and not column.endswith("_sd")
+            is_score = column not in (*ABOUT, *COUNTS) and not column.endswith(PARTS)
             has_labels = name != "section_4_4" or annotations[row["dataset"]] & NEEDS.get(column, OF_CLASSES)
-            if is_score and has_labels and not value and not row["note"]:
-                found.append(f"{name}: {row['dataset']} x {row['model']}: {column} is empty without a reason")
+            is_excused = (row["model"], column) == NO_COORDINATES or (column == BY_SIZE and group not in sized)
+            if is_score and has_labels and not value and not row["note"] and not is_excused:
+                found.append(f"{name}: {' x '.join((*group, row['model']))}: {column} is empty without a reason")
     return found
+
+
+def text_effect(params: Params) -> list[str]:
+    """Say with which control, or with the baseline, text is not compared on a dataset."""
+    rows = read_table(METRICS / "text_effect.csv")
+    compared = {(row["dataset"], row["versus"]) for row in rows if row["difference"] and row["low"] and row["p"]}
+    wanted = [(dataset, other) for dataset in params.grid.datasets for other in params.grid.models.controls]
+    wanted += [(dataset, params.baseline) for dataset in params.grid.datasets]
+    return [
+        f"text_effect: {dataset}: not compared with {other}"
+        for dataset, other in wanted
+        if (dataset, other) not in compared
+    ]
 
 
 def tracking() -> list[str]:
@@ -88,6 +108,9 @@ def pictures(params: Params) -> list[str]:
     drawn = [name for name in grid.models.names if name not in (params.baseline, *grid.models.controls)]
     wanted = [Path("umap", dataset, f"{model}.png") for dataset in grid.datasets for model in drawn]
     for dataset in grid.datasets:
+        wanted.append(Path("differences", f"{dataset}.png"))
+        if set(datasets.read(dataset).annotations) & OF_CLASSES:
+            wanted.append(Path("curves", f"{dataset}.png"))
         if datasets.read(dataset).annotation:
             wanted += [Path("annotation", dataset, f"{name}.png") for name in ("markers", "umap")]
     found = []

@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import NoReturn
@@ -104,6 +105,8 @@ def answer(asker: socket.socket) -> NoReturn:
     except BaseException:  # noqa: BLE001  (what would end a process is printed as Python would)
         sys.excepthook(*sys.exc_info())
         status = 1
+    with contextlib.suppress(BaseException):
+        threading._shutdown()  # type: ignore[attr-defined]  # as Python ends: joblib's workers would wait 300 s for work
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
     with contextlib.suppress(OSError, ValueError):
