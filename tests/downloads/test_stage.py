@@ -35,7 +35,12 @@ def write(web: Web, change: dict[str, Any]) -> None:
     grid["models"] = {**{key: [] for key in Models.model_fields}, "custom": ["m"], **grid.get("models", {})}
     dataset = {"title": "Demo", "note": "", "source": source(web), "obs": {"cell_type": "kind"}}
     files = {
-        "params": {**default_params(), "grid": grid, "grids": {}},
+        "params": {
+            **default_params(),
+            "grid": grid,
+            "grids": {},
+            "baseline": next(filter(None, grid["models"].values()))[0],
+        },
         "data/demo": {**dataset, **change.get("dataset", {})},
         "data/reference": change.get("reference", {"source": [source(web)]}),
         "models/m": {"title": "M", "source": source(web), **change.get("model", {})},
