@@ -34,7 +34,7 @@ def settings(change: dict[str, Any], datasets: tuple[str, ...] = ("one", "two"),
     lists: dict[str, list[str]] = {key: [] for key in Models.model_fields}
     grid: dict[str, Any] = {"datasets": ["one", "two"], "pretrain": list(datasets), "ensemble": []}
     grid |= {"models": lists | {"scgpt_trained": ["tiny"]}}
-    params = {"device": "cpu", "threads": 1, "grid": grid}
+    params = {"device": "cpu", "threads": 1, "baseline": "tiny", "grid": grid}
     entry = {"title": "Tiny", "engine": "scgpt", "pretrain": PRETRAIN | change, "embed": {}} | model
     write_settings(Path(), params, models={"tiny": {k: v for k, v in entry.items() if v is not None}})
 
