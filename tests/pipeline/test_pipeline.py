@@ -12,8 +12,8 @@ from tests import helpers
 from tests.pipeline.project import Project
 from tests.pipeline.site import OWN_FILE, Site, dataset
 
-MODELS = ("expression", "random_w", "genept_w_tiny", "scgpt_tiny", "genept_w_ft_tiny", "genept_w_ft_tiny_on_random_w")
-MODELS = (*MODELS, "ensemble")
+GRID = ("expression", "random_w", "genept_w_tiny", "scgpt_tiny", "genept_w_ft_tiny")
+MODELS = (*GRID, "genept_w_ft_tiny_on_random_w", "ensemble")
 FLOORS = ("majority", "random_cells")
 OWN_MODEL = '''"""Library size and number of genes: two numbers that every embedding should beat."""
 

@@ -93,8 +93,8 @@ def test_scores_are_of_unseen_cells_by_a_fit_for_each_split(project: Path, monke
     (call,) = fit_each.call_args_list
     fitted = [np.array([row_of[cell.tobytes()] for cell in matrix]) for matrix in call.args[0]]
     assert sorted(sorted(rows) for rows in fitted) == sorted(sorted(rows) for rows in train)
-    for rows, labels in zip(fitted, call.args[1], strict=True):
-        assert (labels == columns["phenotype"][rows]).all()
+    for own, labels in zip(fitted, call.args[1], strict=True):
+        assert (labels == columns["phenotype"][own]).all()
     rows = blood.full("tuned")
     n_known = int((columns["cell_type"] != "Unknown").sum())
     found = {(row["annotation"] == "cell_type", row["split"], int(row["n_cells"])) for row in rows}
