@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -118,7 +119,9 @@ def in_processes(function: Any, jobs: dict[str, tuple[Any, ...]], n_processes: i
     if n_processes == 1 or len(jobs) == 1:
         return [function(*job) for job in progress(jobs.values(), label, unit="model")]
     parallel = Parallel(n_jobs=n_processes, return_as="generator")
-    return list(progress(parallel(delayed(function)(*job) for job in jobs.values()), label, len(jobs), "model"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped")  # one whose memory grew; another takes its place
+        return list(progress(parallel(delayed(function)(*job) for job in jobs.values()), label, len(jobs), "model"))
 
 
 def heads(grid: Grid, notes: dict[str, Any]) -> dict[str, tuple[str, str]]:
