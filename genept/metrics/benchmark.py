@@ -61,13 +61,14 @@ def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) ->
             for task, standardise in REGRESSIONS.items():
                 key = (task, target.annotation, kind)
                 found.probabilities[key] = said = []
-                for number, (split, prediction) in enumerate(
-                    zip(divisions, regressions(target, kind, embedding, evaluate, standardise), strict=True)
-                ):
-                    run = 0 if kind == DONORS else number
-                    parts[key, run].append((split.test, target.codes[split.test], prediction.codes))
-                    said.append(prediction.probabilities)
-                    n_unfinished[key] += not prediction.converged
+                for draw in embedding.whole_draws if kind == DONORS else [None]:
+                    predicted = regressions(target, kind, embedding, evaluate, standardise, draw)
+                    for number, (split, prediction) in enumerate(zip(divisions, predicted, strict=True)):
+                        run = number if draw is None else draw
+                        parts[key, run].append((split.test, target.codes[split.test], prediction.codes))
+                        n_unfinished[key] += not prediction.converged and not draw
+                        if not draw:  # AUROC and the curves are of a control's first draw
+                            said.append(prediction.probabilities)
     by_name = {target.annotation: target for target in targets}
     runs: dict[Key, list[Counts]] = defaultdict(list)
     for (key, _), of_run in parts.items():
@@ -81,19 +82,21 @@ def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) ->
 
 
 def regressions(
-    target: Target, kind: str, embedding: Scored, evaluate: Evaluate, standardise: bool
+    target: Target, kind: str, embedding: Scored, evaluate: Evaluate, standardise: bool, draw: int | None
 ) -> list[regression.Prediction]:
-    """Regress on the coordinates of each division, those with the same coordinates together."""
+    """Regress on the coordinates of each division, those with the same coordinates together.
+
+    The coordinates are those of one draw or, if it is None, of the draw whose turn it is.
+    """
     together: dict[int, list[int]] = defaultdict(list)
     divisions = target.splits[kind]
     for number in range(len(divisions)):
-        together[number if embedding.unseen_only else 0 if kind == DONORS else number % embedding.n_draws].append(
-            number
-        )
+        turn = number % embedding.n_draws if draw is None else draw
+        together[number if embedding.unseen_only else turn].append(number)
     found: dict[int, regression.Prediction] = {}
-    for run, numbers in together.items():
+    for key, numbers in together.items():
         own = [divisions[number] for number in numbers]
-        points = embedding.points(own[0], 0 if kind == DONORS else run)
+        points = embedding.points(own[0], key if draw is None else draw)
         size = len(target.classes)
         said = regression.regress(points, target.codes, size, own, evaluate.logreg, standardise)
         found |= dict(zip(numbers, said, strict=True))

@@ -100,7 +100,8 @@ def scale(results: Mapping[str, Results]) -> dict[str, Results]:
     """
     floors: dict[tuple[str, ...], float] = {}
     for row in (row for name in (MAJORITY, RANDOM_CELLS) for row in results[name].rows if not row.label):
-        floors[key_of(row)] = max(row.value, floors.get(key_of(row), row.value))
+        constant = 1 / row.n_classes if row.metric == "balanced_accuracy" else -1.0  # whatever the folds' shares
+        floors[key_of(row)] = max(row.value, floors.get(key_of(row), row.value), constant)
 
     def scaled(row: Row) -> Row:
         floor = floors.get(key_of(row))

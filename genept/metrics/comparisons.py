@@ -13,6 +13,7 @@ from genept.core.params import Evaluate
 from genept.metrics import ranges
 from genept.metrics.counts import Counts
 from genept.metrics.results import Key, Results, rounded
+from genept.metrics.rows import resampled_values
 from genept.metrics.scores import REGRESSIONS, metrics_of, of_embeddings
 from genept.metrics.targets import ALL, DONORS, RANDOM, Target
 
@@ -97,10 +98,10 @@ def align(own: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def resample(result: Results, target: Target, key: Key, evaluate: Evaluate, seed: int) -> dict[str, np.ndarray]:
     """Return a model's scores with donors held out: of all cells, then of each resample of donors, by metric.
 
-    A control has those of its first draw. Below `ranges.MIN_DONORS` there are no resamples.
+    Means over a control's draws; AUROC is of the first. Below `ranges.MIN_DONORS` there are no resamples.
     """
     counted = result.by_donor[key]
-    n_donors = len(counted.actual)
+    n_draws, n_donors = counted.actual.shape[:2]
     weights = np.ones((1, n_donors))
     if n_donors >= ranges.MIN_DONORS:
         weights = np.concatenate([weights, ranges.resample(n_donors, seed)])
@@ -108,7 +109,8 @@ def resample(result: Results, target: Target, key: Key, evaluate: Evaluate, seed
     found = {}
     for metric in metrics_of(key[0]):
         if not metric.of_probabilities:
-            found[metric.name] = metric.function(counted.over(weights), evaluate.min_test_cells)
+            values = [resampled_values(metric, counted.draw(draw), weights, evaluate) for draw in range(n_draws)]
+            found[metric.name] = np.mean(values, axis=0)
         elif table is not None and target.donors is not None:
             own = table[(table["task"] == key[0]) & (table["split"] == DONORS)]
             cells = own["row"].to_numpy()
@@ -132,12 +134,15 @@ def by_donors(
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the differences with whole donors held out, given what `resample` found for both models."""
     pair = model.by_donor[key], other.by_donor[key]
-    n_donors = len(pair[0].actual)
+    n_donors = pair[0].actual.shape[1]
     few = n_donors < ranges.MIN_DONORS
-    if not few:
+    exchanged: list[tuple[Counts, Counts]] = []
+    for draw in range(0 if few else max(len(counted.actual) for counted in pair)):  # with the same swaps
         swap = ranges.swaps(n_donors, seed)
-        swapped = Counts(*(swap @ a + (1 - swap) @ b for a, b in zip(*pair, strict=True)))
-        rest = Counts(*((a + b).sum(axis=0) - s for a, b, s in zip(*pair, swapped, strict=True)))
+        drawn = [counted.draw(draw) for counted in pair]
+        swapped = Counts(*(swap @ a + (1 - swap) @ b for a, b in zip(*drawn, strict=True)))
+        rest = Counts(*((a + b).sum(axis=0) - s for a, b, s in zip(*drawn, swapped, strict=True)))
+        exchanged.append((swapped, rest))
     for metric in metrics_of(key[0]):
         if metric.name not in own or metric.name not in others:
             continue
@@ -153,6 +158,7 @@ def by_donors(
         if metric.of_probabilities:
             p = ranges.p_of_resamples(np.array(resampled))
         else:
-            after = metric.function(swapped, evaluate.min_test_cells) - metric.function(rest, evaluate.min_test_cells)
-            p = ranges.p_of_swaps(float(difference), after, len(swap) < ranges.SWAPS)
+            least = evaluate.min_test_cells
+            after = [metric.function(swapped, least) - metric.function(rest, least) for swapped, rest in exchanged]
+            p = ranges.p_of_swaps(float(difference), np.mean(after, axis=0), len(after[0]) < ranges.SWAPS)
         yield metric.name, float(difference), *between, float(f"{p:.3g}"), method, n_donors, ""

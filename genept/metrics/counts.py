@@ -9,6 +9,9 @@ import numpy as np
 Average = Literal["macro", "frequent", "weighted", "balanced"]
 
 
+TINY = 1e-9  # cells
+
+
 class Counts(NamedTuple):
     """Cells of each class, float64 of shape (..., n_classes): with that label, given that label, and both."""
 
@@ -16,9 +19,26 @@ class Counts(NamedTuple):
     predicted: np.ndarray
     hits: np.ndarray
 
+    def draw(self, number: int) -> Counts:
+        """Return the counts of one draw, drawn again from the first after the last: (n_draws, ...) to (...)."""
+        return Counts(*(numbers[number % len(numbers)] for numbers in self))
+
     def over(self, weights: np.ndarray) -> Counts:
         """Add up groups of cells, (n_groups, n_classes), by weights, (n_sums, n_groups): (n_sums, n_classes)."""
         return Counts(*(weights @ number for number in self))
+
+
+def resample(by_donor: Counts, weights: np.ndarray) -> tuple[Counts, np.ndarray]:
+    """Add up donors, (n_donors, n_classes), by weights, (n_resamples, n_donors), and tell which sums lack a class.
+
+    An average over classes must be of the same classes in every resample. A class of one donor, which is never right
+    when that donor is held out, stays in them with next to no cell; without another class a resample is of no use.
+    """
+    sums = by_donor.over(weights)
+    n_with = (by_donor.actual > 0).sum(axis=0)
+    absent = sums.actual == 0
+    lacks = (absent & (n_with > 1)).any(axis=1)
+    return sums._replace(actual=np.where(absent & (n_with == 1), TINY, sums.actual)), lacks
 
 
 def count(actual: np.ndarray, predicted: np.ndarray, n_classes: int, groups: np.ndarray | None = None) -> Counts:

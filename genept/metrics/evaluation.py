@@ -28,7 +28,7 @@ from genept.engines.finetuned.config import Finetune
 from genept.metrics import benchmark, bounds, comparisons, targets, text_effect, trainings
 from genept.metrics.embedding import Embedding, Head
 from genept.metrics.results import Results, Row
-from genept.metrics.rows import Spread
+from genept.metrics.rows import FIRST_DRAW, Spread
 from genept.metrics.targets import DONORS, RANDOM, Target
 
 CACHE = cells.DATA / "cache/evaluate"
@@ -168,6 +168,8 @@ def score(
 
     planned = [teachable(target, lesson) for target in planned]
     results = benchmark.score(planned, Head(embedding, planned, fit), evaluate, seed)
+    if embedding.n_draws > 1:
+        results = results.with_rows(row.noted(FIRST_DRAW) if row.split == DONORS else row for row in results.rows)
     return results.with_note("unseen cells only").with_note(f"supervised by {lesson.annotation}", lesson.annotation)
 
 

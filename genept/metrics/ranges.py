@@ -82,25 +82,27 @@ def corrected_t(differences: np.ndarray, test_over_train: float) -> tuple[float,
     Splits overlap, so their differences are not independent; Nadeau and Bengio (Machine Learning 52, 2003) multiply the
     variance by 1/n + n_test/n_train instead of 1/n. It holds for further cells of the same donors. With
     `test_over_train` 0 it is the paired t-test, which fits independent runs such as k-means seeds. Equal differences
-    have an interval without width and p 0, or 1 if all are 0.
+    have an interval without width and the p of a sign test, 2^(1 - n), or 1 if all are 0.
     """
     n, mean = len(differences), float(differences.mean())
     error = math.sqrt(float(differences.var(ddof=1)) * (1 / n + test_over_train))
     if error < 1e-12:
-        return mean, mean, float(abs(mean) < 1e-12)
+        return mean, mean, 1.0 if abs(mean) < 1e-12 else 2.0 ** (1 - n)
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
     return mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, n - 1))
 
 
-def among_draws(value: float, draws: np.ndarray) -> tuple[float, float, float, float]:
+def among_draws(value: float, draws: np.ndarray) -> tuple[float | None, float | None, float, float]:
     """Compare a score with those of n random draws of a control, shape (n,).
 
-    Returns the interval of the difference from a further draw (t, n - 1 degrees of freedom), and the permutation
-    p-value, (1 + number of draws that are at least as high) / (n + 1), which is one-sided, with the smallest that it
-    can be.
+    Returns the interval of the difference from a further draw (t, n - 1 degrees of freedom; None of one draw), and the
+    permutation p-value, (1 + number of draws that are at least as high) / (n + 1), which is one-sided, with the
+    smallest that it can be.
     """
     n = len(draws)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * draws.std(ddof=1) * math.sqrt(1 + 1 / n)) if n > 1 else math.inf
-    difference = value - float(draws.mean())
     p = (1 + int((draws >= value - 1e-12).sum())) / (n + 1)
+    if n < 2:
+        return None, None, p, 1 / (n + 1)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * draws.std(ddof=1) * math.sqrt(1 + 1 / n))
+    difference = value - float(draws.mean())
     return difference - half, difference + half, p, 1 / (n + 1)

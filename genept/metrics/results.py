@@ -79,8 +79,8 @@ Key = tuple[str, str, str]  # task, annotation, split
 class Results:
     """All rows of a model, and what its comparison with others needs.
 
-    `runs` are the values of single runs by key and metric; `by_donor` the counts of held-out cells, (n_donors,
-    n_classes), of the first draw. `neighbours` are the classes of each test cell's neighbours by annotation and split,
+    `runs` are the values of single runs by key and metric; `by_donor` the counts of held-out cells, (n_draws,
+    n_donors, n_classes). `neighbours` are the classes of each test cell's neighbours by annotation and split,
     an array (n_test, k) for each division. `pairs` are the actual and predicted cell types of the first random split's
     test cells, `probabilities` tables of predicted probabilities by annotation.
     """

@@ -13,9 +13,10 @@ from genept.core.params import Evaluate
 from genept.metrics import counts, ranges
 from genept.metrics.counts import Counts
 from genept.metrics.results import Key, Results, Row
-from genept.metrics.scores import metrics_of
+from genept.metrics.scores import Metric, metrics_of
 from genept.metrics.targets import ALL, DONORS, RANDOM, Target
 
+FIRST_DRAW = "of the control's first draw"
 Spread = Mapping[tuple[str, str, str, str], float]  # standard deviation between trainings, by key and metric
 
 
@@ -56,7 +57,7 @@ def collect(
                 continue
             notes, said = predictions.notes[key], predictions.probabilities.get(key)
             if key[2] == DONORS:
-                by_donor[key] = Counts(*(numbers[0] for numbers in counted))
+                by_donor[key] = counted
                 rows += donor_rows(target, key, counted, said, evaluate, seed, notes, spread)
             else:
                 values = prediction_values(target, key, counted, said, evaluate)
@@ -140,8 +141,8 @@ def donor_rows(
     """Yield the rows of a classifier with whole donors held out.
 
     A value is that of all test cells together, each predicted once. Its interval is over resamples of the donors, with
-    the predictions as they are; a control's draws take turns in them. Below `ranges.MIN_DONORS`, it reaches from the
-    lowest to the highest of the donors' own values.
+    the predictions as they are; a control's draws take turns in them. Below `ranges.MIN_DONORS`, that of accuracy
+    reaches from the lowest to the highest donor's own; an average over classes has none.
     """
     task, annotation, kind = key
     size: Any = size_of(target, key)
@@ -161,33 +162,32 @@ def donor_rows(
             value = float(metric.function(actual, probabilities, None, fold)[0])
             resampled = metric.function(actual, probabilities, weights[:, donors], fold)
         else:
-            total = Counts(*(numbers.sum(axis=1) for numbers in counted))
-            value = float(metric.function(total, evaluate.min_test_cells).mean())
-            resampled = np.concatenate(
-                [
-                    metric.function(
-                        Counts(*(numbers[draw] for numbers in counted)).over(
-                            weights if few else weights[draw::n_draws]
-                        ),
-                        evaluate.min_test_cells,
-                    )
-                    for draw in range(n_draws)
-                ]
-            )
+            value = float(metric.function(Counts(*(n.sum(axis=1) for n in counted)), evaluate.min_test_cells).mean())
+            parts = [
+                resampled_values(metric, counted.draw(draw), weights if few else weights[draw::n_draws], evaluate)
+                for draw in range(n_draws)
+            ]
+            resampled = np.concatenate(parts)
         if not np.isfinite(value):
             continue
-        if few and target.is_donors_own and metric.name != "accuracy":
-            between = None  # of a donor with one label other scores say nothing
-        elif few:
-            own = resampled[np.isfinite(resampled)]
-            between = (float(own.min()), float(own.max())) if len(own) == len(resampled) else None
-        else:
+        if not few:
             between = ranges.over_donors(resampled)
+        elif metric.name == "accuracy":
+            between = float(resampled.min()), float(resampled.max())
+        else:
+            between = None  # a donor's own average is of the classes that it has
         low, high = widen(value, between, metric.bounds, spread.get((task, annotation, kind, metric.name), 0.0))
         yield Row(
             task, annotation, metric.name, value, split=kind, low=low, high=high, first=value,
-            note="; ".join(notes), **size,
+            note="; ".join([*notes, FIRST_DRAW] if n_draws > 1 and metric.of_probabilities else notes), **size,
         )  # fmt: skip
+
+
+def resampled_values(metric: Metric, by_donor: Counts, weights: np.ndarray, evaluate: Evaluate) -> np.ndarray:
+    """Return a score of each resample of donors, shape (n_resamples,); NaN where an average over classes lacks one."""
+    sums, lacks = counts.resample(by_donor, weights)
+    values = np.asarray(metric.function(sums, evaluate.min_test_cells), dtype=np.float64)
+    return np.where(lacks, np.nan, values) if metric.over_classes else values
 
 
 def widen(

@@ -29,12 +29,17 @@ class Metric(NamedTuple):
     function: Callable[..., Any]
     bounds: tuple[float, float] = (0, 1)
     of_probabilities: bool = False
+    over_classes: bool = False  # an average in which each class has the same weight
     together: bool = False
 
 
 def averages(tasks: tuple[str, ...], over: counts.Average) -> list[Metric]:
     """Return an average over classes of precision, recall and F1."""
-    return [Metric(tasks, f"{of}_{over}", partial(counts.average, of=of, over=over)) for of in counts.OF_CLASS]
+    is_equal = over != "weighted"
+    return [
+        Metric(tasks, f"{of}_{over}", partial(counts.average, of=of, over=over), over_classes=is_equal)
+        for of in counts.OF_CLASS
+    ]
 
 
 KNN, LOGREG = ("knn",), tuple(REGRESSIONS)
@@ -43,7 +48,9 @@ METRICS = [
     Metric(("kmeans",), "ami", adjusted_mutual_info_score, (-1, 1)),
     Metric(("silhouette",), "asw", clustering.average_widths, (-1, 1), together=True),
     Metric((*KNN, *LOGREG), "accuracy", counts.accuracy),
-    Metric((*KNN, *LOGREG), "balanced_accuracy", partial(counts.average, of="recall", over="balanced")),
+    Metric(
+        (*KNN, *LOGREG), "balanced_accuracy", partial(counts.average, of="recall", over="balanced"), over_classes=True
+    ),
     Metric(LOGREG, "auroc", regression.auroc, of_probabilities=True),
     *averages(LOGREG, "weighted"),
     *averages((*KNN, *LOGREG), "macro"),

@@ -78,7 +78,7 @@ def table(
     ]
     found = pd.DataFrame(lines, columns=list(COLUMNS), dtype=object)
     for name in ("value", "value_versus", "difference", "low", "high"):
-        found[name] = [rounded(value) for value in found[name]]
+        found[name] = [None if value is None else rounded(value) for value in found[name]]
     return found
 
 

@@ -167,8 +167,12 @@ def depends_on(lines: Sequence[Line]) -> str:
     for line in lines:
         helps.setdefault((line.metric, line.dataset), set()).add(line.result == HELPS)
     mixed = {metric for (metric, _), found in helps.items() if len(found) > 1}
+    by_line: dict[tuple[str, str], set[bool]] = {}
+    for line in lines:
+        by_line.setdefault((line.metric, line.setting), set()).add(line.result == HELPS)
     reasons = ["the distance"] if mixed - {"ari"} else []
     reasons += ["the clustering"] if "ari" in mixed else []
+    reasons += ["the dataset"] if any(len(found) > 1 for found in by_line.values()) and reasons else []
     if not reasons:
         by_dataset = {dataset: {helps[key] == {True} for key in helps if key[1] == dataset} for _, dataset in helps}
         reasons = ["the score"] if any(len(found) > 1 for found in by_dataset.values()) else ["the dataset"]

@@ -40,7 +40,9 @@ def test_ranges_keep_the_scores_bounds_and_widen_by_trainings() -> None:
 def test_without_overlap_the_corrected_test_is_the_paired_one(differences: np.ndarray) -> None:
     low, high, p = ranges.corrected_t(differences, 0)
     if not differences.std():
-        assert p == float(not differences.any()) and low == high == pytest.approx(differences.mean())
+        assert p == (2.0 ** (1 - len(differences)) if differences.any() else 1) and low == high == pytest.approx(
+            differences.mean()
+        )
         return
     theirs = stats.ttest_1samp(differences, 0)
     interval = theirs.confidence_interval()
@@ -67,7 +69,7 @@ def test_a_permutation_p_value_is_the_rank_among_the_draws() -> None:
     assert (p, p_min) == (2 / 5, 1 / 5)
     half = stats.t.ppf(0.975, 3) * draws.std(ddof=1) * (5 / 4) ** 0.5
     assert (low, high) == pytest.approx((0.1 - half, 0.1 + half))
-    assert ranges.among_draws(0.35, draws[:1])[:2] == (-np.inf, np.inf)
+    assert ranges.among_draws(0.35, draws[:1]) == (None, None, 1 / 2, 1 / 2)
 
 
 def test_the_tail_of_resamples_is_doubled() -> None:
@@ -116,3 +118,12 @@ def test_scores_of_counts_are_scikit_learns(actual: np.ndarray, predicted: np.nd
 def test_no_cell_has_no_score_but_does_not_fail() -> None:
     empty = Counts(*np.zeros((3, 2, 4)))
     assert np.isnan(counts.average(empty, 1, of="f1", over="macro")).all()
+
+
+def test_resamples_of_donors_keep_the_classes_or_are_none() -> None:
+    actual = np.array([[3.0, 0, 2], [3, 4, 0], [3, 4, 0]])  # the third class has one donor
+    by_donor = Counts(actual, np.zeros((3, 3)), np.array([[3.0, 0, 0], [3, 2, 0], [3, 2, 0]]))
+    sums, lacks = counts.resample(by_donor, np.array([[1.0, 1, 1], [3, 0, 0], [0, 1, 2]]))
+    assert lacks.tolist() == [False, True, False]
+    recall = counts.average(sums, 1, of="recall", over="balanced")
+    assert recall[[0, 2]] == pytest.approx([(1 + 0.5 + 0) / 3] * 2)
