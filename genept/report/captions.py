@@ -124,8 +124,8 @@ def split(config: Split) -> str:
         return f"{drawn}."
     held_out = HELD_OUT.get(config.groups, f"{config.groups} groups")
     return (
-        f"{drawn}; or whole {held_out} are held out in turn, so that each cell is a test cell once. The latter comes "
-        "first for a label that all cells of a donor share."
+        f"{drawn}; or whole {held_out} are held out in turn, so that each cell of known origin is a test cell once. The "
+        "latter comes first for a label that all cells of a donor share."
     )
 
 
@@ -133,7 +133,7 @@ def runs(params: Params, classifies: bool = True) -> str:
     """Say what a score and its brackets are; donors are held out only where cells are classified."""
     held_out = (
         "With donors held out, the brackets are the 95 % bootstrap interval over donors or, of fewer than 10 donors, "
-        "the lowest and the highest donor's own value."
+        "the lowest and the highest donor's own accuracy; other scores then have none."
     )
     repeats = params.evaluate.repeats
     first = "A score is that of one run."

@@ -73,7 +73,7 @@ def fit_each(matrices: Sequence[np.ndarray], labels: Sequence[np.ndarray], confi
     """Train a head on each of several sets of cells, as `fit` trains one, with the same seed.
 
     Heads on equally many cells of the same classes, such as those of random splits, are trained side by side: their
-    products are batched, which takes a quarter of the time of one after another.
+    products are batched, which takes less than half the time of one after another.
     """
     together: dict[tuple[int, ...], list[int]] = {}
     codes, classes = [], []
