@@ -124,7 +124,7 @@ def split(config: Split) -> str:
         return f"{drawn}."
     held_out = HELD_OUT.get(config.groups, f"{config.groups} groups")
     return (
-        f"{drawn}; or whole {held_out} are held out in turn, so that each cell of known origin is a test cell once. The "
+        f"{drawn}; or whole {held_out} are held out in turn, so that each cell of a known one is tested once. The "
         "latter comes first for a label that all cells of a donor share."
     )
 
