@@ -62,15 +62,15 @@ def score(dataset: str, chosen: Sequence[Training], params: Params) -> Iterator[
     code, memory = evaluation.code_digest(), Memory(CACHE / f"evaluate-{chosen[0].processor}", verbose=0)
     trained = list(dict.fromkeys(training.model for training in chosen))
     jobs: dict[str, tuple[Any, ...]] = {}
+    scored = memory.cache(evaluation.score)
     for training in chosen:
         draws = read(training, dataset)[None]
-        jobs[f"{training.model} {training.number}"] = code, planned, draws, None, evaluate, seed, {}
+        jobs[f"{training.model} {training.number}"] = scored, code, planned, evaluate, draws, None, seed
     for member in params.grid.ensemble:
         if member not in trained:
             draws = embeddings.read_draws(dataset, member, list(obs.index))
-            jobs[member] = code, planned, draws, None, evaluate, seed, {}
-    scored = evaluation.in_processes(memory.cache(evaluation.score), jobs, params.threads, dataset)
-    results = dict(zip(jobs, scored, strict=True))
+            jobs[member] = scored, code, planned, evaluate, draws, None, seed
+    results = evaluation.in_processes(jobs, params.threads, dataset)
     by_model: list[tuple[str, Training, Any]] = [
         (training.model, training, results[f"{training.model} {training.number}"]) for training in chosen
     ]

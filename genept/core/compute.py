@@ -64,6 +64,8 @@ def each(function: Callable[..., T], *parts: Iterable[object]) -> list[T]:
 
     For compiled code and numpy, which release Python's lock.
     """
+    if n_threads() == 1:
+        return list(map(function, *parts))
     with ThreadPoolExecutor(n_threads()) as pool:
         return list(pool.map(function, *parts))
 

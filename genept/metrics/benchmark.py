@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from genept.core.params import Evaluate
-from genept.metrics import clustering, counts, neighbours, regression
-from genept.metrics.counts import Counts
+from genept.metrics import clustering, counts, neighbours
+from genept.metrics.classifiers import count_cells, predict, prediction_notes
 from genept.metrics.embedding import Scored
+from genept.metrics.minibatch import Run
 from genept.metrics.results import Key, Results
 from genept.metrics.rows import Predictions, Spread, collect
-from genept.metrics.scores import REGRESSIONS, metrics_of, of_embeddings
-from genept.metrics.targets import ALL, DONORS, RANDOM, REFERENCE, Target, seeds
+from genept.metrics.scores import metrics_of, of_embeddings
+from genept.metrics.targets import ALL, DONORS, RANDOM, Target, seeds
 
 WITHOUT_SUBSETS = ("patient", "batch")  # not clustered on test cells alone: no table prints it
 
@@ -28,103 +29,12 @@ def score(
 
     Every matrix product runs on one thread, because the number of threads changes its last bits and, through them,
     k-means. Silhouettes and neighbours do several products at a time, whose shapes do not depend on the threads.
-    `spread` are standard deviations between trainings, which widen the ranges of a model that is trained here.
+    `spread` are the margins of `trainings.spread`, which widen the ranges of a model that is trained here.
     """
     with threadpool_limits(limits=1):
         predictions = predict(targets, embedding, evaluate)
         values = {**cluster(targets, embedding, evaluate, seed), **compare_coordinates(targets, embedding, evaluate)}
     return collect(targets, values, predictions, evaluate, seed, spread or {})
-
-
-def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) -> Predictions:
-    """Predict the labels of each division's test cells; divisions with the same number follow each other."""
-    found = Predictions({}, defaultdict(list), defaultdict(list), defaultdict(list), defaultdict(list))
-    parts: dict[tuple[Key, int], list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
-    n_unfinished: dict[Key, int] = defaultdict(int)
-    for kind in (RANDOM, DONORS, REFERENCE):
-        divided = [target for target in targets if kind in target.splits]
-        for number in range(max((len(target.splits[kind]) for target in divided), default=0)):
-            for target in (target for target in divided if number < len(target.splits[kind])):
-                split = target.splits[kind][number]
-                name: str = target.annotation
-                actual = target.codes[split.test]
-                for run in embedding.whole_draws if kind == DONORS else [number]:
-                    near = target.codes[embedding.nearest(split, run, evaluate.knn.k, evaluate.metric)]
-                    given = neighbours.vote(near, evaluate.knn.tie)
-                    parts[("knn", name, kind), run].append((split.test, actual, given))
-                    if kind != DONORS or run == 0:
-                        found.neighbours[name, kind].append(near)
-                        found.predicted[name, kind].append(given)
-    for target in (target for target in targets if target.annotation in evaluate.logreg.labels):
-        for kind in (kind for kind in (RANDOM, DONORS) if kind in target.splits):
-            divisions = target.splits[kind]
-            for task, standardise in REGRESSIONS.items():
-                key = (task, target.annotation, kind)
-                found.probabilities[key] = said = []
-                for draw in embedding.whole_draws if kind == DONORS else [None]:
-                    predicted = regressions(target, kind, embedding, evaluate, standardise, draw)
-                    for number, (split, prediction) in enumerate(zip(divisions, predicted, strict=True)):
-                        run = number if draw is None else draw
-                        parts[key, run].append((split.test, target.codes[split.test], prediction.codes))
-                        n_unfinished[key] += not prediction.converged and not draw
-                        if not draw:  # AUROC and the curves are of a control's first draw
-                            said.append(prediction.probabilities)
-    by_name = {target.annotation: target for target in targets}
-    runs: dict[Key, list[Counts]] = defaultdict(list)
-    for (key, _), of_run in parts.items():
-        cells, actual, given = map(np.concatenate, zip(*of_run, strict=True))
-        runs[key].append(count_cells(by_name[key[1]], key[2], cells, actual, given))
-    for key, of_runs in runs.items():
-        target, counted = by_name[key[1]], counts.stack(of_runs)
-        found.counts[key] = counted
-        found.notes[key] = prediction_notes(target, key, counted, n_unfinished[key])
-    return found
-
-
-def regressions(
-    target: Target, kind: str, embedding: Scored, evaluate: Evaluate, standardise: bool, draw: int | None
-) -> list[regression.Prediction]:
-    """Regress on the coordinates of each division, those with the same coordinates together.
-
-    The coordinates are those of one draw or, if it is None, of the draw whose turn it is.
-    """
-    together: dict[int, list[int]] = defaultdict(list)
-    divisions = target.splits[kind]
-    for number in range(len(divisions)):
-        turn = number % embedding.n_draws if draw is None else draw
-        together[number if embedding.unseen_only else turn].append(number)
-    found: dict[int, regression.Prediction] = {}
-    for key, numbers in together.items():
-        own = [divisions[number] for number in numbers]
-        points = embedding.points(own[0], key if draw is None else draw)
-        size = len(target.classes)
-        said = regression.regress(points, target.codes, size, own, evaluate.logreg, standardise)
-        found |= dict(zip(numbers, said, strict=True))
-    return [found[number] for number in range(len(divisions))]
-
-
-def count_cells(target: Target, kind: str, cells: np.ndarray, actual: np.ndarray, given: np.ndarray) -> Counts:
-    """Count the predictions of a run, by donor if donors are held out."""
-    donors = None
-    if kind == DONORS and target.donors is not None:
-        donors = np.unique(target.donors.codes[cells], return_inverse=True)[1]
-    return counts.count(actual, given, len(target.classes), donors)
-
-
-def prediction_notes(target: Target, key: Key, counted: Counts, n_unfinished: int) -> list[str]:
-    """Say what a reader of a task's scores should know."""
-    kind = key[2]
-    notes = [target.notes.get(kind, "")]
-    given = np.flatnonzero(counted.predicted.reshape(-1, len(target.classes)).sum(axis=0))
-    if len(given) == 1:
-        notes.append(f"predicts one class: {target.classes[given[0]]}")
-    divisions = target.splits[kind]
-    if not any(np.isin(target.codes[one.test], target.codes[one.train]).any() for one in divisions):
-        notes.append("no label of the test cells is among the training cells")
-    if n_unfinished:
-        often = "" if n_unfinished == len(divisions) else f" in {n_unfinished} of {len(divisions)} fits"
-        notes.append(f"solver not converged{often}")
-    return [note for note in notes if note]
 
 
 def cluster(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate, seed: int) -> dict[Key, dict[str, Any]]:
@@ -135,31 +45,48 @@ def cluster(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate, se
     """
     found: dict[Key, dict[str, Any]] = {}
     for target in targets:
-        components: dict[int, np.ndarray] = {}
         on_components = target.annotation == "patient" and evaluate.kmeans.pca_for_patient
         for kind in kinds_to_cluster(target, embedding):
+            jobs = [*runs_to_cluster(target, kind, embedding, evaluate.repeats, seed, on_components or None)]
+            together: dict[int, list[int]] = defaultdict(list)
+            for number, (_, codes) in enumerate(jobs):
+                together[int(codes.max()) + 1].append(number)
+            clusters: dict[int, np.ndarray] = {}
+            for n_classes, numbers in together.items():
+                runs = [jobs[number][0] for number in numbers]
+                clusters |= zip(numbers, clustering.kmeans(runs, n_classes, evaluate.kmeans), strict=True)
             values: dict[str, list[float]] = defaultdict(list)
             notes: dict[str, None] = {}
-            for run, one in enumerate(seeds(seed, evaluate.repeats)):
-                split = target.splits[RANDOM][run]
-                cells = target.cells if kind == ALL else split.test
-                classes, codes = np.unique(target.codes[cells], return_inverse=True)
-                if not 1 < len(classes) < len(cells):
-                    continue
-                draw = run % embedding.n_draws
-                if on_components and (kind == RANDOM or draw not in components):
-                    points = clustering.principal_components(embedding.points(split, run)[cells], int(on_components))
-                    components[draw] = points
-                points = components[draw] if on_components else embedding.points(split, run)[cells]
-                clusters = clustering.kmeans(points, len(classes), evaluate.kmeans, one)
+            for number, (run, codes) in enumerate(jobs):
                 if on_components:
-                    notes[f"on {points.shape[1]} principal components"] = None
-                if len(np.unique(clusters)) < len(classes):
+                    notes[f"on {run.matrix.shape[1]} principal components"] = None
+                if len(np.unique(clusters[number])) <= codes.max():
                     notes["k-means found fewer clusters than classes"] = None
                 for metric in metrics_of("kmeans"):
-                    values[metric.name].append(metric.function(codes, clusters))
+                    values[metric.name].append(metric.function(codes, clusters[number]))
             found["kmeans", target.annotation, kind] = {"values": values, "notes": [*notes]}
     return found
+
+
+def runs_to_cluster(
+    target: Target, kind: str, embedding: Scored, repeats: int, seed: int, n_components: int | None
+) -> Iterator[tuple[Run, np.ndarray]]:
+    """Yield what each k-means clusters, and the classes of these cells, codes from 0 without gaps."""
+    components: dict[object, tuple[np.ndarray, np.ndarray]] = {}
+    for number, one in enumerate(seeds(seed, repeats)):
+        split = target.splits[RANDOM][number]
+        rows = target.cells if kind == ALL else split.test
+        codes = np.unique(target.codes[rows], return_inverse=True)[1]
+        if not 0 < codes.max(initial=0) < len(rows) - 1:
+            continue
+        if n_components is None:
+            yield Run(embedding.stored(split, number), rows, one), codes
+            continue
+        key = embedding.key(split, number), rows.tobytes()
+        if key not in components:
+            points = clustering.principal_components(embedding.points(split, number)[rows], n_components)
+            components[key] = points, np.arange(len(rows))
+        yield Run(*components[key], one), codes
 
 
 def kinds_to_cluster(target: Target, embedding: Scored) -> list[str]:
@@ -220,7 +147,7 @@ def score_ensemble(
             tests = [split.test for split in divisions]
             if kind == DONORS:
                 tests, given = [np.concatenate(tests)], [np.concatenate(given)]
-            runs = [count_cells(target, kind, t, target.codes[t], g) for t, g in zip(tests, given, strict=True)]
+            runs = [count_cells(target, kind, t, g) for t, g in zip(tests, given, strict=True)]
             key = ("knn", name, kind)
             found.counts[key] = counts.stack(runs)
             found.notes[key] = prediction_notes(target, key, found.counts[key], 0)

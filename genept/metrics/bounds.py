@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from genept.core.params import MAJORITY, RANDOM_CELLS, Evaluate
-from genept.metrics import benchmark, counts, regression
+from genept.metrics import classifiers, counts, regression
 from genept.metrics.counts import Counts
 from genept.metrics.embedding import Embedding
+from genept.metrics.regression import Fit
 from genept.metrics.results import Key, Results, Row
 from genept.metrics.rows import Predictions, collect
 from genept.metrics.scores import REGRESSIONS, metrics_of
@@ -45,7 +46,7 @@ def supervised(targets: Sequence[Target], baseline: Embedding, name: str, evalua
     answers: dict[tuple[str, str, int], np.ndarray] = {}
     for kind, divisions in target.splits.items():
         size, points = len(target.classes), baseline.points(None, 0)
-        said = regression.regress(points, target.codes, size, divisions, evaluate.logreg, standardise=False)
+        said = regression.regress(points, target.codes, size, [Fit(split) for split in divisions], evaluate.logreg)
         answers |= {(target.annotation, kind, number): one.probabilities for number, one in enumerate(said)}
     return classified(targets, answers, ["knn"], evaluate, seed, None, f"a logistic regression on `{name}`")
 
@@ -76,17 +77,14 @@ def classified(
             if kind == DONORS:
                 tests, given = [np.concatenate(tests)], [np.concatenate(given)]
             counted: Counts = counts.stack(
-                [
-                    benchmark.count_cells(target, kind, test, target.codes[test], codes)
-                    for test, codes in zip(tests, given, strict=True)
-                ]
+                [classifiers.count_cells(target, kind, test, codes) for test, codes in zip(tests, given, strict=True)]
             )
             for task in tasks:
                 if task in REGRESSIONS and (target.annotation not in evaluate.logreg.labels or kind == REFERENCE):
                     continue
                 key: Key = (task, target.annotation, kind)
                 found.counts[key] = counted
-                found.notes[key] = [*benchmark.prediction_notes(target, key, counted, 0), *filter(None, [note])]
+                found.notes[key] = [*classifiers.prediction_notes(target, key, counted, 0), *filter(None, [note])]
                 if task in REGRESSIONS:
                     found.probabilities[key] = said
     return collect(targets, embedded, found, evaluate, seed, {})

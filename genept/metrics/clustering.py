@@ -7,21 +7,23 @@ cores, scikit-learn's ``silhouette_score`` 37 s. Memory does not grow with n_cel
 from __future__ import annotations
 
 import warnings
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
-from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import normalize
 
 from genept.core import compute, params
+from genept.metrics import minibatch
+from genept.metrics.minibatch import Run
 
 TILE = 512  # cells on either side of the distances held at once: 2 MiB, a core's cache
 SHARES = 16
 
 
-def kmeans(matrix: np.ndarray, n_clusters: int, config: params.KMeans, seed: int) -> np.ndarray:
-    """Cluster cells: the cluster of each as a number, shape (n_cells,); there may be fewer than `n_clusters`.
+def kmeans(runs: Sequence[Run], n_clusters: int, config: params.KMeans) -> list[np.ndarray]:
+    """Cluster the cells of each run: the cluster of each as a number, shape (n_cells,); perhaps fewer than asked for.
 
     The authors run ``MiniBatchKMeans(n_clusters=k, batch_size=20, random_state=2023)`` once. Its result depends on the
     seed (cell-type ARI .24 to .44 for one embedding of 6,000 blood cells over three seeds), so scores are of many
@@ -29,10 +31,15 @@ def kmeans(matrix: np.ndarray, n_clusters: int, config: params.KMeans, seed: int
     preprint is of October 2023, so ``n_init: 3`` is the default here. Mini-batch k-means tries that many
     initialisations and runs once from the best.
     """
-    algorithm = KMeans if config.algorithm == "full" else partial(MiniBatchKMeans, batch_size=config.batch_size)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the rows of the full table tell it
-        return algorithm(n_clusters, n_init=config.n_init, random_state=seed).fit_predict(matrix)
+    if config.algorithm == "minibatch":
+        return minibatch.cluster(runs, n_clusters, config.batch_size, config.n_init)
+    found = []
+    for matrix, rows, seed in runs:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the rows of the full table tell it
+            algorithm = KMeans(n_clusters, n_init=config.n_init, random_state=seed)
+            found.append(algorithm.fit_predict(matrix[rows].astype(np.float64)))
+    return found
 
 
 def principal_components(matrix: np.ndarray, n_components: int) -> np.ndarray:

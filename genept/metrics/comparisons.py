@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,15 +37,14 @@ def compare(results: Mapping[str, Results], targets: Sequence[Target], evaluate:
     for target in targets:
         for key in keys_of(target, evaluate):
             with_key = {name: result for name, result in results.items() if has(result, key)}
-            resampled = {}
+            held_out: dict[str, HeldOut] = {}
             if key[2] == DONORS:
-                resampled = {name: resample(result, target, key, evaluate, seed) for name, result in with_key.items()}
+                held_out = {name: hold_out(result, key, evaluate, seed) for name, result in with_key.items()}
             for model, other in combinations(with_key, 2):
-                pair = with_key[model], with_key[other]
                 if key[2] == DONORS:
-                    found = by_donors(*pair, resampled[model], resampled[other], key, evaluate, seed)
+                    found = by_donors(held_out[model], held_out[other], key, evaluate)
                 else:
-                    found = by_runs(*pair, target, key)
+                    found = by_runs(with_key[model], with_key[other], target, key)
                 lines += [(*key, metric, model, other, *numbers) for metric, *numbers in found]
     table = pd.DataFrame(lines, columns=list(COLUMNS), dtype=object)
     for name in ("difference", "low", "high"):
@@ -95,59 +94,59 @@ def align(own: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return own[defined], others[defined]
 
 
-def resample(result: Results, target: Target, key: Key, evaluate: Evaluate, seed: int) -> dict[str, np.ndarray]:
-    """Return a model's scores with donors held out: of all cells, then of each resample of donors, by metric.
+class HeldOut(NamedTuple):
+    """What comparing a model with donors held out takes.
 
-    Means over a control's draws; AUROC is of the first. Below `ranges.MIN_DONORS` there are no resamples.
+    `values` are by metric: of all cells, then of each resample of donors; means over a control's draws, AUROC of the
+    first. `swapped` counts the cells of the donors that are swapped, (n_draws, n_swaps, n_classes), `total` of all,
+    (n_draws, 1, n_classes). Below `ranges.MIN_DONORS` there are neither resamples nor swaps.
     """
+
+    n_donors: int
+    values: dict[str, np.ndarray]
+    swapped: Counts
+    total: Counts
+
+    def draws(self, n: int) -> tuple[Counts, Counts]:
+        """Return what is swapped and what is not for n draws, taken in turn."""
+        turn = np.arange(n) % len(self.total.actual)
+        swapped = Counts(*(own[turn] for own in self.swapped))
+        return swapped, Counts(*(all_[turn] - own for all_, own in zip(self.total, swapped, strict=True)))
+
+
+def hold_out(result: Results, key: Key, evaluate: Evaluate, seed: int) -> HeldOut:
+    """Resample and swap the donors of a model's scores."""
     counted = result.by_donor[key]
     n_draws, n_donors = counted.actual.shape[:2]
-    weights = np.ones((1, n_donors))
+    weights, swaps = np.ones((1, n_donors)), np.empty((0, n_donors))
     if n_donors >= ranges.MIN_DONORS:
         weights = np.concatenate([weights, ranges.resample(n_donors, seed)])
-    table = result.probabilities.get(target.annotation)
-    found = {}
-    for metric in metrics_of(key[0]):
-        if not metric.of_probabilities:
-            values = [resampled_values(metric, counted.draw(draw), weights, evaluate) for draw in range(n_draws)]
-            found[metric.name] = np.mean(values, axis=0)
-        elif table is not None and target.donors is not None:
-            own = table[(table["task"] == key[0]) & (table["split"] == DONORS)]
-            cells = own["row"].to_numpy()
-            donors = target.donors.codes[cells]
-            by_cell = weights[:, np.unique(donors, return_inverse=True)[1]]
-            probabilities = own[target.classes].to_numpy()
-            found[metric.name] = metric.function(
-                target.codes[cells], probabilities, by_cell, target.donors.fold[donors]
-            )
-    return found
+        swaps = ranges.swaps(n_donors, seed)
+    found = {
+        metric.name: result.areas[key, metric.name]
+        for metric in metrics_of(key[0])
+        if (key, metric.name) in result.areas
+    }
+    for metric in (metric for metric in metrics_of(key[0]) if not metric.of_probabilities):
+        values = [resampled_values(metric, counted.draw(draw), weights, evaluate) for draw in range(n_draws)]
+        found[metric.name] = np.mean(values, axis=0)
+    total = Counts(*(own.sum(axis=1, keepdims=True) for own in counted))
+    return HeldOut(n_donors, found, Counts(*(swaps @ own for own in counted)), total)
 
 
-def by_donors(
-    model: Results,
-    other: Results,
-    own: Mapping[str, np.ndarray],
-    others: Mapping[str, np.ndarray],
-    key: Key,
-    evaluate: Evaluate,
-    seed: int,
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the differences with whole donors held out, given what `resample` found for both models."""
-    pair = model.by_donor[key], other.by_donor[key]
-    n_donors = pair[0].actual.shape[1]
+def by_donors(model: HeldOut, other: HeldOut, key: Key, evaluate: Evaluate) -> Iterator[tuple[Any, ...]]:
+    """Yield the differences with whole donors held out."""
+    n_donors = model.n_donors
     few = n_donors < ranges.MIN_DONORS
-    exchanged: list[tuple[Counts, Counts]] = []
-    for draw in range(0 if few else max(len(counted.actual) for counted in pair)):  # with the same swaps
-        swap = ranges.swaps(n_donors, seed)
-        drawn = [counted.draw(draw) for counted in pair]
-        swapped = Counts(*(swap @ a + (1 - swap) @ b for a, b in zip(*drawn, strict=True)))
-        rest = Counts(*((a + b).sum(axis=0) - s for a, b, s in zip(*drawn, swapped, strict=True)))
-        exchanged.append((swapped, rest))
+    n_draws = max(len(model.total.actual), len(other.total.actual))
+    (own, own_rest), (others, others_rest) = model.draws(n_draws), other.draws(n_draws)
+    pairs = zip(own, own_rest, others, others_rest, strict=True)
+    exchanged = Counts(*(np.stack([b + a_rest, a + b_rest]) for a, a_rest, b, b_rest in pairs))  # model, other
     for metric in metrics_of(key[0]):
-        if metric.name not in own or metric.name not in others:
+        if metric.name not in model.values or metric.name not in other.values:
             continue
         method = RESAMPLED if metric.of_probabilities else SWAPPED
-        difference, *resampled = own[metric.name] - others[metric.name]
+        difference, *resampled = model.values[metric.name] - other.values[metric.name]
         if not np.isfinite(difference):
             continue
         between = ranges.over_donors(np.array(resampled)) if resampled else None
@@ -158,7 +157,6 @@ def by_donors(
         if metric.of_probabilities:
             p = ranges.p_of_resamples(np.array(resampled))
         else:
-            least = evaluate.min_test_cells
-            after = [metric.function(swapped, least) - metric.function(rest, least) for swapped, rest in exchanged]
-            p = ranges.p_of_swaps(float(difference), np.mean(after, axis=0), len(after[0]) < ranges.SWAPS)
+            after = np.subtract(*metric.function(exchanged, evaluate.min_test_cells)).mean(axis=0)  # (n_swaps,)
+            p = ranges.p_of_swaps(float(difference), after, n_donors <= ranges.ENUMERATED)
         yield metric.name, float(difference), *between, float(f"{p:.3g}"), method, n_donors, ""

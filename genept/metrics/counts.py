@@ -65,7 +65,7 @@ def stack(runs: list[Counts]) -> Counts:
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Divide; 0 without a denominator, as scikit-learn's ``zero_division=0``."""
-    return np.divide(numerator, denominator, out=np.zeros(np.shape(denominator)), where=denominator > 0)
+    return np.asarray(numerator / np.where(denominator > 0, denominator, np.inf))
 
 
 def precision(counts: Counts) -> np.ndarray:
@@ -107,4 +107,4 @@ def average(counts: Counts, min_cells: int, of: str, over: Average) -> np.ndarra
         "weighted": counts.actual,
     }[over].astype(np.float64)
     total = weights.sum(axis=-1)
-    return np.where(total > 0, divide((OF_CLASS[of](counts) * weights).sum(axis=-1), total), np.nan)
+    return np.where(total > 0, divide(np.einsum("...c,...c", OF_CLASS[of](counts), weights), total), np.nan)

@@ -22,13 +22,19 @@ class Embedding:
 
     `draws` have shape (n_draws, n_cells, n_dimensions). Run number r, of any split, is of draw r modulo n_draws, so
     that the spread of a control's runs contains that of its draws. The first `n_whole` draws are also scored with
-    donors held out and by silhouettes of all cells, which cost a comparison of all cells with all.
+    donors held out and by silhouettes of all cells, which cost as much as all else.
     """
 
     draws: np.ndarray
     n_whole: int = 3
     ranked: dict[tuple[int, int, Distance], np.ndarray] = field(default_factory=dict)
+    last: tuple[int, np.ndarray] | None = None
     unseen_only = False
+
+    @cached_property
+    def matrices(self) -> list[np.ndarray]:
+        """The matrix of each draw."""
+        return list(self.draws)
 
     @property
     def n_draws(self) -> int:
@@ -47,17 +53,26 @@ class Embedding:
         size = float(np.sqrt((matrix**2).sum(axis=1).mean()))
         return size > 0 and bool(np.linalg.norm(matrix.mean(axis=0)) <= CENTRED * size)
 
+    def key(self, split: Split | None, run: int) -> int:
+        """Return what the coordinates depend on."""
+        return run % self.n_draws
+
     def points(self, split: Split | None, run: int) -> np.ndarray:
-        """Return the coordinates of all cells in a run, float64, shape (n_cells, n_dimensions)."""
-        return np.asarray(self.draws[run % len(self.draws)], dtype=np.float64)
+        """Return the coordinates of all cells in a run, float64, shape (n_cells, n_dimensions); not to be changed."""
+        draw = self.key(split, run)
+        if self.last is None or self.last[0] != draw:
+            self.last = draw, np.asarray(self.draws[draw], dtype=np.float64)
+        return self.last[1]
+
+    def stored(self, split: Split, run: int) -> np.ndarray:
+        """Return the coordinates as they are kept, mostly float32; the same array each time."""
+        return self.matrices[self.key(split, run)]
 
     def nearest(self, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
         """Return the nearest training cells of a split's test cells, (n_test, k); one search serves all splits."""
-        key = run % len(self.draws), k, metric
-        if key[0] not in self.whole_draws:
-            return neighbours.search(self.points(split, run), split.test, split.train, k, metric)
+        key = self.key(split, run), k, metric
         if key not in self.ranked:
-            self.ranked[key] = neighbours.rank(self.points(split, run), k, metric)
+            self.ranked[key] = neighbours.rank(self.points(split, run), k, metric).astype(np.int32)
         return neighbours.select(self.ranked[key], self.points(split, run), split, k, metric)
 
 
@@ -74,6 +89,7 @@ class Head:
     base: Embedding
     targets: Sequence[Target]
     fit: Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], Sequence[np.ndarray]]
+    found: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
     unseen_only = True
     is_centred = False
     n_draws = 1
@@ -96,11 +112,18 @@ class Head:
 
     def points(self, split: Split, run: int) -> np.ndarray:
         """Return the projection of all cells by the head of a split, float64, shape (n_cells, width)."""
-        return self.projections[self.key(split, run)].astype(np.float64)
+        return self.stored(split, run).astype(np.float64)
+
+    def stored(self, split: Split, run: int) -> np.ndarray:
+        """Return the projection as it is kept, float32."""
+        return self.projections[self.key(split, run)]
 
     def nearest(self, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
-        """Return the nearest training cells of a split's test cells, shape (n_test, k)."""
-        return neighbours.search(self.points(split, run), split.test, split.train, k, metric)
+        """Return the nearest training cells of a split's test cells, (n_test, k); annotations may share a split."""
+        key = self.key(split, run), split.test.tobytes(), k, metric
+        if key not in self.found:
+            self.found[key] = neighbours.search(self.points(split, run), split.test, split.train, k, metric)
+        return self.found[key]
 
 
 Scored = Embedding | Head

@@ -10,11 +10,11 @@ import dataclasses
 import hashlib
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,7 @@ LIBRARIES = ("numpy", "scikit-learn", "scipy", "torch")
 HOW = {"pooled": "pooled neighbours", "vote": "majority vote"}
 UNCOVERED = "the range does not contain the training: models/trainings.csv is of other settings"
 CENTRED = "its coordinates have mean zero, so its cosine distance is a centred one"
+Job = TypeVar("Job")
 COVERAGE = ("n_genes", "n_genes_missing", "n_genes_missing_exact", "n_cells_without_gene", "share_of_counts_missing")
 
 
@@ -79,15 +80,21 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
         for name in grid.models.names
         if name not in grid.models.finetuned
     }
-    jobs: dict[str, tuple[Any, ...]] = {}
-    for name in grid.models.names:
-        if name in draws:
-            jobs[name] = code, planned, draws[name], None, evaluate, seed, trainings.spread(name, dataset, params)
+    jobs: dict[tuple[str, str], tuple[Any, ...]] = {}  # by what is done and to which model; the longest first
+    scored, measured = memory.cache(score), memory.cache(measure_text)
     for head, (finetuned, base) in heads(grid, notes).items():
-        jobs[head] = code, planned, draws[base], read_lesson(notes[finetuned], obs), evaluate, seed, {}
-    jobs[RANDOM_CELLS] = code, planned, bounds.random_cells(len(obs), seed), None, evaluate, seed, {}
-    jobs[SUPERVISED] = code, planned, draws[params.baseline], None, evaluate, seed, {}, params.baseline
-    scores = dict(zip(jobs, in_processes(memory.cache(score), jobs, params.threads, dataset), strict=True))
+        lesson = read_lesson(notes[finetuned], obs)
+        jobs["score", head] = scored, code, *once_a_draw(planned, evaluate, draws[base]), lesson, seed
+    for name in draws:
+        spread = trainings.spread(name, dataset, params)
+        jobs["score", name] = scored, code, planned, evaluate, draws[name], None, seed, spread
+    random = bounds.random_cells(len(obs), seed)
+    jobs["score", RANDOM_CELLS] = scored, code, *once_a_draw(planned, evaluate, random), None, seed
+    jobs["score", SUPERVISED] = scored, code, planned, evaluate, draws[params.baseline], None, seed, {}, params.baseline
+    for name in text_effect.models(params) if compare else ():
+        jobs["text", name] = measured, code, planned[0], evaluate, draws[name], seed
+    done = in_processes(jobs, params.threads, dataset)
+    scores = {name: done["score", name] for kind, name in jobs if kind == "score"}
     if grid.ensemble:
         spread = trainings.spread(ENSEMBLE, dataset, params)
         scores[ENSEMBLE] = benchmark.score_ensemble(planned, [scores[m] for m in grid.ensemble], evaluate, seed, spread)
@@ -108,20 +115,31 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
     tables = {}
     if compare:
         tables["models"] = comparisons.compare(ordered, planned, evaluate, seed)
-        tables["text"] = effect_of_text(planned[0], draws, params, memory, code)
+        runs = {name: done["text", name] for kind, name in jobs if kind == "text"}
+        tables["text"] = text_effect.table(runs, planned[0], params)
     if cache is not None:
         memory.reduce_size(CACHE_BYTES)
     return Evaluation(named, tables, headlines)
 
 
-def in_processes(function: Any, jobs: dict[str, tuple[Any, ...]], n_processes: int, label: str) -> list[Any]:
-    """Call a function for each job, several at a time, and return the results in their order."""
+def in_processes(jobs: Mapping[Job, tuple[Any, ...]], n_processes: int, label: str) -> dict[Job, Any]:
+    """Call a function for each job, (function, *arguments), several at a time, and return the results."""
     if n_processes == 1 or len(jobs) == 1:
-        return [function(*job) for job in progress(jobs.values(), label, unit="model")]
-    parallel = Parallel(n_jobs=n_processes, return_as="generator")
+        found = (function(*arguments) for function, *arguments in jobs.values())
+    else:
+        calls = (delayed(function)(*arguments) for function, *arguments in jobs.values())
+        found = Parallel(n_jobs=n_processes, return_as="generator")(calls)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped")  # one whose memory grew; another takes its place
-        return list(progress(parallel(delayed(function)(*job) for job in jobs.values()), label, len(jobs), "model"))
+        return dict(zip(jobs, progress(found, label, len(jobs), "job"), strict=True))
+
+
+def once_a_draw(
+    planned: Sequence[Target], evaluate: Evaluate, draws: np.ndarray
+) -> tuple[list[Target], Evaluate, np.ndarray]:
+    """Leave as many runs as there are draws, if there are several: one of each."""
+    n_runs = min(evaluate.repeats, len(draws)) if len(draws) > 1 else evaluate.repeats
+    return [target.first(n_runs) for target in planned], evaluate.model_copy(update={"repeats": n_runs}), draws
 
 
 def heads(grid: Grid, notes: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -137,11 +155,11 @@ def heads(grid: Grid, notes: dict[str, Any]) -> dict[str, tuple[str, str]]:
 def score(
     code: str,
     planned: Sequence[Target],
+    evaluate: Evaluate,
     draws: np.ndarray,
     lesson: Lesson | None,
-    evaluate: Evaluate,
     seed: int,
-    spread: Spread,
+    spread: Spread | None = None,
     supervised: str = "",
 ) -> Results:
     """Score an embedding, or a head on it that is fitted anew to the training cells of each split.
@@ -199,28 +217,11 @@ def with_notes(name: str, result: Results, params: Params, notes: dict[str, dict
     return result.and_rows(coverage_rows(own)) if name in notes else result
 
 
-def effect_of_text(
-    target: Target, draws: dict[str, np.ndarray], params: Params, memory: Memory, code: str
-) -> pd.DataFrame:
-    """Compare the model that the controls are made from with them and with the baseline; no lines without controls."""
-    grid, evaluate, seed = params.grid, params.evaluate, params.scoring_seed
-    if not grid.models.genept_w:
-        return text_effect.table("", [], None, {}, 0.0)
-    text = grid.models.genept_w[0]
-    baseline = params.baseline if params.baseline != text else None
-    names = list(dict.fromkeys([text, *grid.models.controls, *filter(None, [baseline])]))
-    jobs = {name: (code, target, draws[name], evaluate, seed) for name in names}
-    found = in_processes(memory.cache(measure_text), jobs, params.threads, "text")
-    split = target.splits[RANDOM][0]
-    ratio = len(split.test) / len(split.train)
-    return text_effect.table(text, grid.models.controls, baseline, dict(zip(jobs, found, strict=True)), ratio)
-
-
 def measure_text(
-    code: str, target: Target, draws: np.ndarray, evaluate: Evaluate, seed: int
+    code: str, target: Target, evaluate: Evaluate, draws: np.ndarray, seed: int
 ) -> dict[tuple[str, str], np.ndarray]:
     """Measure an embedding for the effect of the text; cached as `score`."""
-    return dict(text_effect.measure(target, Embedding(draws, n_whole=len(draws)), evaluate, seed))
+    return text_effect.measure(target, Embedding(draws), evaluate, seed)
 
 
 def read_lesson(notes: dict[str, Any], obs: pd.DataFrame) -> Lesson:

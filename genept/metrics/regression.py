@@ -1,7 +1,7 @@
 """Section 4.4: the class of test cells by logistic regression, and how well its probabilities rank them.
 
-All splits of a matrix are fitted at once, because they share its products: 25 fits of 10,000 x 1,536 cells take the
-time of some five of scikit-learn's.
+All fits to a matrix are made at once, because they share its products: 25 of 10,000 x 1,536 cells take the time of
+some five of scikit-learn's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from genept.data.splits import Split
 
 TOLERANCE = 1e-4  # of the gradient's largest element, as scikit-learn's
 MEMORY = 10  # pairs of steps and gradients that L-BFGS keeps
+LOGITS = 1 << 25  # held at once, of several fits: 256 MiB
 BLOCK = 1 << 22  # weights of resampled cells held at once
+
+
+class Fit(NamedTuple):
+    """What to fit to: the training cells of a split, their coordinates as they are or standardised."""
+
+    split: Split
+    standardise: bool = False
 
 
 class Prediction(NamedTuple):
@@ -35,13 +43,13 @@ class Prediction(NamedTuple):
 
 
 def regress(
-    matrix: np.ndarray, codes: np.ndarray, n_classes: int, splits: Sequence[Split], config: Logreg, standardise: bool
+    matrix: np.ndarray, codes: np.ndarray, n_classes: int, fits: Sequence[Fit], config: Logreg
 ) -> list[Prediction]:
     """Predict the classes of each split's test cells by a multinomial logistic regression on the whole embedding.
 
     The model of the authors' ``LogisticRegression(max_iter=100)``: L2 penalty with C = 1, an intercept without penalty,
     coordinates as they are; of two classes one set of weights. On unit vectors that penalty is strong: near-parallel
-    cells are hardly told apart, and the most frequent class may be all that it predicts. `standardise` scales each
+    cells are hardly told apart, and the most frequent class may be all that it predicts. Standardising scales each
     coordinate by the training cells' mean and standard deviation first. The optimum is scikit-learn's; on the way
     there, coordinates are centred, which the intercept undoes.
 
@@ -49,122 +57,125 @@ def regress(
     without training cells has probability 0; if the training cells have one class, it is predicted.
     """
     found: dict[int, Prediction] = {}
-    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)  # splits by the classes of their training cells
-    for number, split in enumerate(splits):
-        alike[tuple(np.unique(codes[split.train]).tolist())].append(number)
+    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)  # fits by the classes of their training cells
+    for number, fit in enumerate(fits):
+        alike[tuple(np.unique(codes[fit.split.train]).tolist())].append(number)
     for classes, numbers in alike.items():
         if len(classes) == 1:
             for number in numbers:
-                probabilities = np.zeros((len(splits[number].test), n_classes))
+                probabilities = np.zeros((len(fits[number].split.test), n_classes))
                 probabilities[:, classes] = 1
                 found[number] = Prediction(probabilities, True)
             continue
-        logits, converged = fit(
-            matrix, codes, np.array(classes), [splits[n].train for n in numbers], config, standardise
-        )
-        for number, of_split, ended in zip(numbers, logits, converged, strict=True):
-            test = splits[number].test
-            probabilities = np.zeros((len(test), n_classes))
-            probabilities[:, classes] = np.exp(log_softmax(of_split[test], axis=1))
-            found[number] = Prediction(probabilities, bool(ended))
-    return [found[number] for number in range(len(splits))]
+        step = max(1, LOGITS // (len(classes) * len(codes)))
+        for some in (numbers[first : first + step] for first in range(0, len(numbers), step)):
+            logits, converged = solve(matrix, codes, np.array(classes), [fits[number] for number in some], config)
+            for number, of_fit, ended in zip(some, logits, converged, strict=True):
+                test = fits[number].split.test
+                probabilities = np.zeros((len(test), n_classes))
+                probabilities[:, classes] = np.exp(log_softmax(of_fit[:, test].T, axis=1))
+                found[number] = Prediction(probabilities, bool(ended))
+    return [found[number] for number in range(len(fits))]
 
 
-def fit(
-    matrix: np.ndarray,
-    codes: np.ndarray,
-    classes: np.ndarray,
-    trains: Sequence[np.ndarray],
-    config: Logreg,
-    standardise: bool,
+def solve(
+    matrix: np.ndarray, codes: np.ndarray, classes: np.ndarray, fits: Sequence[Fit], config: Logreg
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a regression to each of several sets of training cells, all with the same classes.
 
-    Returns the logits of all cells, shape (n_fits, n_cells, n_classes), and whether each solver ended.
+    Returns the logits of all cells, shape (n_fits, n_classes, n_cells), and whether each solver ended.
     """
     x = matrix - matrix.mean(axis=0)
-    n_fits, (n_cells, n_dimensions) = len(trains), x.shape
+    trains = [fit.split.train for fit in fits]
+    n_fits, (n_cells, n_dimensions) = len(fits), x.shape
     mask = np.zeros((n_fits, n_cells))
     for row, train in zip(mask, trains, strict=True):
         row[train] = 1 / len(train)  # the loss is a mean over training cells
     means, scales = np.zeros((n_fits, n_dimensions)), np.ones((n_fits, n_dimensions))
-    if standardise:
-        means = mask @ x
-        variances = np.clip(mask @ x**2 - means**2, 0, None)
-        scales = np.sqrt(np.where(variances > 1e-14 * (x**2).mean(), variances, 1.0))
+    if (scaled := np.array([fit.standardise for fit in fits])).any():
+        means[scaled] = mask[scaled] @ x
+        variances = np.clip(mask[scaled] @ x**2 - means[scaled] ** 2, 0, None)
+        scales[scaled] = np.sqrt(np.where(variances > 1e-14 * (x**2).mean(), variances, 1.0))
     n_columns = 1 if len(classes) == 2 else len(classes)  # two classes: the first one's logit is 0
     label = np.searchsorted(classes, codes).clip(max=len(classes) - 1)
-    is_label = label[:, None] == np.arange(len(classes))[-n_columns:]  # (n_cells, n_columns)
+    own_class = label * n_cells + np.arange(n_cells)
     penalty = np.array([1 / (config.C * len(train)) for train in trains])
 
-    def logits(weights: np.ndarray) -> np.ndarray:
-        """Return the columns' logits, shape (n_fits, n_cells, n_columns); the last weight is the intercept."""
-        slopes = weights[:, :, :-1] / scales[:, None]
-        products = x @ slopes.reshape(-1, n_dimensions).T
-        shift = weights[:, :, -1] - (slopes * means[:, None]).sum(axis=2)
-        return products.reshape(n_cells, n_fits, n_columns).swapaxes(0, 1) + shift[:, None]
+    def logits(weights: np.ndarray, of: np.ndarray) -> np.ndarray:
+        """Return all classes' logits for some fits, (n, n_classes, n_cells); the last weight is the intercept."""
+        slopes = weights[:, :, :-1] / scales[of][:, None]
+        shift = weights[:, :, -1] - (slopes * means[of][:, None]).sum(axis=2)
+        z = np.zeros((len(of), len(classes), n_cells))
+        z[:, -n_columns:] = (slopes.reshape(-1, n_dimensions) @ x.T).reshape(len(of), n_columns, n_cells)
+        z[:, -n_columns:] += shift[:, :, None]
+        return z
 
-    own_column = np.arange(n_cells) * len(classes) + label
-
-    def loss(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        z = complete(logits(weights))
-        z -= z.max(axis=2, keepdims=True)
-        own = z.reshape(n_fits, -1)[:, own_column]
-        shares = np.exp(z, out=z)
-        sums = shares.sum(axis=2, keepdims=True)
-        shares /= sums
+    def loss(weights: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z = logits(weights, of)
+        z -= z.max(axis=1, keepdims=True)
+        own = z.reshape(len(of), -1)[:, own_class]
+        residual = np.exp(z, out=z)
+        sums = residual.sum(axis=1)
         slopes = weights[:, :, :-1]
-        surprise = (mask * (np.log(sums[:, :, 0]) - own)).sum(axis=1)
-        value = surprise + penalty / 2 * (slopes**2).sum(axis=(1, 2))
-        residual = (shares[:, :, -n_columns:] - is_label) * mask[:, :, None]
-        intercepts = residual.sum(axis=1)  # (n_fits, n_columns)
-        by_dimension = residual.swapaxes(1, 2).reshape(-1, n_cells) @ x
-        by_dimension = by_dimension.reshape(n_fits, n_columns, n_dimensions) - intercepts[:, :, None] * means[:, None]
-        gradient = by_dimension / scales[:, None] + penalty[:, None, None] * slopes
+        value = (mask[of] * (np.log(sums) - own)).sum(axis=1) + penalty[of] / 2 * (slopes**2).sum(axis=(1, 2))
+        residual *= (mask[of] / sums)[:, None]  # shares of the classes
+        residual.reshape(len(of), -1)[:, own_class] -= mask[of]
+        residual = residual[:, -n_columns:]
+        intercepts = residual.sum(axis=2)  # (n, n_columns)
+        by_dimension = (residual.reshape(-1, n_cells) @ x).reshape(slopes.shape)
+        by_dimension -= intercepts[:, :, None] * means[of][:, None]
+        gradient = by_dimension / scales[of][:, None] + penalty[of][:, None, None] * slopes
         return value, np.concatenate([gradient, intercepts[:, :, None]], axis=2)
 
-    def complete(z: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.zeros_like(z), z], axis=2) if n_columns == 1 else np.ascontiguousarray(z)
-
     weights, converged = minimise(loss, np.zeros((n_fits, n_columns, n_dimensions + 1)), config.max_iter)
-    return complete(logits(weights)), converged
+    return logits(weights, np.arange(n_fits)), converged
 
 
 def minimise(
-    loss: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], start: np.ndarray, max_iter: int
+    loss: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], start: np.ndarray, max_iter: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Minimise several strictly convex functions side by side by L-BFGS with halved steps.
 
-    `loss` returns the values, shape (n,), and gradients of n functions at n points, the shape of `start`. No function's
-    path depends on another's. Returns the points, and for each whether its gradient fell below `TOLERANCE`.
+    `loss` returns the values, shape (n,), and gradients of the functions with the given numbers, (n,), at n points, the
+    shape of `start`. No function's path depends on another's; each leaves when its gradient falls below `TOLERANCE`.
+    Returns the points, and for each whether it did.
     """
-    n = len(start)
-    points, (value, gradient) = start.reshape(n, -1), loss(start)
-    gradient = gradient.reshape(n, -1)
+
+    def evaluate(points: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, gradient = loss(points.reshape(-1, *start.shape[1:]), of)
+        return value, gradient.reshape(len(of), -1)
+
+    final, converged = start.reshape(len(start), -1).copy(), np.zeros(len(start), dtype=bool)
+    active = np.arange(len(start))
+    points, (value, gradient) = final, evaluate(final, active)
     steps: list[np.ndarray] = []
     changes: list[np.ndarray] = []
-    for iteration in range(max_iter):
-        active = np.abs(gradient).max(axis=1) > TOLERANCE
-        if not active.any():
+    for iteration in range(max_iter + 1):
+        goes_on = np.abs(gradient).max(axis=1) > TOLERANCE
+        if not goes_on.all():
+            final[active[~goes_on]], converged[active[~goes_on]] = points[~goes_on], True
+            active, points, value, gradient = active[goes_on], points[goes_on], value[goes_on], gradient[goes_on]
+            steps, changes = ([pair[goes_on] for pair in pairs] for pairs in (steps, changes))
+        if not len(active) or iteration == max_iter:
             break
         direction = -two_loops(gradient, steps, changes)
         slope = (direction * gradient).sum(axis=1)
-        size = np.where(active, 1.0, 0.0)
+        size = np.ones(len(active))
         if not iteration:
             size /= np.maximum(np.linalg.norm(gradient, axis=1), 1.0)
+        trial = points + size[:, None] * direction
+        new_value, new_gradient = evaluate(trial, active)
         for _ in range(30):
-            trial = points + size[:, None] * direction
-            new_value, new_gradient = loss(trial.reshape(start.shape))
-            too_far = active & (new_value > value + 1e-4 * size * slope)
-            if not too_far.any():
+            if not (far := new_value > value + 1e-4 * size * slope).any():
                 break
-            size[too_far] /= 2
-        new_gradient = new_gradient.reshape(n, -1)
-        steps.append(trial - points)
-        changes.append(new_gradient - gradient)
-        steps, changes = steps[-MEMORY:], changes[-MEMORY:]
+            size[far] /= 2
+            trial[far] = points[far] + size[far, None] * direction[far]
+            new_value[far], new_gradient[far] = evaluate(trial[far], active[far])
+        steps = [*steps, trial - points][-MEMORY:]
+        changes = [*changes, new_gradient - gradient][-MEMORY:]
         points, value, gradient = trial, new_value, new_gradient
-    return points.reshape(start.shape), np.abs(gradient).max(axis=1) <= TOLERANCE
+    final[active] = points
+    return final.reshape(start.shape), converged
 
 
 def two_loops(gradient: np.ndarray, steps: Sequence[np.ndarray], changes: Sequence[np.ndarray]) -> np.ndarray:

@@ -80,14 +80,16 @@ class Results:
     """All rows of a model, and what its comparison with others needs.
 
     `runs` are the values of single runs by key and metric; `by_donor` the counts of held-out cells, (n_draws,
-    n_donors, n_classes). `neighbours` are the classes of each test cell's neighbours by annotation and split,
-    an array (n_test, k) for each division. `pairs` are the actual and predicted cell types of the first random split's
-    test cells, `probabilities` tables of predicted probabilities by annotation.
+    n_donors, n_classes); `areas` the AUROC of held-out cells, of all, then of each resample of donors. `neighbours` are
+    the classes of each test cell's neighbours by annotation and split, an array (n_test, k) for each division. `pairs`
+    are the actual and predicted cell types of the first random split's test cells, `probabilities` tables of predicted
+    probabilities by annotation.
     """
 
     rows: list[Row]
     runs: dict[tuple[Key, str], np.ndarray] = field(default_factory=dict)
     by_donor: dict[Key, Counts] = field(default_factory=dict)
+    areas: dict[tuple[Key, str], np.ndarray] = field(default_factory=dict)
     neighbours: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
     predicted: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
     pairs: pd.DataFrame | None = None

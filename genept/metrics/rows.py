@@ -17,7 +17,7 @@ from genept.metrics.scores import Metric, metrics_of
 from genept.metrics.targets import ALL, DONORS, RANDOM, Target
 
 FIRST_DRAW = "of the control's first draw"
-Spread = Mapping[tuple[str, str, str, str], float]  # standard deviation between trainings, by key and metric
+Spread = Mapping[tuple[str, str, str, str], float]  # how far another training falls, by key and metric
 
 
 class Predictions(NamedTuple):
@@ -47,6 +47,7 @@ def collect(
     rows: list[Row] = []
     runs: dict[tuple[Key, str], np.ndarray] = {}
     by_donor: dict[Key, Counts] = {}
+    areas: dict[tuple[Key, str], np.ndarray] = {}
     probabilities: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for target in targets:
         for key, entry in embedded.items():
@@ -58,7 +59,7 @@ def collect(
             notes, said = predictions.notes[key], predictions.probabilities.get(key)
             if key[2] == DONORS:
                 by_donor[key] = counted
-                rows += donor_rows(target, key, counted, said, evaluate, seed, notes, spread)
+                rows += donor_rows(target, key, counted, said, evaluate, seed, notes, areas, spread)
             else:
                 values = prediction_values(target, key, counted, said, evaluate)
                 rows += run_rows(target, key, values, notes, runs, spread)
@@ -71,7 +72,7 @@ def collect(
     given = predictions.predicted[first.annotation, RANDOM][0]
     pairs = pd.DataFrame({"actual": first.classes[first.codes[test]], "predicted": first.classes[given]})
     tables = {annotation: pd.concat(parts) for annotation, parts in probabilities.items()}
-    return Results(rows, runs, by_donor, predictions.neighbours, predictions.predicted, pairs, tables)
+    return Results(rows, runs, by_donor, areas, predictions.neighbours, predictions.predicted, pairs, tables)
 
 
 def size_of(target: Target, key: Key) -> dict[str, int | None]:
@@ -105,8 +106,8 @@ def run_rows(
         if not len(own):
             continue
         runs[key, metric.name] = all_runs
-        extra = spread.get((task, annotation, kind, metric.name), 0.0)
-        low, high = ranges.single_runs(own, metric.bounds, extra) or (None, None)
+        margin = spread.get((task, annotation, kind, metric.name), 0.0)
+        low, high = ranges.single_runs(own, metric.bounds, margin) or (None, None)
         sd = float(own.std(ddof=1)) if len(own) > 1 else None
         yield Row(
             task, annotation, metric.name, float(own.mean()), split=kind, low=low, high=high, sd=sd,
@@ -136,9 +137,10 @@ def donor_rows(
     evaluate: Evaluate,
     seed: int,
     notes: Sequence[str],
+    areas: dict[tuple[Key, str], np.ndarray],
     spread: Spread,
 ) -> Iterator[Row]:
-    """Yield the rows of a classifier with whole donors held out.
+    """Yield the rows of a classifier with whole donors held out, and keep AUROC's.
 
     A value is that of all test cells together, each predicted once. Its interval is over resamples of the donors, with
     the predictions as they are; a control's draws take turns in them. Below `ranges.MIN_DONORS`, that of accuracy
@@ -161,6 +163,7 @@ def donor_rows(
             fold = target.donors.fold[target.donors.codes[cells]]
             value = float(metric.function(actual, probabilities, None, fold)[0])
             resampled = metric.function(actual, probabilities, weights[:, donors], fold)
+            areas[key, metric.name] = np.array([value]) if few else np.array([value, *resampled])
         else:
             value = float(metric.function(Counts(*(n.sum(axis=1) for n in counted)), evaluate.min_test_cells).mean())
             parts = [
@@ -176,7 +179,8 @@ def donor_rows(
             between = float(resampled.min()), float(resampled.max())
         else:
             between = None  # a donor's own average is of the classes that it has
-        low, high = widen(value, between, metric.bounds, spread.get((task, annotation, kind, metric.name), 0.0))
+        margin = spread.get((task, annotation, kind, metric.name), 0.0)
+        low, high = ranges.widen(value, between, metric.bounds, margin) if between else (None, None)
         yield Row(
             task, annotation, metric.name, value, split=kind, low=low, high=high, first=value,
             note="; ".join([*notes, FIRST_DRAW] if n_draws > 1 and metric.of_probabilities else notes), **size,
@@ -188,18 +192,6 @@ def resampled_values(metric: Metric, by_donor: Counts, weights: np.ndarray, eval
     sums, lacks = counts.resample(by_donor, weights)
     values = np.asarray(metric.function(sums, evaluate.min_test_cells), dtype=np.float64)
     return np.where(lacks, np.nan, values) if metric.over_classes else values
-
-
-def widen(
-    value: float, between: tuple[float, float] | None, bounds: tuple[float, float], extra_sd: float
-) -> tuple[float | None, float | None]:
-    """Add the spread of trainings to an interval."""
-    if between is None:
-        return None, None
-    extra = 1.96 * extra_sd
-    low = value - np.hypot(max(value - between[0], 0), extra) if extra else between[0]
-    high = value + np.hypot(max(between[1] - value, 0), extra) if extra else between[1]
-    return max(float(low), bounds[0]), min(float(high), bounds[1])
 
 
 def class_rows(target: Target, kind: str, counted: Counts) -> Iterator[Row]:

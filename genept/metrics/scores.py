@@ -6,9 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
-
-from genept.metrics import clustering, counts, regression
+from genept.metrics import agreement, clustering, counts, regression
 
 AS_THEY_ARE, STANDARDISED = "logreg", "logreg_standardised"
 REGRESSIONS = {AS_THEY_ARE: False, STANDARDISED: True}  # whether coordinates are standardised
@@ -44,8 +42,8 @@ def averages(tasks: tuple[str, ...], over: counts.Average) -> list[Metric]:
 
 KNN, LOGREG = ("knn",), tuple(REGRESSIONS)
 METRICS = [
-    Metric(("kmeans",), "ari", adjusted_rand_score, (-0.5, 1)),
-    Metric(("kmeans",), "ami", adjusted_mutual_info_score, (-1, 1)),
+    Metric(("kmeans",), "ari", agreement.ari, (-0.5, 1)),
+    Metric(("kmeans",), "ami", agreement.ami, (-1, 1)),
     Metric(("silhouette",), "asw", clustering.average_widths, (-1, 1), together=True),
     Metric((*KNN, *LOGREG), "accuracy", counts.accuracy),
     Metric(

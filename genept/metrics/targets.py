@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +51,10 @@ class Target:
     def default(self) -> str:
         """The kind of split that classification is to be read by: with one label per donor, whole donors held out."""
         return DONORS if self.is_donors_own and DONORS in self.splits else RANDOM
+
+    def first(self, n_runs: int) -> Target:
+        """Keep the first random splits."""
+        return dataclasses.replace(self, splits=self.splits | {RANDOM: self.splits[RANDOM][:n_runs]})
 
     def n_donors(self, cells: np.ndarray) -> int | None:
         """Count the donors of some cells; None without donors."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
-from genept.core.params import Distance, Evaluate
-from genept.metrics import clustering, counts, neighbours, ranges
+from genept.core.params import KNN, Distance, Evaluate, Params
+from genept.metrics import agreement, clustering, counts, neighbours, ranges
+from genept.metrics.counts import Counts
 from genept.metrics.embedding import Embedding
+from genept.metrics.minibatch import Run
 from genept.metrics.results import rounded
 from genept.metrics.targets import RANDOM, Target, seeds
 
 DISTANCES: tuple[Distance, ...] = ("cosine", "centred_cosine")
-ALGORITHMS = ("minibatch", "full")
 PER_DRAW, PER_MODEL = 3, 10  # k-means seeds: of each draw, and of text against the baseline
 COLUMNS = (
     *("annotation", "metric", "setting", "text", "value", "versus", "value_versus"),
@@ -26,55 +27,57 @@ COLUMNS = (
 Runs = Mapping[tuple[str, str], np.ndarray]  # (metric, setting): (n_draws, n_runs)
 
 
-def measure(target: Target, embedding: Embedding, evaluate: Evaluate, seed: int) -> Runs:
+def measure(target: Target, embedding: Embedding, evaluate: Evaluate, seed: int) -> dict[tuple[str, str], np.ndarray]:
     """Score the cell types of every draw by each distance, over the random splits, and by each k-means.
 
-    The first k-means seeds are the same for all; a single embedding has `PER_MODEL` of them, a draw `PER_DRAW`.
+    The first k-means seeds are the same for all; a single embedding has `PER_MODEL` of them, a draw `PER_DRAW`. Full
+    k-means starts once for each seed, as scikit-learn's default.
     """
-    scores: dict[tuple[str, str], list[list[float]]] = {}
+    scores: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     n_seeds = PER_DRAW if embedding.n_draws > 1 else PER_MODEL
     codes = target.codes[target.cells]
     n_classes = len(np.unique(codes))
     with threadpool_limits(limits=1):
         for draw in range(embedding.n_draws):
             for distance in dict.fromkeys([*DISTANCES, evaluate.metric]):
-                of_splits = counts.stack(
-                    [
-                        counts.count(
-                            target.codes[split.test],
-                            neighbours.vote(
-                                target.codes[embedding.nearest(split, draw, evaluate.knn.k, distance)], evaluate.knn.tie
-                            ),
-                            len(target.classes),
-                        )
-                        for split in target.splits[RANDOM]
-                    ]
-                )
-                f1 = counts.average(of_splits, 1, of="f1", over="macro")
-                scores.setdefault(("accuracy", distance), []).append(list(counts.accuracy(of_splits)))
-                scores.setdefault(("f1_macro", distance), []).append(list(f1))
-            points = embedding.points(None, draw)[target.cells]
-            for algorithm in ALGORITHMS:
-                config = evaluate.kmeans.model_copy(update={"algorithm": algorithm})
-                ari = [
-                    float(adjusted_rand_score(codes, clustering.kmeans(points, n_classes, config, one)))
-                    for one in seeds(seed, n_seeds)
-                ]
-                scores.setdefault(("ari", f"{algorithm} k-means"), []).append(ari)
+                counted = count_splits(target, embedding, draw, evaluate.knn, distance)
+                scores["accuracy", distance].append(list(counts.accuracy(counted)))
+                scores["f1_macro", distance].append(list(counts.average(counted, 1, of="f1", over="macro")))
+            points = embedding.points(None, draw)
+            kmeans = [Run(points, target.cells, one) for one in seeds(seed, n_seeds)]
+            for algorithm, n_init in (("minibatch", evaluate.kmeans.n_init), ("full", 1)):
+                config = evaluate.kmeans.model_copy(update={"algorithm": algorithm, "n_init": n_init})
+                clusters = clustering.kmeans(kmeans, n_classes, config)
+                scores["ari", f"{algorithm} k-means"].append([agreement.ari(codes, own) for own in clusters])
     return {key: np.array(values) for key, values in scores.items()}
 
 
-def table(
-    text: str, controls: Sequence[str], baseline: str | None, measured: Mapping[str, Runs], ratio: float
-) -> pd.DataFrame:
-    """Compare the text with each control and with the baseline, given what `measure` found for each of them.
+def count_splits(target: Target, embedding: Embedding, draw: int, knn: KNN, distance: Distance) -> Counts:
+    """Count the classes that nearest neighbours give to the test cells of each random split."""
+    found = []
+    for split in target.splits[RANDOM]:
+        near = target.codes[embedding.nearest(split, draw, knn.k, distance)]
+        voted = neighbours.vote(near, knn.tie)
+        found.append(counts.count(target.codes[split.test], voted, len(target.classes)))
+    return counts.stack(found)
 
-    `ratio` is that of test to training cells of the splits.
-    """
+
+def models(params: Params) -> list[str]:
+    """Name the model whose text is tested, its controls and the baseline; none without a model of that kind."""
+    if not params.grid.models.genept_w:
+        return []
+    return list(dict.fromkeys([params.grid.models.genept_w[0], *params.grid.models.controls, params.baseline]))
+
+
+def table(measured: Mapping[str, Runs], target: Target, params: Params) -> pd.DataFrame:
+    """Compare the text with each control and with the baseline, given what `measure` found for each of `models`."""
+    text, *others = models(params) or [""]
+    split = target.splits[RANDOM][0]
+    ratio = len(split.test) / len(split.train)
     lines = [
         line
-        for versus in [*controls, *filter(None, [baseline])]
-        for line in effects(text, versus, versus in controls, measured, ratio)
+        for versus in others
+        for line in effects(text, versus, versus in params.grid.models.controls, measured, ratio)
     ]
     found = pd.DataFrame(lines, columns=list(COLUMNS), dtype=object)
     for name in ("value", "value_versus", "difference", "low", "high"):

@@ -22,7 +22,6 @@ from genept.metrics.rows import Spread
 
 TABLE = models.MODELS / "trainings.csv"
 LEVEL = 0.95
-NORMAL = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 
 class Score(NamedTuple):
@@ -39,15 +38,15 @@ COLUMNS = ["model", "dataset", "settings", *KEY]  # the other columns are traini
 
 
 def spread(model: str, dataset: str, params: Params, path: Path = TABLE) -> Spread:
-    """Return how far the scores of a model on a dataset move with its training, as the `sd` of `ranges.single_runs`.
+    """Return how far the scores of a model on a dataset move with its training: each score's `margin`.
 
-    `model` is a model of the grid or ``ensemble``; the numbers are by task, annotation, split and metric. Each is
-    `margin` over the normal quantile 1.96, so that a range widened by it holds another training. Empty for models that
-    are not trained here, and for those that the study does not cover with their present settings; `is_uncovered` tells.
+    `model` is a model of the grid or ``ensemble``; the numbers are by task, annotation, split and metric. Empty for
+    models that are not trained here, and for those that the study does not cover with their present settings;
+    `is_uncovered` tells.
     """
     table = covered(model, dataset, params, path)
     return {
-        Score(*line): margin(values) / NORMAL
+        Score(*line): margin(values)
         for line, values in zip(table[KEY].to_numpy(), by_seed(table), strict=True)
         if np.isfinite(values).all()
     }

@@ -13,6 +13,7 @@ from genept.core.errors import InputError
 from genept.data.splits import Split
 from genept.metrics import benchmark, bounds, clustering, comparisons, counts, ranges, rows, scores, targets
 from genept.metrics.embedding import Embedding
+from genept.metrics.minibatch import Run
 from genept.metrics.results import Results, Row
 from genept.metrics.targets import DONORS, RANDOM
 from tests.metrics import blood
@@ -57,7 +58,8 @@ def test_clusters_are_compared_by_scikit_learn_over_all_seeds() -> None:
     (target,) = plan(cell_type=rng.choice(list("abc"), size=60).tolist())
     scored = benchmark.score([target], Embedding(matrix[None]), SHORT, 5)
     by_metric = {row.metric: row for row in scored.rows if (row.task, row.split) == ("kmeans", "")}
-    runs = [clustering.kmeans(matrix, 3, SHORT.kmeans, seed) for seed in targets.seeds(5, 3)]
+    jobs = [Run(matrix, target.cells, seed) for seed in targets.seeds(5, 3)]
+    runs = clustering.kmeans(jobs, 3, SHORT.kmeans)
     for name, compare in (("ari", adjusted_rand_score), ("ami", adjusted_mutual_info_score)):
         values = np.array([compare(target.codes, clusters) for clusters in runs])
         row = by_metric[name]

@@ -4,27 +4,71 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.decomposition import PCA
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from genept.core import params
-from genept.metrics import clustering, neighbours, targets
+from genept.metrics import agreement, clustering, minibatch, neighbours, targets
+from genept.metrics.minibatch import Run
 
 AUTHORS = params.KMeans(algorithm="minibatch", batch_size=20, n_init=3, pca_for_patient=50)
 
 
+def runs_of(matrix: np.ndarray, *seeds: int) -> list[Run]:
+    return [Run(matrix, np.arange(len(matrix)), seed) for seed in seeds]
+
+
 def test_one_run_is_the_authors_own_call_and_full_is_k_means(recwarn: pytest.WarningsRecorder) -> None:
     matrix = np.random.default_rng(0).normal(size=(300, 8))
-    minibatch = MiniBatchKMeans(n_clusters=5, random_state=2023, batch_size=20, n_init=3).fit_predict(matrix)
-    np.testing.assert_array_equal(clustering.kmeans(matrix, 5, AUTHORS, 2023), minibatch)
+    theirs = MiniBatchKMeans(n_clusters=5, random_state=2023, batch_size=20, n_init=3).fit_predict(matrix)
+    (ours,) = clustering.kmeans(runs_of(matrix, 2023), 5, AUTHORS)
+    np.testing.assert_array_equal(ours, theirs)
     config = AUTHORS.model_copy(update={"algorithm": "full"})
     full = KMeans(n_clusters=5, random_state=7, n_init=3).fit_predict(matrix)
-    np.testing.assert_array_equal(clustering.kmeans(matrix, 5, config, 7), full)
+    np.testing.assert_array_equal(clustering.kmeans(runs_of(matrix, 7), 5, config)[0], full)
     # fewer distinct cells than clusters
-    assert len(np.unique(clustering.kmeans(np.ones((4, 2)), 3, AUTHORS, 0))) < 3
+    assert len(np.unique(clustering.kmeans(runs_of(np.ones((4, 2)), 0), 3, AUTHORS)[0])) < 3
     assert not recwarn.list
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)  # one in 10,000 has a tie that rounding decides
+@given(
+    st.integers(0, 2**31), st.integers(100, 400), st.integers(1, 12), st.integers(2, 7), st.integers(10, 40),
+    st.integers(1, 4), st.booleans(),
+)  # fmt: skip
+def test_runs_side_by_side_are_scikit_learns_one_by_one(
+    seed: int, n_cells: int, n_dimensions: int, n_clusters: int, batch_size: int, n_init: int, in_groups: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n_cells + 10, n_dimensions)).astype(np.float32)
+    if in_groups:
+        matrix += 4 * rng.normal(size=(n_clusters, n_dimensions))[rng.integers(n_clusters, size=n_cells + 10)]
+    seeds = rng.integers(2**31, size=4).tolist()
+    some = np.sort(rng.choice(n_cells + 10, size=n_cells, replace=False))  # runs of three shapes
+    runs = [Run(matrix, some, seeds[0]), Run(matrix, np.arange(90), seeds[1]), Run(matrix, some, seeds[2])]
+    runs.append(Run(matrix[:, :1].astype(np.float64), some, seeds[3]))
+    for run, ours in zip(runs, minibatch.cluster(runs, n_clusters, batch_size, n_init), strict=True):
+        algorithm = MiniBatchKMeans(n_clusters, batch_size=batch_size, n_init=n_init, random_state=run.seed)
+        cells = run.matrix[run.rows].astype(np.float64)
+        theirs = algorithm.fit_predict(cells)
+        distances = cdist(cells, algorithm.cluster_centers_)  # two centres on one cell are equally near
+        every = np.arange(len(cells))
+        np.testing.assert_allclose(distances[every, ours], distances[every, theirs], atol=1e-7)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 6), st.integers(1, 30))
+def test_agreement_is_scikit_learns(seed: int, n_cells: int, n_labels: int, n_clusters: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, clusters = rng.integers(n_labels, size=n_cells), rng.integers(n_clusters, size=n_cells)
+    assert agreement.ari(labels, clusters) == pytest.approx(adjusted_rand_score(labels, clusters), abs=1e-12)
+    assert agreement.ami(labels, clusters) == pytest.approx(adjusted_mutual_info_score(labels, clusters), abs=1e-12)
+    assert (agreement.ari(labels, labels), agreement.ami(labels, labels)) == pytest.approx((1, 1))
 
 
 def test_repeats_start_with_the_seed_and_share_none_with_the_next_seed() -> None:

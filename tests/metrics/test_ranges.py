@@ -29,10 +29,10 @@ def test_ranges_keep_the_scores_bounds_and_widen_by_trainings() -> None:
     runs = np.array([0.98, 1.0, 0.99])
     low, high = ranges.single_runs(runs, (0, 1)) or (0, 0)
     assert high == 1 and low == pytest.approx(0.99 - stats.t.ppf(0.975, 2) * 0.01 * (4 / 3) ** 0.5)
-    wide = ranges.single_runs(runs, (-9, 9), extra_sd=0.1) or (0, 0)
-    assert wide[0] < low and wide[0] == pytest.approx(0.99 - stats.t.ppf(0.975, 2) * (0.0001 * 4 / 3 + 0.01) ** 0.5)
+    wide = ranges.single_runs(runs, (-9, 9), margin=0.1) or (0, 0)
+    assert wide[0] < low and wide[0] == pytest.approx(0.99 - ((0.99 - low) ** 2 + 0.01) ** 0.5)
     assert ranges.single_runs(np.array([0.3]), (0, 1)) is None
-    assert ranges.single_runs(np.array([0.3]), (0, 1), 0.1) == pytest.approx((0.3 - 0.196, 0.3 + 0.196), abs=1e-4)
+    assert ranges.single_runs(np.array([0.3]), (0, 1), 0.1) == pytest.approx((0.2, 0.4))
 
 
 @settings(deadline=None)

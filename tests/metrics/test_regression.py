@@ -28,12 +28,16 @@ def problem(n_classes: int, n_splits: int = 3) -> tuple[np.ndarray, np.ndarray, 
     )
 
 
+def fits(splits: list[Split], standardise: bool = False) -> list[regression.Fit]:
+    return [regression.Fit(split, standardise) for split in splits]
+
+
 @pytest.mark.parametrize("standardise", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_all_splits_at_once_find_scikit_learns_optimum(n_classes: int, standardise: bool) -> None:
     matrix, codes, splits = problem(n_classes)
     config = AUTHORS.model_copy(update={"C": 0.3})
-    said = regression.regress(matrix, codes, n_classes, splits, config, standardise)
+    said = regression.regress(matrix, codes, n_classes, fits(splits, standardise), config)
     for split, own in zip(splits, said, strict=True):
         train, test = matrix[split.train], matrix[split.test]
         if standardise:
@@ -46,27 +50,27 @@ def test_all_splits_at_once_find_scikit_learns_optimum(n_classes: int, standardi
 
 def test_a_fit_does_not_depend_on_the_others_and_says_whether_it_ended() -> None:
     matrix, codes, splits = problem(3)
-    together = regression.regress(matrix, codes, 3, splits, AUTHORS, True)
-    for split, own in zip(splits, together, strict=True):
-        (alone,) = regression.regress(matrix, codes, 3, [split], AUTHORS, True)
+    together = regression.regress(matrix, codes, 3, [*fits(splits), *fits(splits, True)], AUTHORS)
+    for fit, own in zip([*fits(splits), *fits(splits, True)], together, strict=True):
+        (alone,) = regression.regress(matrix, codes, 3, [fit], AUTHORS)
         np.testing.assert_allclose(own.probabilities, alone.probabilities, atol=1e-9)
     short = AUTHORS.model_copy(update={"max_iter": 1})
-    assert not any(own.converged for own in regression.regress(matrix, codes, 3, splits, short, False))
+    assert not any(own.converged for own in regression.regress(matrix, codes, 3, fits(splits), short))
 
 
 def test_coordinates_may_be_scaled_constant_or_of_one_class() -> None:
     matrix, codes, splits = problem(2)
     other = np.hstack([matrix * np.array([1, 10, 100, 1, 0.1, 0.01]) + 3, np.full((150, 1), 7.0)])
     pairs = zip(
-        regression.regress(matrix, codes, 2, splits, AUTHORS, True),
-        regression.regress(other, codes, 2, splits, AUTHORS, True),
+        regression.regress(matrix, codes, 2, fits(splits, True), AUTHORS),
+        regression.regress(other, codes, 2, fits(splits, True), AUTHORS),
         strict=True,
     )
     for one, two in pairs:
         np.testing.assert_allclose(one.probabilities, two.probabilities, atol=1e-6)
     single = Split(np.flatnonzero(codes == 1), np.flatnonzero(codes == 0))
     absent = Split(np.flatnonzero(codes < 2), np.arange(3))
-    one, two = regression.regress(matrix, codes, 4, [single, absent], AUTHORS, False)
+    one, two = regression.regress(matrix, codes, 4, fits([single, absent]), AUTHORS)
     assert (one.codes == 1).all() and one.probabilities.shape[1] == 4
     assert (two.probabilities[:, 2:] == 0).all() and two.probabilities.sum(axis=1) == pytest.approx(1)
 
