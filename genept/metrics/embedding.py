@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,19 @@ from genept.metrics import neighbours
 from genept.metrics.targets import RANDOM, Target
 
 CENTRED = 1e-3  # of the coordinates' size; a mean below it is none
+
+
+class Found(NamedTuple):
+    """Nearest cells that were searched before, by coordinates, test cells, k and metric."""
+
+    known: dict[tuple[object, ...], np.ndarray]
+
+    def of(self, embedding: Scored, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
+        """Return the nearest training cells of a split's test cells, (n_test, k)."""
+        key = embedding.key(split, run), split.test.tobytes(), k, metric
+        if key not in self.known:
+            self.known[key] = neighbours.search(embedding.points(split, run), split.test, split.train, k, metric)
+        return self.known[key]
 
 
 @dataclass
@@ -28,6 +42,7 @@ class Embedding:
     draws: np.ndarray
     n_whole: int = 3
     ranked: dict[tuple[int, int, Distance], np.ndarray] = field(default_factory=dict)
+    found: Found = field(default_factory=lambda: Found({}))
     last: tuple[int, np.ndarray] | None = None
     unseen_only = False
 
@@ -69,8 +84,13 @@ class Embedding:
         return self.matrices[self.key(split, run)]
 
     def nearest(self, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
-        """Return the nearest training cells of a split's test cells, (n_test, k); one search serves all splits."""
+        """Return the nearest training cells of a split's test cells, (n_test, k); annotations may share a split.
+
+        One search serves all splits of a draw that is scored whole; the others have a few splits each.
+        """
         key = self.key(split, run), k, metric
+        if key[0] not in self.whole_draws:
+            return self.found.of(self, split, run, k, metric)
         if key not in self.ranked:
             self.ranked[key] = neighbours.rank(self.points(split, run), k, metric).astype(np.int32)
         return neighbours.select(self.ranked[key], self.points(split, run), split, k, metric)
@@ -89,7 +109,7 @@ class Head:
     base: Embedding
     targets: Sequence[Target]
     fit: Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], Sequence[np.ndarray]]
-    found: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
+    found: Found = field(default_factory=lambda: Found({}))
     unseen_only = True
     is_centred = False
     n_draws = 1
@@ -120,10 +140,7 @@ class Head:
 
     def nearest(self, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
         """Return the nearest training cells of a split's test cells, (n_test, k); annotations may share a split."""
-        key = self.key(split, run), split.test.tobytes(), k, metric
-        if key not in self.found:
-            self.found[key] = neighbours.search(self.points(split, run), split.test, split.train, k, metric)
-        return self.found[key]
+        return self.found.of(self, split, run, k, metric)
 
 
 Scored = Embedding | Head

@@ -221,7 +221,7 @@ def measure_text(
     code: str, target: Target, evaluate: Evaluate, draws: np.ndarray, seed: int
 ) -> dict[tuple[str, str], np.ndarray]:
     """Measure an embedding for the effect of the text; cached as `score`."""
-    return text_effect.measure(target, Embedding(draws), evaluate, seed)
+    return text_effect.measure(target, Embedding(draws, n_whole=len(draws)), evaluate, seed)
 
 
 def read_lesson(notes: dict[str, Any], obs: pd.DataFrame) -> Lesson:
