@@ -1,4 +1,4 @@
-# make repro   run the pipeline and print the tables
+# make repro   run the pipeline and print the main scores
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
 # make rehearse   the paper's grid on miniatures, all servers played here: 11 minutes

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from genept.core import files
-from genept.core.cli import stage
+from genept.core.cli import say, stage
 from genept.core.errors import InputError, ParamsError, nearest
 from genept.core.params import Params
 from genept.data.cells import DATA
@@ -52,7 +52,7 @@ def main(params: Params, dataset: str) -> None:
             message = f"{dataset}: not annotated, its labels are the authors'"
         else:
             message = annotate(params, dataset, config, folder, metrics)
-    click.echo(message)
+    say(message)
 
 
 def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folder: Path, metrics: Path) -> str:

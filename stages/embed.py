@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from genept.core.cli import DATASET, MODEL, stage
+from genept.core.cli import DATASET, MODEL, say, stage
 from genept.core.errors import InputError, ParamsError
 from genept.core.params import Params
 
@@ -59,7 +59,7 @@ def main(params: Params, dataset: str, model: str) -> None:
     draws = f"{len(matrix)} draws, " if matrix.ndim == 3 else ""
     line = f"{job.name}: {data.n_obs} cells, {matrix.shape[-1]} dimensions, {draws}{seconds:.1f} s{where}"
     first = matrix[0] if matrix.ndim == 3 else matrix
-    click.echo("; ".join([line, *losses(notes, n_zeros=int((~first.any(axis=1)).sum()))]))
+    say("; ".join([line, *losses(notes, n_zeros=int((~first.any(axis=1)).sum()))]))
 
 
 def digest(settings: dict[str, Any], code: Path, folder: Path, cell_ids: str) -> str:

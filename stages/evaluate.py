@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from genept.core.cli import stage
+from genept.core.cli import say, stage
 from genept.core.params import AUTHORS, Params
 from genept.datasets import config as datasets
 
@@ -47,9 +47,7 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     if config and config.paper:
         by_authors = evaluation.evaluate_dataset(name, params.by(AUTHORS), compare=False).results
     results.write(name, scored.results, by_authors, scored.headlines, scored.comparisons)
-    for model, headlines in scored.headlines.items():
-        numbers = ", ".join(f"{name} {value:.3f}" for name, value in headlines.items())
-        click.echo(f"{dataset}, {model}: {numbers}")
+    say(f"{name}: {len(scored.results)} rows scored, of {len(scored.headlines)} models; metrics/full/{name}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from genept.core.cli import DATASET, MODEL, stage
+from genept.core.cli import DATASET, MODEL, say, stage
 from genept.core.errors import ParamsError
 from genept.core.params import Params
 from genept.data import cells, embeddings
@@ -65,7 +65,7 @@ def main(
     matrices = {f"X_{model}": embeddings.read(dataset, model, list(ids)) for model in models}
     n_cells, n_without = embeddings.add_to_h5ad(source, target, ids, matrices, fill=missing == "nan")
     without = f"; {n_without} of them have no embedding and got NaN" if n_without else ""
-    click.echo(f"{target}: {', '.join(matrices)} for {n_cells} cells{without}")
+    say(f"{target}: {', '.join(matrices)} for {n_cells} cells{without}")
 
 
 if __name__ == "__main__":

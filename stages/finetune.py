@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from genept.core import files
-from genept.core.cli import stage
+from genept.core.cli import say, stage
 from genept.core.errors import ParamsError
 from genept.core.params import Params
 from genept.data import cells, embeddings
@@ -62,7 +62,7 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
     notes |= {key: base_notes[key] for key in ("comparable", "reason") if key in base_notes}
     projection = training.project(fitted.head, matrix)
     embeddings.write(dataset, model, projection, list(obs.index), {**notes, "unseen_cells": unseen.tolist()})
-    click.echo(
+    say(
         f"{dataset}, {model}: {annotation}, {len(split.train)} training cells, {len(fitted.classes)} classes, "
         f"training accuracy {fitted.train_accuracy:.3f}, {projection.shape[1]} dimensions"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from genept.core.cli import stage
+from genept.core.cli import say, stage
 from genept.core.params import Params
 from genept.data.cells import DATA
 from genept.datasets.config import fetched
@@ -58,13 +58,13 @@ def main(params: Params, dataset: str) -> None:
         files.write_json(stack.enter_context(files.replacing(path)), report)
 
     cells, symbols = report["cells"], report["genes"]
-    click.echo(
+    say(
         f"{dataset}: {cells['n_evaluated']} cells evaluated, {cells['n_not_evaluated']} others, "
         f"{cells['n_empty_dropped']} empty dropped; {symbols['n_genes']} genes, {symbols['n_renamed']} renamed, "
         f"{len(symbols['unknown'])} unknown to HGNC"
     )
     for note in report["notes"]:
-        click.echo(f"{dataset}: {note}")
+        say(f"{dataset}: {note}")
 
 
 if __name__ == "__main__":

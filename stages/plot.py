@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from genept.core import files
-from genept.core.cli import progress, stage
+from genept.core.cli import progress, say, stage
 from genept.core.params import Params
 from genept.data import cells, embeddings
 from genept.datasets.config import DatasetConfig, fetched
@@ -60,7 +60,7 @@ def main(params: Params, dataset: str) -> None:
             widths = [embeddings.read(dataset, name, list(obs.index)).shape[1] for name in (above, model)]
             caption = panels.caption(dataset, config.note, len(drawn), len(obs), widths, params.plot)
             page.save(panels.draw(rows, panels.columns(obs, drawn), config.title, caption), umaps / f"{model}.png")
-    click.echo(f"{dataset}: {len(drawn_models)} embeddings{' and the annotation' if is_annotated else ''} drawn")
+    say(f"{dataset}: {len(drawn_models)} embeddings{' and the annotation' if is_annotated else ''} drawn")
 
 
 def draw_annotation(dataset: str, config: DatasetConfig, folder: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from genept.core import files
-from genept.core.cli import stage
+from genept.core.cli import say, stage
 from genept.core.errors import ParamsError
 from genept.core.params import Params
 from genept.engines import config as models
@@ -50,7 +50,7 @@ def main(params: Params, model: str) -> None:
         with files.replacing(CURVES / f"{model}.csv") as path:
             rows = "".join(f"{step},{loss:.4f}\n" for step, loss in points)
             path.write_text(f"step,loss\n{rows}", encoding="utf-8")
-    click.echo(f"{model}: {len(trained.losses)} steps, loss {points[0][1]:.2f} -> {points[-1][1]:.2f}")
+    say(f"{model}: {len(trained.losses)} steps, loss {points[0][1]:.2f} -> {points[-1][1]:.2f}")
 
 
 if __name__ == "__main__":

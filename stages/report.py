@@ -1,4 +1,4 @@
-"""Write the paper's tables for what the grid names, or print them."""
+"""Write the paper's tables for what the grid names, or print the main scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genept.core import files
-from genept.core.cli import stage
+from genept.core.cli import say, stage
 from genept.core.params import Params
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from genept.report.significance import Differences
 
 METRICS = Path("metrics")
-TABLES = ("summary", "text_effect", "table2", "table_c4", "section_4_4")
+TABLES = ("summary", "text_effect", "table2", "table_c4", "section_4_4", "paper_tracking")
 BARS, DIFFERENCES, CURVES = Path("plots/scores.csv"), Path("plots/differences"), Path("plots/curves")
 
 
 @click.command()
-@click.option("--show", is_flag=True, help="Only print the tables of the last run, within 80 columns.")
+@click.option("--show", is_flag=True, help="Only print the main scores of the last run, within 80 columns.")
 @stage
 def main(params: Params, show: bool) -> None:
     """Write the tables of all datasets and models that the grid in params.yaml names.
@@ -35,12 +35,12 @@ def main(params: Params, show: bool) -> None:
     ROC and precision-recall curves to plots/curves.
     """
     from genept.report import (
-        captions,
         pairs,
         paper,
         paper_tables,
         printing,
         significance,
+        terminal,
         text_effect,
         tracking,
         tracking_csv,
@@ -49,15 +49,15 @@ def main(params: Params, show: bool) -> None:
     )
     from genept.report.summary import summary
 
+    run = pairs.read(params)
+    comparisons = {dataset: significance.read_comparisons(dataset) for dataset in run.records}
     if show:
-        shown = [printing.terminal((METRICS / f"{name}.md").read_text(encoding="utf-8")) for name in TABLES]
-        more = captions.filled(f"More: {', '.join(str(METRICS / f'{name}.md') for name in TABLES)}", printing.TERMINAL)
-        click.echo("\n".join([*shown, more]))
+        click.echo(terminal.screen(run, comparisons))
+        pages = [f"  {path}" for path in (METRICS / f"{name}.md" for name in TABLES) if path.is_file()]
+        click.echo("\n".join(["", "Ranges, tests and more:", *pages] if pages else []))
         return
 
-    run = pairs.read(params)
     texts = {BARS: printing.headline_csv(run.pairs)}
-    comparisons = {dataset: significance.read_comparisons(dataset) for dataset in run.records}
     for make in (summary, paper_tables.table_2, paper_tables.table_c4, paper_tables.section_4_4):
         table = make(run)
         best = printing.best_of(table, run, comparisons)
@@ -77,7 +77,7 @@ def main(params: Params, show: bool) -> None:
     for path, text in texts.items():
         with files.replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    click.echo(f"{len(run.pairs)} pairs of dataset and model: {', '.join(map(str, [*texts, DIFFERENCES, CURVES]))}")
+    say(f"{len(run.pairs)} pairs of dataset and model: {METRICS}/*.md, *.csv, {DIFFERENCES}, {CURVES}")
 
 
 def draw(run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> None:

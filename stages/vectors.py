@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from genept.core.cli import MODEL, stage
+from genept.core.cli import MODEL, say, stage
 from genept.core.errors import ParamsError
 from genept.core.params import Params
 from genept.engines import config as models
@@ -47,7 +47,7 @@ def main(params: Params, model: str) -> None:
     else:
         made = texts.make(settings, folder, hgnc.read(), params.device)
     gene_vectors.write(models.MODELS / model, made.vectors, made.genes, made.card)
-    click.echo(f"{model}: {len(made.genes)} genes, {made.vectors.shape[1]} dimensions; {made.summary}")
+    say(f"{model}: {len(made.genes)} genes, {made.vectors.shape[1]} dimensions; {made.summary}")
 
 
 if __name__ == "__main__":

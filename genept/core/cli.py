@@ -7,6 +7,7 @@ import functools
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from genept.core.config import check_name, read_yaml
 from genept.core.errors import InputError
 from genept.core.params import Params
 
+LINE = 100  # columns of what a stage prints
 NUMBA = "NUMBA_NUM_THREADS"  # fixed once numba runs: with another number numba compiles nothing more
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -82,6 +84,11 @@ def prepare(params: Params) -> None:
     variables = [name for name in THREAD_VARIABLES if name != NUMBA or "numba" not in sys.modules]
     os.environ.update(dict.fromkeys(variables, str(params.threads)))
     os.environ.update(OFFLINE)
+
+
+def say(text: str) -> None:
+    """Print what a stage did, in lines of at most `LINE` columns."""
+    click.echo(textwrap.fill(text, LINE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 def explain(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""The tables as Markdown, as CSV, and for a terminal."""
+"""The tables as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ from genept.report.significance import NO_TEST, Best, Differences
 from genept.report.table import Column, Row, Table
 
 NONE = "\u2013"
-TERMINAL, MODEL_WIDTH = 80, 22
-RANGE = r" \[-?\d?\.\d+, -?\d?\.\d+\]"
-SIZES = ("Cells", "Test cells", "Donors", "Labels")
 Bests = list[list[Best]]  # of a table, by group and column
 
 
@@ -194,54 +191,3 @@ def csv_text(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerows([header, *lines])
     return stream.getvalue()
-
-
-def terminal(text: str) -> str:
-    """Print a page that `markdown` wrote within 80 columns, without what its datasets and models are.
-
-    Numbers of cells, donors and labels move to the head of each group. Ranges are left out from the last column on,
-    then the letters of footnotes, as far as they do not fit.
-    """
-    blocks = text.strip().split("\n\n")
-    at = next((i for i, block in enumerate(blocks) if block.startswith("|")), None)
-    if at is None:
-        return "\n\n".join([blocks[0].removeprefix("# "), *map(plain, blocks[1:])]) + "\n"
-    table = blocks[at].replace("`", "").splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
-    head, rows = cells[0], cells[2:]
-    n = len([name for name in head if name not in SIZES])
-    shown = [[re.sub(r"\*\*(.*?)\*\*", r"*\1", cell) for cell in row[2:n]] for row in (head, *rows)]
-    first = min(MODEL_WIDTH, max(len(row[0]) for row in shown))
-    n_scores = n - 3
-    for n_ranges, pattern in [*((left, RANGE) for left in range(n_scores, -1, -1)), (0, rf"{RANGE}| \(.*\)")]:
-        scores = [
-            [cell if j < n_ranges else re.sub(pattern, "", cell) for j, cell in enumerate(row[1:])] for row in shown
-        ]
-        widths = [max(map(len, column)) + 1 for column in zip(*scores, strict=True)]
-        if first + sum(widths) <= TERMINAL:
-            break
-    first = min(first, max(TERMINAL - sum(widths), MODEL_WIDTH // 2))  # longer names have a line of their own
-    lines = [
-        (name.ljust(first) if len(name) <= first else f"{name}\n{' ' * first}")
-        + "".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for (name, *_), row in zip(shown, scores, strict=True)
-    ]
-    for i, row in enumerate(rows, start=1):
-        if row[0]:
-            named = zip(row[n:], head[n:], strict=True)
-            sizes = ", ".join(f"{size} {name.lower()}" for size, name in named if size != NONE)
-            group = filled(f"{row[0]}, {row[1]}{f': {sizes}' if sizes else ''}", TERMINAL)
-            lines[i] = f"\n{group}\n{lines[i]}"
-    above = [plain(block) for block in blocks[1:at]]
-    notes = [plain(block) for block in blocks[at + 1 : at + 2] if block.startswith("- (")]
-    return "\n\n".join([blocks[0].removeprefix("# "), *above, "\n".join(lines), *notes]) + "\n"
-
-
-def plain(block: str) -> str:
-    """Break a paragraph, or each item of a list, into lines for the terminal, where best scores have a star."""
-    texts = re.split(
-        r"\n(?=- )", block.replace("Bold:", "Star:").replace("no bold", "no star").replace("is bold", "has a star")
-    )
-    return "\n".join(
-        filled(" ".join(text.removeprefix("- ").split()), TERMINAL, "- " * text.startswith("- ")) for text in texts
-    )

@@ -155,8 +155,8 @@ def write_project() -> None:
     write_record("tumour", label_source="annotation", annotation={"method_version": 3})
 
 
-def report(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
+def report(*arguments: str, color: bool = False) -> Result:
+    return CliRunner().invoke(main, arguments, color=color)
 
 
 def texts() -> dict[str, str]:

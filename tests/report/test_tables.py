@@ -183,8 +183,8 @@ def test_footnotes_mark_notes_once_at_the_widest_place(project: Path) -> None:
     assert (printing.printed(zero), printing.decimals(zero.value)) == ("0.000", "0.0000")
 
 
-def test_show_prints_the_tables_within_80_columns_and_writes_nothing(project: Path) -> None:
-    assert report("--show").exit_code == 1
+def test_a_run_ends_with_the_main_scores_within_80_columns_and_writes_nothing(project: Path) -> None:
+    assert "Accuracy" in report("--show").output  # before any table is written
     long = "a_model_with_a_name_of_forty_characters_"
     write_settings(Path(), {"grid": {"models": {"genept_s": [long]}}}, models={long: {"title": "Long"}})
     for dataset in ("blood", "tumour"):
@@ -193,12 +193,24 @@ def test_show_prints_the_tables_within_80_columns_and_writes_nothing(project: Pa
     before = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
     output = report("--show").output
     assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
-    assert max(map(len, output.splitlines())) <= 80
-    assert len(re.findall(rf"^{long}\n +0\.111 \[\.085, \.137\] ", output, re.MULTILINE)) >= 4  # Table 2 has the room
-    assert re.search(r"^text_w +\*0\.300 \[\.274, \.326\] \*0\.310 \[.*\] \*-0\.200$", output, re.MULTILINE)
-    assert re.search(r"^text_w +0\.300( \[\.\d+, \.\d+\])+( +0\.\d{3})+$", output, re.MULTILINE)  # as far as they fit
-    assert "blood, cell_type: 500 cells, 6 donors, 3 labels\n" in output and "- (a) unseen cells only" in output
-    assert output.index("Summary:") < output.index("The effect of text") < output.index("Table 2:")
+    lines = output.splitlines()
+    assert max(map(len, lines)) <= 80 and "\x1b" not in output and "|" not in output
+    assert any(line.startswith("blood, ") and line.endswith("500 cells, 6 donors, 3 cell types") for line in lines)
+    head = next(line for line in lines if "Accuracy" in line)
+    scores = dict(zip(head.split(), lines[lines.index(long) + 1].split(), strict=True))  # its name has its own line
+    assert scores["Accuracy"] == f"{by_row('table_c4')['blood', 'cell_type', long]['accuracy'][:5]}"
+    assert scores["ARI"] == f"{by_row('table2')['blood', 'cell_type', long]['ari'][:5]}"
+    assert all(line[len(head) :] == "" for line in lines[lines.index(head) : lines.index("")])  # columns end together
+    pages = [line.strip() for line in lines[lines.index("Ranges, tests and more:") + 1 :]]
+    assert pages and all(Path(page).is_file() for page in pages)
+
+
+def test_on_a_terminal_the_best_scores_are_bright(project: Path) -> None:
+    report()
+    output = report("--show", color=True).output
+    bright = {line.split()[0] for line in output.splitlines() if "\x1b[1m" in line}
+    bold = {re.sub(r"`|,.*| \(.*", "", row[2]) for row in printed_rows("metrics/table_c4.md") if "**" in row[3]}
+    assert bold and bold <= bright
 
 
 def test_a_dataset_with_cell_types_only_is_reported(project: Path) -> None:
