@@ -54,7 +54,7 @@ def write_settings(**changes: Any) -> None:
 def run(code: int = 0) -> str:
     done = click.testing.CliRunner().invoke(main, ["mine"])
     assert done.exit_code == code, done.output
-    return done.output
+    return done.output.replace("\n  ", " ")  # a line is broken at 100 columns
 
 
 def contents(*folders: Path) -> dict[str, bytes]:

@@ -137,3 +137,10 @@ def test_every_gpu_gets_a_worker_and_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda name: names[int(name.removeprefix("cuda:"))])
     assert compute.workers("auto") == ["cuda:0", "cuda:1", "cuda:2"]
     assert compute.describe_devices(compute.workers("auto")) == "2 x H200, 1 x T4"
+
+
+def test_what_a_stage_did_fits_100_columns_and_no_path_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "metrics/full/a-dataset-with-hyphens/" + "x" * 90
+    cli.say(f"{'word ' * 30}{path} end")
+    lines = capsys.readouterr().out.splitlines()
+    assert f"  {path}" in lines and all(len(line) <= 100 for line in lines if path not in line) and len(lines) > 2
