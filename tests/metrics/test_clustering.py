@@ -36,7 +36,7 @@ def test_one_run_is_the_authors_own_call_and_full_is_k_means(recwarn: pytest.War
     assert not recwarn.list
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)  # one in 10,000 has a tie that rounding decides
+@settings(deadline=None, max_examples=40, derandomize=True)  # now and then rounding decides a tie
 @given(
     st.integers(0, 2**31), st.integers(100, 400), st.integers(1, 12), st.integers(2, 7), st.integers(10, 40),
     st.integers(1, 4), st.booleans(),
