@@ -47,7 +47,7 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     if config and config.paper:
         by_authors = evaluation.evaluate_dataset(name, params.by(AUTHORS), compare=False).results
     results.write(name, scored.results, by_authors, scored.headlines, scored.comparisons)
-    say(f"{name}: {len(scored.results)} rows scored, of {len(scored.headlines)} models; metrics/full/{name}")
+    say(f"{name}: {len(scored.headlines)} models scored, and what scores lie between; metrics/full/{name}")
 
 
 if __name__ == "__main__":

@@ -158,5 +158,5 @@ def by_donors(model: HeldOut, other: HeldOut, key: Key, evaluate: Evaluate) -> I
             p = ranges.p_of_resamples(np.array(resampled))
         else:
             after = np.subtract(*metric.function(exchanged, evaluate.min_test_cells)).mean(axis=0)  # (n_swaps,)
-            p = ranges.p_of_swaps(float(difference), after, n_donors <= ranges.ENUMERATED)
+            p = ranges.p_of_swaps(float(difference), after, len(after) < ranges.SWAPS)
         yield metric.name, float(difference), *between, float(f"{p:.3g}"), method, n_donors, ""

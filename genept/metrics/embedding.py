@@ -17,14 +17,14 @@ from genept.metrics.targets import RANDOM, Target
 CENTRED = 1e-3  # of the coordinates' size; a mean below it is none
 
 
-class Found(NamedTuple):
-    """Nearest cells that were searched before, by coordinates, test cells, k and metric."""
+class Searches(NamedTuple):
+    """Nearest cells that were searched before, by coordinates, training and test cells, k and metric."""
 
     known: dict[tuple[object, ...], np.ndarray]
 
-    def of(self, embedding: Scored, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
+    def nearest(self, embedding: Scored, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
         """Return the nearest training cells of a split's test cells, (n_test, k)."""
-        key = embedding.key(split, run), split.test.tobytes(), k, metric
+        key = embedding.key(split, run), split.train.tobytes(), split.test.tobytes(), k, metric
         if key not in self.known:
             self.known[key] = neighbours.search(embedding.points(split, run), split.test, split.train, k, metric)
         return self.known[key]
@@ -42,7 +42,7 @@ class Embedding:
     draws: np.ndarray
     n_whole: int = 3
     ranked: dict[tuple[int, int, Distance], np.ndarray] = field(default_factory=dict)
-    found: Found = field(default_factory=lambda: Found({}))
+    searches: Searches = field(default_factory=lambda: Searches({}))
     last: tuple[int, np.ndarray] | None = None
     unseen_only = False
 
@@ -90,7 +90,7 @@ class Embedding:
         """
         key = self.key(split, run), k, metric
         if key[0] not in self.whole_draws:
-            return self.found.of(self, split, run, k, metric)
+            return self.searches.nearest(self, split, run, k, metric)
         if key not in self.ranked:
             self.ranked[key] = neighbours.rank(self.points(split, run), k, metric).astype(np.int32)
         return neighbours.select(self.ranked[key], self.points(split, run), split, k, metric)
@@ -109,7 +109,7 @@ class Head:
     base: Embedding
     targets: Sequence[Target]
     fit: Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], Sequence[np.ndarray]]
-    found: Found = field(default_factory=lambda: Found({}))
+    searches: Searches = field(default_factory=lambda: Searches({}))
     unseen_only = True
     is_centred = False
     n_draws = 1
@@ -140,7 +140,7 @@ class Head:
 
     def nearest(self, split: Split, run: int, k: int, metric: Distance) -> np.ndarray:
         """Return the nearest training cells of a split's test cells, (n_test, k); annotations may share a split."""
-        return self.found.of(self, split, run, k, metric)
+        return self.searches.nearest(self, split, run, k, metric)
 
 
 Scored = Embedding | Head

@@ -84,12 +84,12 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
     scored, measured = memory.cache(score), memory.cache(measure_text)
     for head, (finetuned, base) in heads(grid, notes).items():
         lesson = read_lesson(notes[finetuned], obs)
-        jobs["score", head] = scored, code, *once_a_draw(planned, evaluate, draws[base]), lesson, seed
+        jobs["score", head] = scored, code, *once_a_draw(planned, evaluate, len(draws[base])), draws[base], lesson, seed
     for name in draws:
         spread = trainings.spread(name, dataset, params)
         jobs["score", name] = scored, code, planned, evaluate, draws[name], None, seed, spread
     random = bounds.random_cells(len(obs), seed)
-    jobs["score", RANDOM_CELLS] = scored, code, *once_a_draw(planned, evaluate, random), None, seed
+    jobs["score", RANDOM_CELLS] = scored, code, *once_a_draw(planned, evaluate, len(random)), random, None, seed
     jobs["score", SUPERVISED] = scored, code, planned, evaluate, draws[params.baseline], None, seed, {}, params.baseline
     for name in text_effect.models(params) if compare else ():
         jobs["text", name] = measured, code, planned[0], evaluate, draws[name], seed
@@ -134,12 +134,10 @@ def in_processes(jobs: Mapping[Job, tuple[Any, ...]], n_processes: int, label: s
         return dict(zip(jobs, progress(found, label, len(jobs), "job"), strict=True))
 
 
-def once_a_draw(
-    planned: Sequence[Target], evaluate: Evaluate, draws: np.ndarray
-) -> tuple[list[Target], Evaluate, np.ndarray]:
+def once_a_draw(planned: Sequence[Target], evaluate: Evaluate, n_draws: int) -> tuple[list[Target], Evaluate]:
     """Leave as many runs as there are draws, if there are several: one of each."""
-    n_runs = min(evaluate.repeats, len(draws)) if len(draws) > 1 else evaluate.repeats
-    return [target.first(n_runs) for target in planned], evaluate.model_copy(update={"repeats": n_runs}), draws
+    n_runs = min(evaluate.repeats, n_draws) if n_draws > 1 else evaluate.repeats
+    return [target.first(n_runs) for target in planned], evaluate.model_copy(update={"repeats": n_runs})
 
 
 def heads(grid: Grid, notes: dict[str, Any]) -> dict[str, tuple[str, str]]:

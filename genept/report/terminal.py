@@ -14,11 +14,10 @@ from genept.report.summary import kinds
 from genept.report.table import Column, Group, Row, Table
 
 WIDTH, NAME_WIDTH = 80, 34
-CELLS, DONORS = "random", "donors"
 COLUMNS = (
-    Column("accuracy", "Accuracy", "knn", "accuracy", split=CELLS),
-    Column("donors", "Donors", "knn", "accuracy", split=DONORS),
-    Column("f1", "F1", "knn", "f1_macro", split=CELLS),
+    Column("accuracy", "Accuracy", "knn", "accuracy", split="random"),
+    Column("donors", "Donors", "knn", "accuracy", split="donors"),
+    Column("f1", "F1", "knn", "f1_macro", split="random"),
     Column("ari", "ARI", "kmeans", "ari", split=""),
     Column("ami", "AMI", "kmeans", "ami", split=""),
     Column("asw", "ASW", "silhouette", "asw", split=""),
@@ -59,7 +58,8 @@ def lines_of(group: Group, run: Run, best: list[Best]) -> Iterator[str]:
     highest = {noun: max((getattr(score, name) or 0 for score in scores), default=0) for noun, name in sizes.items()}
     counts = [f"{number:,} {noun}" for noun, number in highest.items() if number]
     yield captions.filled(f"{group.dataset}, {group.title}: {', '.join(counts)}", WIDTH)
-    yield " " * NAME_WIDTH + headings(group, widths)
+    heads = [column.heading.rjust(width) for column, width in zip(group.columns, widths, strict=True)]
+    yield " " * NAME_WIDTH + "".join(heads)
     of_kind = [*kinds(run).values(), list(BOUNDS)]
     parts = [[row for row in group.rows if row.model in names] for names in of_kind]
     for number, rows in enumerate(filter(None, parts)):
@@ -72,11 +72,6 @@ def lines_of(group: Group, run: Run, best: list[Best]) -> Iterator[str]:
             cells = zip(row.scores, widths, best, strict=True)
             numbers = [printed(score, width, row.model in one.models) for score, width, one in cells]
             yield f"{'' if is_long else row.model:<{NAME_WIDTH}}{''.join(numbers)}"
-
-
-def headings(group: Group, widths: list[int]) -> str:
-    """Return the head of the columns."""
-    return "".join(column.heading.rjust(width) for column, width in zip(group.columns, widths, strict=True))
 
 
 def printed(score: Score | None, width: int, is_best: bool) -> str:
@@ -94,7 +89,7 @@ def explain(run: Run, table: Table, best: list[list[Best]]) -> str:
         f"Cell types, seed {run.params.scoring_seed}: means over {captions.count(evaluate.repeats, 'run')}.",
         f"Accuracy, F1 (macro): {captions.neighbours(run.params)}, test cells drawn at random.",
         f"Donors: accuracy with whole {held_out} held out." if "donors" in names else "",
-        "ARI, AMI: k-means. ASW: silhouettes.",
+        "ARI, AMI (adjusted Rand index, adjusted mutual information): k-means. ASW: average silhouette width.",
         "Bright: cannot be told from the best." if any(one.models for of_group in best for one in of_group) else "",
     ]
     return " ".join(filter(None, sentences))

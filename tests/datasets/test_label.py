@@ -1,25 +1,19 @@
-"""A published file becomes cells in the common form, and a record of how; which cells are evaluated."""
+"""A published file becomes cells in the common form, and a record of how."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
-import pytest
 import scipy.sparse as sp
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from genept.data import cells as shared
-from genept.datasets import raw, record
-from genept.datasets.label import draw, shares
-from genept.datasets.nested_config import Subset
+from genept.datasets import record
 from tests.datasets.made import (
     CORPUS,
     N_CELLS,
@@ -196,175 +190,9 @@ def test_symbols_and_ensembl_ids_may_stand_in_columns_of_var(project: Path) -> N
     assert list(run()[0].var_names[:2]) == ["TP53", "CXCL8"]
 
 
-def test_missing_labels_are_called_unknown_and_counted(project: Path) -> None:
-    labels = pd.Series(["B", "T", None] * 20, dtype=object)
-    labels[[1, 4, 7]] = ["  T ", "nan", ""]
-    change(set_obs("celltype", labels.to_numpy()))
-    configure(expected={"cell_type": 2})
-    cells, report = run()
-    assert cells.obs["cell_type"].value_counts().to_dict() == {"Unknown": 22, "B": 20, "T": 18}
-    annotation = report["annotations"]["cell_type"]
-    assert (annotation["n_missing"], annotation["missing"]) == (22, {"": 21, "nan": 1})
-    assert annotation["all_cells"] == {"B": 20, "T": 18} and "missing" not in report["annotations"]["patient"]
-    assert report["notes"] == ["cell_type: 22 cells without a label (empty 21, 'nan' 1)"]
-
-
-MIXED = ["tumour", "tumour", "tumour", " N/A ", "", "null"] * 10
-
-
-@pytest.mark.parametrize(
-    ("own", "kinds", "note"),
-    [
-        (None, ["Unknown", "tumour"], "30 cells without a label (empty 10, 'N/A' 10, 'null' 10)"),
-        (["NULL"], ["N/A", "Unknown", "tumour"], "20 cells without a label (empty 10, 'null' 10)"),
-        ([], ["N/A", "Unknown", "null", "tumour"], "10 cells without a label (empty 10)"),
-    ],
-    ids=["the run's list", "a list of the dataset", "only empty cells"],
-)
-def test_texts_that_mean_missing_are_no_labels_of_any_annotation(
-    project: Path, own: list[str] | None, kinds: list[str], note: str
-) -> None:
-    change(set_obs("condition", MIXED))
-    configure(missing_labels=own, subset={"n_cells": 30, "seed": 0})
-    cells, report = run()
-    assert sorted(set(cells.obs["phenotype"])) == kinds
-    texts = pd.concat([cells.obs, anndata.read_h5ad(CORPUS).obs])
-    expected = [kind.strip() if kind.strip() in kinds else "Unknown" for kind in MIXED]
-    assert texts["phenotype"].astype(str)[make_cells().obs_names].tolist() == expected
-    assert f"phenotype: {note}" in report["notes"]
-    is_single = kinds == ["Unknown", "tumour"]
-    assert ("phenotype has one label only, so it is not scored" in report["notes"]) == is_single
-    assert report["checked"]["phenotype"]["found"] == report["annotations"]["phenotype"]["n_labels_scored"]
-    assert report["annotations"]["phenotype"]["n_labels_scored"] == len(kinds) - 1
-
-
-def test_a_label_that_is_spelt_unknown_and_is_none_gets_another_name(project: Path) -> None:
-    change(set_obs("celltype", ["B", "Unknown", ""] * 20))
-    configure(missing_labels=[])
-    cells, report = run()
-    assert cells.obs["cell_type"].value_counts().to_dict() == {"B": 20, "Unknown": 20, "Unknown (label)": 20}
-    assert (
-        "cell_type: the label 'Unknown' is written 'Unknown (label)', since 'Unknown' stands for no label"
-        in (report["notes"])
-    )
-
-
-@pytest.mark.parametrize(
-    ("column", "labels", "notes"),
-    [
-        ("donor", ["d1"] * 60, ["patient has one label only, so it is not scored", "phenotype: one patient only has"]),
-        ("donor", ["-"] * 60, ["patient has no label, so it is not scored", "patient: 60 cells without a label ('-' "]),
-        ("donor", ["d1", *["d2"] * 59], ["patient: fewer than 10 evaluated cells of d1 (1)"]),
-        ("donor", ["s" if i % 6 < 3 else "w" for i in range(60)], ["phenotype: one patient only has sick, well"]),
-        ("condition", ["sick"] * 60, ["phenotype has one label only, so it is not scored"]),
-        ("celltype", [f"t{i:02}" for i in range(60)], ["(1), t01 (1), t02 (1), t03 (1), t04 (1) and 55 more"]),
-    ],
-    ids=["one donor", "no donor", "a donor with one cell", "a donor for each label", "a constant", "classes of a cell"],
-)
-def test_labels_that_cannot_be_scored_well_are_noted_and_stop_nothing(
-    project: Path, column: str, labels: list[str], notes: list[str]
-) -> None:
-    change(set_obs(column, labels))
-    _, report = run()
-    for note in notes:
-        assert any(note in line for line in report["notes"]), report["notes"]
-    assert max(map(len, report["notes"])) < 120
-
-
-@pytest.mark.parametrize("n_cells", [2, 5])
-def test_a_handful_of_cells_is_labelled(project: Path, n_cells: int) -> None:
-    configure(subset={"n_cells": n_cells, "by": "cell_type"})
-    assert run()[0].n_obs == n_cells
-
-
-@pytest.mark.parametrize(
-    ("values", "texts"),
-    [
-        (np.array([1.0, 2.0, np.nan, 2.5], dtype=np.float32), ["1", "2", None, "2.5"]),
-        (pd.array([1, None], dtype="Int64"), ["1", None]),
-        ([True, False], ["True", "False"]),
-        (pd.Categorical(["b", None, " a"], categories=["unused", "b", " a"]), ["b", None, "a"]),
-        ([None, None], [None, None]),
-    ],
-)
-def test_labels_of_any_type_become_text(values: Any, texts: list[str | None]) -> None:
-    assert raw.as_text(pd.Series(values)).tolist() == texts
-
-
-def test_small_classes_single_labels_and_patients_under_two_are_noted(project: Path) -> None:
-    change(set_obs("celltype", ["rare"] * 3 + ["B", "T", "NK"] * 19))
-    change(set_obs("condition", ["sick"] * 31 + ["well"] * 29))
-    cells, report = run()
-    assert "mine: cell_type: fewer than 10 evaluated cells of rare (3)\n" in invoke().output
-    assert report["annotations"]["cell_type"]["smaller_than_min_class_size"] == ["rare"]
-    assert (cells.obs["cell_type"] == "rare").sum() == 3
-    assert report["patients"]["phenotype"]["patients_with_several_labels"] == ["0", "1", "2", "3", "4", "5"]
-    change(set_obs("condition", "sick"))
-    cells, report = run()
-    assert "phenotype has one label only, so it is not scored" in report["notes"]
-    assert set(cells.obs["phenotype"]) == {"sick"}
-
-
 def test_ids_that_several_cells_have_are_numbered_on_demand(project: Path) -> None:
     change(put("obs_names", ["AAAC", "AAAC", "AAAC-1", "AAAC", *(f"cell{number}" for number in range(4, N_CELLS))]))
     configure(repeated_ids="number")
     cells, report = run()
     assert list(cells.obs_names[:5]) == ["AAAC", "AAAC-2", "AAAC-1", "AAAC-3", "cell4"]
     assert "raw.h5ad: 2 cells have the id of an earlier cell; they are numbered" in report["notes"]
-
-
-SIZES = st.dictionaries(st.text(alphabet="abcdef", min_size=1, max_size=3), st.integers(1, 60), min_size=1, max_size=9)
-
-
-def fill_one_by_one(sizes: dict[str, int], n_cells: int) -> list[int]:
-    """Give cells one at a time to whoever has the fewest and can give more; the sizes given, in ascending order."""
-    given_cells = dict.fromkeys(sizes, 0)
-    for _ in range(min(n_cells, sum(sizes.values()))):
-        group = min((name for name in sizes if given_cells[name] < sizes[name]), key=given_cells.__getitem__)
-        given_cells[group] += 1
-    return sorted(given_cells.values())
-
-
-@settings(deadline=None, max_examples=30)
-@given(SIZES, st.integers(1, 300))
-def test_shares_are_as_even_as_the_groups_allow(sizes: dict[str, int], n_cells: int) -> None:
-    given_cells = shares(sizes, n_cells)
-    assert sum(given_cells.values()) == min(n_cells, sum(sizes.values()))
-    assert all(0 <= given_cells[group] <= sizes[group] for group in sizes)
-    assert sorted(given_cells.values()) == fill_one_by_one(sizes, n_cells)
-
-
-def test_shares_by_hand() -> None:
-    assert shares({"a": 2, "b": 10, "c": 10}, 11) == {"a": 2, "b": 4, "c": 5}  # the last of equal ones gives more
-    assert shares({"a": 10, "b": 10, "c": 20}, 4) == {"a": 1, "b": 1, "c": 2}  # the largest gives one more
-
-
-@settings(deadline=None, max_examples=30)
-@given(SIZES, st.integers(1, 200), st.integers(0, 5), st.randoms())
-def test_the_draw_does_not_depend_on_the_order_of_the_cells(
-    sizes: dict[str, int], n: int, seed: int, random: object
-) -> None:
-    cells = [(f"{group}-{index}", group) for group, size in sizes.items() for index in range(size)]
-    shuffled = list(cells)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    chosen = []
-    for order in (cells, shuffled):
-        ids, groups = [cell for cell, _ in order], [group for _, group in order]
-        mask = draw(ids, groups, Subset(n_cells=n, by="patient", seed=seed))
-        assert mask.sum() == min(n, len(cells))
-        chosen.append({cell for cell, is_in in zip(ids, mask, strict=True) if is_in})
-        counts = Counter(group for group, is_in in zip(groups, mask, strict=True) if is_in)
-        assert counts == Counter({group: share for group, share in shares(sizes, n).items() if share})
-    assert chosen[0] == chosen[1]
-
-
-def test_another_seed_draws_other_cells_and_the_same_seed_the_same() -> None:
-    ids = [f"cell{index}" for index in range(400)]
-    first, again, other = (draw(ids, None, Subset(n_cells=100, seed=seed)) for seed in (1, 1, 2))
-    assert (first == again).all()
-    assert 10 < (first & other).sum() < 50  # 25 by chance
-
-
-@pytest.mark.parametrize("subset", [None, Subset(n_cells=5), Subset(n_cells=6)])
-def test_without_a_subset_or_with_a_large_one_every_cell_is_evaluated(subset: Subset | None) -> None:
-    assert draw(list("abcde"), None, subset).all()

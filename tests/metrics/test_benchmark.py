@@ -11,7 +11,19 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from genept.core.errors import InputError
 from genept.data.splits import Split
-from genept.metrics import benchmark, bounds, clustering, comparisons, counts, ranges, rows, scores, targets
+from genept.metrics import (
+    benchmark,
+    bounds,
+    clustering,
+    comparisons,
+    counts,
+    evaluation,
+    neighbours,
+    ranges,
+    rows,
+    scores,
+    targets,
+)
 from genept.metrics.embedding import Embedding
 from genept.metrics.minibatch import Run
 from genept.metrics.results import Results, Row
@@ -83,6 +95,17 @@ def test_the_runs_of_a_control_take_its_draws_in_turn() -> None:
     assert widths.tolist() == [one.runs[("silhouette", "cell_type", ""), "asw"][0] for one in single]
 
 
+@pytest.mark.parametrize("n_whole", [0, 1, 3])
+def test_neighbours_of_a_draw_do_not_depend_on_what_was_searched_before(n_whole: int) -> None:
+    draws = np.random.default_rng(0).normal(size=(3, 40, 4)).astype(np.float32)
+    embedding, test = Embedding(draws, n_whole), np.arange(8)
+    divisions = [Split(train, test) for train in (np.arange(8, 40), np.arange(8, 40), np.arange(20, 40))]
+    for run, k in ((0, 3), (1, 3), (2, 5), (4, 3)):  # run 4 is of draw 1
+        for split in divisions:  # two annotations may have the same test cells, and not the same labelled others
+            expected = neighbours.search(draws[run % 3].astype(np.float64), test, split.train, k, "cosine")
+            np.testing.assert_array_equal(embedding.nearest(split, run, k, "cosine"), expected)
+
+
 def test_a_metric_is_one_function_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def share_of_first(matrix: np.ndarray, labels: np.ndarray) -> float:
         return float((labels == 0).mean() * matrix.shape[1])
@@ -92,6 +115,12 @@ def test_a_metric_is_one_function_and_one_line(monkeypatch: pytest.MonkeyPatch) 
     scored = benchmark.score(planned, Embedding(np.random.default_rng(0).normal(size=(1, 12, 4))), SHORT, 0)
     (row,) = [row for row in scored.rows if (row.task, row.split) == ("mine", "")]
     assert (row.annotation, row.metric, row.value, row.n_cells) == ("cell_type", "share", 2.0, 12)
+
+
+@pytest.mark.parametrize(("n_draws", "n_runs"), [(1, 3), (2, 2), (5, 3)])
+def test_a_head_on_a_control_runs_once_for_each_draw(n_draws: int, n_runs: int) -> None:
+    few, evaluate = evaluation.once_a_draw(plan(cell_type=list("aabbab" * 2)), SHORT, n_draws)
+    assert (len(few[0].splits[RANDOM]), evaluate.repeats, SHORT.repeats) == (n_runs, n_runs, 3)
 
 
 @pytest.fixture(scope="module")

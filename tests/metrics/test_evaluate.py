@@ -25,7 +25,7 @@ from tests.metrics import blood
 
 def test_headlines_and_confusion_are_those_of_the_full_table_of_the_cells_with_a_label(project: Path) -> None:
     blood.write_obs(**blood.columns(), batch="b1")
-    assert "blood: 4 rows scored, of 1 models; metrics/full/blood" in blood.evaluate()
+    assert "blood: 1 models scored, and what scores lie between; metrics/full/blood" in blood.evaluate()
     scores, columns = blood.headlines("one"), blood.columns()
     assert list(scores) == list(results.HEADLINES)
     splits = {"knn": "random", "logreg": "donors"}  # each donor has one phenotype
