@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 METRICS = Path("metrics")
 TABLES = ("summary", "text_effect", "table2", "table_c4", "section_4_4", "paper_tracking")
 BARS, DIFFERENCES, CURVES = Path("plots/scores.csv"), Path("plots/differences"), Path("plots/curves")
+PAGE = Path("plots/report.html")
 
 
 @click.command()
@@ -48,6 +49,8 @@ def main(params: Params, show: bool) -> None:
         tracking_rows,
     )
     from genept.report.summary import summary
+    from genept.webpage.build import build
+    from genept.webpage.sources import Sources
 
     run = pairs.read(params)
     comparisons = {dataset: significance.read_comparisons(dataset) for dataset in run.records}
@@ -72,6 +75,8 @@ def main(params: Params, show: bool) -> None:
     rows = tracking_rows.judge_rows(numbers, published, run)
     texts[METRICS / "paper_tracking.md"] = tracking_page.page(numbers, rows, published, run, named)
     texts[METRICS / "paper_tracking.csv"] = tracking_csv.as_csv(numbers, rows)
+    sources = Sources(run, comparisons, lines, published, named, numbers, rows)
+    texts[PAGE] = build(sources)
     texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows, numbers), indent=2) + "\n"
     draw(run, comparisons)
     for path, text in texts.items():

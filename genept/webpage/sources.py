@@ -1,0 +1,38 @@
+"""What the views of the page are made of: everything that the report has read and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from genept.report.pairs import Key, Run
+from genept.report.paper import Paper
+from genept.report.significance import Differences
+from genept.report.text_effect import Line
+from genept.report.tracking import Counterparts, Tracked
+from genept.report.tracking_rows import TrackedRow
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The run with its comparisons by dataset, the effect of text, and the paper's numbers with ours beside them."""
+
+    run: Run
+    comparisons: Mapping[str, Mapping[Key, Differences]]
+    effects: Sequence[Line]
+    paper: Paper
+    counterparts: Counterparts
+    numbers: Sequence[Tracked]
+    rows: Sequence[TrackedRow]
+
+
+class View(NamedTuple):
+    """A part of the page: its name in the URL's hash, its heading, what stands there, and what its script draws."""
+
+    name: str
+    title: str
+    html: Markup
+    data: dict[str, Any] | None = None  # JSON; None of a view without script
