@@ -128,8 +128,13 @@ def printed(score: Score | None, bold: bool = False) -> str:
     """Print a score with three decimals, and its range in brackets if it has one: ``0.705 [.651, .759]``."""
     if score is None or score.value is None:
         return NONE
-    value = f"{round(score.value, 3) + 0.0:.3f}"  # + 0.0: no sign for a rounded zero
+    value = three(score.value)
     return (f"**{value}**" if bold else value) + interval(score.low, score.high)
+
+
+def three(value: float | None) -> str:
+    """Print a number with three decimals; a dash where there is none."""
+    return NONE if value is None else f"{round(value, 3) + 0.0:.3f}"  # + 0.0: no sign for a rounded zero
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -76,7 +76,7 @@ def lines_of(group: Group, run: Run, best: list[Best]) -> Iterator[str]:
 
 def printed(score: Score | None, width: int, is_best: bool) -> str:
     """Print a score without its range."""
-    value = printing.NONE if score is None or score.value is None else f"{round(score.value, 3) + 0.0:.3f}"
+    value = printing.three(score and score.value)
     return click.style(value.rjust(width), bold=True) if is_best else value.rjust(width)
 
 

@@ -10,7 +10,7 @@ from genept.core.params import Params
 from genept.report import captions
 from genept.report.captions import filled
 from genept.report.pairs import Run, number
-from genept.report.printing import NONE, csv_text, decimals, interval, items, markdown_table
+from genept.report.printing import NONE, csv_text, decimals, interval, items, markdown_table, three
 from genept.report.significance import COMPARISONS, LEVEL, read_table
 
 METRICS = {"accuracy": "accuracy", "f1_macro": "F1", "ari": "ARI"}
@@ -192,11 +192,6 @@ def limit(lines: Sequence[Line]) -> str:
     """Say which p is the smallest possible, where the number of draws keeps every p above `LEVEL`."""
     limits = {(line.p_min, line.n_draws) for line in lines if line.p_min is not None and line.p_min > LEVEL}
     return "".join(f" With {n} draws no p can be below {short(p)}." for p, n in sorted(limits, key=str))
-
-
-def three(value: float | None) -> str:
-    """Print a number with three decimals; a dash where there is none."""
-    return NONE if value is None else f"{round(value, 3) + 0.0:.3f}"
 
 
 def short(p: float | None) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from markupsafe import Markup
-
-from genept.webpage import render
+from genept.webpage import overview, render
+from genept.webpage.header import header
 from genept.webpage.sources import Sources, View
 
-VIEWS: tuple[Callable[[Sources], View], ...] = ()
+TITLE = "GenePT at the level of cells"
+VIEWS: tuple[Callable[[Sources], View], ...] = (overview.view,)
 
 
 def build(sources: Sources) -> str:
     """Return ``plots/report.html``; the same bytes for the same sources."""
-    return render.page("GenePT at the level of cells", Markup("<h1>GenePT at the level of cells</h1>"), [view(sources) for view in VIEWS])
+    return render.page(TITLE, header(sources), [view(sources) for view in VIEWS])

@@ -1,0 +1,129 @@
+"""The answer of a run in four sentences, each computed from its results: for the page's header and the README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from genept.report import printing
+from genept.report.pairs import Key, Run
+from genept.report.paper import Paper
+from genept.report.paper_tables import group_of
+from genept.report.significance import NO_TEST, Best, Differences
+from genept.report.summary import kinds
+from genept.report.table import Column, Group, Table
+from genept.report.text_effect import HELPS, HURTS, Line
+from genept.report.tracking import Counterparts, Tracked
+from genept.report.tracking_rows import TrackedRow, counts
+
+ACCURACY = Column("accuracy", "Accuracy", "knn", "accuracy")
+HOW = {"donors": "donors held out", "random": "random split"}
+
+
+def sentences(
+    run: Run,
+    comparisons: Mapping[str, Mapping[Key, Differences]],
+    effects: Sequence[Line],
+    paper: Paper,
+    named: Counterparts,
+    numbers: Sequence[Tracked],
+    rows: Sequence[TrackedRow],
+) -> list[str]:
+    """Say what was tested on what, which model is the most accurate, what text adds, and what it says of the paper.
+
+    Names are between backticks. A sentence for which the run has nothing is left out.
+    """
+    texts = [
+        tested(run),
+        most_accurate(run, comparisons),
+        effect_of_text(effects),
+        of_the_paper(paper, named, numbers, rows),
+    ]
+    return [text for text in texts if text]
+
+
+def tested(run: Run) -> str:
+    """Say which rows were scored on which cells, and of what kind they are."""
+    n = {kind: len([name for name in names if name in scored(run)]) for kind, names in kinds(run).items()}
+    counted = [(n["models"], "model"), (n["controls"], "control"), (n["fine-tuned"], "fine-tuned head")]
+    what = joined(f"{number} {noun}{'s' if number > 1 else ''}" for number, noun in counted if number)
+    datasets = joined(f"`{dataset}` ({sizes(run, dataset)})" for dataset in run.records)
+    stand_ins = [f"`{dataset}`" for dataset, record in run.records.items() if not record.get("paper")]
+    origin = f"; {joined(stand_ins)} {'are' if len(stand_ins) > 1 else 'is'} not of the paper" if stand_ins else ""
+    return f"{what} were scored on {datasets}{origin}."
+
+
+def scored(run: Run) -> set[str]:
+    """Return the names of all rows."""
+    return {pair.model for pair in run.pairs}
+
+
+def sizes(run: Run, dataset: str) -> str:
+    """Count the cells, donors and cell types of a dataset that are scored."""
+    record = run.records[dataset]
+    labels = {name: of_label["n_labels_scored"] for name, of_label in record["annotations"].items()}
+    nouns = (("patient", "donors"), ("cell_type", "cell types"))
+    named = [f"{labels[name]:,} {noun}" for name, noun in nouns if name in labels]
+    return ", ".join([f"{record['cells']['n_scored']:,} cells", *named])
+
+
+def most_accurate(run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> str:
+    """Name the models whose accuracy no test tells from the highest, by the strictest split that has a test."""
+    found = [text for dataset in run.records if (text := best_on(run, dataset, comparisons))]
+    return f"Most accurate by cell type: {'; '.join(found)}." if found else ""
+
+
+def best_on(run: Run, dataset: str, comparisons: Mapping[str, Mapping[Key, Differences]]) -> str:
+    """Name the most accurate models of one dataset; empty if nothing was scored."""
+    for split, how in HOW.items():
+        group = group_of(run, dataset, "cell_type", split, "", [ACCURACY])
+        best = best_of(group, run, comparisons)
+        if best.models:
+            values = {row.model: row.scores[0] for row in group.rows if row.model in best.models}
+            names = [f"`{model}` {printing.printed(score)}" for model, score in values.items()]
+            alike = ", which no test tells apart" if len(names) > 1 else ""
+            return f"on `{dataset}` {joined(names)}{alike} ({how})"
+        if group.rows and best.problem and best.problem != NO_TEST and "donors" not in best.problem:
+            return f"on `{dataset}` none, {best.problem} ({how})"
+    return ""
+
+
+def best_of(group: Group, run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> Best:
+    """Find the best models of a group with one column."""
+    table = Table("", "", "", group.columns, (), [group])
+    return printing.best_of(table, run, comparisons)[0][0]
+
+
+def effect_of_text(effects: Sequence[Line]) -> str:
+    """Count in how many scores text is better and worse than each control and than expression."""
+    texts, heard = [], []
+    for versus in dict.fromkeys(line.versus for line in effects):
+        results = [line.result for line in effects if line.versus == versus]
+        n_better, n_worse = results.count(HELPS), results.count(HURTS)
+        heard.append(n_better == len(results))
+        texts.append(f"better than `{versus}` in {n_better} and worse in {n_worse} of {len(results)} scores")
+    if not texts:
+        return ""
+    some = "Text helps in some scores" if any(line.result == HELPS for line in effects) else "Text does not help"
+    begin = "Text helps" if all(heard) else some
+    return f"{begin}: `{effects[0].text}` is {joined(texts)}."
+
+
+def of_the_paper(paper: Paper, named: Counterparts, numbers: Sequence[Tracked], rows: Sequence[TrackedRow]) -> str:
+    """Say how many of the paper's numbers were tested with which verdicts, and what may not be concluded."""
+    tested = sum(number.ours is not None for number in numbers)
+    missing = [name for name in paper.datasets if name not in named.datasets]
+    if not tested:
+        return (
+            f"None of the paper's {len(numbers)} numbers was tested, since no dataset and model of the run are the "
+            "paper's: nothing follows for its datasets, its text vectors or the released models."
+        )
+    verdicts = {name.replace("_", " "): n for name, n in counts(rows, numbers).items()}
+    judged = joined(f"{verdicts[name]} {name}" for name in ("reproduced", "inconclusive", "differs", "not comparable"))
+    rest = f" Nothing follows for {joined(missing)}, which were not run." if missing else ""
+    return f"{tested} of the paper's {len(numbers)} numbers were tested; of its {len(rows)} rows {judged}.{rest}"
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Join texts with commas and a final "and"."""
+    *first, last = list(texts) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
