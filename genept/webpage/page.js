@@ -58,6 +58,7 @@ const page = (() => {
 
   /** A picture with its caption and, as its text alternative, the table of its numbers (rows of objects). */
   function figure(picture, caption, rows = []) {
+    for (const mark of picture.querySelectorAll("g[aria-label]")) mark.removeAttribute("aria-label"); // a g without role may have none
     const made = element("figure", {}, element("div", { class: "picture" }, picture), element("figcaption", {}, caption));
     if (rows.length) made.append(element("details", {}, element("summary", {}, "The numbers of this picture"), table(rows)));
     return made;
@@ -112,7 +113,14 @@ const page = (() => {
       });
     }
     window.addEventListener("hashchange", show);
-    window.addEventListener("beforeprint", () => [...views.keys()].forEach(draw));
+    window.addEventListener("beforeprint", () => {
+      document.documentElement.classList.add("printing"); // what is hidden has no width to draw in
+      [...views.keys()].forEach(draw);
+    });
+    window.addEventListener("afterprint", () => {
+      document.documentElement.classList.remove("printing");
+      show();
+    });
     dark.addEventListener("change", show);
     show();
   }

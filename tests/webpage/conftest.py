@@ -1,0 +1,83 @@
+"""One browser for each worker, a context of its own for each visit; no visit may end with a message or a request."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, WebError, expect, sync_playwright
+
+from tests.webpage import made
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+GRAPHICS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking")
+INSIDE = ("file:", "data:", "blob:")
+expect.set_options(timeout=30_000)  # milliseconds, of a busy machine
+
+Visit = Callable[..., Page]
+Build = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        its_own = Path(playwright.chromium.executable_path)
+        path = next(filter(None, map(shutil.which, BROWSERS)), str(its_own) if its_own.is_file() else None)
+        if path is None:
+            pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH, nor is there Playwright's own")
+        browser = playwright.chromium.launch(executable_path=path, args=GRAPHICS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    """Open a file at a hash in a context of its own, which has options of `Browser.new_context`."""
+    messages: list[str] = []
+    contexts = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            messages.append(f"{message.type}: {message.text}")
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith(INSIDE):
+            messages.append(f"request: {request.url}")
+
+    def on_error(error: WebError) -> None:
+        messages.append(f"uncaught: {error.error.stack or error.error}")
+
+    def open_page(file: Path, state: str = "", **options: object) -> Page:
+        context = browser.new_context(**options)  # type: ignore[arg-type]
+        contexts.append(context)
+        context.on("console", on_console)
+        context.on("request", on_request)
+        context.on("weberror", on_error)
+        page = context.new_page()
+        page.goto(f"{file.as_uri()}#{state}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not messages
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Build:
+    """Return a page of `made.PAGES` by its name; it is built once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "pages"
+    folder.mkdir(exist_ok=True)
+
+    def build(name: str) -> Path:
+        path = folder / f"{name}.html"
+        with FileLock(folder / f"{name}.lock"):
+            if not path.is_file():
+                path.write_bytes(made.PAGES[name]())
+        return path
+
+    return build

@@ -1,0 +1,121 @@
+"""The page as a whole: its navigation and address, paper, no script, hostile labels, its bytes and its first paint."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.webpage import made
+from tests.webpage.conftest import Build, Visit
+
+PAGES = list(dict.fromkeys(page for page, _ in made.VIEWS))
+MEGABYTES = 2.0  # of the default grid
+
+
+def views_of(name: str) -> list[str]:
+    return [view for page, view in made.VIEWS if page == name]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_navigation_names_every_view_and_opens_it(built: Build, visit: Visit, name: str) -> None:
+    page = visit(built(name))
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to the results")
+    assert [link.get_attribute("href") for link in page.locator("nav a").all()] == [
+        f"#view={view}" for view in views_of(name)
+    ]
+    for view in views_of(name):
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator("main > section:visible")).to_have_attribute("id", view)
+        expect(page.locator("nav a[aria-current]")).to_have_attribute("href", f"#view={view}")
+    page.locator("nav a").first.click()
+    expect(page.locator("main > section:visible")).to_have_attribute("id", views_of(name)[0])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_paper_shows_every_view_in_ink(built: Build, visit: Visit, name: str) -> None:
+    page = visit(built(name), color_scheme="dark")
+    page.evaluate("""addEventListener("beforeprint", () => {
+      window.printed = [...document.querySelectorAll("main > section")].map((section) => ({
+        view: section.id,
+        height: section.clientHeight,
+        ink: getComputedStyle(section).color,
+        widths: [...section.querySelectorAll(".picture > svg")].map((picture) => picture.getBoundingClientRect().width),
+      }));
+    })""")
+    page.pdf()
+    printed = page.evaluate("printed")
+    assert [section["view"] for section in printed] == views_of(name)
+    for section in printed:
+        assert section["height"] > 0 and section["ink"] == "rgb(27, 31, 36)"
+        assert all(width > 200 for width in section["widths"])
+    expect(page.locator("main > section:visible")).to_have_count(1)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_can_be_read_without_script(built: Build, visit: Visit, name: str) -> None:
+    page = visit(built(name), java_script_enabled=False)
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.locator("noscript p")).to_be_visible()
+    for view in views_of(name):
+        expect(page.locator(f"#{view}")).to_be_visible()
+
+
+def test_the_page_is_painted_soon(built: Build, visit: Visit, record_property: Callable[[str, object], None]) -> None:
+    def painted() -> float:
+        page = visit(built("committed"))
+        entry = page.wait_for_function("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+        return entry.json_value() / 1000
+
+    seconds = statistics.median(painted() for _ in range(3))
+    record_property("seconds to the first paint", round(seconds, 2))
+    assert seconds < 3  # 1 on an idle machine
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_the_same_bytes_again(built: Build, name: str) -> None:
+    assert made.PAGES[name]() == built(name).read_bytes()
+
+
+def test_the_page_of_the_committed_run_is_small(built: Build, record_property: Callable[[str, object], None]) -> None:
+    megabytes = built("committed").stat().st_size / 1e6
+    record_property("megabytes of the page", round(megabytes, 2))
+    assert megabytes <= MEGABYTES
+
+
+def test_the_address_holds_the_choices(built: Build, visit: Visit) -> None:
+    page = visit(built("frame"), "view=drawn&label=plain")
+    chosen = page.locator("select[data-key=label]")
+    expect(chosen).to_have_value("plain")
+    chosen.select_option(made.HOSTILE)
+    expect(page.locator("figcaption")).to_have_text(f"2 labels, chosen: {made.HOSTILE}")
+    page.reload()
+    expect(chosen).to_have_value(made.HOSTILE)
+    page.locator("nav a").first.click()
+    page.locator("nav a").last.click()
+    expect(chosen).to_have_value(made.HOSTILE)
+    opened = visit(built("frame"), page.url.partition("#")[2])
+    expect(opened.locator("select[data-key=label]")).to_have_value(made.HOSTILE)
+
+
+@pytest.mark.parametrize(
+    "state", ["view=gone", "view=drawn&label=gone", "%E0%A4%A&view", "view=__proto__", "label=%3Cb%3E"]
+)
+def test_an_address_that_is_wrong_opens_the_default(built: Build, visit: Visit, state: str) -> None:
+    page = visit(built("frame"), state)
+    view = "drawn" if "drawn" in state else "text"
+    expect(page.locator("main > section:visible")).to_have_attribute("id", view)
+    if view == "drawn":
+        expect(page.locator("select[data-key=label]")).to_have_value("plain")
+
+
+@pytest.mark.parametrize("view", ["text", "drawn"])
+def test_labels_are_text(built: Build, visit: Visit, view: str) -> None:
+    page = visit(built("frame"), f"view={view}")
+    expect(page).to_have_title(" ".join(made.HOSTILE.split()))
+    expect(page.locator(f"#{view}")).to_contain_text(made.HOSTILE)
+    assert page.locator("h1 b, section b").count() == 0

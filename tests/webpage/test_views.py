@@ -1,0 +1,38 @@
+"""What holds for every view of every page: it fits its window and can be read by all."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.webpage import made
+from tests.webpage.conftest import Build, Visit
+
+WIDTHS = (390, 768, 1440)
+TOO_WIDE = """limit => [...document.querySelectorAll("body *")]
+  .filter(element => element.getBoundingClientRect().right > limit && !element.closest(".scroll, .picture, .aside"))
+  .map(element => element.cloneNode().outerHTML)"""
+every_view = pytest.mark.parametrize(("name", "view"), made.VIEWS, ids=["-".join(view) for view in made.VIEWS])
+
+
+@every_view
+def test_a_view_fits_its_window(built: Build, visit: Visit, name: str, view: str) -> None:
+    page = visit(built(name), f"view={view}", viewport={"width": WIDTHS[0], "height": 900})
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("page.set({})")  # which draws again
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, page.evaluate(TOO_WIDE, width)
+
+
+@every_view
+def test_a_view_can_be_read_by_all(built: Build, visit: Visit, name: str, view: str) -> None:
+    page = visit(built(name), f"view={view}", color_scheme="light")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        serious = [finding for finding in found if finding["impact"] in ("serious", "critical")]
+        nodes = [(finding["id"], node) for finding in serious for node in finding["nodes"]]
+        assert not [(scheme, rule, node["html"], node["failureSummary"]) for rule, node in nodes]
+    for picture in page.locator(f"#{view} figure").all():
+        assert picture.locator(".picture").locator("[aria-label], title, table").count()
+        assert picture.locator("figcaption").inner_text()
