@@ -1,4 +1,5 @@
 # make repro   run the pipeline and print the main scores
+# make show    open the page of the last run
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
 # make rehearse   the paper's grid on miniatures, all servers played here: 11 minutes
@@ -11,7 +12,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test bench rehearse lint setup readme draws trainings verdicts verify-scores clean
+.PHONY: repro show test bench rehearse lint setup readme draws trainings verdicts verify-scores clean
 
 repro: $(VENV)/runtime.done
 	@dvc repro
@@ -36,7 +37,11 @@ lint: $(VENV)/dev.done
 verify-scores: $(VENV)/runtime.done
 	@python -m stages.evaluate --check
 
-# Put the scores and the picture of the last run into the README.
+# Open the page of the last run in the browser.
+show: $(VENV)/runtime.done
+	@python -c 'import pathlib, webbrowser; webbrowser.open(pathlib.Path("plots/report.html").resolve(strict=True).as_uri())'
+
+# Put what the last run found into the README.
 readme: $(VENV)/runtime.done
 	@python -m docs.refresh
 

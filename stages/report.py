@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from genept.report.significance import Differences
 
 METRICS = Path("metrics")
-TABLES = ("summary", "text_effect", "table2", "table_c4", "section_4_4", "paper_tracking")
 BARS, DIFFERENCES, CURVES = Path("plots/scores.csv"), Path("plots/differences"), Path("plots/curves")
-PAGE = Path("plots/report.html")
+PAGE, SUMMARY = Path("plots/report.html"), "plots/summary_{}.svg"
 
 
 @click.command()
@@ -33,9 +32,11 @@ def main(params: Params, show: bool) -> None:
     (patients and phenotypes) go to metrics/ as Markdown and CSV; every number that the paper prints, against ours, to
     metrics/paper_tracking.md and .csv, and counts of verdicts to metrics/verdicts.json; the headline scores to
     plots/scores.csv, for the bar charts of `dvc plots`; the differences of all pairs of models to plots/differences;
-    ROC and precision-recall curves to plots/curves.
+    ROC and precision-recall curves to plots/curves; the answer in sentences to metrics/answer.md and as a picture to
+    plots/summary_light.svg and _dark.svg; all of it to one page, plots/report.html.
     """
     from genept.report import (
+        answer,
         pairs,
         paper,
         paper_tables,
@@ -56,8 +57,8 @@ def main(params: Params, show: bool) -> None:
     comparisons = {dataset: significance.read_comparisons(dataset) for dataset in run.records}
     if show:
         click.echo(terminal.screen(run, comparisons))
-        pages = [f"  {path}" for path in (METRICS / f"{name}.md" for name in TABLES) if path.is_file()]
-        click.echo("\n".join(["", "Ranges, tests and more:", *pages] if pages else []))
+        if PAGE.is_file():
+            click.echo(f"\nRanges, tests, cells, the paper: {PAGE}, which `make show` opens")
         return
 
     texts = {BARS: printing.headline_csv(run.pairs)}
@@ -77,6 +78,7 @@ def main(params: Params, show: bool) -> None:
     texts[METRICS / "paper_tracking.csv"] = tracking_csv.as_csv(numbers, rows)
     sources = Sources(run, comparisons, lines, published, named, numbers, rows)
     texts[PAGE] = build(sources)
+    texts[METRICS / "answer.md"] = answer.markdown(sources.answer, run)
     texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows, numbers), indent=2) + "\n"
     draw(run, comparisons)
     for path, text in texts.items():
@@ -87,8 +89,12 @@ def main(params: Params, show: bool) -> None:
 
 def draw(run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> None:
     """Draw the pictures of all datasets; a dataset without comparable models or probabilities has none."""
-    from genept.plots import page, scores
-    from genept.report import pictures
+    from genept.plots import page, scores, summary
+    from genept.report import main_scores, pictures
+
+    panels = {dataset: main_scores.strictest(run, dataset) for dataset in run.records}
+    for name, theme in summary.THEMES.items():
+        summary.save(summary.draw(panels, main_scores.looks(run), theme), Path(SUMMARY.format(name)))
 
     with files.replacing_folder(DIFFERENCES) as differences, files.replacing_folder(CURVES) as curves:
         for dataset, record in run.records.items():

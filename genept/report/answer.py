@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from genept.report import printing
-from genept.report.pairs import Key, Run
+from genept.report import captions, printing
+from genept.report.pairs import Key, Run, Score
 from genept.report.paper import Paper
 from genept.report.paper_tables import group_of
-from genept.report.significance import NO_TEST, Best, Differences
+from genept.report.significance import AT_FLOOR, Best, Differences
 from genept.report.summary import kinds
 from genept.report.table import Column, Group, Table
 from genept.report.text_effect import HELPS, HURTS, Line
@@ -69,21 +69,21 @@ def sizes(run: Run, dataset: str) -> str:
 def most_accurate(run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> str:
     """Name the models whose accuracy no test tells from the highest, by the strictest split that has a test."""
     found = [text for dataset in run.records if (text := best_on(run, dataset, comparisons))]
-    return f"Most accurate by cell type: {'; '.join(found)}." if found else ""
+    return f"Highest accuracy of cell types: {'; '.join(found)}." if found else ""
 
 
 def best_on(run: Run, dataset: str, comparisons: Mapping[str, Mapping[Key, Differences]]) -> str:
-    """Name the most accurate models of one dataset; empty if nothing was scored."""
+    """Name the most accurate models of one dataset, the highest first; empty if no split has a test."""
     for split, how in HOW.items():
         group = group_of(run, dataset, "cell_type", split, "", [ACCURACY])
         best = best_of(group, run, comparisons)
         if best.models:
-            values = {row.model: row.scores[0] for row in group.rows if row.model in best.models}
-            names = [f"`{model}` {printing.printed(score)}" for model, score in values.items()]
+            rows = sorted(group.rows, key=lambda row: -((row.scores[0] and row.scores[0].value) or 0))
+            names = [f"`{row.model}` {printing.printed(row.scores[0])}" for row in rows if row.model in best.models]
             alike = ", which no test tells apart" if len(names) > 1 else ""
             return f"on `{dataset}` {joined(names)}{alike} ({how})"
-        if group.rows and best.problem and best.problem != NO_TEST and "donors" not in best.problem:
-            return f"on `{dataset}` none, {best.problem} ({how})"
+        if best.problem == AT_FLOOR:
+            return f"on `{dataset}` none, since {AT_FLOOR} ({how})"
     return ""
 
 
@@ -120,10 +120,43 @@ def of_the_paper(paper: Paper, named: Counterparts, numbers: Sequence[Tracked], 
     verdicts = {name.replace("_", " "): n for name, n in counts(rows, numbers).items()}
     judged = joined(f"{verdicts[name]} {name}" for name in ("reproduced", "inconclusive", "differs", "not comparable"))
     rest = f" Nothing follows for {joined(missing)}, which were not run." if missing else ""
-    return f"{tested} of the paper's {len(numbers)} numbers were tested; of its {len(rows)} rows {judged}.{rest}"
+    were = "was" if tested == 1 else "were"
+    return f"{tested} of the paper's {len(numbers)} numbers {were} tested; of its {len(rows)} rows {judged}.{rest}"
 
 
 def joined(texts: Iterable[str]) -> str:
     """Join texts with commas and a final "and"."""
     *first, last = list(texts) or [""]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def markdown(texts: Iterable[str], run: Run) -> str:
+    """Write the sentences and one small table: accuracies with donors held out, else of random splits."""
+    rows = []
+    for model in dict.fromkeys(pair.model for pair in run.pairs):
+        scores = [accuracy(run, dataset, model) for dataset in run.records]
+        rows.append([f"`{model}`", *(printing.printed(score) for score in scores)])
+    evaluate = run.params.evaluate
+    caption = (
+        f"Accuracy of cell types by {captions.neighbours(run.params)} ({captions.DISTANCES[evaluate.metric]}), seed "
+        f"{run.params.scoring_seed}. {captions.split(evaluate.split)} {captions.runs(run.params)}"
+    )
+    headings = [f"{dataset}, {HOW[strictest(run, dataset)]}" for dataset in run.records]
+    blocks = [
+        "\n".join(captions.filled(text, bullet="- ") for text in texts),
+        printing.markdown_table(rows, ["Model", *headings], n_left=1),
+        captions.filled(caption),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def accuracy(run: Run, dataset: str, model: str) -> Score | None:
+    """Return a row's accuracy by the strictest split of a dataset."""
+    pair = run.pair(dataset, model)
+    return pair.score("knn", "cell_type", "accuracy", strictest(run, dataset)) if pair else None
+
+
+def strictest(run: Run, dataset: str) -> str:
+    """Return ``donors`` where some row was scored with donors held out, else ``random``."""
+    keys = (key for pair in run.pairs if pair.dataset == dataset for key in pair.scores)
+    return "donors" if ("knn", "cell_type", "donors", "accuracy") in keys else "random"

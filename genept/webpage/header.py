@@ -5,30 +5,19 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from genept.core import origin
-from genept.report import answer
 from genept.webpage import render
 from genept.webpage.sources import Sources
 
 
 def header(sources: Sources) -> Markup:
     """Return the head of the page."""
-    run = sources.run
-    sentences = answer.sentences(
-        run,
-        sources.comparisons,
-        sources.effects,
-        sources.paper,
-        sources.counterparts,
-        sources.numbers,
-        sources.rows,
-    )
     return render.html(
         "header.html",
-        sentences=sentences,
+        sentences=sources.answer,
         chips=chips(sources),
         commit=origin.commit(),
         processor=origin.processor(),
-        seed=run.params.scoring_seed,
+        seed=sources.run.params.scoring_seed,
     )
 
 

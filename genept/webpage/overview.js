@@ -1,39 +1,36 @@
 // Lollipops: from the floor to each row's score, with its range, and a band where the controls lie.
 
 page.register("overview", (place, data, state) => {
-  const dataset = page.chosen("dataset", Object.keys(data.datasets));
-  const panels = data.datasets[dataset];
+  const dataset = page.chosen("dataset", Object.keys(data.panels));
+  const panels = data.panels[dataset];
   const width = Math.min(place.clientWidth || 1000, 1168);
   const columns = Math.max(1, Math.floor(width / 480));
   const longest = Math.max(...panels.flatMap((panel) => panel.lines.map((line) => line.model.length)));
   const names = Math.min(6.2 * longest + 8, width / columns / 2);
   place.replaceChildren(
-    page.element("div", { class: "choices" }, page.choice("dataset", "Dataset", Object.keys(data.datasets), dataset)),
+    page.element("div", { class: "choices" }, page.choice("dataset", "Dataset", Object.keys(data.panels), dataset)),
     page.element(
       "div",
       { class: "panels", style: `--columns: ${columns}` },
-      ...panels.map((panel) => lollipops(panel, data.baseline, width / columns - 16, names)),
+      ...panels.map((panel) => lollipops(panel, data.looks, width / columns - 16, names)),
     ),
   );
 });
 
-function lollipops(panel, baseline, width, names) {
+function lollipops(panel, looks, width, names) {
   const controls = panel.lines.filter((line) => line.kind === "controls");
   const ends = controls.flatMap((line) => [line.low ?? line.value, line.high ?? line.value]);
   const band = ends.length ? [{ low: Math.min(...ends), high: Math.max(...ends) }] : [];
-  const fill = (line) => (line.kind === "controls" ? page.colour("paper") : stroke(line));
-  const stroke = (line) => {
-    if (line.model === baseline || line.kind === "bounds") return page.colour("muted");
-    return page.colour(line.kind === "fine-tuned" ? "fitted" : "accent");
-  };
+  const stroke = (line) => looks[line.model][0];
+  const fill = (line) => (looks[line.model][1] === "full" ? stroke(line) : page.colour("paper"));
   const { Plot } = page;
   const picture = Plot.plot({
-    ariaLabel: `${panel.name}: ${panel.lines.length} rows`,
+    ariaLabel: `${panel.title}: ${panel.lines.length} rows`,
     width,
     height: 40 + 20 * panel.lines.length,
     marginLeft: names,
     marginRight: 16,
-    x: { grid: true, nice: true, label: panel.lower ? "lower is better" : "higher is better", labelArrow: "none" },
+    x: { grid: true, nice: true, label: panel.is_lower_better ? "lower is better" : "higher is better", labelArrow: "none" },
     y: { label: null, domain: panel.lines.map((line) => line.model), tickSize: 0 },
     marks: [
       Plot.rectX(band, { x1: "low", x2: "high", fill: page.colour("line"), fillOpacity: 0.5 }),
@@ -47,7 +44,7 @@ function lollipops(panel, baseline, width, names) {
       }),
     ],
   });
-  const caption = `${panel.name}. Broken line: the floor, ${page.three(panel.floor)}.` +
+  const caption = `${panel.title}. Broken line: the floor, ${page.three(panel.floor)}.` +
     (band.length ? ` Band: the controls, ${page.three(band[0].low)} to ${page.three(band[0].high)}.` : "");
   return page.figure(picture, caption, panel.lines.map(({ model, kind, value, low, high }) => ({ row: model, kind, value, low, high })));
 }

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from genept.core.params import MAJORITY, RANDOM_CELLS
-from genept.report import captions, printing
-from genept.report.pairs import BOUNDS, Key, Run, Score
+from genept.plots.summary import Panel
+from genept.report import captions, main_scores, printing
+from genept.report.main_scores import Headed, Scores, grouped
+from genept.report.pairs import Run, Score
 from genept.report.significance import Best
-from genept.report.summary import kinds, summary
-from genept.report.table import Column, Group, Row, Table
+from genept.report.summary import summary
+from genept.report.table import Group, Row, Table
 from genept.webpage import render
 from genept.webpage.sources import Sources, View
 
-CLUSTERS, CELLS, DONORS, BATCH = "Clusters", "New cells", "New donors", "Batch and phenotype"
 KINDS = {
     "models": "Models",
     "controls": "Controls",
     "fine-tuned": "Fine-tuned heads",
     "bounds": "What scores lie between",
 }
-
-
-class Headed(NamedTuple):
-    """A column below a heading that it shares; where lower is better it has neither shade nor best."""
-
-    family: str
-    column: Column
-    is_lower_better: bool = False
-
-    @property
-    def key(self) -> Key:
-        """The key of its scores."""
-        return self.column.task, self.column.annotation, self.column.split or "", self.column.metric
 
 
 class Cell(NamedTuple):
@@ -48,7 +34,7 @@ class Cell(NamedTuple):
 def view(sources: Sources) -> View:
     """Return the view: a summary over datasets, then each dataset's table; the script draws lollipops."""
     run = sources.run
-    scores = {dataset: scores_of(run, dataset) for dataset in run.records}
+    scores = {dataset: main_scores.scores_of(run, dataset) for dataset in run.records}
     html = render.html(
         "overview.html",
         kinds=KINDS,
@@ -56,36 +42,14 @@ def view(sources: Sources) -> View:
         datasets=[table_of(sources, dataset, scores[dataset]) for dataset in run.records],
         runs=captions.runs(run.params),
     )
-    data = {dataset: lollipops(run, dataset, scores[dataset]) for dataset in run.records}
-    return View("overview", "Overview", html, {"datasets": data, "baseline": run.params.baseline})
-
-
-def columns(run: Run, dataset: str) -> list[Headed]:
-    """Return what may be printed of a dataset: clusters, neighbours by both splits, patients and the phenotype."""
-    clusters = (("kmeans", "ari"), ("kmeans", "ami"), ("silhouette", "asw"))
-    neighbours = (("Accuracy", "accuracy"), ("F1", "f1_macro"))
-    patient = Column("patient_ari", "Patient ARI", "kmeans", "ari", "patient", "", best=False)
-    found = [Headed(CLUSTERS, Column(name, name.upper(), task, name, "cell_type", "")) for task, name in clusters]
-    for family, split in ((CELLS, "random"), (DONORS, "donors")):
-        found += [Headed(family, Column(name, head, "knn", name, "cell_type", split)) for head, name in neighbours]
-    found.append(Headed(BATCH, patient, is_lower_better=True))
-    for label in run.params.evaluate.logreg.labels:
-        heading, split = f"{label.replace('_', ' ').capitalize()} AUROC", run.default_split(dataset, label)
-        found.append(Headed(BATCH, Column(label, heading, "logreg_standardised", "auroc", label, split)))
-    return found
-
-
-def scores_of(run: Run, dataset: str) -> dict[Headed, dict[str, Score]]:
-    """Return the scores of each row by column, without columns that no row has a value in."""
-    pairs = [pair for pair in run.pairs if pair.dataset == dataset]
-    table = {
-        one: {pair.model: score for pair in pairs if (score := pair.scores.get(one.key))}
-        for one in columns(run, dataset)
+    panels = {
+        dataset: [as_data(panel) for panel in main_scores.panels(run, of_dataset)]
+        for dataset, of_dataset in scores.items()
     }
-    return {one: rows for one, rows in table.items() if any(score.value is not None for score in rows.values())}
+    return View("overview", "Overview", html, {"panels": panels, "looks": main_scores.looks(run)})
 
 
-def table_of(sources: Sources, dataset: str, scores: Mapping[Headed, Mapping[str, Score]]) -> dict[str, Any]:
+def table_of(sources: Sources, dataset: str, scores: Scores) -> dict[str, Any]:
     """Return what the template prints of one dataset."""
     run, headed = sources.run, list(scores)
     models = [pair.model for pair in run.pairs if pair.dataset == dataset]
@@ -121,13 +85,6 @@ def cell_of(score: Score | None, best: Best, headed: Headed, model: str) -> Cell
     return Cell(printing.three(score.value), "; ".join(notes), model in best.models, round(shade, 2))
 
 
-def grouped(run: Run, present: Collection[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the kinds of rows that are present, with their names."""
-    for kind, models in {**kinds(run), "bounds": list(BOUNDS)}.items():
-        if some := [model for model in models if model in present]:
-            yield kind, some
-
-
 def summary_of(run: Run) -> dict[str, Any]:
     """Return the scaled summary: the rows by kind, a column for each dataset and, of several, for their mean."""
     table = summary(run)
@@ -149,18 +106,6 @@ def summary_of(run: Run) -> dict[str, Any]:
     return {"datasets": datasets, "groups": groups, "explanation": table.explanation}
 
 
-def lollipops(run: Run, dataset: str, scores: Mapping[Headed, Mapping[str, Score]]) -> list[dict[str, Any]]:
-    """Return the panels of a dataset: of each score its name, its floor, and a line for each row by kind."""
-    panels = []
-    for one, rows in scores.items():
-        values = {model: score for model, score in rows.items() if score.value is not None}
-        floors = [values[name].value for name in (MAJORITY, RANDOM_CELLS) if name in values]
-        lines = [
-            {"model": model, "kind": kind, "value": score.value, "low": score.low, "high": score.high}
-            for kind, some in grouped(run, values)
-            for model in some
-            if (score := values[model])
-        ]
-        name = f"{one.column.heading}, {one.family.lower()}" if one.family != BATCH else one.column.heading
-        panels.append({"name": name, "lower": one.is_lower_better, "floor": max(floors, default=0.0), "lines": lines})
-    return panels
+def as_data(panel: Panel) -> dict[str, Any]:
+    """Return a panel as the script reads it."""
+    return {**panel._asdict(), "lines": [line._asdict() for line in panel.lines]}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from genept.report import answer
 from genept.report.pairs import Key, Run
 from genept.report.paper import Paper
 from genept.report.significance import Differences
@@ -27,6 +29,13 @@ class Sources:
     counterparts: Counterparts
     numbers: Sequence[Tracked]
     rows: Sequence[TrackedRow]
+
+    @cached_property
+    def answer(self) -> list[str]:
+        """The answer in sentences."""
+        return answer.sentences(
+            self.run, self.comparisons, self.effects, self.paper, self.counterparts, self.numbers, self.rows
+        )
 
 
 class View(NamedTuple):
