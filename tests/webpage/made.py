@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import tempfile
@@ -73,6 +74,14 @@ def committed() -> bytes:
         return reported()
 
 
+def replace(path: Path, texts: dict[str, str]) -> None:
+    """Replace whole fields of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([texts.get(field, field) for field in row] for row in rows)
+
+
 def hostile() -> bytes:
     """Return the page of a small run whose titles, notes and labels are `HOSTILE`."""
     with project():
@@ -80,6 +89,8 @@ def hostile() -> bytes:
             small.write_project()
         for dataset in small.GRID["datasets"]:
             small.write_record(dataset, title=HOSTILE, note=HOSTILE)
+        for path in Path("metrics/full").glob("*/*.csv"):
+            replace(path, {"B cell": HOSTILE, "on 50 principal components": HOSTILE})
         comparisons.write_probabilities(
             "blood", "phenotype", [*small.SCORED[:-1], *small.BOUNDS[:2]], ["sick", HOSTILE]
         )

@@ -60,7 +60,7 @@ def test_paper_shows_every_view_in_ink(built: Build, visit: Visit, name: str) ->
 def test_the_page_can_be_read_without_script(built: Build, visit: Visit, name: str) -> None:
     page = visit(built(name), java_script_enabled=False)
     expect(page.locator("h1")).to_be_visible()
-    expect(page.locator("noscript p")).to_be_visible()
+    expect(page.locator("footer noscript p")).to_be_visible()
     for view in views_of(name):
         expect(page.locator(f"#{view}")).to_be_visible()
 
