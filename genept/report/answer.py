@@ -81,9 +81,9 @@ def best_on(run: Run, dataset: str, comparisons: Mapping[str, Mapping[Key, Diffe
             rows = sorted(group.rows, key=lambda row: -((row.scores[0] and row.scores[0].value) or 0))
             names = [f"`{row.model}` {printing.printed(row.scores[0])}" for row in rows if row.model in best.models]
             alike = ", which no test tells apart" if len(names) > 1 else ""
-            return f"on `{dataset}` {joined(names)}{alike} ({how})"
+            return f"on `{dataset}`, {how}, {joined(names)}{alike}"
         if best.problem == AT_FLOOR:
-            return f"on `{dataset}` none, since {AT_FLOOR} ({how})"
+            return f"on `{dataset}`, {how}, none, since {AT_FLOOR}"
     return ""
 
 
@@ -94,18 +94,23 @@ def best_of(group: Group, run: Run, comparisons: Mapping[str, Mapping[Key, Diffe
 
 
 def effect_of_text(effects: Sequence[Line]) -> str:
-    """Count in how many scores text is better and worse than each control and than expression."""
-    texts, heard = [], []
-    for versus in dict.fromkeys(line.versus for line in effects):
-        results = [line.result for line in effects if line.versus == versus]
-        n_better, n_worse = results.count(HELPS), results.count(HURTS)
-        heard.append(n_better == len(results))
-        texts.append(f"better than `{versus}` in {n_better} and worse in {n_worse} of {len(results)} scores")
-    if not texts:
+    """Count the scores in which text is better than every control; it helps only there. Then each comparison."""
+    results: dict[str, list[str]] = {}
+    beaten: dict[tuple[str, ...], bool] = {}  # by score: whether all controls are
+    for line in effects:
+        results.setdefault(line.versus, []).append(line.result)
+        if line.n_draws is not None:  # a control
+            score = line.dataset, line.annotation, line.metric, line.setting
+            beaten[score] = beaten.get(score, True) and line.result == HELPS
+    if not beaten:
         return ""
-    some = "Text helps in some scores" if any(line.result == HELPS for line in effects) else "Text does not help"
-    begin = "Text helps" if all(heard) else some
-    return f"{begin}: `{effects[0].text}` is {joined(texts)}."
+    n, n_beaten = len(beaten), sum(beaten.values())
+    begin = "Text helps" if n_beaten == n else "Text helps in some scores" if n_beaten else "Text does not help"
+    compared = "; ".join(
+        f"than `{versus}` better in {some.count(HELPS)}, worse in {some.count(HURTS)}"
+        for versus, some in results.items()
+    )
+    return f"{begin}: `{effects[0].text}` is better than every control in {n_beaten} of {n} scores ({compared})."
 
 
 def of_the_paper(paper: Paper, named: Counterparts, numbers: Sequence[Tracked], rows: Sequence[TrackedRow]) -> str:

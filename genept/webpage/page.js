@@ -122,6 +122,11 @@ const page = (() => {
       show();
     });
     dark.addEventListener("change", show);
+    let resized;
+    window.addEventListener("resize", () => {
+      clearTimeout(resized);
+      resized = setTimeout(show, 200); // once the window rests
+    });
     show();
   }
 
