@@ -16,8 +16,8 @@ Lock = Mapping[str, Mapping[str, Any]]  # stages by name
 
 
 def read() -> Lock:
-    """Read ``dvc.lock`` of the working folder; nothing where there is none."""
-    return read_yaml(LOCK)["stages"] if LOCK.exists() else {}
+    """Read ``dvc.lock`` of the working folder, by name: DVC's order is that of changes. Nothing where there is none."""
+    return dict(sorted(read_yaml(LOCK)["stages"].items())) if LOCK.exists() else {}
 
 
 def explain(path: Path, lock: Lock, state: Callable[[str, str], str]) -> Iterator[str]:
