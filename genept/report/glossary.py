@@ -127,7 +127,8 @@ def origin(run: Run, name: str) -> str:
     if name not in run.models:
         return ""
     places = [file.places[0] for source in run.models[name].source for file in source.files.values()]
-    return "; ".join(dict.fromkeys((place.archive or place).words for place in places)) or "an API, see its file"
+    fetched = dict.fromkeys((place.archive or place).words for place in places)
+    return "; ".join(fetched) or f"nothing fetched, see `models/{name}.yaml`"
 
 
 def listed(names: Iterable[str]) -> str:

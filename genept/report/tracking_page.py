@@ -22,7 +22,7 @@ def page(numbers: Sequence[Tracked], rows: Sequence[TrackedRow], paper: Paper, r
     blocks = [
         "# The paper's numbers against ours",
         filled(paper.citation),
-        filled(f"The paper's numbers are {paper.transcription} Transcribed {paper.date}; genept/report/paper.yaml."),
+        filled(words.transcribed(paper)),
         "## What was run",
         *map(filled, words.what_ran(paper, run, named)),
         *map(filled, (captions.protocol(run.params), captions.unlike_authors(run.params))),
@@ -33,10 +33,9 @@ def page(numbers: Sequence[Tracked], rows: Sequence[TrackedRow], paper: Paper, r
         filled(words.judged(rows)),
         *verdict_table(rows, paper),
         filled(
-            "Counts of cells, genes and labels are equal or not, and have no verdict. Tables below show the paper's "
-            "number / ours: our single run by the authors' protocol, in brackets the mean of all runs and where 95 % "
-            "of single runs fall. Where the evidence leaves two readings of a number, the first line of the two "
-            "decides. All numbers: paper_tracking.csv."
+            f"{words.OF_COUNTS} Tables below show the paper's number / ours: our single run by the authors' protocol, "
+            f"in brackets the mean of all runs and where 95 % of single runs fall. {words.READINGS} All numbers: "
+            "paper_tracking.csv."
         ),
         counts_summary(numbers),
     ]

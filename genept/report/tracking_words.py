@@ -36,6 +36,8 @@ RULE = (
     "authors' protocol or unknown genes are others, the paper's row is odd, or our classifier is constant. `not run`: "
     "the run has nothing of the row. Single numbers have no verdict of their own."
 )
+OF_COUNTS = "Counts of cells, genes and labels are equal or not, and have no verdict."
+READINGS = "Where the evidence leaves two readings of a number, the first line of the two decides."
 GENE_HEADINGS = ("Genes", "Unknown to the model", "Share of counts", "Elsewhere")
 GENES = (
     "Genes of each dataset that a model does not know, and their share of all counts (of the sum where X holds "
@@ -114,6 +116,11 @@ def what_ran(paper: Paper, run: Run, named: Counterparts) -> Iterator[str]:
         also = f" {'Also' if present else 'Instead'} run: {others}." if others else ""
         yield f"Of {what}, in this run: {present or 'none'}.{also}"
     yield from captions.dataset_notes(run, run.records)
+
+
+def transcribed(paper: Paper) -> str:
+    """Say where the paper's numbers were read."""
+    return f"The paper's numbers are {paper.transcription} Transcribed {paper.date}; genept/report/paper.yaml."
 
 
 def judged(rows: Sequence[TrackedRow]) -> str:

@@ -111,7 +111,7 @@ def yes(match: bool | None) -> str:
 
 def size(reported: int | Sequence[str]) -> str:
     """Print a count, or how many labels a list has; the notes name those that differ."""
-    return f"{reported:,}" if isinstance(reported, int) else f"{len(reported)} labels"
+    return f"{reported:,}" if isinstance(reported, int) else captions.count(len(reported), "label")
 
 
 def labels(annotation: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

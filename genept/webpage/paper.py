@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from genept.report import tracking_page
+from genept.report import captions, tracking_page
 from genept.report import tracking_words as words
 from genept.report.printing import NONE
 from genept.report.tracking import Tracked
@@ -47,7 +47,7 @@ class Block(NamedTuple):
     dataset: str
     ours: str
     judged: list[Judged]
-    n_missing: int
+    n_missing: str
     why: str
     has_reasons: bool  # more than one
     missing: list[Unrun]
@@ -63,6 +63,9 @@ def view(sources: Sources) -> View:
         judged=words.judged(rows),
         ran=[*words.what_ran(paper, run, sources.counterparts), tracking_page.next_step(numbers, run)],
         rule=words.RULE,
+        counts=words.OF_COUNTS,
+        readings=words.READINGS,
+        transcribed=words.transcribed(paper),
         verdicts=COUNTS_OF_ROWS,
         row_counts=list(words.row_counts(rows, paper)),
         sections=[(section, list(blocks(name, sources))) for name, section in paper.sections.items()],
@@ -83,7 +86,9 @@ def blocks(section: str, sources: Sources) -> Iterator[Block]:
         name = next((number.dataset for number in own if number.dataset), "")
         reasons = list(dict.fromkeys(number.reason for number in missing))
         why = reasons[0] if len(reasons) == 1 else words.why_not_run(missing)
-        yield Block(dataset, name, judged, len(missing), why, len(reasons) > 1, list(unrun(missing)))
+        yield Block(
+            dataset, name, judged, captions.count(len(missing), "number"), why, len(reasons) > 1, list(unrun(missing))
+        )
 
 
 def judge(numbers: Sequence[Tracked], row: TrackedRow | None, titles: Mapping[str, str]) -> Iterator[Judged]:
