@@ -44,6 +44,7 @@ def main(params: Params, show: bool) -> None:
         significance,
         terminal,
         text_effect,
+        trace,
         tracking,
         tracking_csv,
         tracking_page,
@@ -76,7 +77,8 @@ def main(params: Params, show: bool) -> None:
     rows = tracking_rows.judge_rows(numbers, published, run)
     texts[METRICS / "paper_tracking.md"] = tracking_page.page(numbers, rows, published, run, named)
     texts[METRICS / "paper_tracking.csv"] = tracking_csv.as_csv(numbers, rows)
-    sources = Sources(run, comparisons, lines, published, named, numbers, rows)
+    agreements = pairs.read_agreements(run.records)
+    sources = Sources(run, comparisons, lines, published, named, numbers, rows, agreements, trace.read())
     texts[PAGE] = build(sources)
     texts[METRICS / "answer.md"] = answer.markdown(sources.answer, run)
     texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows, numbers), indent=2) + "\n"

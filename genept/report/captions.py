@@ -17,13 +17,6 @@ DISTANCES = {
     "centred_cosine": "centred cosine distance (the mean of all cells is subtracted first)",
     "euclidean": "euclidean distance",
 }
-TERMS = {  # explained below a table whose titles have them
-    "GenePT-w": "a cell is the mean of its genes' text vectors, weighted by expression",
-    "GenePT-s": "a cell is the embedding of one sentence, its genes in order of expression",
-    "MiniLM": "the text encoder all-MiniLM-L6-v2 (384 dimensions), in place of OpenAI's",
-    "ada-002": "OpenAI's text encoder text-embedding-ada-002, the paper's",
-    "stand-in": "a dataset that installs with an ordinary package, in place of the paper's",
-}
 
 
 def neighbours(params: Params) -> str:
@@ -45,31 +38,45 @@ def count(n: int, noun: str) -> str:
     return f"one {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def clusters(params: Params) -> str:
+    """Say how clusters and silhouettes are compared with labels."""
+    evaluate = params.evaluate
+    return (
+        "ARI (adjusted Rand index) and AMI (adjusted mutual information) compare the labels with as many clusters, by "
+        f"{clustering(params)}. ASW is the average silhouette width of the labels, by "
+        f"{DISTANCES[evaluate.asw or evaluate.metric]}; of all cells it is one number, for which there is no test."
+    )
+
+
 def table_2(params: Params) -> str:
     """Explain Table 2."""
-    evaluate = params.evaluate
     return " ".join(
         [
-            "ARI (adjusted Rand index) and AMI (adjusted mutual information) compare the labels with as many clusters, "
-            f"by {clustering(params)}. ASW is the average silhouette width of the labels, by "
-            f"{DISTANCES[evaluate.asw or evaluate.metric]}; of all cells it is one number, for which there is "
-            "no test. Higher is better.",
+            f"{clusters(params)} Higher is better.",
             runs(params, classifies=False),
-            f"Test cells only: all models on the test cells of {count(evaluate.repeats, 'random split')}, the only "
-            "cells on which a fine-tuned model can be scored.",
+            f"Test cells only: all models on the test cells of {count(params.evaluate.repeats, 'random split')}, the "
+            "only cells on which a fine-tuned model can be scored.",
             bounds(params),
             missing(params),
         ]
     )
 
 
+def nearest(params: Params) -> str:
+    """Say how a cell type is predicted."""
+    evaluate = params.evaluate
+    tie = "that of the nearest cell" if evaluate.knn.tie == "nearest" else "the alphabetically first"
+    return (
+        f"The cell type of a test cell is the most frequent among its {neighbours(params)} in the training cells, of "
+        f"equally frequent ones {tie}, by {DISTANCES[evaluate.metric]}."
+    )
+
+
 def table_c4(params: Params, with_reference: str = "") -> str:
     """Explain Table C4; `with_reference` is the annotation of rows that go from reference to query."""
     evaluate = params.evaluate
-    tie = "that of the nearest cell" if evaluate.knn.tie == "nearest" else "the alphabetically first"
     sentences = [
-        f"The cell type of a test cell is the most frequent among its {neighbours(params)} in the training cells, of "
-        f"equally frequent ones {tie}, by {DISTANCES[evaluate.metric]}.",
+        nearest(params),
         split(evaluate.split),
         "Precision, recall and F1 are macro averages: means over all cell types, each with the same weight, as in the "
         f"paper; F1, frequent: over those with at least {count(evaluate.min_test_cells, 'test cell')}. Higher is "
@@ -94,14 +101,22 @@ def ensemble(evaluate: Evaluate) -> str:
     return f"Each model of the ensemble has one vote; if votes are tied, the {tie} cell type is chosen."
 
 
+def patients(params: Params) -> str:
+    """Say what patients are clustered on, and what their ARI means."""
+    n_components = params.evaluate.kmeans.pca_for_patient
+    on = f"at most {n_components} principal components" if n_components else "the whole embedding"
+    return (
+        f"Patients are clustered on {on}; a lower patient ARI means a smaller batch effect, or less signal of any "
+        "kind: by itself it discriminates nothing, and that of random vectors is about 0."
+    )
+
+
 def section_4_4(params: Params) -> str:
     """Explain Section 4.4."""
-    kmeans, logreg = params.evaluate.kmeans, params.evaluate.logreg
-    on = f"at most {kmeans.pca_for_patient} principal components" if kmeans.pca_for_patient else "the whole embedding"
+    logreg = params.evaluate.logreg
     sentences = [
-        f"ARI (adjusted Rand index) compares the labels with as many clusters, by {clustering(params)}. Patients are "
-        f"clustered on {on}; a lower patient ARI means a smaller batch effect, or less signal of any kind: by itself "
-        "it discriminates nothing, and that of random vectors is about 0."
+        f"ARI (adjusted Rand index) compares the labels with as many clusters, by {clustering(params)}.",
+        patients(params),
     ]
     if logreg.labels:
         sentences += [
@@ -227,12 +242,6 @@ def roles(run: Run, models: Iterable[str]) -> list[str]:
     )
     present = [(role, [f"`{name}`" for name in models if name in members]) for role, members in named]
     return [f"{role}: {', '.join(members)}." for role, members in present if members]
-
-
-def terms(text: str) -> list[str]:
-    """Explain the abbreviations that occur in a text."""
-    explained = [f"{term}: {meaning}" for term, meaning in TERMS.items() if term in text]
-    return [f"{'; '.join(explained)}."] if explained else []
 
 
 def filled(text: str, width: int = WIDTH, bullet: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -180,6 +181,12 @@ def read_record(dataset: str) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; `dvc repro label@{dataset}` makes it")
     return files.read_json(path)
+
+
+def read_agreements(datasets: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Read how far cell types by clusters and markers agree with the authors' labels, of datasets that have both."""
+    paths = {dataset: METRICS / "annotation" / dataset / "agreement.json" for dataset in datasets}
+    return {dataset: files.read_json(path) for dataset, path in paths.items() if path.is_file()}
 
 
 def labels_from(record: dict[str, Any]) -> str:

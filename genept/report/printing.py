@@ -11,7 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from genept.core.params import MAJORITY, RANDOM_CELLS
-from genept.report import captions, significance
+from genept.report import captions, glossary, significance
 from genept.report.captions import filled
 from genept.report.pairs import NOT_COMPARABLE, Key, Pair, Run, Score, labels_from
 from genept.report.significance import NO_TEST, Best, Differences
@@ -62,7 +62,7 @@ def markdown(table: Table, run: Run, best: Bests) -> str:
         markdown_table(lines, ["Dataset", table.heading, "Model", *headings], n_left=3),
         items(f"({letter}) {note}" for note, letter in letters.items()),
         *("Datasets:", key[0], "Models:", key[1]),
-        *map(filled, [*captions.terms(" ".join([*caption, *key])), *captions.roles(run, models)]),
+        *map(filled, [*glossary.terms(" ".join([*caption, *key])), *captions.roles(run, models)]),
         "All scores, with those of each class: `metrics/full/<dataset>/<model>.csv`.",
     ]
     return "\n\n".join(filter(None, blocks)) + "\n"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from genept.core.params import Params
-from genept.report import captions
+from genept.report import captions, glossary
 from genept.report.captions import filled
 from genept.report.pairs import Run, number
 from genept.report.printing import NONE, csv_text, decimals, interval, items, markdown_table, three
@@ -108,7 +108,7 @@ def page(lines: Sequence[Line], run: Run) -> str:
         markdown_table(rows, headings, n_left=3, n_right=1),
         "Models:",
         models,
-        *map(filled, captions.terms(models)),
+        *map(filled, glossary.terms(models)),
     ]
     return "\n\n".join(blocks) + "\n"
 

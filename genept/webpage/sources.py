@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,13 +14,18 @@ from genept.report.pairs import Key, Run
 from genept.report.paper import Paper
 from genept.report.significance import Differences
 from genept.report.text_effect import Line
+from genept.report.trace import Lock
 from genept.report.tracking import Counterparts, Tracked
 from genept.report.tracking_rows import TrackedRow
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The run with its comparisons by dataset, the effect of text, and the paper's numbers with ours beside them."""
+    """The run with its comparisons by dataset, the effect of text, and the paper's numbers with ours beside them.
+
+    `agreements` are the scores of cell types by clusters and markers against the authors' labels, by dataset; `lock`
+    is what ``dvc.lock`` records.
+    """
 
     run: Run
     comparisons: Mapping[str, Mapping[Key, Differences]]
@@ -29,6 +34,8 @@ class Sources:
     counterparts: Counterparts
     numbers: Sequence[Tracked]
     rows: Sequence[TrackedRow]
+    agreements: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    lock: Lock = field(default_factory=dict)
 
     @cached_property
     def answer(self) -> list[str]:

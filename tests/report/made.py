@@ -109,6 +109,18 @@ def write_pair(
         scores.write_text(json.dumps({"cell_type_ari": rows[0]["value"], "cell_type_knn_accuracy": 0.25}))
 
 
+def annotation(column: str, n_labels: int) -> dict[str, Any]:
+    """The record of an annotation, as `label` writes it."""
+    return {
+        "column": column,
+        "n_labels_scored": n_labels,
+        "n_missing": 0,
+        "smaller_than_min_class_size": ["pDC"],
+        "all_cells": {"T cell": 47000, "pDC": 1000},
+        "evaluated_cells": {"T cell": 9624, "pDC": 1},
+    }
+
+
 def write_record(dataset: str, **changes: Any) -> None:
     """Write a verification record."""
     record = {
@@ -116,10 +128,17 @@ def write_record(dataset: str, **changes: Any) -> None:
         "title": f"{dataset.title()} cells",
         "note": "",
         "label_source": "author",
-        "subset": {"share": 0.2},
-        "checked": {"n_genes": {"found": 23331}},
-        "cells": {"n_file": 48000, "n_evaluated": 9625, "n_scored": 9625},
-        "annotations": {"cell_type": {"n_labels_scored": 11}, "patient": {"n_labels_scored": 10}},
+        "x": "counts",
+        "layer": None,
+        "subset": {"share": 0.2, "by": "patient", "seed": 2023},
+        "files": {f"data/{dataset}/raw/raw.h5ad": {"sha256": 64 * "a"}},
+        "checked": {"n_genes": {"found": 23331, "expected": 23331, "match": True}, "cell_type": {"found": 11}},
+        "cells": {"n_file": 48000, "n_empty_dropped": 125, "n_evaluated": 9625, "n_scored": 9625},
+        "genes": {"n_genes": 23331, "n_renamed": 1, "renamed": {"IL8": "CXCL8"}, "unknown": ["RP11-1"]}
+        | {"ambiguous": [], "collisions": [], "dropped_duplicates": []},
+        "annotations": {"cell_type": annotation("celltype", 11), "patient": annotation("donor", 10)},
+        "patients": {"phenotype": {"patients_per_label": {"sick": 6, "well": 4}, "patients_with_several_labels": []}},
+        "notes": ["cell_type: fewer than 10 evaluated cells of pDC (1)"],
     }
     path = Path(f"metrics/verification/{dataset}.json")
     path.parent.mkdir(parents=True, exist_ok=True)

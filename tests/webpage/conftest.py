@@ -10,6 +10,8 @@ import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, WebError, expect, sync_playwright
 
+from tests.report import made as small
+from tests.report import vessel
 from tests.webpage import made
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -81,3 +83,17 @@ def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Build:
         return path
 
     return build
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder with a run of two datasets that are not the paper's."""
+    monkeypatch.chdir(tmp_path)
+    small.write_project()
+
+
+@pytest.fixture
+def papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder with a run of which a dataset and two models are the paper's."""
+    monkeypatch.chdir(tmp_path)
+    vessel.write_run()
