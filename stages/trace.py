@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from genept.core.cli import say
 from genept.core.config import read_yaml
 from genept.core.errors import InputError
 
@@ -25,7 +26,8 @@ def main(path: Path) -> None:
     PATH is any output of the pipeline, for example metrics/scores/covid/scgpt_mini.json.
     """
     for line in chain(path):
-        click.echo(line)
+        text = line.lstrip()
+        say(text, line[: -len(text)])
 
 
 def chain(path: Path) -> Iterator[str]:
