@@ -12,7 +12,7 @@ from genept.core.params import Params
 from genept.engines import config as models
 
 SEEDS = range(5)
-HEADLINES = ("cell_type_knn_accuracy", "cell_type_knn_f1", "cell_type_ari", "cell_type_ami", "cell_type_asw")
+HEADLINES = ("accuracy", "f1", "ari", "ami", "asw")
 PAGE = Path("docs/scgpt_draws.md")
 TEXT = """# What scGPT's draws do to its scores
 
@@ -71,7 +71,7 @@ def main(params: Params, model: str) -> None:
         TEXT.format(model=model, table=table, max_length=config.embed.max_length, seed=config.embed.seed),
         encoding="utf-8",
     )
-    click.echo(table)
+    click.echo(tabulate(rows, header, floatfmt=".3f"))
 
 
 if __name__ == "__main__":

@@ -98,14 +98,14 @@ def run(dataset: str, models: Sequence[str], evaluate: Evaluate, threads: int) -
     parts = {ALL: labelled, "a": order[: len(order) // 2], "b": order[len(order) // 2 :]}
     matrices = {m: np.array(embeddings.read(dataset, m, list(obs.index)), dtype=np.float64) for m in models}
     jobs = [(part, model, block) for part in parts for model in models for block in range(BLOCKS if part == ALL else 1)]
-    scores = Parallel(n_jobs=threads)(
+    scores = Parallel(n_jobs=threads, return_as="generator")(
         delayed(score)(
             matrices[model][parts[part]], labels[parts[part]], range(block * N_RUNS, (block + 1) * N_RUNS), evaluate
         )
-        for part, model, block in cli.progress(jobs, dataset, unit="block")
+        for part, model, block in jobs
     )
     runs: Runs = {(dataset, part): {} for part in parts}
-    for (part, model, _), block in zip(jobs, scores, strict=True):
+    for (part, model, _), block in zip(jobs, cli.progress(scores, dataset, len(jobs), unit="block"), strict=True):
         before = runs[dataset, part].get(model, np.empty((0, len(METRICS))))
         runs[dataset, part][model] = np.concatenate([before, block])
     return runs
@@ -238,7 +238,7 @@ def main(params: Params) -> None:
             writer = csv.DictWriter(stream, HEADER, lineterminator="\n")
             writer.writeheader()
             writer.writerows(table)
-    click.echo(tabulate(table, headers="keys", tablefmt="github", floatfmt=".3f"))
+    click.echo(tabulate(table, headers="keys", floatfmt=".3f"))
 
 
 if __name__ == "__main__":

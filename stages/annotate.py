@@ -35,8 +35,9 @@ def main(params: Params, dataset: str) -> None:
             data/DATASET/annotation/summary.json    method, settings, missing genes, numbers
             data/DATASET/annotation/agreement.csv   precision, recall and F1 of every label of the authors
             data/DATASET/annotation/agreement_by_patient.csv   ari, ami, accuracy and so on of every patient, if several
-            metrics/annotation/DATASET/agreement.json   ari, ami, accuracy, f1_macro, share_unknown, n_cells and
-                                                        ari_lowest_patient
+            data/DATASET/annotation/agreement.json      ari, ami, accuracy, f1 (macro average), share_unknown, n_cells
+                                                        and ari_lowest_patient
+            metrics/annotation/DATASET/agreement.json   the first four of them
     Without `annotation:`, or where a table of the authors' labels is there, summary.json says so and nothing else is
     written. `python -m stages.plot` draws the pictures.
     Example: python -m stages.annotate ovarian

@@ -52,7 +52,7 @@ def main(params: Params, dataset: str) -> None:
         is_annotated = draw_annotation(dataset, config, annotations)
         upper = panels.layout(dataset, above, list(obs.index), params.plot)
         np.save(layouts / f"{above}.npy", upper, allow_pickle=False)
-        for model in progress(drawn_models, "pictures"):
+        for model in progress(drawn_models, "pictures", unit="picture"):
             lower = panels.layout(dataset, model, list(obs.index), params.plot)
             np.save(layouts / f"{model}.npy", lower, allow_pickle=False)
             drawn = np.flatnonzero(np.isfinite(upper + lower).all(axis=1))

@@ -30,8 +30,8 @@ def main(params: Params, show: bool) -> None:
 
     The summary, the effect of text, Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4
     (patients and phenotypes) go to metrics/ as Markdown and CSV; every number that the paper prints, against ours, to
-    metrics/paper_tracking.md and .csv, and counts of verdicts to metrics/verdicts.json; the headline scores to
-    plots/scores.csv, for the bar charts of `dvc plots`; the differences of all pairs of models to plots/differences;
+    metrics/paper_tracking.md and .csv, and counts of verdicts to metrics/verdicts.json; the main scores to
+    plots/scores.csv, for the first picture of `dvc plots`; the differences of all pairs of models to plots/differences;
     ROC and precision-recall curves to plots/curves; the answer in sentences to metrics/answer.md and as a picture to
     plots/summary_light.svg and _dark.svg; all of it to one page, plots/report.html.
     """
@@ -41,6 +41,7 @@ def main(params: Params, show: bool) -> None:
         paper,
         paper_tables,
         printing,
+        score_bars,
         significance,
         terminal,
         text_effect,
@@ -62,7 +63,7 @@ def main(params: Params, show: bool) -> None:
             click.echo(f"\nRanges, tests, cells, the paper: {PAGE}, which `make show` opens")
         return
 
-    texts = {BARS: printing.headline_csv(run.pairs)}
+    texts = {BARS: score_bars.as_csv(run)}
     for make in (summary, paper_tables.table_2, paper_tables.table_c4, paper_tables.section_4_4):
         table = make(run)
         best = printing.best_of(table, run, comparisons)
@@ -81,7 +82,7 @@ def main(params: Params, show: bool) -> None:
     sources = Sources(run, comparisons, lines, published, named, numbers, rows, agreements, trace.read())
     texts[PAGE] = build(sources)
     texts[METRICS / "answer.md"] = answer.markdown(sources.answer, run)
-    texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows, numbers), indent=2) + "\n"
+    texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows), indent=2) + "\n"
     draw(run, comparisons)
     for path, text in texts.items():
         with files.replacing(path) as temporary:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from genept.core.cli import say
 from genept.core.errors import InputError
 from genept.report import trace
 
@@ -29,7 +30,8 @@ def main(path: Path) -> None:
         )
     click.echo(path.as_posix())
     for line in trace.explain(path, lock, functools.cache(state)):
-        click.echo(line)
+        text = line.lstrip()
+        say(text, line[: -len(text)])
 
 
 def state(path: str, recorded: str) -> str:

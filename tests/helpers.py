@@ -7,10 +7,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
+
+from genept.core import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 HGNC = ROOT / "tests/fixtures/hgnc_small.tsv"
@@ -38,6 +42,19 @@ def clone(target: Path) -> Path:
     run("git", "config", "user.name", "Test", cwd=target)
     run("git", "config", "user.email", "test@example.org", cwd=target)
     return target
+
+
+def record_bars(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[Any]:
+    """Return a list of the progress bars that a module will show by `genept.core.cli.progress_bar`."""
+    bars: list[Any] = []
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    def progress_bar(*about: Any) -> Any:
+        bars.append(cli.progress_bar(*about))
+        return bars[-1]
+
+    monkeypatch.setattr(module, "progress_bar", progress_bar)
+    return bars
 
 
 def write_counts(path: Path, symbols: list[str], n_cells: int, seed: int) -> None:

@@ -16,7 +16,8 @@ from genept.annotation.method import METHOD, METHOD_VERSION, Result
 from genept.core import files
 from genept.data.cells import UNKNOWN
 
-DECIMALS = 4
+DECIMALS, FEW_DECIMALS = 4, 3  # of tables; of the metric, a row of `dvc metrics show`
+AGREEMENT = ("ari", "ami", "accuracy", "f1")  # the scores in the metric
 Scores = dict[str, float | int]
 
 
@@ -95,8 +96,8 @@ def compare(labels: np.ndarray, types: np.ndarray, names: dict[str, str]) -> tup
     is ``Unknown``: it is wrong unless a label is spelt the same. Returns
 
     - scores: ``ari`` and ``ami`` (adjusted Rand index and mutual information of the two partitions; types of one label
-      are one part, ``Unknown`` another), ``accuracy``, ``f1_macro`` (mean over the authors' labels), ``share_unknown``
-      and ``n_cells``;
+      are one part, ``Unknown`` another), ``accuracy``, ``f1`` (mean over the authors' labels), ``share_unknown`` and
+      ``n_cells``;
     - a row per label, by name: ``n_cells``, ``precision`` (0 if no cell is called so), ``recall``, ``f1`` and
       ``most_frequent``, the type of the marker table that most of its cells have, the first by name of equal ones.
     """
@@ -112,7 +113,7 @@ def compare(labels: np.ndarray, types: np.ndarray, names: dict[str, str]) -> tup
         "ari": adjusted_rand_score(labels, called),
         "ami": adjusted_mutual_info_score(labels, called),
         "accuracy": (called == labels).mean(),
-        "f1_macro": f1.mean(),
+        "f1": f1.mean(),
         "share_unknown": (types == UNKNOWN).mean(),
     }
     rounded: Scores = {name: round(float(value), DECIMALS) for name, value in scores.items()}
@@ -131,14 +132,14 @@ def compare_by_patient(labels: pd.Series, types: pd.Series, patients: pd.Series,
         scores, _ = compare(own.to_numpy(), types[cells.index].to_numpy(), names)
         undefined = {"ari": None, "ami": None} if own.nunique() < 2 else {}
         rows.append({"patient": patient, **scores, **undefined})
-    columns = ["patient", "n_cells", "ari", "ami", "accuracy", "f1_macro", "share_unknown"]
+    columns = ["patient", "n_cells", "ari", "ami", "accuracy", "f1", "share_unknown"]
     return pd.DataFrame(rows, columns=columns).astype({"ari": float, "ami": float})
 
 
 def write_agreement(
     folder: Path, metrics: Path, authors: pd.DataFrame, types: pd.Series, names: dict[str, str]
 ) -> tuple[Scores, str]:
-    """Compare the cells that have both; write ``agreement.csv``, and ``agreement.json`` into `metrics`.
+    """Compare the cells that have both; write ``agreement.csv`` and ``.json``, and the main scores into `metrics`.
 
     `authors` are their labels, see `genept.annotation.cells.author_labels`. Types are indexed by cell id, too, and
     empty where quality control left the cell out. With several patients ``agreement_by_patient.csv`` has the scores of
@@ -159,5 +160,6 @@ def write_agreement(
         table.to_csv(folder / "agreement_by_patient.csv", index=False, lineterminator="\n", encoding="utf-8")
         if table["ari"].notna().any():
             scores["ari_lowest_patient"] = float(table["ari"].min())
-    files.write_json(metrics / "agreement.json", scores)
+    files.write_json(folder / "agreement.json", scores)
+    files.write_json(metrics / "agreement.json", {name: round(scores[name], FEW_DECIMALS) for name in AGREEMENT})
     return scores, why_not

@@ -86,9 +86,10 @@ def prepare(params: Params) -> None:
     os.environ.update(OFFLINE)
 
 
-def say(text: str) -> None:
-    """Print what a stage did, in lines of at most `LINE` columns."""
-    click.echo(textwrap.fill(text, LINE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+def say(text: str, indent: str = "") -> None:
+    """Print what a stage did, in lines of at most `LINE` columns; `indent` stands before all of them."""
+    lines = textwrap.TextWrapper(LINE, indent, f"{indent}  ", break_long_words=False, break_on_hyphens=False)
+    click.echo(lines.fill(text))
 
 
 def explain(error: OSError) -> str:
@@ -102,12 +103,13 @@ def explain(error: OSError) -> str:
 
 
 def progress(iterable: Any, label: str, total: int | None = None, unit: str = "it") -> Any:
-    """Show a progress bar while iterating, on a terminal only: in a log it stays quiet."""
+    """Show a progress bar while iterating, on a terminal only: in a log it stays quiet. It counts `unit`."""
     from tqdm import tqdm
 
-    return tqdm(iterable, desc=label, total=total, unit=unit, disable=not sys.stderr.isatty(), leave=False)
+    is_shown, scales = sys.stderr.isatty(), unit == "B"
+    return tqdm(iterable, label, total, unit=unit, unit_scale=scales, disable=not is_shown, leave=False)
 
 
-def progress_bar(label: str, total: int, unit: str = "it") -> Any:
+def progress_bar(label: str, total: int, unit: str) -> Any:
     """Return a progress bar to update by hand, on a terminal only."""
     return progress(None, label, total, unit)

@@ -49,9 +49,15 @@ class Grid(Config):
 
     @property
     def heads_on_controls(self) -> dict[str, tuple[str, str]]:
-        """Names of the fine-tuned models' heads on controls: the fine-tuned model and the control of each."""
-        models = self.models
-        return {f"{head}_on_{control}": (head, control) for head in models.finetuned for control in models.controls}
+        """Names of the fine-tuned models' heads on controls: the fine-tuned model and the control of each.
+
+        ``random_w_ft_minilm`` is the head of ``genept_w_ft_minilm`` on ``random_w``.
+        """
+        return {
+            f"{control}_{head.removeprefix('genept_w_')}": (head, control)
+            for head in self.models.finetuned
+            for control in self.models.controls
+        }
 
     @property
     def scored(self) -> list[str]:
@@ -71,6 +77,8 @@ class Grid(Config):
         for name in self.models.names:
             if name in (ENSEMBLE, MAJORITY, RANDOM_CELLS, SUPERVISED, *self.heads_on_controls):
                 raise ValueError(f"models: {name!r} is the name of a row that every table has")
+        if len(self.heads_on_controls) < len(self.models.finetuned) * len(self.models.controls):
+            raise ValueError("models: two heads of finetuned on controls would have one name; rename one")
         if (self.models.controls or self.models.finetuned) and not self.models.genept_w:
             raise ValueError("models: controls and finetuned are made from the first of genept_w, which is empty")
         if (self.models.scgpt_trained or self.models.geneformer_trained) and not self.pretrain:

@@ -186,7 +186,7 @@ def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool
             f"free some space and {GO_ON}"
         )
     bar = progress_bar(file_name(part.url), part.length or 0, "B")
-    bar.unit_scale, bar.initial, bar.n = True, start, start
+    bar.initial = bar.n = start
     with bar, part.path.open("r+b") as output:
         output.seek(start)
         while chunk:

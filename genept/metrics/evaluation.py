@@ -131,7 +131,7 @@ def in_processes(jobs: Mapping[Job, tuple[Any, ...]], n_processes: int, label: s
         found = Parallel(n_jobs=n_processes, return_as="generator")(calls)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped")  # one whose memory grew; another takes its place
-        return dict(zip(jobs, progress(found, label, len(jobs), "job"), strict=True))
+        return dict(zip(jobs, progress(found, label, len(jobs), unit="job"), strict=True))
 
 
 def once_a_draw(planned: Sequence[Target], evaluate: Evaluate, n_draws: int) -> tuple[list[Target], Evaluate]:

@@ -14,25 +14,25 @@ import pandas as pd
 
 from genept.core import files
 from genept.core.params import AUTHORS, OWN
+from genept.metrics import confusion
 from genept.metrics.counts import Counts
 
-DECIMALS = 4
-SCORES, FULL, CONFUSION = Path("metrics/scores"), Path("metrics/full"), Path("plots/confusion")
+DECIMALS, FEW_DECIMALS = 4, 3  # of the full table; of the headline numbers, a row of `dvc metrics show`
+SCORES, FULL = Path("metrics/scores"), Path("metrics/full")
+CONFUSION, MATRICES = Path("plots/confusion"), Path("plots/confusion_matrices")
 PROBABILITIES, COMPARISONS = Path("metrics/probabilities"), Path("metrics/comparisons")
 NUMBERS = ("value", "low", "high", "sd", "first", "scaled")
 COLUMNS = [
     *("dataset", "model", "protocol", "task", "annotation", "split", "metric", "class"),
     *("value", "low", "high", "sd", "n_runs", "first", "scaled", "n_cells", "n_classes", "n_donors", "note"),
 ]
-HEADLINES = {  # name: (task, annotation, metric)
-    "cell_type_ari": ("kmeans", "cell_type", "ari"),
-    "cell_type_ami": ("kmeans", "cell_type", "ami"),
-    "cell_type_asw": ("silhouette", "cell_type", "asw"),
-    "cell_type_knn_accuracy": ("knn", "cell_type", "accuracy"),
-    "cell_type_knn_f1": ("knn", "cell_type", "f1_macro"),
-    "patient_ari": ("kmeans", "patient", "ari"),
-    "phenotype_ari": ("kmeans", "phenotype", "ari"),
-    "phenotype_logreg_accuracy": ("logreg", "phenotype", "accuracy"),
+HEADLINES = {  # name: (task, annotation, metric); names are short, so that `dvc metrics show` fits a screen
+    "ari": ("kmeans", "cell_type", "ari"),
+    "ami": ("kmeans", "cell_type", "ami"),
+    "asw": ("silhouette", "cell_type", "asw"),
+    "accuracy": ("knn", "cell_type", "accuracy"),
+    "f1": ("knn", "cell_type", "f1_macro"),
+    "phenotype": ("logreg", "phenotype", "accuracy"),
 }
 
 
@@ -117,7 +117,10 @@ class Results:
         return dataclasses.replace(self, rows=rows)
 
     def headlines(self, default_split: Mapping[str, str]) -> dict[str, float]:
-        """Return the headline numbers that exist; logistic regressions by the default split of their annotation."""
+        """Return the headline numbers that exist, those of the full table with fewer decimals.
+
+        Logistic regressions are by the default split of their annotation.
+        """
         values = {(row.task, row.annotation, row.split, row.metric): row.value for row in self.rows if not row.label}
         named = {}
         for name, (task, annotation, metric) in HEADLINES.items():
@@ -126,7 +129,7 @@ class Results:
             if task not in ("knn", "logreg") and key not in values:  # of a fine-tuned model
                 key = (task, annotation, "random", metric)
             if key in values:
-                named[name] = rounded(values[key])
+                named[name] = round(rounded(values[key]), FEW_DECIMALS)
         return named
 
     def table(self, dataset: str, model: str, protocol: str = OWN) -> pd.DataFrame:
@@ -154,12 +157,13 @@ def write(
 
     ``metrics/full/<dataset>/<model>.csv`` has all rows, then those of the authors' protocol if `by_authors` has some;
     ``metrics/scores/<dataset>/<model>.json`` the headline numbers; ``plots/confusion/<dataset>/<model>.csv`` the actual
-    and the predicted cell type of each test cell; ``metrics/probabilities/<dataset>/<annotation>/<model>.csv`` what
-    logistic regressions predict; ``metrics/comparisons/<dataset>`` the tables `comparisons` by name.
+    and the predicted cell type of each test cell, ``plots/confusion_matrices/<dataset>.csv`` their counts for the
+    models with headlines; ``metrics/probabilities/<dataset>/<annotation>/<model>.csv`` what logistic regressions
+    predict; ``metrics/comparisons/<dataset>`` the tables `comparisons` by name.
     """
     with contextlib.ExitStack() as stack:
         folders = (folder / dataset for folder in (SCORES, FULL, CONFUSION, PROBABILITIES, COMPARISONS))
-        scores, full, confusion, probabilities, compared = (
+        scores, full, predictions, probabilities, compared = (
             stack.enter_context(files.replacing_folder(folder)) for folder in folders
         )
         tables: dict[Path, pd.DataFrame] = {compared / f"{name}.csv": table for name, table in comparisons.items()}
@@ -171,9 +175,14 @@ def write(
                 table = pd.concat([table, by_authors[model].table(dataset, model, AUTHORS)])
             tables[full / f"{model}.csv"] = table
             if result.pairs is not None:
-                tables[confusion / f"{model}.csv"] = result.pairs
+                tables[predictions / f"{model}.csv"] = result.pairs
             for annotation, table in result.probabilities.items():
                 tables[probabilities / annotation / f"{model}.csv"] = table
         for path, table in tables.items():
             path.parent.mkdir(exist_ok=True)
             table.to_csv(path, index=False, lineterminator="\n")
+    pairs = {model: results[model].pairs for model in headlines}
+    table = confusion.matrices(dataset, {model: one for model, one in pairs.items() if one is not None})
+    MATRICES.mkdir(parents=True, exist_ok=True)
+    with files.replacing(MATRICES / f"{dataset}.csv") as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")

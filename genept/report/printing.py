@@ -13,7 +13,7 @@ from tabulate import tabulate
 from genept.core.params import MAJORITY, RANDOM_CELLS
 from genept.report import captions, glossary, significance
 from genept.report.captions import filled
-from genept.report.pairs import NOT_COMPARABLE, Key, Pair, Run, Score, labels_from
+from genept.report.pairs import NOT_COMPARABLE, Key, Run, Score, labels_from
 from genept.report.significance import NO_TEST, Best, Differences
 from genept.report.table import Column, Row, Table
 
@@ -175,14 +175,6 @@ def as_csv(table: Table, run: Run) -> str:
             source = run.records.get(group.dataset, {}).get("label_source")
             lines.append([*line, *table.sizes_of(row), source, "; ".join(notes)])
     return csv_text([*header, *(size.name for size in table.sizes), "label_source", "note"], lines)
-
-
-def headline_csv(pairs: Sequence[Pair]) -> str:
-    """Write the headline scores in long form, one a line, for the bar charts of `dvc plots`."""
-    lines = [
-        (pair.dataset, pair.model, name, decimals(value)) for pair in pairs for name, value in pair.headlines.items()
-    ]
-    return csv_text(("dataset", "model", "metric", "value"), lines)
 
 
 def decimals(value: float | None) -> str:

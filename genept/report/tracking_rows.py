@@ -9,7 +9,7 @@ from typing import NamedTuple
 from genept.report import comparability, verdicts
 from genept.report.pairs import NOT_COMPARABLE, Pair, Run, Score
 from genept.report.paper import Paper
-from genept.report.tracking import DIFFERS, EQUAL, NOT_RUN, Reading, Tracked
+from genept.report.tracking import NOT_RUN, Reading, Tracked
 from genept.report.verdicts import OTHER_SUBSET, Estimate, Interval, Printed, Row, Verdict
 
 CONTINUES = {"table_c4": "table2"}  # the section whose rows go on in another one
@@ -127,16 +127,10 @@ def estimate(score: Score, value: float, reading: Reading) -> Estimate:
     return Estimate(value, score.sd or 0.0, score.n_runs)
 
 
-def counts(rows: Sequence[TrackedRow], numbers: Sequence[Tracked]) -> dict[str, int | float]:
-    """Count the verdicts on rows, and how many of the paper's counts are equal, for ``metrics/verdicts.json``."""
-    of_rows = Counter(row.verdict.verdict for row in rows)
-    of_counts = Counter(number.status for number in numbers if number.published.is_count)
-    return {
-        **{verdict.replace(" ", "_"): of_rows[verdict] for verdict in COUNTS_OF_ROWS},
-        "expected_false_differs": round(expected_false_differs(rows), 2),
-        "counts_equal": of_counts[EQUAL],
-        "counts_differ": of_counts[DIFFERS],
-    }
+def counts(rows: Sequence[TrackedRow]) -> dict[str, int]:
+    """Count the verdicts on the rows that were judged, for ``metrics/verdicts.json``; none that no row has."""
+    of_rows = Counter(row.verdict.verdict for row in rows if row.is_judged)
+    return {verdict: of_rows[verdict] for verdict in verdicts.VERDICTS if verdict in of_rows}
 
 
 def expected_false_differs(rows: Sequence[TrackedRow]) -> float:

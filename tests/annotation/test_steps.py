@@ -146,8 +146,8 @@ def test_agreement_counts_types_of_one_label_as_one_and_a_type_without_name_as_w
     labels = np.array(["T", "T", "T", "B", "B"], dtype=object)
     types = np.array(["T cells", "Helper T", "Unknown", "Plasma", "Plasma"], dtype=object)
     scores, classes = results.compare(labels, types, {"T cells": "T", "Helper T": "T", "B cells": "B"})
-    assert list(scores) == ["ari", "ami", "accuracy", "f1_macro", "share_unknown", "n_cells"]
-    assert (scores["accuracy"], scores["f1_macro"], scores["share_unknown"], scores["n_cells"]) == (0.4, 0.4, 0.2, 5)
+    assert list(scores) == ["ari", "ami", "accuracy", "f1", "share_unknown", "n_cells"]
+    assert (scores["accuracy"], scores["f1"], scores["share_unknown"], scores["n_cells"]) == (0.4, 0.4, 0.2, 5)
     called = ["T", "T", "Unknown", "Plasma", "Plasma"]
     assert scores["ari"] == pytest.approx(adjusted_rand_score(list(labels), called), abs=5e-5)
     assert list(classes) == ["label", "n_cells", "precision", "recall", "f1", "most_frequent"]
@@ -166,7 +166,7 @@ def test_each_patient_is_compared_alone_and_what_is_not_defined_is_empty(tmp_pat
     authors = table.sample(frac=1, random_state=0)  # by cell id, in any order
     scores, why_not = results.write_agreement(tmp_path, tmp_path, authors, table["type"], {})
     found = pd.read_csv(tmp_path / "agreement_by_patient.csv")
-    assert list(found) == ["patient", "n_cells", "ari", "ami", "accuracy", "f1_macro", "share_unknown"]
+    assert list(found) == ["patient", "n_cells", "ari", "ami", "accuracy", "f1", "share_unknown"]
     p2 = adjusted_rand_score(["T", "B", "B", "T"], ["B", "B", "Unknown", "T"])
     assert found["patient"].tolist() == ["p1", "p2", "p3"] and found["n_cells"].tolist() == [3, 4, 1]
     assert found["accuracy"].tolist() == [1.0, 0.5, 1.0] and found["share_unknown"].tolist() == [0, 0.25, 0]

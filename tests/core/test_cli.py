@@ -139,6 +139,22 @@ def test_every_gpu_gets_a_worker_and_is_named(monkeypatch: pytest.MonkeyPatch) -
     assert compute.describe_devices(compute.workers("auto")) == "2 x H200, 1 x T4"
 
 
+def test_a_bar_counts_what_it_says_until_all_is_done_and_bytes_in_large_units(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    bar = cli.progress(iter("abc"), "layouts", 3, unit="layout")
+    assert list(bar) == ["a", "b", "c"] and bar.n == bar.total == 3
+    with cli.progress_bar("raw.h5ad", 2_000_000, "B") as bar:
+        bar.update(1_000_000)
+        assert "1.00M/2.00M" in str(bar)
+    err = capsys.readouterr().err
+    assert "layouts:" in err and "raw.h5ad:" in err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    assert list(cli.progress("ab", "cells", unit="cell")) == ["a", "b"]
+    assert capsys.readouterr().err == ""
+
+
 def test_what_a_stage_did_fits_100_columns_and_no_path_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
     path = "metrics/full/a-dataset-with-hyphens/" + "x" * 90
     cli.say(f"{'word ' * 30}{path} end")

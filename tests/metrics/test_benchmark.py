@@ -281,17 +281,17 @@ def test_cell_types_that_cannot_be_scored_are_an_error() -> None:
 
 def test_headlines_are_rounded_in_their_own_order_and_only_those_that_exist() -> None:
     found = [
-        Row("knn", "cell_type", "f1_macro", 0.123456, 10, 2, split=RANDOM),
+        Row("knn", "cell_type", "f1_macro", 0.00046, 10, 2, split=RANDOM),
         Row("knn", "cell_type", "accuracy", 0.9, 10, 2, split=RANDOM),
         Row("knn", "cell_type", "accuracy", 0.2, 10, 2, split=DONORS),
         Row("knn", "cell_type", "accuracy", 0.1, 10, 2, split=RANDOM, label="T cell"),
-        Row("kmeans", "patient", "ari", -0.00001, 10, 2),
+        Row("silhouette", "cell_type", "asw", -0.00001, 10, 2),
+        Row("kmeans", "patient", "ari", 0.5, 10, 2),
         Row("logreg", "phenotype", "accuracy", 0.7, 10, 2, split=RANDOM),
         Row("logreg", "phenotype", "accuracy", 0.6, 10, 2, split=DONORS),
     ]
-    headlines = json.dumps(Results(found).headlines({"phenotype": DONORS}))
-    expected = {"cell_type_knn_accuracy": 0.9, "cell_type_knn_f1": 0.1235, "patient_ari": 0.0}
-    assert headlines == json.dumps(expected | {"phenotype_logreg_accuracy": 0.6})
+    headlines = json.dumps(Results(found).headlines({"phenotype": DONORS}))  # F1 is 0.0005 in the full table
+    assert headlines == json.dumps({"asw": 0.0, "accuracy": 0.9, "f1": 0.001, "phenotype": 0.6})
 
 
 def test_the_full_table_keeps_counts_whole_and_notes_go_to_all_rows_or_one_annotation() -> None:

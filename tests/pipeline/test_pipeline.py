@@ -13,7 +13,7 @@ from tests.pipeline.project import Project
 from tests.pipeline.site import OWN_FILE, Site, dataset
 
 GRID = ("expression", "random_w", "genept_w_tiny", "scgpt_tiny", "genept_w_ft_tiny")
-MODELS = (*GRID, "genept_w_ft_tiny_on_random_w", "ensemble")
+MODELS = (*GRID, "random_w_ft_tiny", "ensemble")
 FLOORS = ("majority", "random_cells")
 OWN_MODEL = '''"""Library size and number of genes: two numbers that every embedding should beat."""
 
@@ -46,8 +46,8 @@ def test_every_pair_of_the_grid_has_scores_rows_and_a_picture(finished: Project)
 
 def test_headline_metrics_are_few_and_rounded(finished: Project) -> None:
     for path, values in finished.scores().items():
-        assert 1 <= len(values) <= 8, path
-        assert all(value == round(value, 4) for value in values.values()), path
+        assert 1 <= len(values) <= 6, path
+        assert all(value == round(value, 3) for value in values.values()), path
     assert "alpha/ensemble.json" in finished.run("dvc", "metrics", "show", "--md")
 
 

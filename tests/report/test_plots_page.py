@@ -1,4 +1,4 @@
-"""Bar charts and the page of `dvc plots`."""
+"""The templates and the page of `dvc plots`."""
 
 from __future__ import annotations
 
@@ -6,27 +6,44 @@ import json
 import re
 from pathlib import Path
 
-from genept.plots import page
+import pandas as pd
+import pytest
+
+from genept.metrics import confusion
 from tests.helpers import ROOT
 from tests.report.made import read_csv, report
 
+KINDS = ["baseline", "models", "controls", "fine-tuned", "bounds"]
 
-def test_the_bar_template_takes_the_report_s_columns(project: Path) -> None:
+
+@pytest.mark.parametrize("template", ["scores", "confusion_matrices"])
+def test_a_template_takes_the_columns_of_its_file(project: Path, template: str) -> None:
     from dvc_render.vega import VegaRenderer
 
     report()
-    rows = [{**row, "rev": "workspace"} for row in read_csv("plots/scores.csv")]
+    pairs = pd.DataFrame({"actual": ["T", "B"], "predicted": ["T", "T"]})
+    confusion.matrices("blood", {"one": pairs}).to_csv("plots/confusion_matrices.csv", index=False)
+    rows = [{**row, "rev": "workspace"} for row in read_csv(f"plots/{template}.csv")]
     folder = str(ROOT / ".dvc/plots")
-    spec = VegaRenderer(rows, "plots/scores.csv", template="grouped_bars", template_dir=folder).get_filled_template()
+    spec = VegaRenderer(rows, "id", template=template, template_dir=folder, title="Words").get_filled_template()
     text = json.dumps(spec)
-    assert spec["data"]["values"] == rows and "<DVC_METRIC" not in text
+    assert spec["data"]["values"] == rows and spec["title"]["text"] == "Words" and "<DVC_METRIC" not in text
     used = set(re.findall(r'"field": "(\w+)"', text)) | set(re.findall(r"datum\.(\w+)", text))
-    assert used <= set(rows[0]) | {"line", "model_place", "rev_place", "bar"}
+    assert used - set(re.findall(r'"as": "(\w+)"', text)) <= {*rows[0], "label"}  # label: of a facet's header
 
 
-def test_bars_have_the_colours_of_the_pictures() -> None:
-    spec = json.loads((ROOT / ".dvc/plots/grouped_bars.json").read_text())
-    assert tuple(spec["spec"]["encoding"]["color"]["scale"]["range"]) == page.COLOURS
+def test_scores_have_a_kind_and_a_line_for_every_model_in_every_panel(project: Path) -> None:
+    report()
+    table = pd.read_csv("plots/scores.csv")
+    assert list(table.loc[0]) == ["blood", "expression", "baseline", "Accuracy", 0.1, 0.0736, 0.1264]
+    panels = table.groupby(["dataset", "metric"], sort=False)["model"].agg(list)
+    assert len(panels) == 2 * 8 and all(models == panels.iloc[0] for models in panels)  # Vega-Lite mislabels gaps
+    kinds = dict(zip(table["model"], table["kind"], strict=True))
+    assert {kinds[name] for name in ("random_w", "tuned", "majority")} == {"controls", "fine-tuned", "bounds"}
+    spec = json.loads((ROOT / ".dvc/plots/scores.json").read_text(encoding="utf-8"))
+    for channel in ("color", "stroke"):
+        assert spec["spec"]["layer"][0]["encoding"][channel]["scale"]["domain"] == KINDS
+    assert set(kinds.values()) <= set(KINDS)
 
 
 def test_the_plots_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from genept.core.cli import progress
+from genept.core.cli import progress_bar
 from genept.core.errors import InputError
 from genept.engines.scgpt.checkpoint import PAD, UNUSED, Args, Checkpoint
 from genept.engines.scgpt.tokens import Tokens
@@ -73,12 +73,13 @@ def embed(checkpoint: Checkpoint, tokens: Tokens, device: str = "cpu") -> np.nda
     model.to(device).eval()
     embeddings = np.empty((len(tokens), args.embsize), dtype=np.float32)
     starts = range(0, len(tokens), BATCH_SIZE)
-    with torch.inference_mode(), without_fused_layers():
-        for start in progress(starts, "cells", unit="batch"):
+    with torch.inference_mode(), without_fused_layers(), progress_bar("cells", len(tokens), "cell") as bar:
+        for start in starts:
             cells = np.arange(start, min(start + BATCH_SIZE, len(tokens)))
             ids, values, padding = (torch.from_numpy(a).to(device) for a in tokens.pad(cells, pad_id, args.pad_value))
             output = model._encode(ids, values, padding)
             embeddings[cells] = torch.nn.functional.normalize(output[:, 0], dim=1).cpu().numpy()
+            bar.update(len(cells))
     return embeddings
 
 

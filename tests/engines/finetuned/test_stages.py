@@ -108,8 +108,8 @@ def test_scores_are_of_unseen_cells_by_a_fit_for_each_split(project: Path, monke
     for row in rows:
         supervised = "; supervised by phenotype" if row["annotation"] == "phenotype" else ""
         assert row["note"].endswith(f"unseen cells only{supervised}; base is not comparable: no counts")
-    assert len(blood.headlines("tuned")) == 8
-    assert blood.headlines("tuned")["phenotype_logreg_accuracy"] > 0.7
+    assert len(blood.headlines("tuned")) == 6
+    assert blood.headlines("tuned")["phenotype"] > 0.7
     blood.write_obs(**columns, part=np.where(np.arange(blood.N_CELLS) % 3 == 0, "query", "reference"))
     blood.evaluate()
     assert len(blood.full("tuned", task="knn", split="reference", metric="accuracy")) == 1

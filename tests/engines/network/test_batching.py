@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from genept.core.errors import InputError
 from genept.engines.network import batching, job, transformer
+from tests import helpers
 
 LENGTHS = np.array([3, 0, 7, 7, 1, 5, 2, 9])
 
@@ -164,6 +165,12 @@ def test_the_log_of_a_short_job_is_one_line_and_of_work_without_a_job_none(capsy
         batching.run(forward, LENGTHS[:2], 2, ["cpu"], "comparison")
     assert job.current() is None
     assert capsys.readouterr() == ("", "blood x mine: 8 cells on 1 x cpu:0, 1 x cpu:1\n")
+
+
+def test_the_bar_counts_every_sequence_that_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = helpers.record_bars(monkeypatch, job)
+    batching.run(lambda _, batch: vectors(batch), LENGTHS, 2, ["cpu"], "cells", tokens_per_batch=9)
+    assert [(bar.desc, bar.n, bar.total, bar.unit) for bar in bars] == [("cells", 7, 7, "sequence")]
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])

@@ -60,6 +60,13 @@ def test_upstream_and_native_implementations_agree_also_on_expected_bins(saved: 
         np.testing.assert_allclose(native, oracle, atol=1e-5)
 
 
+def test_upstream_s_bar_counts_cells_not_batches(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = helpers.record_bars(monkeypatch, upstream)
+    monkeypatch.setattr(upstream, "BATCH_SIZE", 8)
+    engine.embed(counts(20), saved, config(max_length=20, implementation="upstream"), "cpu")
+    assert [(bar.desc, bar.n, bar.total, bar.unit) for bar in bars] == [("cells", 20, 20, "cell")]
+
+
 def test_bfloat16_is_near_float32_and_the_notes_say_how_near(saved: Path) -> None:
     data = counts(20)
     exact, notes = engine.embed(data, saved, config(), "cpu")

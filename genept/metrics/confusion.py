@@ -1,0 +1,51 @@
+"""Confusion matrices of a dataset's models, classes in one order, for `dvc plots`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+COLUMNS = ["dataset", "model", "actual", "predicted", "cells", "share"]
+
+
+def matrices(dataset: str, pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Count the `actual` and `predicted` classes of each model: a row for each pair that occurs, and for each diagonal.
+
+    ``share`` is of the cells of the actual class. The diagonal of a model comes first, in the order of `relatives`, so
+    that whoever draws classes in the order of their first row has all of them on both axes, in this order.
+    """
+    classes = sorted({name for table in pairs.values() for column in table for name in table[column]})
+    counts = {
+        model: pd.crosstab(table["actual"], table["predicted"]).reindex(index=classes, columns=classes, fill_value=0)
+        for model, table in pairs.items()
+    }
+    order = [classes[i] for i in relatives(np.sum([table.to_numpy() for table in counts.values()], axis=0))]
+    rows = []
+    for model, table in counts.items():
+        sizes = table.sum(axis=1)
+        diagonal = [(name, name) for name in order]
+        others = [(actual, name) for actual in order for name in order if actual != name and table.at[actual, name]]
+        for actual, name in (*diagonal, *others):
+            cells = table.at[actual, name]
+            rows.append((dataset, model, actual, name, cells, round(cells / max(1, sizes[actual]), 4)))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def relatives(confusion: np.ndarray) -> list[int]:
+    """Order classes so that those that are taken for each other stand together.
+
+    `confusion` counts cells, shape (n_classes, n_classes): rows actual, columns predicted. The distance of two classes
+    is 1 less the mean of the shares in which each is taken for the other. Average linkage, leaves ordered so that the
+    distances of neighbours add up to the least possible. The same counts give the same order.
+    """
+    n_classes = len(confusion)
+    if n_classes < 3:
+        return list(range(n_classes))
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    distances = 1 - (share + share.T) / 2
+    np.fill_diagonal(distances, 0)
+    return [int(i) for i in leaves_list(linkage(squareform(distances), "average", optimal_ordering=True))]
