@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from genept.report import captions, printing
@@ -13,7 +14,8 @@ from genept.report.summary import kinds
 from genept.report.table import Column, Group, Table
 from genept.report.text_effect import HELPS, HURTS, Line
 from genept.report.tracking import Counterparts, Tracked
-from genept.report.tracking_rows import TrackedRow, counts
+from genept.report.tracking_rows import TrackedRow
+from genept.report.verdicts import VERDICTS
 
 ACCURACY = Column("accuracy", "Accuracy", "knn", "accuracy")
 HOW = {"donors": "donors held out", "random": "random split"}
@@ -122,8 +124,8 @@ def of_the_paper(paper: Paper, named: Counterparts, numbers: Sequence[Tracked], 
             f"None of the paper's {len(numbers)} numbers was tested, since no dataset and model of the run are the "
             "paper's: nothing follows for its datasets, its text vectors or the released models."
         )
-    verdicts = {name.replace("_", " "): n for name, n in counts(rows, numbers).items()}
-    judged = joined(f"{verdicts[name]} {name}" for name in ("reproduced", "inconclusive", "differs", "not comparable"))
+    count = Counter(row.verdict.verdict for row in rows)
+    judged = joined(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
     rest = f" Nothing follows for {joined(missing)}, which were not run." if missing else ""
     were = "was" if tested == 1 else "were"
     return f"{tested} of the paper's {len(numbers)} numbers {were} tested; of its {len(rows)} rows {judged}.{rest}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
 from genept.core import params as parameters
-from genept.report import answer, pairs, paper, significance, text_effect, tracking, tracking_rows
+from genept.report import answer, pairs, paper, significance, text_effect, tracking, tracking_rows, verdicts
 from genept.report.text_effect import Line
 from tests.report import comparisons
 from tests.report.made import report
@@ -82,10 +81,13 @@ def test_the_verdicts_of_a_run_of_the_paper_are_counted(project: Path) -> None:
     numbers = tracking.track(published, run, named)
     rows = tracking_rows.judge_rows(numbers, published, run)
     numbers[3] = numbers[3]._replace(ours=0.5)
-    counts = {"reproduced": 1, "inconclusive": 2, "differs": 3, "not_comparable": 4}
-    with patch.object(answer, "counts", return_value=counts):
-        said = answer.of_the_paper(published, named, numbers, rows)
-    assert said.startswith(f"1 of the paper's {len(numbers)} numbers was tested; of its {len(rows)} rows 1 reproduced,")
+    given = [verdict for n, verdict in enumerate(verdicts.VERDICTS, start=1) for _ in range(n)]
+    rows[: len(given)] = [
+        row._replace(verdict=row.verdict._replace(verdict=verdict)) for row, verdict in zip(rows, given, strict=False)
+    ]
+    said = answer.of_the_paper(published, named, numbers, rows)
+    counted = "1 reproduced, 2 inconclusive, 3 differs and 4 not comparable."
+    assert said.startswith(f"1 of the paper's {len(numbers)} numbers was tested; of its {len(rows)} rows {counted}")
     assert said.endswith(f"Nothing follows for {answer.joined(published.datasets)}, which were not run.")
 
 
