@@ -10,7 +10,7 @@ import click
 from genept.core import files
 from genept.core.cli import progress, say, stage
 from genept.core.params import Params
-from genept.data import cells, embeddings
+from genept.data import cells
 from genept.datasets.config import DatasetConfig, fetched
 from genept.engines import config as models
 
@@ -23,44 +23,43 @@ PLOTS, AGREEMENT = Path("plots"), Path("metrics/annotation")
 def main(params: Params, dataset: str) -> None:
     """Draw how embeddings arrange the cells of DATASET, as Figure 3 of the paper, and the evidence of its annotation.
 
-    A picture has the UMAP of a model below that of `baseline` in params.yaml; the columns are phenotype, cell type
-    and patient, those that DATASET has. Of a fine-tuned embedding only the cells that fine-tuning has not seen are
-    drawn, in both rows. The other settings are under `plot`, too. A layout is computed once per embedding and settings.
+    One grid has the panels of all models and controls: phenotype, cell type and patient, those that DATASET has. Of a
+    control the first draw, of a fine-tuned embedding only the cells that fine-tuning has not seen are drawn. The
+    settings are under `plot` in params.yaml. A layout is computed once per embedding and settings.
 
     \b
     Writes  data/DATASET/umap/MODEL.npy         coordinates of the rows of data/DATASET/obs.csv, NaN if not drawn
-            plots/umap/DATASET/MODEL.png        for every model of the grid but baseline and the controls
+            plots/umap/DATASET/all_models.png   the grid, 180 mm wide
+            plots/umap/DATASET/cell_type.png    its cell types, 85 mm wide
             plots/annotation/DATASET/*.png      marker genes by cluster and the clusters' UMAP, if they were annotated
+            plots/pdf/DATASET/*.pdf             the UMAPs of models, points as pixels and the rest as vectors
     Example: python -m stages.plot covid
     """
     config, _ = fetched(dataset)
-    grid, above = params.grid.models, params.baseline
-    drawn_models = [name for name in grid.names if name != above and name not in grid.controls]
-    titles = {name: models.read(name).title for name in [above, *drawn_models]}
+    names = sorted(params.grid.models.names, key=lambda name: name != params.baseline)  # the baseline comes first
+    titles = {name: models.read(name).title for name in names}
 
     import numpy as np
 
     from genept.data import umap
-    from genept.plots import page, panels
+    from genept.plots import layouts, page, panels
 
     obs = cells.read_obs(dataset)
     with ExitStack() as stack:  # all folders are complete before the first takes its place
-        layouts, umaps, annotations = (
+        coordinates, umaps, pdfs, annotations = (
             stack.enter_context(files.replacing_folder(folder))
-            for folder in (umap.folder(dataset), PLOTS / "umap" / dataset, PLOTS / "annotation" / dataset)
+            for folder in (umap.folder(dataset), *(PLOTS / kind / dataset for kind in ("umap", "pdf", "annotation")))
         )
         is_annotated = draw_annotation(dataset, config, annotations)
-        upper = panels.layout(dataset, above, list(obs.index), params.plot)
-        np.save(layouts / f"{above}.npy", upper, allow_pickle=False)
-        for model in progress(drawn_models, "pictures", unit="picture"):
-            lower = panels.layout(dataset, model, list(obs.index), params.plot)
-            np.save(layouts / f"{model}.npy", lower, allow_pickle=False)
-            drawn = np.flatnonzero(np.isfinite(upper + lower).all(axis=1))
-            rows = [panels.Row(titles[name], layout[drawn]) for name, layout in ((above, upper), (model, lower))]
-            widths = [embeddings.read(dataset, name, list(obs.index)).shape[1] for name in (above, model)]
-            caption = panels.caption(dataset, config.note, len(drawn), len(obs), widths, params.plot)
-            page.save(panels.draw(rows, panels.columns(obs, drawn), config.title, caption), umaps / f"{model}.png")
-    say(f"{dataset}: {len(drawn_models)} embeddings{' and the annotation' if is_annotated else ''} drawn")
+        drawn = []
+        for name in progress(names, "layouts", unit="layout"):
+            drawn.append(layouts.read(dataset, name, titles[name], list(obs.index), params.plot))
+            np.save(coordinates / f"{name}.npy", drawn[-1].coordinates, allow_pickle=False)
+        about = f"Dataset {dataset}{f' ({config.note})' if config.note else ''}, {len(obs):,} cells."
+        for name, figure in panels.of_models(drawn, layouts.columns(obs), config.title, about, params.plot).items():
+            page.save(figure, umaps / f"{name}.png", dpi=page.PRINT)
+            page.save_vector(figure, pdfs / f"{name}.pdf")
+    say(f"{dataset}: {len(names)} embeddings{' and the annotation' if is_annotated else ''} drawn")
 
 
 def draw_annotation(dataset: str, config: DatasetConfig, folder: Path) -> bool:
@@ -74,7 +73,8 @@ def draw_annotation(dataset: str, config: DatasetConfig, folder: Path) -> bool:
     about = f"Dataset {dataset}{f' ({config.note})' if config.note else ''}"
     page.save(annotation.markers(evidence, config.title, about), folder / "markers.png", has_shades=True)
     agreed = annotation.agreement(AGREEMENT / dataset / "agreement.json", tables)
-    page.save(annotation.umap(evidence, config.title, about, agreed), folder / "umap.png")
+    for name, figure in annotation.umap(evidence, config.title, about, agreed).items():
+        page.save(figure, folder / f"{name}.png", dpi=page.PRINT)
     return True
 
 

@@ -49,7 +49,7 @@ CHANGES = (  # a file, or a settings file and a key of it
     "genept/engines/finetuned/training.py",
     "models/expression.py",
     "genept/metrics/clustering.py",
-    "genept/plots/page.py",
+    "genept/plots/palette.py",
     "genept/report/paper.yaml",
     "data/covid.yaml: source",
     "data/covid.yaml: subset",
@@ -164,7 +164,7 @@ def test_the_page_says_what_a_change_runs(stages: dict[str, Any]) -> None:
         ("genept/downloads/hosts/geo.py", []),
         ("stages/fetch.py", []),
         ("genept/engines/mine/embed.py", []),
-        ("genept/plots/page.py", ["plot", "report"]),  # both draw
+        ("genept/plots/palette.py", ["plot", "report"]),  # both draw
         ("genept/engines/scgpt/tokens.py", ["pretrain_scgpt", "embed_scgpt_trained"]),
         ("data/markers/mine.tsv", ["fetch"]),  # which copies the tables that datasets name, and downloads nothing
         ("models/scgpt_mini.yaml: title", ["plot", "report"]),

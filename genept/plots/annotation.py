@@ -19,8 +19,9 @@ from scanpy.pl import DotPlot
 
 from genept.core import files
 from genept.core.errors import InputError
-from genept.plots import panels
-from genept.plots.page import DIVERGING, INK, MUTED, fill, looks, plain_style
+from genept.plots import layouts, panels
+from genept.plots.page import INK, MUTED, fill, plain_style
+from genept.plots.palette import DIVERGING, looks
 
 MAX_GENES = 8  # of a type, the first of its marker table
 LIMIT = 2  # of z; the shades end there
@@ -150,7 +151,7 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
     box = figure.get_tightbbox()
     left, width = box.x0 / plot.width, box.width
     above, below = box.y1 / plot.height + 0.04, box.y0 / plot.height - 0.04
-    figure.text(left, above, fill(title, width, 1.12 * LARGE), fontsize=LARGE, weight="bold")
+    figure.text(left, above, fill(title, width, LARGE, "bold"), fontsize=LARGE, weight="bold")
     figure.text(left, below, fill(caption, width, MEDIUM), fontsize=MEDIUM, va="top")
     return figure
 
@@ -174,21 +175,22 @@ def add_texts(plot: DotPlot, clusters: pd.DataFrame, genes: list[str], unknown: 
         axes.set_position(axes.get_position().translated(LEGENDS * per_gene, 0))
 
 
-def umap(evidence: Evidence, title: str, about: str, agreed: str = "") -> Figure:
+def umap(evidence: Evidence, title: str, about: str, agreed: str = "") -> dict[str, Figure]:
     """Draw the cells that passed quality control by cluster, by type and, if there are several, by batch.
 
-    `agreed` is a sentence at the end of the caption, that of `agreement`.
+    `agreed` is a sentence at the end of the caption, that of `agreement`. Many clusters or types are drawn one by one
+    as well: the names are those of the files.
     """
     cells, settings = evidence.umap, evidence.summary["settings"]
     batch = settings["batch"]
     types = looks(cells["cell_type"], no_label=evidence.unknown)
     columns = [
-        panels.Column("Cluster", cells["cluster"].to_numpy(str), looks(cells["cluster"]), numbered=True),
-        panels.Column("Cell type", cells["cell_type"].to_numpy(str), types, numbered=False),
+        layouts.Column("cluster", cells["cluster"].to_numpy(str), looks(cells["cluster"]), numbered=True),
+        layouts.Column("cell_type", cells["cell_type"].to_numpy(str), types, numbered=False),
     ]
     if batch:
         batches = cells["batch"].to_numpy(str)
-        columns.append(panels.Column(panels.heading(batch), batches, looks(batches), numbered=False))
+        columns.append(layouts.Column(batch, batches, looks(batches), numbered=False, apart=False))
     balance = ", balanced over batches" if batch else ""
     caption = (
         f"{about}, {len(cells):,} cells that passed quality control. UMAP of the graph that was clustered: "
@@ -196,4 +198,5 @@ def umap(evidence: Evidence, title: str, about: str, agreed: str = "") -> Figure
         f"seed {settings['seed']}. {agreed}"
     ).rstrip()
     coordinates = cells[["umap_1", "umap_2"]].to_numpy()
-    return panels.draw([panels.Row("", coordinates)], columns, title, caption)
+    layout = layouts.Layout("", "", coordinates, space=coordinates, n_dimensions=2)
+    return panels.pictures([layout], columns, title, caption, "umap")

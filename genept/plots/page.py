@@ -1,73 +1,42 @@
-"""A page of a picture: how labels look, places in inches, texts, legends as wide as the page, and the file.
-
-A label's look depends on the dataset's complete set of labels, never on which cells are drawn, so it is the same in
-every picture of the dataset.
-"""
+"""A page of a picture: places in inches, texts, legends as wide as the page, and the files."""
 
 from __future__ import annotations
 
 import io
-import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from genept.core import files
+from genept.plots.palette import Look
 
-# Six colours of Okabe and Ito, then six more, each chosen as far as possible from all before it in OKLab under normal,
-# protan, deutan and tritan vision (Machado et al. 2009), and dark enough for small points on white.
-COLOURS = tuple(
-    "#0072B2 #E69F00 #009E73 #D55E00 #56B4E9 #CC79A7 #581000 #000098 #903828 #604070 #9868F8 #B0C098".split()
-)
-SHAPES = ("o", "^", "s", "D", "v", "P")  # matplotlib's marker names
-NO_LABEL = "#B8B8B8"
 INK, MUTED, FRAME = "#202020", "#606060", "#9A9A9A"  # texts and outlines, from dark to light
-DIVERGING = "RdBu_r"  # matplotlib's name: blue below the mean, red above
 
-LINE, MARGIN, LEGEND_HEADING = 0.13, 0.08, 0.7  # inches
-TITLE, HEADING, TEXT, SMALL, MARKER = 9, 7.5, 6.5, 5, 4.5  # points
+LINE, MARGIN, LEGEND_HEADING, BAR = 0.13, 0.08, 0.7, 1.2  # inches
+NARROW = 4  # inches: on a page up to this width, a legend stands below its heading
+TITLE, HEADING, TEXT, SMALL, MARKER = 9, 7.5, 6.5, 6, 4.5  # points; journals print no text below 6
 TIGHT = {"borderpad": 0, "borderaxespad": 0, "handlelength": 1, "handletextpad": 0.3, "labelspacing": 0.3}
 SPACING = 1  # between the columns of a legend, in heights of the text
-DPI = 150
+DPI, PRINT = 150, 300  # of pictures on a screen, and on paper
+POINTS = 400  # dots per inch of the points in a PDF
+PIXELS = RendererAgg(1, 1, DPI)  # measures text as a figure does
 
 #: Context of every picture: matplotlib's own defaults, whatever the user's are, and no text read as a formula, since
 #: labels come from data.
 plain_style = style.context(["default", {"text.parse_math": False}])
-
-
-class Look(NamedTuple):
-    """How the cells of one label are drawn; the number is the label's place among all of the dataset, from 1."""
-
-    colour: str
-    shape: str
-    number: int
-
-
-def looks(labels: Iterable[str], no_label: str = "") -> dict[str, Look]:
-    """Give every label its look: the first 12 by name differ in colour, each further 12 have the next shape.
-
-    Takes the labels of all cells of the dataset. The result is in the order of the names, numbers within them by value
-    (P2 before P10). `no_label`, of cells without a label, is light grey and comes last, whether a cell has it or not.
-    """
-    names = sorted(set(labels) - {no_label}, key=by_name)
-    shapes = [shape for shape in SHAPES for _ in COLOURS]
-    table = {name: Look(COLOURS[i % len(COLOURS)], shapes[i % len(shapes)], i + 1) for i, name in enumerate(names)}
-    return {**table, no_label: Look(NO_LABEL, "o", len(names) + 1)}
-
-
-def by_name(label: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Return the key that sorts a label by its words and the values of its numbers."""
-    parts = re.split(r"([0-9]+)", label.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], label
 
 
 class Page:
@@ -95,8 +64,8 @@ class Page:
 
         The legend has as many columns of its widest label as fit. Labels too long for one column are broken over lines.
         """
-        width = self.width - LEGEND_HEADING
-        self.text(0, y, heading, TEXT, weight="bold")
+        left, top = self._legend_heading(y, heading)
+        width = self.width - left
         texts = [label or "no label" for label, _ in entries]
         longest = sorted(texts, key=len)[-5:]  # to measure all takes longer than to draw the picture
         probe = self._legend(longest, entries[: len(longest)], 1)
@@ -108,8 +77,27 @@ class Page:
         n_columns = max(1, int((width + SPACING * TEXT / 72) / (widest + SPACING * TEXT / 72)))
         n_lines = -(-len(entries) // n_columns)
         legend = self._legend(texts, entries, -(-len(entries) // n_lines))
-        legend.set_bbox_to_anchor(self.at(LEGEND_HEADING, y), self.figure.transFigure)
-        return size(legend)[1]
+        legend.set_bbox_to_anchor(self.at(left, top), self.figure.transFigure)
+        return top - y + size(legend)[1]
+
+    def bar(self, y: float, heading: str, colours: Colormap, ends: tuple[str, str]) -> float:
+        """Draw a bar of colours from 0 to 1 with what its ends mean; return the height in inches."""
+        left, top = self._legend_heading(y, heading)
+        low, high = f"0, {ends[0]}", f"1, {ends[1]}"
+        text = self.figure.text(*self.at(left, top), low, fontsize=TEXT, va="top")
+        box = text.get_window_extent().transformed(self.figure.dpi_scale_trans.inverted())
+        left += box.width + LINE / 2
+        place = (*self.at(left, top + 0.75 * LINE), BAR / self.width, 0.6 * LINE / self.width)
+        bar = self.figure.add_axes(place, xticks=[], yticks=[])
+        bar.pcolormesh([np.arange(colours.N)], cmap=colours)
+        bar.spines[:].set_visible(False)
+        self.text(left + BAR + LINE / 2, top, high, TEXT)
+        return top - y + LINE
+
+    def _legend_heading(self, y: float, heading: str) -> tuple[float, float]:
+        """Write the heading of a legend; return where the legend begins: beside it, on a narrow page below."""
+        self.text(0, y, heading, TEXT, weight="bold")
+        return (LEGEND_HEADING, y) if self.width > NARROW else (0, y + LINE)
 
     def _legend(self, texts: Sequence[str], entries: Sequence[tuple[str, Look]], n_columns: int) -> Legend:
         handles = [
@@ -134,20 +122,39 @@ def size(legend: Legend) -> tuple[float, float]:
     return box.width, box.height
 
 
-def fill(text: str, width: float, size: float) -> str:
+def fill(text: str, width: float, size: float, weight: str = "normal") -> str:
     """Break a text of a size in points into lines that fit a width in inches."""
-    return textwrap.fill(text, max(8, int(width * 72 / (0.56 * size))), break_on_hyphens=False)
+    font = FontProperties(size=size, weight=weight)
+    for length in range(int(width * 72 / (0.4 * size)), 8, -1):
+        lines = textwrap.wrap(text, length, break_on_hyphens=False)
+        widths = [PIXELS.get_text_width_height_descent(line, font, False)[0] for line in lines]
+        if max(widths, default=0) <= width * DPI:
+            break
+    return "\n".join(lines)
 
 
-def save(figure: Figure, path: Path, has_shades: bool = False) -> None:
+def save(figure: Figure, path: Path, has_shades: bool = False, dpi: int = DPI) -> None:
     """Write a picture as PNG, without date or program.
 
     It has 256 colours, which keep those of the labels and take a third of the space; all colours if it `has_shades`.
     """
     content = io.BytesIO()
-    figure.savefig(content, dpi=DPI, bbox_inches=figure.get_tightbbox().padded(MARGIN))  # "tight" would draw twice
+    figure.savefig(content, dpi=dpi, bbox_inches=bounds(figure))
     image = Image.open(content).convert("RGB")
     if not has_shades:
         image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     with files.replacing(path) as temporary:
-        image.save(temporary, dpi=(DPI, DPI))
+        image.save(temporary, dpi=(dpi, dpi))
+
+
+def save_vector(figure: Figure, path: Path) -> None:
+    """Write a picture as PDF with texts as fonts, without date or program."""
+    metadata = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+    with files.replacing(path) as temporary, style.context({"pdf.fonttype": 42}):
+        figure.savefig(temporary, format="pdf", dpi=POINTS, bbox_inches=bounds(figure), metadata=metadata)
+
+
+def bounds(figure: Figure) -> Bbox:
+    """Return what a file shows, in inches: the figure's whole width, so that it prints at that, and all contents."""
+    box = figure.get_tightbbox()  # measured here, since "tight" would draw twice
+    return Bbox([[min(box.x0, 0), box.y0], [max(box.x1, figure.get_figwidth()), box.y1]]).padded(MARGIN)

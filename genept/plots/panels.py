@@ -1,12 +1,11 @@
-"""UMAP panels: a row per layout, a column per annotation, a legend of each annotation below; Figure 3 of the paper."""
+"""UMAP panels at the widths of a journal: all models in one grid, and many labels one by one; Figures 3 and D8."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
@@ -14,160 +13,186 @@ from matplotlib.patheffects import withStroke
 from scipy.spatial.distance import cdist
 
 from genept.core.params import Plot
-from genept.data import embeddings, umap
-from genept.plots.page import FRAME, HEADING, INK, LINE, SMALL, TEXT, TITLE, Look, Page, fill, looks, plain_style
+from genept.plots.layouts import Column, Layout, caption, legend_caption, mixing
+from genept.plots.page import DPI, FRAME, INK, LINE, MARGIN, MUTED, SMALL, TEXT, TITLE, Page, fill, plain_style
+from genept.plots.palette import COLOURS, SHARES
 
-KINDS = ("phenotype", "disease", "cancer_type")  # the first of these that exists makes the first column
-NUMBERED_FROM = 9  # labels; patients, who lie everywhere, are never numbered
-PANEL, GAP = 2.2, 0.12  # inches; three columns fill the width of a printed page
+FULL, NARROW = 180 / 25.4 - 2 * MARGIN, 85 / 25.4 - 2 * MARGIN  # inches: what a page and a column of a journal hold
+LEAST, MOST, TILE = 0.95, 2.3, 0.8  # inches: side of a panel, and of one label's
+GAP, BETWEEN = 0.04, 0.14  # inches: between the panels of a model, and between models
 COVERED = 0.24  # of a panel's area, by the points laid side by side
 SIZES = (0.5, 11.0)  # of a point, in square points: least and most
-NUMBER, APART = 6.0, 8.0  # points: height of a number, and distance of the centres of two
+NUMBER, APART = 6.0, 7.5  # points: height of a number, and distance of the centres of two
+OTHERS = "#DADADA"
 
 
-class Row(NamedTuple):
-    """A row of panels: what is laid out, and the coordinates of the drawn cells, shape (n_drawn, 2)."""
-
-    title: str
-    coordinates: np.ndarray
-
-
-class Column(NamedTuple):
-    """A column of panels: the labels of the drawn cells, shape (n_drawn,), and how labels look.
-
-    In a `numbered` column the number of each label stands at its most central cell.
-    """
-
-    heading: str
-    labels: np.ndarray
-    looks: dict[str, Look]
-    numbered: bool
-
-    def entries(self) -> list[tuple[str, Look]]:
-        """Return the labels that are drawn, as the legend calls them, with their looks."""
-        drawn = set(self.labels)
-        return [
-            (f"{look.number} {label}" if self.numbered and label not in ("", str(look.number)) else label, look)
-            for label, look in self.looks.items()
-            if label in drawn
-        ]
+def of_models(
+    layouts: Sequence[Layout], columns: Sequence[Column], title: str, about: str, settings: Plot
+) -> dict[str, Figure]:
+    """Draw all models by all annotations, the width of a page, and by one of them, the width of a column."""
+    words = caption(about, layouts, settings)
+    one = next((column for column in columns if column.name == "cell_type"), columns[0])
+    figures = pictures(layouts, columns, title, words, "all_models")
+    return {**figures, one.name: grid(layouts, [one], title, words, NARROW)}
 
 
-def columns(obs: pd.DataFrame, drawn: np.ndarray) -> list[Column]:
-    """Choose the columns as in Figure 3: phenotype (or its like), cell type and patient, those that exist.
-
-    A label looks the same whichever cells are `drawn`, since its look depends on all cells of `obs`.
-    """
-    chosen = []
-    for name in [*[name for name in KINDS if name in obs][:1], "cell_type", "patient"]:
-        if name in obs:
-            labels = obs[name].to_numpy(dtype=str)
-            table = looks(labels)
-            is_numbered = name != "patient" and len(table) - 1 >= NUMBERED_FROM
-            chosen.append(Column(heading(name), labels[drawn], table, is_numbered))
-    return chosen
-
-
-def heading(name: str) -> str:
-    """Return an annotation's name as it is printed: ``cell_type`` is "Cell type"."""
-    return name.replace("_", " ").capitalize()
-
-
-def layout(dataset: str, model: str, cell_ids: list[str], settings: Plot) -> np.ndarray:
-    """Return the coordinates of a dataset's cells in a model's embedding: shape (n_cells, 2), float32.
-
-    They are NaN for cells that a fine-tuned model has seen. `InputError` if the embedding is of other cells.
-    """
-    matrix = embeddings.read(dataset, model, cell_ids)
-    n_cells = len(cell_ids)
-    drawn = embeddings.read_notes(dataset, model).get("unseen_cells", list(range(n_cells)))
-    coordinates = np.full((n_cells, 2), np.nan, dtype=np.float32)
-    coordinates[drawn] = umap.cached_coordinates(np.asarray(matrix)[drawn], settings)
-    return coordinates
-
-
-def caption(dataset: str, note: str, n_drawn: int, n_cells: int, n_dimensions: Sequence[int], settings: Plot) -> str:
-    """Say what a picture shows, whose rows are of embeddings with `n_dimensions`."""
-    cells = f"{n_drawn:,} cells"
-    if n_drawn < n_cells:
-        cells = f"the {n_drawn:,} of {n_cells:,} cells that fine-tuning has not seen"
-    used = dict.fromkeys(min(n, settings.n_components_pca, n_drawn) for n in n_dimensions)
-    epochs = "" if settings.n_epochs is None else f"{settings.n_epochs} epochs (the authors: umap-learn's own number), "
-    which = " (upper and lower row)" if len(used) > 1 else ""
-    method = (
-        f"UMAP of {' and '.join(map(str, used))} principal components{which}: "
-        f"{settings.n_neighbors} neighbours, min_dist {settings.min_dist}, spread {settings.spread}, {epochs}"
-        f"seed {settings.seed}."
-    )
-    if n_drawn < umap.MIN_CELLS:
-        method = "The first two principal components, since UMAP needs more cells."
-    about = f"Dataset {dataset}{f' ({note})' if note else ''}, {cells}."
-    return f"{about} {method} Each row is a layout of its own; colours are the same in both."
+def pictures(
+    layouts: Sequence[Layout], columns: Sequence[Column], title: str, words: str, name: str
+) -> dict[str, Figure]:
+    """Draw the grid of all layouts, called `name`, and annotations with many labels one by one in the first layout."""
+    figures = {name: grid(layouts, columns, title, words)}
+    for column in columns:
+        if column.is_mixing and column.apart:
+            figures[f"{column.name}_one_by_one"] = one_by_one(layouts[0], column, title, words)
+    return figures
 
 
 @plain_style
-def draw(rows: Sequence[Row], columns: Sequence[Column], title: str, caption: str) -> Figure:
-    """Draw a picture: `title` above the panels, `caption` below the legends."""
-    width = len(columns) * (PANEL + GAP) - GAP
+def grid(layouts: Sequence[Layout], columns: Sequence[Column], title: str, words: str, width: float = FULL) -> Figure:
+    """Draw a panel for each layout and column: `title` above the panels, legends and `words` below them."""
     page = Page(width)
-    page.text(0, -2.2 * LINE, fill(title, width, 1.12 * TITLE), TITLE, weight="bold", va="bottom")
-    if any(column.numbered for column in columns):
-        caption += " A number is at the label's most central cell."
-    for i, row in enumerate(rows):
-        top = i * (PANEL + GAP)
-        heading = fill(row.title, PANEL, HEADING)
-        page.text(-GAP, top + PANEL / 2, heading, HEADING, rotation=90, ha="right", va="center", ma="center")
-        for j, column in enumerate(columns):
-            ax = page.square(j * (PANEL + GAP), top, PANEL)
-            draw_cells(ax, row.coordinates, column)
+    titles = [layout.title for layout in layouts]
+    blocks, below = place(page, title, titles, [heading_of(column) if len(columns) > 1 else "" for column in columns])
+    for layout, axes in zip(layouts, blocks, strict=True):
+        coordinates = layout.coordinates[layout.drawn]
+        for column, ax in zip(columns, axes, strict=True):
+            labels = column.labels[layout.drawn]
+            side = frame(ax, coordinates)
+            if column.is_mixing:
+                draw_mixing(ax, coordinates, mixing(layout.space, labels), side)
+                continue
+            draw_cells(ax, coordinates, labels, column, side)
             if column.numbered:
-                draw_numbers(ax, row.coordinates, column)
-            if i == 0:
-                ax.set_title(column.heading, fontsize=HEADING, pad=3)
-            if j == 0:
-                ax.set_xlabel("UMAP 1 \u2192", loc="left", fontsize=SMALL, labelpad=1)
-                ax.set_ylabel("UMAP 2 \u2192", loc="bottom", fontsize=SMALL, labelpad=1)
-    below = len(rows) * (PANEL + GAP) + LINE / 2
+                draw_numbers(ax, coordinates, labels, column, side)
+    drawn = np.unique(np.concatenate([layout.drawn for layout in layouts]))
     for column in columns:
-        below += page.legend(below, column.heading, column.entries()) + LINE / 2
-    page.text(0, below + LINE, fill(caption, width, TEXT), TEXT, linespacing=1.3)
+        if column.is_mixing:
+            below += page.bar(below, column.heading, SHARES, (f"all of one {column.heading.lower()}", "as at random"))
+        else:
+            below += page.legend(below, column.heading, column.entries(drawn))
+        below += LINE / 2
+    write_caption(page, below, f"{words} {legend_caption(columns)}")
     return page.figure
 
 
-def draw_cells(ax: Axes, coordinates: np.ndarray, column: Column) -> None:
-    """Draw cells as points on axes of one scale, without ticks, since UMAP's coordinates have no unit."""
-    # One fixed shuffle, cells without a label at the bottom: no label lies on top because of its place in the file.
-    order = np.random.default_rng(0).permutation(len(column.labels))
-    order = order[np.argsort(column.labels[order] != "", kind="stable")]
-    shown = [column.looks[label] for label in column.labels[order]]
-    size = np.clip(COVERED * (PANEL * 72) ** 2 / len(shown), *SIZES)
-    x, y = coordinates[order].T
-    points = ax.scatter(x, y, s=size, c=[look.colour for look in shown], linewidths=0)
-    markers = {look.shape: MarkerStyle(look.shape) for look in column.looks.values()}
-    if len(markers) > 1:
-        paths = {shape: marker.get_path().transformed(marker.get_transform()) for shape, marker in markers.items()}
-        points.set_paths([paths[look.shape] for look in shown])
+@plain_style
+def one_by_one(layout: Layout, column: Column, title: str, words: str) -> Figure:
+    """Draw a panel for each label: its cells coloured, all others light grey."""
+    page = Page(FULL)
+    labels, coordinates = column.labels[layout.drawn], layout.coordinates[layout.drawn]
+    shown = [(label, look) for label, look in column.looks.items() if (labels == label).any()]
+    titles = [f"{label or 'no label'} ({(labels == label).sum():,})" for label, _ in shown]
+    blocks, below = place(
+        page, ", ".join(filter(None, [f"{title}: {column.heading.lower()}", layout.title])), titles, [""], TILE
+    )
+    for (label, _), (ax,) in zip(shown, blocks, strict=True):
+        side = frame(ax, coordinates)
+        size = point_size(side, len(labels))
+        for chosen, colour, larger in ((labels != label, OTHERS, 1.0), (labels == label, COLOURS[0], 2.0)):
+            x, y = coordinates[chosen].T
+            ax.scatter(x, y, s=larger * size, c=colour, linewidths=0, rasterized=True)
+    write_caption(page, below, f"{words} In brackets: cells with the label, which are coloured.")
+    return page.figure
+
+
+def place(
+    page: Page, title: str, titles: Sequence[str], headings: Sequence[str], least: float = LEAST
+) -> tuple[list[list[Axes]], float]:
+    """Make panels in rows of blocks, a block for each of `titles` with a panel for each of `headings`.
+
+    As many blocks stand side by side as can have panels of the `least` side, all rows equally full. Returns the axes of
+    each block, and where the panels end.
+    """
+    n = len(headings)
+    page.text(0, -LINE, fill(title, page.width, TITLE, "bold"), TITLE, weight="bold", va="bottom")
+    most = max(1, int((page.width + BETWEEN) / (n * (least + GAP) - GAP + BETWEEN)))
+    n_rows = -(-len(titles) // most)
+    across = -(-len(titles) // n_rows)
+    side = min(MOST, ((page.width + BETWEEN) / across - BETWEEN + GAP) / n - GAP)
+    width = n * (side + GAP) - GAP
+    blocks: list[list[Axes]] = []
+    top = 0.0
+    for start in range(0, len(titles), across):
+        wrapped = [fill(text, width, TEXT) for text in titles[start : start + across]]
+        n_lines = max(text.count("\n") + bool(text) for text in wrapped)
+        top += n_lines * LINE + (LINE if start == 0 and any(headings) else 0)
+        for i, text in enumerate(wrapped):
+            left = i * (width + BETWEEN)
+            over = top - (LINE if start == 0 and any(headings) else 0) - LINE / 3
+            page.text(left, over, text, TEXT, va="bottom", linespacing=1.15)
+            blocks.append([page.square(left + j * (side + GAP), top, side) for j in range(n)])
+            for ax, heading in zip(blocks[-1], headings if start == 0 else (), strict=False):
+                ax.set_title(heading, fontsize=SMALL, pad=2, color=MUTED)
+        top += side + LINE
+    return blocks, top
+
+
+def heading_of(column: Column) -> str:
+    """Return what stands above the panels of a column."""
+    return f"{column.heading}, mixing" if column.is_mixing else column.heading
+
+
+def write_caption(page: Page, below: float, text: str) -> None:
+    """Write the caption at the foot of the page."""
+    page.text(0, below + LINE / 2, fill(text.strip(), page.width, SMALL), SMALL, linespacing=1.3)
+
+
+def frame(ax: Axes, coordinates: np.ndarray) -> float:
+    """Give axes one scale and no ticks, since UMAP's coordinates have no unit; return their side in points."""
     low, high = coordinates.min(axis=0), coordinates.max(axis=0)
     half = max((high - low).max() / 2 * 1.06, 1e-3)
     x, y = (low + high) / 2
     ax.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(linewidth=0.5, color=FRAME)
+    ax.spines[:].set(linewidth=0.5, color=FRAME)
+    return 72 * ax.get_window_extent().width / DPI
 
 
-def draw_numbers(ax: Axes, coordinates: np.ndarray, column: Column) -> None:
+def point_size(side: float, n_cells: int) -> float:
+    """Return the area of a point, in square points."""
+    return float(np.clip(COVERED * side**2 / n_cells, *SIZES))
+
+
+def draw_cells(ax: Axes, coordinates: np.ndarray, labels: np.ndarray, column: Column, side: float) -> None:
+    """Draw cells as points in the looks of their labels."""
+    # One fixed shuffle, cells without a label at the bottom: no label lies on top because of its place in the file.
+    order = np.random.default_rng(0).permutation(len(labels))
+    order = order[np.argsort(labels[order] != column.no_label, kind="stable")]
+    shown = [column.looks[label] for label in labels[order]]
+    x, y = coordinates[order].T
+    size = point_size(side, len(labels))
+    points = ax.scatter(x, y, s=size, c=[look.colour for look in shown], linewidths=0, rasterized=True)
+    markers = {look.shape: MarkerStyle(look.shape) for look in column.looks.values()}
+    if len(markers) > 1:
+        paths = {shape: marker.get_path().transformed(marker.get_transform()) for shape, marker in markers.items()}
+        points.set_paths([paths[look.shape] for look in shown])
+
+
+def draw_mixing(ax: Axes, coordinates: np.ndarray, mixed: np.ndarray, side: float) -> None:
+    """Draw cells by how well labels are mixed around them, the median in the corner."""
+    order = np.random.default_rng(0).permutation(len(mixed))
+    x, y = coordinates[order].T
+    size = point_size(side, len(mixed))
+    ax.scatter(x, y, s=size, c=mixed[order], cmap=SHARES, vmin=0, vmax=1, linewidths=0, rasterized=True)
+    write(ax, 0.03, 0.97, f"{np.median(mixed):.2f}", va="top", transform=ax.transAxes)
+
+
+def draw_numbers(ax: Axes, coordinates: np.ndarray, labels: np.ndarray, column: Column, side: float) -> None:
     """Write every label's number at the label's most central cell, moved a little where numbers would overlap."""
-    present = [label for label in column.looks if label and (column.labels == label).any()]
-    centres = np.array([central(coordinates[column.labels == label]) for label in present]).reshape(-1, 2)
+    present = [label for label in column.looks if label != column.no_label and (labels == label).any()]
+    centres = np.array([central(coordinates[labels == label]) for label in present]).reshape(-1, 2)
     low, high = ax.get_xlim()
-    scale = PANEL * 72 / (high - low)  # points per unit
+    scale = side / (high - low)  # points per unit
     margin = NUMBER / scale
     corner = np.array([low, ax.get_ylim()[0]])
     places = np.clip(spread(centres * scale, APART) / scale, corner + margin, corner + (high - low) - margin)
-    outline = [withStroke(linewidth=1.6, foreground="white")]
     for label, (x, y) in zip(present, places, strict=True):
-        text = str(column.looks[label].number)
-        ax.text(x, y, text, fontsize=NUMBER, color=INK, weight="bold", ha="center", va="center", path_effects=outline)
+        write(ax, x, y, str(column.looks[label].number), ha="center", va="center")
+
+
+def write(ax: Axes, x: float, y: float, text: str, **options: Any) -> None:
+    """Write a number with a white outline, so that it is readable on points."""
+    outline = [withStroke(linewidth=1.6, foreground="white")]
+    ax.text(x, y, text, fontsize=NUMBER, color=INK, weight="bold", path_effects=outline, **options)
 
 
 def central(points: np.ndarray) -> np.ndarray:

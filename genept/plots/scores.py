@@ -14,14 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from genept.plots.page import (
-    COLOURS,
-    DIVERGING,
     FRAME,
     HEADING,
     INK,
     LINE,
     MUTED,
-    NO_LABEL,
     SMALL,
     TEXT,
     TIGHT,
@@ -31,15 +28,16 @@ from genept.plots.page import (
     plain_style,
     size,
 )
+from genept.plots.palette import DIVERGING, NO_LABEL, ModelLook
 
-NAMES, CELL, BAR, GAP = 1.45, 0.165, 0.5, 0.25  # inches: width of names, side of a cell, colour bar with its numbers
+NAMES, CELL, BAR, GAP = 1.75, 0.165, 0.5, 0.25  # inches: width of names, side of a cell, colour bar with its numbers
 PANEL, AXIS = 2.9, 0.45  # inches: a panel of curves, and what its axis takes
-STYLES: dict[str, Any] = {
-    "models": "-",
-    "controls": (0, (4, 1.5)),
-    "fine-tuned": (0, (1, 1)),
-    "bounds": "-",
-}  # of lines
+LINES: dict[str, dict[str, Any]] = {  # by the fill of a model's look
+    "full": {"linewidth": 1.2, "linestyle": "-"},
+    "hollow": {"linewidth": 1.2, "linestyle": (0, (4, 1.5))},
+    "half": {"linewidth": 1.2, "linestyle": (0, (1, 1))},
+    "thin": {"linewidth": 0.9, "linestyle": "-"},
+}
 
 
 class Matrix(NamedTuple):
@@ -58,10 +56,10 @@ class Matrix(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """One line: x and y from 0 to 1, of a model; `kind` is a key of `STYLES`."""
+    """One line: x and y from 0 to 1, of a model and in its look."""
 
     model: str
-    kind: str
+    look: ModelLook
     x: np.ndarray
     y: np.ndarray
 
@@ -82,7 +80,7 @@ def differences(matrices: Sequence[Matrix], title: str, caption: str) -> Figure:
     width_of_panel, height_of_panel = NAMES + n * CELL + BAR, n * CELL + 4.5 * LINE
     width = 2 * width_of_panel + GAP
     page = Page(width)
-    page.text(0, -1.5 * LINE, fill(title, width, 1.12 * TITLE), TITLE, weight="bold", va="bottom")
+    page.text(0, -1.5 * LINE, fill(title, width, TITLE, "bold"), TITLE, weight="bold", va="bottom")
     for i, matrix in enumerate(matrices):
         left, top = (i % 2) * (width_of_panel + GAP), i // 2 * height_of_panel
         page.text(left + NAMES, top, matrix.title, HEADING, weight="bold")
@@ -110,7 +108,7 @@ def draw_matrix(page: Page, ax: Axes, matrix: Matrix, right: float, top: float) 
     ax.vlines(between, -0.5, n - 0.5, color="white", linewidth=0.4)
     names = [f"{name} {i}" for i, name in enumerate(matrix.models, start=1)]
     ax.set_xticks(range(n), map(str, range(1, n + 1)), fontsize=SMALL)
-    ax.set_yticks(range(n), names, fontsize=SMALL + 0.5)
+    ax.set_yticks(range(n), names, fontsize=SMALL)
     ax.tick_params(length=0, pad=2)
     frame(ax)
     if np.isnan(matrix.values).all():
@@ -128,9 +126,8 @@ def curves(rows: Sequence[Curves], title: str, caption: str) -> Figure:
     """Draw a row of two panels for each classifier, one legend and the caption below."""
     width = 2 * (PANEL + AXIS) + GAP
     page = Page(width)
-    page.text(0, -1.5 * LINE, fill(title, width, 1.12 * TITLE), TITLE, weight="bold", va="bottom")
-    models = list(dict.fromkeys((curve.model, curve.kind) for row in rows for curve in row.roc))
-    looks = looks_of(models)
+    page.text(0, -1.5 * LINE, fill(title, width, TITLE, "bold"), TITLE, weight="bold", va="bottom")
+    looks = {curve.model: {"color": curve.look.colour, **LINES[curve.look.fill]} for row in rows for curve in row.roc}
     for i, row in enumerate(rows):
         top = i * (PANEL + AXIS + 2.5 * LINE)
         page.text(0, top, row.title, HEADING, weight="bold")
@@ -142,7 +139,7 @@ def curves(rows: Sequence[Curves], title: str, caption: str) -> Figure:
             ax = page.square(AXIS + j * (PANEL + AXIS + GAP), top + 1.5 * LINE, PANEL)
             ax.plot(*constant, color=FRAME, linewidth=0.8, linestyle=(0, (2, 2)))
             for curve in lines:
-                order = 1.5 if curve.kind == "bounds" else 2  # below the others
+                order = 1.5 if curve.look.fill == "thin" else 2  # below the others
                 ax.plot(curve.x, curve.y, zorder=order, **looks[curve.model])
             ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
             ax.set_xlabel(x, fontsize=TEXT, labelpad=2)
@@ -159,17 +156,6 @@ def curves(rows: Sequence[Curves], title: str, caption: str) -> Figure:
     legend.set_bbox_to_anchor(page.at(0, below), page.figure.transFigure)
     page.text(0, below + size(legend)[1] + LINE, fill(caption, width, TEXT), TEXT, linespacing=1.3)
     return page.figure
-
-
-def looks_of(models: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
-    """Give each model a colour and a line by its kind; what scores lie between is grey."""
-    bounds = iter(((MUTED, 1.3), ("#CFCFCF", 1.3), (INK, 1.3)))
-    colours = iter((colour, 1.2) for colour in COLOURS * -(-len(models) // len(COLOURS)))
-    looks = {}
-    for model, kind in models:
-        colour, width = next(bounds if kind == "bounds" else colours)
-        looks[model] = {"color": colour, "linewidth": width, "linestyle": STYLES[kind]}
-    return looks
 
 
 def frame(ax: Axes) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from genept.core.errors import InputError
 from genept.core.params import MAJORITY
 from genept.plots.scores import Curve, Curves, Matrix
-from genept.report import captions, significance, summary
+from genept.report import captions, main_scores, significance
 from genept.report.pairs import BOUNDS, METRICS, Key, Run
 from genept.report.significance import Differences
 
@@ -71,7 +71,7 @@ def difference_caption(run: Run, dataset: str) -> str:
 
 def curves(run: Run, dataset: str) -> list[Curves]:
     """Return the curves of a dataset, for each annotation that is predicted and each way of predicting it."""
-    kinds = {name: kind for kind, names in summary.kinds(run).items() for name in names}
+    looks = main_scores.looks(run)
     found = []
     for label in run.params.evaluate.logreg.labels:
         split = run.default_split(dataset, label)
@@ -82,10 +82,9 @@ def curves(run: Run, dataset: str) -> list[Curves]:
             classes = positives(tables[0][1])
             roc, precision_recall = [], []
             for model, table in tables:
-                kind = kinds.get(model, "bounds")
                 points = [points_of((table["actual"] == name).to_numpy(), table[name].to_numpy()) for name in classes]
-                roc.append(Curve(model, kind, *average([(x, y) for x, y, *_ in points])))
-                precision_recall.append(Curve(model, kind, *average([(x, y) for *_, x, y in points])))
+                roc.append(Curve(model, looks[model], *average([(x, y) for x, y, *_ in points])))
+                precision_recall.append(Curve(model, looks[model], *average([(x, y) for *_, x, y in points])))
             share = float(np.mean([(tables[0][1]["actual"] == name).mean() for name in classes]))
             of = f"positive: {classes[0]}" if len(classes) == 1 else f"mean of {len(classes)} classes against the rest"
             found.append(Curves(f"{label}, {SPLITS[split]}; {how} ({of})", roc, precision_recall, share))

@@ -38,10 +38,10 @@ def embed(cells, folder, config, device):
 '''
 
 
-def test_every_pair_of_the_grid_has_scores_rows_and_a_picture(finished: Project) -> None:
+def test_every_pair_of_the_grid_has_scores_and_rows_and_the_dataset_pictures(finished: Project) -> None:
     assert set(finished.scores()) == {f"alpha/{model}.json" for model in MODELS}
     assert finished.rows("table_c4") == {("alpha", model) for model in (*MODELS, *FLOORS, "supervised")}
-    assert (finished.path / "plots/umap/alpha/genept_w_ft_tiny.png").read_bytes().startswith(b"\x89PNG")
+    assert (finished.path / "plots/umap/alpha/all_models.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_headline_metrics_are_few_and_rounded(finished: Project) -> None:
@@ -69,7 +69,7 @@ def test_plots_of_two_runs_stand_on_one_page_that_needs_no_network(reseeded: Pro
     reseeded.run("dvc", "plots", "diff", "HEAD", "seed-1")
     page = (reseeded.path / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert "confusion" in page
-    assert "genept_w_ft_tiny.png" in page
+    assert "all_models.png" in page
     assert 'src="http' not in page
 
 

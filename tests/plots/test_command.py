@@ -33,8 +33,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("data/tiny/annotation").mkdir(parents=True)
     Path("data/tiny/annotation/summary.json").write_text('{"label_source": "author"}')
     obs.to_csv("data/tiny/obs.csv")
-    for name in ("expression", "worded"):
-        embeddings.write("tiny", name, matrix, IDS, {})
+    for name in ("expression", "worded", "random"):
+        draws = np.stack([matrix, -matrix[::-1]]) if name == "random" else matrix
+        embeddings.write("tiny", name, draws, IDS, {})
         Path(f"models/{name}.py").write_text(CUSTOM)
     embeddings.write("tiny", "tuned", matrix[:, :5], IDS, {"unseen_cells": [1, 5, *range(20, 32)]})
     Path("models/tuned.py").write_text(CUSTOM)
@@ -56,20 +57,20 @@ def run(code: int = 0) -> str:
 
 
 def pictures() -> dict[str, bytes]:
-    return {path.as_posix(): path.read_bytes() for path in sorted(Path("plots").rglob("*.png"))}
+    return {path.as_posix(): path.read_bytes() for path in sorted(Path("plots").rglob("*.p*"))}
 
 
-def test_every_model_but_the_upper_one_and_controls_is_drawn(project: None) -> None:
+def test_all_models_and_controls_are_drawn_in_one_picture(project: None) -> None:
     Path("plots/umap/tiny").mkdir(parents=True)
     Path("plots/umap/tiny/of_another_grid.png").touch()
-    assert run() == "tiny: 2 embeddings drawn\n"
-    drawn = pictures()
-    assert list(drawn) == ["plots/umap/tiny/tuned.png", "plots/umap/tiny/worded.png"]
+    assert run() == "tiny: 4 embeddings drawn\n"
+    names = [f"plots/{kind}/tiny/{name}" for kind in ("pdf", "umap") for name in ("all_models", "cell_type")]
+    assert [name.rpartition(".")[0] for name in pictures()] == names
     layouts = {path.stem: np.load(path) for path in Path("data/tiny/umap").iterdir()}
     assert {name: layout.shape for name, layout in layouts.items()} == dict.fromkeys(
-        ("expression", "tuned", "worded"), (N_CELLS, 2)
+        ("expression", "tuned", "worded", "random"), (N_CELLS, 2)
     )
-    assert np.isfinite(layouts["expression"]).all() and np.isfinite(layouts["worded"]).all()
+    assert np.array_equal(layouts["random"], layouts["worded"])  # the first draw is the same matrix
     unseen = np.flatnonzero(np.isfinite(layouts["tuned"]).all(axis=1))
     assert unseen.tolist() == [1, 5, *range(20, 32)]
     assert list(Path("plots/annotation/tiny").iterdir()) == []
@@ -77,7 +78,7 @@ def test_every_model_but_the_upper_one_and_controls_is_drawn(project: None) -> N
 
 def test_an_annotation_is_drawn(project: None) -> None:
     write_annotation(Path("data/tiny/annotation"))
-    assert run() == "tiny: 2 embeddings and the annotation drawn\n"
+    assert run() == "tiny: 4 embeddings and the annotation drawn\n"
     evidence = {f"plots/annotation/tiny/{name}.png" for name in ("markers", "umap")}
     assert evidence < pictures().keys()
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from genept.metrics import confusion
+from genept.plots import palette
 from tests.helpers import ROOT
 from tests.report.made import read_csv, report
 
@@ -41,8 +42,10 @@ def test_scores_have_a_kind_and_a_line_for_every_model_in_every_panel(project: P
     kinds = dict(zip(table["model"], table["kind"], strict=True))
     assert {kinds[name] for name in ("random_w", "tuned", "majority")} == {"controls", "fine-tuned", "bounds"}
     spec = json.loads((ROOT / ".dvc/plots/scores.json").read_text(encoding="utf-8"))
-    for channel in ("color", "stroke"):
-        assert spec["spec"]["layer"][0]["encoding"][channel]["scale"]["domain"] == KINDS
+    plain, text, tuned, bound = palette.BASELINE, palette.MODELS[0], palette.TUNED, palette.BOUNDS[0]
+    for channel, control in (("color", "#FFFFFF"), ("stroke", text)):
+        scale = spec["spec"]["layer"][0]["encoding"][channel]["scale"]
+        assert scale == {"domain": KINDS, "range": [plain, text, control, tuned, bound]}
     assert set(kinds.values()) <= set(KINDS)
 
 
