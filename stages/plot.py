@@ -30,6 +30,7 @@ def main(params: Params, dataset: str) -> None:
     \b
     Writes  data/DATASET/umap/MODEL.npy         coordinates of the rows of data/DATASET/obs.csv, NaN if not drawn
             plots/umap/DATASET/MODEL.png        for every model of the grid but baseline and the controls
+            plots/cells/DATASET.csv             annotations and coordinates of each cell, for the report's page
             plots/annotation/DATASET/*.png      marker genes by cluster and the clusters' UMAP, if they were annotated
     Example: python -m stages.plot covid
     """
@@ -41,7 +42,7 @@ def main(params: Params, dataset: str) -> None:
     import numpy as np
 
     from genept.data import umap
-    from genept.plots import page, panels
+    from genept.plots import cell_table, page, panels
 
     obs = cells.read_obs(dataset)
     with ExitStack() as stack:  # all folders are complete before the first takes its place
@@ -52,14 +53,18 @@ def main(params: Params, dataset: str) -> None:
         is_annotated = draw_annotation(dataset, config, annotations)
         upper = panels.layout(dataset, above, list(obs.index), params.plot)
         np.save(layouts / f"{above}.npy", upper, allow_pickle=False)
+        coordinates = {above: upper}
         for model in progress(drawn_models, "pictures"):
             lower = panels.layout(dataset, model, list(obs.index), params.plot)
             np.save(layouts / f"{model}.npy", lower, allow_pickle=False)
+            coordinates[model] = lower
             drawn = np.flatnonzero(np.isfinite(upper + lower).all(axis=1))
             rows = [panels.Row(titles[name], layout[drawn]) for name, layout in ((above, upper), (model, lower))]
             widths = [embeddings.read(dataset, name, list(obs.index)).shape[1] for name in (above, model)]
             caption = panels.caption(dataset, config.note, len(drawn), len(obs), widths, params.plot)
             page.save(panels.draw(rows, panels.columns(obs, drawn), config.title, caption), umaps / f"{model}.png")
+        table = stack.enter_context(files.replacing(cell_table.FOLDER / f"{dataset}.csv"))
+        cell_table.make(obs, coordinates, params.plot.seed).to_csv(table, lineterminator="\n")
     say(f"{dataset}: {len(drawn_models)} embeddings{' and the annotation' if is_annotated else ''} drawn")
 
 

@@ -262,6 +262,7 @@ LAYERS = (
     ("datasets", "engines"),
     ("annotation", "metrics", "plots"),
     ("report",),
+    ("webpage",),
 )
 
 

@@ -19,6 +19,7 @@ from genept.metrics.counts import Counts
 DECIMALS = 4
 SCORES, FULL, CONFUSION = Path("metrics/scores"), Path("metrics/full"), Path("plots/confusion")
 PROBABILITIES, COMPARISONS = Path("metrics/probabilities"), Path("metrics/comparisons")
+PREDICTIONS = Path("metrics/predictions")
 NUMBERS = ("value", "low", "high", "sd", "first", "scaled")
 COLUMNS = [
     *("dataset", "model", "protocol", "task", "annotation", "split", "metric", "class"),
@@ -149,13 +150,15 @@ def write(
     by_authors: Mapping[str, Results],
     headlines: Mapping[str, dict[str, float]],
     comparisons: Mapping[str, pd.DataFrame],
+    predictions: pd.DataFrame,
 ) -> None:
     """Write the files of all models on a dataset; files of other models are removed.
 
     ``metrics/full/<dataset>/<model>.csv`` has all rows, then those of the authors' protocol if `by_authors` has some;
     ``metrics/scores/<dataset>/<model>.json`` the headline numbers; ``plots/confusion/<dataset>/<model>.csv`` the actual
     and the predicted cell type of each test cell; ``metrics/probabilities/<dataset>/<annotation>/<model>.csv`` what
-    logistic regressions predict; ``metrics/comparisons/<dataset>`` the tables `comparisons` by name.
+    logistic regressions predict; ``metrics/comparisons/<dataset>`` the tables `comparisons` by name;
+    ``metrics/predictions/<dataset>.csv`` the cell types of `predictions`, a column for each model.
     """
     with contextlib.ExitStack() as stack:
         folders = (folder / dataset for folder in (SCORES, FULL, CONFUSION, PROBABILITIES, COMPARISONS))
@@ -174,6 +177,8 @@ def write(
                 tables[confusion / f"{model}.csv"] = result.pairs
             for annotation, table in result.probabilities.items():
                 tables[probabilities / annotation / f"{model}.csv"] = table
+        predicted = stack.enter_context(files.replacing(PREDICTIONS / f"{dataset}.csv"))
+        tables[predicted] = predictions
         for path, table in tables.items():
             path.parent.mkdir(exist_ok=True)
             table.to_csv(path, index=False, lineterminator="\n")
