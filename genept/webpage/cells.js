@@ -4,6 +4,8 @@
 page.cells = (() => {
   const SIDES = ["left", "right"];
   const SCREEN_READER = "Without a pointer, use the labels, the field for a cell's id and the tables.";
+  const POINT = "Point at a cell to see its labels and which models have it right.";
+  const NO_PREDICTION = "not predicted";
   const { element } = page;
   const unpacked = new Map(); // promises of cells by dataset
   let view; // what is shown: data, cells, models by side, colouring
@@ -20,7 +22,8 @@ page.cells = (() => {
   // Data
 
   async function inflate(text) {
-    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const characters = atob(text);
+    const bytes = new Uint8Array(characters.length).map((_, i) => characters.charCodeAt(i));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Uint8Array(await new Response(stream).arrayBuffer());
   }
@@ -30,7 +33,7 @@ page.cells = (() => {
     const [texts, bytes] = await Promise.all([inflate(ids), inflate(matrix)]);
     let at = 0;
     const column = () => {
-      const codes = Uint16Array.from({ length: n }, (_, i) => bytes[at + i] | (bytes[at + n + i] << 8));
+      const codes = new Uint16Array(n).map((_, i) => bytes[at + i] | (bytes[at + n + i] << 8));
       at += 2 * n;
       return codes;
     };
@@ -52,28 +55,29 @@ page.cells = (() => {
 
   /** Whether most models that are drawn have each cell right, of those that predict it. */
   function majority(cells, models, none) {
-    const all = models.map(({ name }) => verdicts(cells, name, none));
-    return Uint8Array.from(all[0], (_, row) => {
-      const own = all.map((one) => one[row]).filter((one) => one < 2);
-      return own.length ? Number(own.filter((one) => one === 0).length * 2 <= own.length) : 2;
-    });
+    const [right, wrong] = [new Uint8Array(cells.ids.length), new Uint8Array(cells.ids.length)];
+    for (const { name } of models) {
+      verdicts(cells, name, none).forEach((is, row) => {
+        if (is < 2) (is ? wrong : right)[row] += 1;
+      });
+    }
+    return right.map((n, row) => (n + wrong[row] ? Number(n <= wrong[row]) : 2));
   }
 
   /** What the colours mean: the options of the choice as [value, text]. */
   function colourings(set) {
     const options = set.annotations.map(({ name, heading }) => [name, heading]);
     if (!set.annotations.some(({ name }) => name === "cell_type")) return options;
-    return [...options, ["left-right", "Is the left model right?"], ["right-right", "Is the right model right?"], ["most-right", "Are most models right?"]];
+    return [...options, ["said-left", "Prediction of the left model"], ["said-right", "Prediction of the right model"], ["said-most", "Predictions of all models"]];
   }
 
   function colouring(key, { data, set, cells, models }) {
     const annotation = set.annotations.find(({ name }) => name === key);
     if (annotation) return { ...annotation, key, codes: cells.labels[key] };
-    const isMost = key === "most-right";
-    const codes = isMost ? majority(cells, set.models, data.none) : verdicts(cells, models[key.split("-")[0]].name, data.none);
-    const labels = isMost ? ["most are right", "half or fewer are right", "not predicted"] : ["right", "wrong", "not predicted"];
-    const title = colourings(set).find(([name]) => name === key)[1];
-    return { key: `${key} ${models.left.name} ${models.right.name}`, heading: title, labels, colours: data.verdicts, codes };
+    const model = models[key.split("-")[1]]?.name;
+    const made = { key: `${key} ${model}`, colours: data.verdicts };
+    if (model) return { ...made, heading: `Prediction of ${model}`, labels: ["right", "wrong", NO_PREDICTION], codes: verdicts(cells, model, data.none) };
+    return { ...made, heading: "Predictions of the models to choose from", labels: ["most are right", "half or fewer are right", NO_PREDICTION], codes: majority(cells, set.models, data.none) };
   }
 
   // Colours
@@ -99,6 +103,7 @@ page.cells = (() => {
     const canvas = element("canvas", { "data-panel": side, role: "img" });
     const field = element("div", { class: "field" }, hasWebGL ? canvas : "This browser draws no cells, since it has no WebGL. The numbers are below.");
     field.addEventListener("wheel", (event) => event.ctrlKey || event.metaKey || event.stopPropagation(), { capture: true });
+    field.addEventListener("mousedown", (event) => event.preventDefault()); // else Shift and drag selects the page's text
     hearFingers(canvas);
     const panel = { side, canvas, field, caption: element("p", { class: "muted" }), heading: element("h3"), rows: [], pointOf: [], work: Promise.resolve() };
     panel.root = element("div", { class: "panel" }, panel.heading, field, panel.caption);
@@ -136,6 +141,17 @@ page.cells = (() => {
       panel.plot.subscribe("select", ({ points }) => choose(points.map((point) => panel.rows[point]), panel));
       panel.plot.subscribe("deselect", () => choose([], panel));
     }
+    fitRenderer(first.plot.get("renderer"), first.field);
+  }
+
+  /** Draw at the size of a panel: the renderer's own choice, the window's, takes twice the time. */
+  function fitRenderer(renderer, field) {
+    new ResizeObserver(() => {
+      if (!field.clientWidth) return;
+      renderer.resize(field.clientWidth, field.clientHeight);
+      renderer.refresh();
+      parts.panels.forEach(({ plot }) => plot.redraw());
+    }).observe(field);
   }
 
   /** Mark a cell in a panel; none without a row. */
@@ -182,19 +198,29 @@ page.cells = (() => {
     if (panel.points !== points) {
       const [x, y] = cells.layouts[models[panel.side].name];
       const scale = (value) => (value / data.steps) * 2 - 1;
-      if (panel.place !== place) plot.reset({ preventEvent: true });
-      await plot.draw(rows.map((row) => [scale(x[row]), scale(y[row]), colouring.codes[row]]), { zDataType: "categorical" });
+      const spatialIndex = panel.place === place ? plot.get("spatialIndex") : undefined;
+      if (panel.place !== place) {
+        plot.reset({ preventEvent: true });
+        panel.shuffled = shuffle(rows);
+      }
+      await plot.draw(rows.map((row) => [scale(x[row]), scale(y[row]), colouring.codes[row]]), { zDataType: "categorical", spatialIndex });
       [panel.place, panel.points] = [place, points];
     }
-    plot.set({ pointOrder: order(rows, colouring, isolated) });
+    plot.set({ pointOrder: order(panel, colouring, isolated) });
     select(panel);
   }
 
-  /** The order of drawing: a fixed shuffle, cells without a label first, the isolated label last. */
-  function order(rows, { labels, codes }, isolated) {
-    const last = labels.findIndex((label) => label === "Unknown" || label === "not predicted");
-    const keys = Float64Array.from(rows, (row) => ((row * 2654435761) % 2 ** 32) / 2 ** 32 + (codes[row] === isolated ? 2 : codes[row] === last ? 0 : 1));
-    return [...keys.keys()].sort((a, b) => keys[a] - keys[b]);
+  /** Points in an order without meaning, the same each time, so that no label lies on top because of its place in the file. */
+  function shuffle(rows) {
+    const keys = rows.map((row) => (row * 2654435761) % 2 ** 32);
+    return [...rows.keys()].sort((a, b) => keys[a] - keys[b]);
+  }
+
+  /** The order of drawing: cells without a label or prediction first, the isolated label last. */
+  function order({ rows, shuffled }, { labels, codes }, isolated) {
+    const first = labels.findIndex((label) => label === "Unknown" || label === NO_PREDICTION);
+    const rank = (point) => (codes[rows[point]] === isolated ? 2 : Number(codes[rows[point]] !== first));
+    return [0, 1, 2].flatMap((one) => shuffled.filter((point) => rank(point) === one));
   }
 
   // Texts and tables
@@ -220,12 +246,15 @@ page.cells = (() => {
   /** For each label its cells, and the share of them that some models have right. */
   function byLabel(rows, models) {
     const { cells, data, colouring: { labels, codes, heading } } = view;
-    const judged = models.map((model) => [model, verdicts(cells, model, data.none)]);
-    return labels.flatMap((label, code) => {
-      const own = rows.filter((row) => codes[row] === code);
-      if (!own.length) return [];
-      const shares = judged.map(([model, is]) => [`${model}, share right`, share(own.filter((row) => is[row] === 0).length, own.filter((row) => is[row] < 2).length)]);
-      return { [heading]: label, Cells: own.length, ...Object.fromEntries(shares) };
+    const tally = (is) => {
+      const n = labels.map(() => [0, 0, 0]);
+      for (const row of rows) n[codes[row]][is?.[row] ?? 2] += 1;
+      return n;
+    };
+    const judged = models.map((model) => [`${model}, share right`, tally(verdicts(cells, model, data.none))]);
+    return tally().flatMap(([, , n], code) => {
+      const shares = judged.map(([name, own]) => [name, share(own[code][0], own[code][0] + own[code][1])]);
+      return n ? { [heading]: labels[code], Cells: n, ...Object.fromEntries(shares) } : [];
     });
   }
 
@@ -247,19 +276,19 @@ page.cells = (() => {
     const { colouring: { heading, labels, colours, codes }, isolated } = view;
     const n = new Array(labels.length).fill(0);
     codes.forEach((code) => (n[code] += 1));
-    const repeats = new Set(colours).size < colours.length ? " Colours repeat: choose a label to see it alone, or point at a cell." : "";
+    const why = labels.length > 24 ? "Of so many labels, colours say little" : "Colours repeat";
+    const hint = new Set(colours).size < colours.length ? ` ${why}: choose a label to see it alone, or point at a cell.` : "";
     const paper = page.colour("paper");
-    const buttons = labels.map((label, code) =>
+    const button = (label, code) =>
       element(
         "button",
         { type: "button", "data-key": `label-${code}`, "aria-pressed": String(code === isolated), onclick: () => page.set({ label: code === isolated ? undefined : label }) },
         element("span", { class: "swatch", style: `background: ${visible(colours[code], paper)}` }),
         element("span", {}, label),
         element("span", { class: "muted" }, n[code].toLocaleString("en")),
-      ),
-    );
-    parts.legendTitle.replaceChildren(`${heading}: ${labels.length} ${labels.length === 1 ? "label" : "labels"}.${repeats}`);
-    parts.legend.replaceChildren(...buttons);
+      );
+    parts.legendTitle.replaceChildren(`${heading}: ${labels.length} ${labels.length === 1 ? "label" : "labels"}.${hint}`);
+    parts.legend.replaceChildren(...labels.map(button).filter((_, code) => n[code]));
   }
 
   function controls() {
@@ -273,6 +302,7 @@ page.cells = (() => {
       page.choice("colour", "Colour", colourings(set), key),
       ...(hasWebGL ? [element("button", { type: "button", "data-key": "lasso", "aria-pressed": String(isLasso), onclick: toggleLasso }, "Lasso")] : []),
       element("button", { type: "button", "data-key": "reset", onclick: reset }, "Reset"),
+      element("label", { class: "choice" }, element("span", {}, "Find a cell by its id"), element("input", { type: "search", "data-key": "find", onchange: find })),
     );
   }
 
@@ -290,7 +320,7 @@ page.cells = (() => {
     choose([]);
     for (const { plot } of parts.panels) plot?.reset();
     if (isLasso) toggleLasso();
-    parts.status.replaceChildren();
+    parts.status.replaceChildren(POINT);
     page.set({ label: undefined });
   }
 
@@ -320,11 +350,10 @@ page.cells = (() => {
       numbers: element("div", {}),
     };
     const help = "Drag to move, Ctrl and the wheel to zoom. Shift and drag, or the lasso, also with a finger, selects cells. ";
-    const search = element("label", { class: "choice" }, element("span", {}, "Find a cell by its id"), element("input", { type: "search", onchange: find }));
     made.root = element(
       "div", {}, made.choices, made.caption, element("div", { class: "panels" }, ...panels.map(({ root }) => root)),
-      element("p", { class: "muted" }, hasWebGL ? help + SCREEN_READER : SCREEN_READER), search, made.status, made.selection,
-      made.legendTitle, made.legend, made.numbers,
+      made.status, made.selection, made.legendTitle, made.legend,
+      element("p", { class: "muted" }, (hasWebGL ? help : "") + SCREEN_READER), made.numbers,
     );
     return made;
   }
@@ -348,7 +377,7 @@ page.cells = (() => {
     view = next;
     if (isOther) {
       choose([]);
-      parts.status.replaceChildren();
+      parts.status.replaceChildren(POINT);
     }
     fill();
   }

@@ -33,7 +33,7 @@ MARGIN = 1.06  # of a panel, to its outermost cells
 PAGE_CELLS = 100_000  # of all datasets; the paper's would be 190,000
 TYPE = "cell_type"
 RIGHT, WRONG = "#0072B2", "#D55E00"
-SPLITS = {"donors": "with whole donors held out", "random": "as test cells of the first random split"}
+SPLITS = {"donors": "with whole donors held out", "random": "in the first random split, its test cells only"}
 
 
 class Cells(NamedTuple):
@@ -110,7 +110,7 @@ def as_data(dataset: str, cells: Cells, run: Run) -> dict[str, Any]:
         "title": record["title"],
         "cells": len(cells.annotations),
         "total": record["cells"]["n_evaluated"],
-        "split": SPLITS[cells.split],
+        "split": SPLITS[cells.split] + (", by a control in its first draw" if run.params.grid.models.controls else ""),
         "annotations": [
             {"name": name, "heading": heading(name), "labels": [*own], "colours": [*own.values()]}
             for name, own in labels.items()
