@@ -101,12 +101,12 @@ page.cells = (() => {
 
   function makePanel(side) {
     const canvas = element("canvas", { "data-panel": side, role: "img" });
-    const field = element("div", { class: "field" }, hasWebGL ? canvas : "This browser draws no cells, since it has no WebGL. The numbers are below.");
+    const field = element("div", { class: "picture field" }, hasWebGL ? canvas : "This browser draws no cells, since it has no WebGL. The numbers are below.");
     field.addEventListener("wheel", (event) => event.ctrlKey || event.metaKey || event.stopPropagation(), { capture: true });
     field.addEventListener("mousedown", (event) => event.preventDefault()); // else Shift and drag selects the page's text
     hearFingers(canvas);
-    const panel = { side, canvas, field, caption: element("p", { class: "muted" }), heading: element("h3"), rows: [], pointOf: [], work: Promise.resolve() };
-    panel.root = element("div", { class: "panel" }, panel.heading, field, panel.caption);
+    const panel = { side, canvas, field, caption: element("figcaption"), heading: element("h3"), rows: [], pointOf: [], work: Promise.resolve() };
+    panel.root = element("figure", { class: "panel" }, panel.heading, field, panel.caption);
     return panel;
   }
 
