@@ -26,6 +26,7 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     metrics/scores/DATASET/MODEL.json                     the headline numbers
     metrics/full/DATASET/MODEL.csv                        all numbers
     metrics/comparisons/DATASET/models.csv, text.csv      paired differences; the effect of the text
+    metrics/predictions/DATASET.csv                       each model's cell type of each cell
     metrics/probabilities/DATASET/ANNOTATION/MODEL.csv    what logistic regressions predict
     plots/confusion/DATASET/MODEL.csv                     predicted and annotated cell type of each test cell
     plots/confusion_matrices/DATASET.csv                  their counts, types in an order that puts relatives together
@@ -47,7 +48,7 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     by_authors: dict[str, results.Results] = {}
     if config and config.paper:
         by_authors = evaluation.evaluate_dataset(name, params.by(AUTHORS), compare=False).results
-    results.write(name, scored.results, by_authors, scored.headlines, scored.comparisons)
+    results.write(name, scored.results, by_authors, scored.headlines, scored.comparisons, scored.predictions)
     say(f"{name}: {len(scored.headlines)} models scored, and what scores lie between; metrics/full/{name}")
 
 

@@ -31,6 +31,7 @@ def main(params: Params, dataset: str) -> None:
     Writes  data/DATASET/umap/MODEL.npy         coordinates of the rows of data/DATASET/obs.csv, NaN if not drawn
             plots/umap/DATASET/all_models.png   the grid, 180 mm wide
             plots/umap/DATASET/cell_type.png    its cell types, 85 mm wide
+            plots/cells/DATASET.csv             annotations and coordinates of each cell, for the report's page
             plots/annotation/DATASET/*.png      marker genes by cluster and the clusters' UMAP, if they were annotated
             plots/pdf/DATASET/*.pdf             the UMAPs of models, points as pixels and the rest as vectors
     Example: python -m stages.plot covid
@@ -42,7 +43,7 @@ def main(params: Params, dataset: str) -> None:
     import numpy as np
 
     from genept.data import umap
-    from genept.plots import layouts, page, panels
+    from genept.plots import cell_table, layouts, page, panels
 
     obs = cells.read_obs(dataset)
     with ExitStack() as stack:  # all folders are complete before the first takes its place
@@ -59,6 +60,8 @@ def main(params: Params, dataset: str) -> None:
         for name, figure in panels.of_models(drawn, layouts.columns(obs), config.title, about, params.plot).items():
             page.save(figure, umaps / f"{name}.png", dpi=page.PRINT)
             page.save_vector(figure, pdfs / f"{name}.pdf")
+        points = cell_table.make(obs, {one.model: one.coordinates for one in drawn}, params.plot.seed)
+        points.to_csv(stack.enter_context(files.replacing(cell_table.FOLDER / f"{dataset}.csv")), lineterminator="\n")
     say(f"{dataset}: {len(names)} embeddings{' and the annotation' if is_annotated else ''} drawn")
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from genept.core.params import Evaluate
 from genept.metrics import counts, neighbours, regression
 from genept.metrics.counts import Counts
 from genept.metrics.embedding import Scored
 from genept.metrics.regression import Fit, Prediction
-from genept.metrics.results import Key
+from genept.metrics.results import Key, Results
 from genept.metrics.rows import Predictions
 from genept.metrics.scores import REGRESSIONS
 from genept.metrics.targets import DONORS, RANDOM, REFERENCE, Target
@@ -117,3 +118,20 @@ def prediction_notes(target: Target, key: Key, counted: Counts, n_unfinished: in
         often = "" if n_unfinished == len(divisions) else f" in {n_unfinished} of {len(divisions)} fits"
         notes.append(f"solver not converged{often}")
     return [note for note in notes if note]
+
+
+def predicted_labels(target: Target, results: Mapping[str, Results], cell_ids: pd.Index) -> pd.DataFrame:
+    """Return the label that each model predicts for each test cell, one line per cell.
+
+    With whole donors held out each cell is a test cell once; without donors the test cells are those of the first
+    random split. The columns are `cell_id`, `split`, `actual` and the models. A model without that split has no text.
+    """
+    kind = DONORS if DONORS in target.splits else RANDOM
+    divisions = target.splits[kind][: None if kind == DONORS else 1]
+    rows = np.concatenate([split.test for split in divisions])
+    order = np.argsort(rows)
+    table = {"cell_id": cell_ids[rows], "split": kind, "actual": target.classes[target.codes[rows]]}
+    for name, result in results.items():
+        said = result.predicted.get((target.annotation, kind), [])[: len(divisions)]
+        table[name] = target.classes[np.concatenate(said)] if said else ""
+    return pd.DataFrame(table).iloc[order]

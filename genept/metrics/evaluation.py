@@ -25,7 +25,7 @@ from genept.core.errors import InputError
 from genept.core.params import ENSEMBLE, MAJORITY, RANDOM_CELLS, SUPERVISED, Evaluate, Grid, Params
 from genept.data import cells, embeddings, splits
 from genept.engines.finetuned.config import Finetune
-from genept.metrics import benchmark, bounds, comparisons, targets, text_effect, trainings
+from genept.metrics import benchmark, bounds, classifiers, comparisons, targets, text_effect, trainings
 from genept.metrics.embedding import Embedding, Head
 from genept.metrics.results import Results, Row
 from genept.metrics.rows import FIRST_DRAW, Spread
@@ -55,9 +55,10 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that scoring a dataset gives: results by model in the order of the tables, and tables of comparisons."""
+    """All that scoring a dataset gives: results by model in the order of the tables, predictions and comparisons."""
 
     results: dict[str, Results]
+    predictions: pd.DataFrame
     comparisons: dict[str, pd.DataFrame]
     headlines: dict[str, dict[str, float]]
 
@@ -119,7 +120,8 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
         tables["text"] = text_effect.table(runs, planned[0], params)
     if cache is not None:
         memory.reduce_size(CACHE_BYTES)
-    return Evaluation(named, tables, headlines)
+    predictions = classifiers.predicted_labels(planned[0], ordered, obs.index)
+    return Evaluation(named, predictions, tables, headlines)
 
 
 def in_processes(jobs: Mapping[Job, tuple[Any, ...]], n_processes: int, label: str) -> dict[Job, Any]:

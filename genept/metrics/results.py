@@ -21,6 +21,7 @@ DECIMALS, FEW_DECIMALS = 4, 3  # of the full table; of the headline numbers, a r
 SCORES, FULL = Path("metrics/scores"), Path("metrics/full")
 CONFUSION, MATRICES = Path("plots/confusion"), Path("plots/confusion_matrices")
 PROBABILITIES, COMPARISONS = Path("metrics/probabilities"), Path("metrics/comparisons")
+PREDICTIONS = Path("metrics/predictions")
 NUMBERS = ("value", "low", "high", "sd", "first", "scaled")
 COLUMNS = [
     *("dataset", "model", "protocol", "task", "annotation", "split", "metric", "class"),
@@ -152,6 +153,7 @@ def write(
     by_authors: Mapping[str, Results],
     headlines: Mapping[str, dict[str, float]],
     comparisons: Mapping[str, pd.DataFrame],
+    predictions: pd.DataFrame,
 ) -> None:
     """Write the files of all models on a dataset; files of other models are removed.
 
@@ -159,11 +161,12 @@ def write(
     ``metrics/scores/<dataset>/<model>.json`` the headline numbers; ``plots/confusion/<dataset>/<model>.csv`` the actual
     and the predicted cell type of each test cell, ``plots/confusion_matrices/<dataset>.csv`` their counts for the
     models with headlines; ``metrics/probabilities/<dataset>/<annotation>/<model>.csv`` what logistic regressions
-    predict; ``metrics/comparisons/<dataset>`` the tables `comparisons` by name.
+    predict; ``metrics/comparisons/<dataset>`` the tables `comparisons` by name; ``metrics/predictions/<dataset>.csv``
+    the cell types of `predictions`, a column for each model.
     """
     with contextlib.ExitStack() as stack:
         folders = (folder / dataset for folder in (SCORES, FULL, CONFUSION, PROBABILITIES, COMPARISONS))
-        scores, full, predictions, probabilities, compared = (
+        scores, full, confused, probabilities, compared = (
             stack.enter_context(files.replacing_folder(folder)) for folder in folders
         )
         tables: dict[Path, pd.DataFrame] = {compared / f"{name}.csv": table for name, table in comparisons.items()}
@@ -175,9 +178,11 @@ def write(
                 table = pd.concat([table, by_authors[model].table(dataset, model, AUTHORS)])
             tables[full / f"{model}.csv"] = table
             if result.pairs is not None:
-                tables[predictions / f"{model}.csv"] = result.pairs
+                tables[confused / f"{model}.csv"] = result.pairs
             for annotation, table in result.probabilities.items():
                 tables[probabilities / annotation / f"{model}.csv"] = table
+        predicted = stack.enter_context(files.replacing(PREDICTIONS / f"{dataset}.csv"))
+        tables[predicted] = predictions
         for path, table in tables.items():
             path.parent.mkdir(exist_ok=True)
             table.to_csv(path, index=False, lineterminator="\n")

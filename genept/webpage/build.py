@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from genept.webpage import data, method, overview, paper, render
+from genept.webpage import cells, data, method, overview, paper, render
 from genept.webpage.header import header
 from genept.webpage.sources import Sources, View
 
 TITLE = "GenePT at the level of cells"
-VIEWS: tuple[Callable[[Sources], View], ...] = (overview.view, paper.view, data.view, method.view)
+VIEWS: tuple[Callable[[Sources], View], ...] = (overview.view, cells.view, paper.view, data.view, method.view)
 
 
 def build(sources: Sources) -> str:

@@ -52,6 +52,21 @@ def test_headlines_and_confusion_are_those_of_the_full_table_of_the_cells_with_a
     assert row["first"] == str(round(float(accuracy), 4))
 
 
+@pytest.mark.parametrize(("groups", "split"), [("patient", "donors"), (None, "random")])
+def test_predictions_name_each_test_cell_once_and_give_the_score(project: Path, groups: str | None, split: str) -> None:
+    blood.write_settings({"split": {"groups": groups}})
+    blood.evaluate()
+    table = pd.read_csv("metrics/predictions/blood.csv", dtype=str, keep_default_na=False)
+    assert [*table][:4] == ["cell_id", "split", "actual", "one"] and set(table["split"]) == {split}
+    labels = dict(zip(blood.IDS, blood.columns()["cell_type"], strict=True))
+    assert table["actual"].tolist() == [labels[one] for one in table["cell_id"]] and table["cell_id"].is_unique
+    known = [one for one in blood.IDS if labels[one] != "Unknown"]
+    assert groups is None or sorted(table["cell_id"]) == sorted(known)
+    for name in ("one", "supervised", "majority"):
+        (row,) = blood.full(name, task="knn", annotation="cell_type", split=split, metric="accuracy")
+        assert row["first"] == str(round(float((table[name] == table["actual"]).mean()), 4))
+
+
 def test_what_scores_lie_between_comparisons_and_probabilities_are_written(project: Path) -> None:
     blood.write_grid({"custom": ["one"], "genept_w": ["two"], "controls": ["three"]})
     blood.evaluate()

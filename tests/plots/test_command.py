@@ -74,6 +74,9 @@ def test_all_models_and_controls_are_drawn_in_one_picture(project: None) -> None
     unseen = np.flatnonzero(np.isfinite(layouts["tuned"]).all(axis=1))
     assert unseen.tolist() == [1, 5, *range(20, 32)]
     assert list(Path("plots/annotation/tiny").iterdir()) == []
+    cells = pd.read_csv("plots/cells/tiny.csv", index_col="cell_id")
+    assert [*cells][:4] == ["cell_type", "patient", "expression_1", "expression_2"] and list(cells.index) == IDS
+    np.testing.assert_allclose(cells[["tuned_1", "tuned_2"]], layouts["tuned"], atol=6e-5)
 
 
 def test_an_annotation_is_drawn(project: None) -> None:

@@ -1,4 +1,4 @@
-"""What `evaluate` writes for readers that compare models: paired differences, the effect of text, probabilities."""
+"""What `evaluate` and `plot` write beside scores: paired differences, the effect of text, predictions, single cells."""
 
 from __future__ import annotations
 
@@ -97,3 +97,25 @@ def write_probabilities(
                 rows.append(row | dict(zip(classes, of_cell.round(4), strict=True)))
         path = Path(f"metrics/probabilities/{dataset}/{annotation}/{model}.csv")
         write_csv(path, ["cell_id", "task", "split", "actual", *classes], rows)
+
+
+def write_cells(
+    dataset: str,
+    drawn: Sequence[str],
+    predicted: Sequence[str],
+    types: Sequence[str] = ("B cell", "T cell"),
+    n: int = 40,
+) -> None:
+    """Write what models predict for each cell and where they lay it out; the last drawn model has seen every other."""
+    rng = np.random.default_rng(0)
+    layouts = [f"{model}_{axis}" for model in drawn for axis in (1, 2)]
+    cells, predictions = [], []
+    for number in range(n):
+        cell = {"cell_id": f"c{number}", "cell_type": types[number % len(types)], "patient": f"P{number % 3}"}
+        cells.append(cell | dict(zip(layouts, rng.normal(size=len(layouts)).round(4), strict=True)))
+        if number % 2:
+            cells[-1] |= dict.fromkeys(layouts[-2:], "")
+        said = dict(zip(predicted, rng.choice(types, len(predicted)), strict=True))
+        predictions.append({"cell_id": cell["cell_id"], "split": "donors", "actual": cell["cell_type"], **said})
+    write_csv(Path(f"plots/cells/{dataset}.csv"), [*cells[0]], cells)
+    write_csv(Path(f"metrics/predictions/{dataset}.csv"), [*predictions[0]], predictions)

@@ -169,6 +169,7 @@ def write_project() -> None:
     for dataset, untested in (("blood", ()), ("tumour", ("donors",))):
         comparisons.write_differences(dataset, [*SCORED, *BOUNDS], untested)
         comparisons.write_text(dataset, {})
+        comparisons.write_cells(dataset, ["expression", "random_w", "text_w", "tuned"], [*SCORED, *BOUNDS])
     comparisons.write_probabilities("blood", "phenotype", [*SCORED[:-1], "majority", "random_cells"], ["sick", "well"])
     write_record("blood", note="a stand-in, not a dataset of the paper")
     write_record("tumour", label_source="annotation", annotation={"method_version": 3})

@@ -71,6 +71,7 @@ def committed() -> bytes:
         for dataset in params.grid.datasets:
             comparisons.write_differences(dataset, [model for of, model in params.pairs() if of == dataset])
             comparisons.write_text(dataset, {}, text=params.grid.models.genept_w[0])
+            comparisons.write_cells(dataset, params.grid.models.names, params.grid.scored)
         return reported()
 
 
@@ -89,6 +90,7 @@ def hostile() -> bytes:
             small.write_project()
         for dataset in small.GRID["datasets"]:
             small.write_record(dataset, title=HOSTILE, note=HOSTILE)
+            comparisons.write_cells(dataset, ["expression", "text_w"], small.SCORED, ["T cell", HOSTILE])
         for path in Path("metrics/full").glob("*/*.csv"):
             replace(path, {"B cell": HOSTILE, "on 50 principal components": HOSTILE})
         comparisons.write_probabilities(
