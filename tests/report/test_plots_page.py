@@ -43,10 +43,9 @@ def test_scores_have_a_kind_and_a_line_for_every_model_in_every_panel(project: P
     assert {kinds[name] for name in ("random_w", "tuned", "majority")} == {"controls", "fine-tuned", "bounds"}
     spec = json.loads((ROOT / ".dvc/plots/scores.json").read_text(encoding="utf-8"))
     plain, text, tuned, bound = palette.BASELINE, palette.MODELS[0], palette.TUNED, palette.BOUNDS[0]
-    for channel, control in (("color", "#FFFFFF"), ("stroke", text)):
-        scale = spec["spec"]["layer"][0]["encoding"][channel]["scale"]
-        assert scale == {"domain": KINDS, "range": [plain, text, control, tuned, bound]}
-    assert set(kinds.values()) <= set(KINDS)
+    encoding = spec["spec"]["layer"][0]["encoding"]
+    assert encoding["color"]["scale"] == {"domain": KINDS, "range": [plain, text, "#FFFFFF", tuned, bound]}
+    assert encoding["stroke"]["condition"]["value"] == text and set(kinds.values()) <= set(KINDS)
 
 
 def test_the_plots_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
