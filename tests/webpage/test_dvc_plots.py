@@ -1,4 +1,4 @@
-"""The page of `dvc plots` in a browser: every picture is drawn and has a title in words; nothing is asked of a server."""
+"""The page of `dvc plots` in a browser: every picture is drawn, titles are words, and no server is asked."""
 
 from __future__ import annotations
 
