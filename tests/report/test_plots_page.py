@@ -42,10 +42,10 @@ def test_scores_have_a_kind_and_a_line_for_every_model_in_every_panel(project: P
     kinds = dict(zip(table["model"], table["kind"], strict=True))
     assert {kinds[name] for name in ("random_w", "tuned", "majority")} == {"controls", "fine-tuned", "bounds"}
     spec = json.loads((ROOT / ".dvc/plots/scores.json").read_text(encoding="utf-8"))
-    scale = spec["spec"]["layer"][0]["encoding"]["color"]["scale"]
-    assert scale["domain"] == KINDS and set(kinds.values()) <= set(KINDS)
-    assert scale["range"] == [palette.BASELINE, palette.MODELS[0], "#FFFFFF", palette.TUNED, palette.BOUNDS[0]]
-    assert spec["spec"]["layer"][0]["encoding"]["stroke"]["condition"]["value"] == palette.MODELS[0]
+    plain, text, tuned, bound = palette.BASELINE, palette.MODELS[0], palette.TUNED, palette.BOUNDS[0]
+    encoding = spec["spec"]["layer"][0]["encoding"]
+    assert encoding["color"]["scale"] == {"domain": KINDS, "range": [plain, text, "#FFFFFF", tuned, bound]}
+    assert encoding["stroke"]["condition"]["value"] == text and set(kinds.values()) <= set(KINDS)
 
 
 def test_the_plots_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The page of `dvc plots` in a browser: every picture is drawn and has a title in words; nothing is asked of a server."""
+"""The page of `dvc plots` in a browser: every picture is drawn, titles are words, and no server is asked."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,8 @@ def test_dvc_s_page_draws_every_plot_and_says_in_words_what_it_is(
     from dvc_render.html import render_html
 
     counts = confusion.matrices("blood", {"one": pairs(("B", "B", 4), ("T", "B", 1))}).astype(str).to_dict("records")
-    rows = {"scores": [{**SCORE, "high": "0.4"}, {**SCORE, "model": "two", "value": ""}], "confusion_matrices": counts}
+    scores = [{**SCORE, "high": "0.4"}, {**SCORE, "model": "two", "value": "", "high": ""}]
+    rows: dict[str, list[dict[Any, Any]]] = {"scores": scores, "confusion_matrices": counts}
     plots = [
         VegaRenderer(
             [{**row, "rev": rev} for rev in revisions for row in table],
