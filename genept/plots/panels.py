@@ -30,6 +30,8 @@ def of_models(
     layouts: Sequence[Layout], columns: Sequence[Column], title: str, about: str, settings: Plot
 ) -> dict[str, Figure]:
     """Draw all models by all annotations, the width of a page, and by one of them, the width of a column."""
+    if not columns:
+        return {}
     words = caption(about, layouts, settings)
     one = next((column for column in columns if column.name == "cell_type"), columns[0])
     figures = pictures(layouts, columns, title, words, "all_models")

@@ -30,7 +30,7 @@ from genept.plots.page import (
 )
 from genept.plots.palette import DIVERGING, NO_LABEL, ModelLook
 
-NAMES, CELL, BAR, GAP = 1.75, 0.165, 0.5, 0.25  # inches: width of names, side of a cell, colour bar with its numbers
+NAMES, CELL, BAR, GAP = 1.45, 0.165, 0.5, 0.25  # inches: width of names, side of a cell, colour bar with its numbers
 PANEL, AXIS = 2.9, 0.45  # inches: a panel of curves, and what its axis takes
 LINES: dict[str, dict[str, Any]] = {  # by the fill of a model's look
     "full": {"linewidth": 1.2, "linestyle": "-"},

@@ -157,6 +157,7 @@ def test_more_than_24_labels_show_mixing_and_types_stand_one_by_one() -> None:
     obs = annotated(cell_type=25, patient=24)
     assert set(pictures(obs)) == {"all_models", "cell_type", "cell_type_one_by_one"}
     assert set(pictures(annotated(cell_type=24, patient=25))) == {"all_models", "cell_type"}
+    assert set(pictures(annotated(batch=2))) == set()
     grid = picture(obs)
     assert len(grid.legends) == 1 and "all of one cell type" in " ".join(text.get_text() for text in grid.texts)
     column = layouts.columns(obs)[0]
