@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from genept.webpage import cells, data, method, overview, paper, render
+from genept.webpage import cells, classes, data, method, overview, paper, render, table
 from genept.webpage.header import header
 from genept.webpage.sources import Sources, View
 
 TITLE = "GenePT at the level of cells"
-VIEWS: tuple[Callable[[Sources], View], ...] = (overview.view, cells.view, paper.view, data.view, method.view)
+VIEWS: tuple[Callable[[Sources], View], ...] = (
+    overview.view,
+    table.view,
+    cells.view,
+    classes.view,
+    paper.view,
+    data.view,
+    method.view,
+)
 
 
 def build(sources: Sources) -> str:

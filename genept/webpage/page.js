@@ -58,7 +58,7 @@ const page = (() => {
 
   /** A picture with its caption and, as its text alternative, the table of its numbers (rows of objects). */
   function figure(picture, caption, rows = []) {
-    for (const mark of picture.querySelectorAll("g[aria-label]")) mark.removeAttribute("aria-label"); // a g without role may have none
+    for (const mark of picture.querySelectorAll(":is(g, rect)[aria-label]")) mark.removeAttribute("aria-label"); // without role they may have none
     const made = element("figure", {}, element("div", { class: "picture" }, picture), element("figcaption", {}, caption));
     if (rows.length) made.append(element("details", {}, element("summary", {}, "The numbers of this picture"), table(rows)));
     return made;
@@ -86,9 +86,12 @@ const page = (() => {
   /** A colour of the page's style, by its name there: page.colour("ink"). */
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
+  /** Draw a view; a select that is drawn anew keeps the focus. */
   function draw(name) {
     const view = views.get(name);
+    const key = document.activeElement?.dataset.key;
     if (view) view(document.querySelector(`#${name} .drawn`), data(name), state());
+    if (key) document.querySelector(`#${name} [data-key="${key}"]`)?.focus();
   }
 
   function show() {

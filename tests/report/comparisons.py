@@ -119,3 +119,13 @@ def write_cells(
         predictions.append({"cell_id": cell["cell_id"], "split": "donors", "actual": cell["cell_type"], **said})
     write_csv(Path(f"plots/cells/{dataset}.csv"), [*cells[0]], cells)
     write_csv(Path(f"metrics/predictions/{dataset}.csv"), [*predictions[0]], predictions)
+
+
+def write_confusion(dataset: str, models: Sequence[str], classes: Sequence[str]) -> None:
+    """Write the predicted cell types of 10 cells of each class: later models take more of them for the next class."""
+    for i, model in enumerate(models):
+        pairs = itertools.pairwise([*classes, classes[0]])
+        rows = [
+            {"actual": label, "predicted": other if cell < i else label} for label, other in pairs for cell in range(10)
+        ]
+        write_csv(Path(f"plots/confusion/{dataset}/{model}.csv"), ["predicted", "actual"], rows)

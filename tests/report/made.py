@@ -35,6 +35,7 @@ SCORED = ["expression", "random_w", "text_w", "tuned", "random_w_tuned", "ensemb
 BOUNDS = ["majority", "random_cells", "supervised"]
 PAIRS = {(dataset, model) for dataset in ("blood", "tumour") for model in (*SCORED, *BOUNDS)}
 KNN = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "balanced_accuracy")
+CLASSES, OF_CLASS = ("B cell", "Plasma cell", "T cell"), ("precision", "recall", "f1", "support")
 FREQUENT = ("precision_frequent", "recall_frequent", "f1_frequent")
 WEIGHTED = ("accuracy", "precision_weighted", "recall_weighted", "f1_weighted")
 LOGREG = (*WEIGHTED, "precision_macro", "recall_macro", "f1_macro", "balanced_accuracy", "auroc")
@@ -79,7 +80,10 @@ def rows_of(annotation: str, base: float, note: str = "", coordinates: bool = Tr
             rows.append(row("knn", annotation, name, base + 0.1 * min(i, 3), split=split, note=note))
         for name in FREQUENT:
             rows.append(row("knn", annotation, name, base + 0.25, split=split, note=note))
-    return [*rows, row("knn", annotation, "precision", 0.9999, note=note, **{"class": "B cell"})]
+    of_classes = [
+        row("knn", annotation, name, base, note=note, **{"class": label}) for label in CLASSES for name in OF_CLASS
+    ]
+    return [*rows, *of_classes]
 
 
 def regression_rows(annotation: str, value: float, note: str = "") -> list[dict[str, Any]]:
@@ -170,6 +174,7 @@ def write_project() -> None:
         comparisons.write_differences(dataset, [*SCORED, *BOUNDS], untested)
         comparisons.write_text(dataset, {})
         comparisons.write_cells(dataset, ["expression", "random_w", "text_w", "tuned"], [*SCORED, *BOUNDS])
+        comparisons.write_confusion(dataset, [*SCORED, *BOUNDS], CLASSES)
     comparisons.write_probabilities("blood", "phenotype", [*SCORED[:-1], "majority", "random_cells"], ["sick", "well"])
     write_record("blood", note="a stand-in, not a dataset of the paper")
     write_record("tumour", label_source="annotation", annotation={"method_version": 3})

@@ -14,6 +14,7 @@ from tests.helpers import write_settings
 from tests.report import comparisons
 from tests.report.made import (
     BOUNDS,
+    CLASSES,
     PAIRS,
     SCORED,
     printed_rows,
@@ -184,6 +185,7 @@ def test_a_run_ends_with_the_main_scores_within_80_columns_and_writes_nothing(pr
     write_settings(Path(), {"grid": {"models": {"genept_s": [long]}}}, models={long: {"title": "Long"}})
     for dataset in ("blood", "tumour"):
         write_pair(dataset, long, rows_of("cell_type", 0.111) + rows_of("patient", 0.222))
+        comparisons.write_confusion(dataset, [long], CLASSES)
     report()
     before = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
     output = report("--show").output
@@ -248,4 +250,4 @@ def test_what_is_missing_damaged_or_wrong_is_one_line_and_writes_nothing(
     result = report()
     assert (result.exit_code, result.output.count("\n")) == (code, 1), result.output
     assert words in result.output
-    assert not list(Path("metrics").glob("*.*")) and not Path("plots").exists()
+    assert not [*Path("metrics").glob("*.*"), *Path("plots").glob("*.*")]

@@ -68,10 +68,13 @@ def committed() -> bytes:
     with project() as folder:
         clone(folder)
         params = parameters.load()
+        models = params.grid.scored
         for dataset in params.grid.datasets:
-            comparisons.write_differences(dataset, [model for of, model in params.pairs() if of == dataset])
+            comparisons.write_differences(dataset, models)
             comparisons.write_text(dataset, {}, text=params.grid.models.genept_w[0])
             comparisons.write_cells(dataset, params.grid.models.names, params.grid.scored)
+            comparisons.write_confusion(dataset, models, small.CLASSES)
+        comparisons.write_probabilities("covid", "phenotype", models, ["HC", "Severe"])
         return reported()
 
 
@@ -91,6 +94,7 @@ def hostile() -> bytes:
         for dataset in small.GRID["datasets"]:
             small.write_record(dataset, title=HOSTILE, note=HOSTILE)
             comparisons.write_cells(dataset, ["expression", "text_w"], small.SCORED, ["T cell", HOSTILE])
+            comparisons.write_confusion(dataset, [*small.SCORED, *small.BOUNDS], [*small.CLASSES, HOSTILE])
         for path in Path("metrics/full").glob("*/*.csv"):
             replace(path, {"B cell": HOSTILE, "on 50 principal components": HOSTILE})
         comparisons.write_probabilities(
