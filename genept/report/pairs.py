@@ -144,7 +144,7 @@ def read_pair(dataset: str, model: str) -> Pair:
         return Pair(dataset, model, numbers, scores.get(OWN, {}), scores.get(AUTHORS, {}))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; `dvc repro evaluate@{dataset}` makes it") from None
-    except (KeyError, ValueError, csv.Error) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:  # a cut line lacks its last fields
         raise InputError(
             f"{full} or {headlines}: not the scores that evaluate writes ({' '.join(str(error).split())}); "
             f"`dvc repro --force --single-item evaluate@{dataset}` makes both again"
