@@ -37,11 +37,9 @@ SMALL = "smaller_than_min_class_size"
 CONTENT = {"counts": "raw counts", "lognorm": "logarithms of normalised counts"}
 AGREEMENT = {
     "ari": "ARI (adjusted Rand index)",
-    "ari_lowest_patient": "ARI of the patient with the lowest",
     "ami": "AMI (adjusted mutual information)",
     "accuracy": "share of cells with the authors' type",
-    "f1_macro": "F1, mean over the authors' types",
-    "share_unknown": "share of cells in clusters without a type",
+    "f1": "F1, mean over the authors' types",
 }
 
 

@@ -18,6 +18,7 @@ from genept.webpage import method
 from stages.trace import main as trace
 from tests.helpers import write_settings
 from tests.report import made
+from tests.webpage.conftest import Build, Visit
 from tests.webpage.views import parsed, sources, words
 
 MODELS = [*made.SCORED, *made.BOUNDS]
@@ -134,7 +135,7 @@ def test_metrics_and_models_are_those_of_the_run_and_texts_follow_its_settings()
     assert list(models) == MODELS
     assert models["text_w"] == "GenePT-w, MiniLM on names. Kind: GenePT-w; nothing fetched, see models/text_w.yaml."
     assert models["random_w"] == "Control: random. Kind: control; drawn here, from those of text_w."
-    assert models["tuned_on_random_w"].endswith("a control; fitted here on training cells of random_w.")
+    assert models["random_w_tuned"].endswith("a control; fitted here on training cells of random_w.")
 
 
 @pytest.mark.usefixtures("stand_ins")
@@ -150,3 +151,15 @@ def test_dimensions_and_sources_are_those_of_a_model_s_file() -> None:
     models = listed("Models")
     assert models["text_w"] == "T. Kind: GenePT-w; 1536 dimensions; wheel weights 1.2."
     assert models["expression"] == "E. Kind: code of its own; at most 50 dimensions; models/expression.py."
+
+
+def test_a_choice_shows_the_chain_of_its_score_and_stands_in_the_address(built: Build, visit: Visit) -> None:
+    page = visit(built("committed"), "view=method&dataset=ovarian&model=genept_w_minilm")
+    steps = page.locator("#method .chain .stage")
+    names = [str(step.get_attribute("data-stage")) for step in steps.all()]
+    assert names[:3] == ["evaluate@ovarian", "embed_genept_w@ovarian-genept_w_minilm", "label@ovarian"]
+    steps.first.locator("summary").click()
+    assert steps.first.locator("[data-writer*=embed]").all_inner_texts() == [names[1]]
+    page.locator("#method [data-key=model]").select_option("scgpt_mini")
+    assert "pretrain_scgpt@scgpt_mini" in [step.get_attribute("data-stage") for step in steps.all()]
+    assert "model=scgpt_mini" in page.url
