@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
@@ -21,7 +21,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from genept.core import files
-from genept.plots.palette import Look
+from genept.plots.palette import COLOURS, NO_LABEL, SHARES, Look
 
 INK, MUTED, FRAME = "#202020", "#606060", "#9A9A9A"  # texts and outlines, from dark to light
 
@@ -134,17 +134,26 @@ def fill(text: str, width: float, size: float, weight: str = "normal") -> str:
 
 
 def save(figure: Figure, path: Path, has_shades: bool = False, dpi: int = DPI) -> None:
-    """Write a picture as PNG, without date or program.
-
-    It has 256 colours, which keep those of the labels and take a third of the space; all colours if it `has_shades`.
-    """
+    """Write a picture as PNG, without date or program; in all its colours if it `has_shades`, else `few_colours`."""
     content = io.BytesIO()
     figure.savefig(content, dpi=dpi, bbox_inches=bounds(figure))
     image = Image.open(content).convert("RGB")
-    if not has_shades:
-        image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     with files.replacing(path) as temporary:
-        image.save(temporary, dpi=(dpi, dpi))
+        (image if has_shades else few_colours(image)).save(temporary, dpi=(dpi, dpi))
+
+
+def few_colours(image: Image.Image) -> Image.Image:
+    """Return a picture in at most 256 colours, which takes a third of the space.
+
+    They are those of labels, of shares and of greys, and their mixtures with white, which smooth edges. Pillow's own
+    choice would lose the colour of a label with few cells.
+    """
+    inks = np.array([to_rgb(ink) for ink in (*COLOURS, NO_LABEL, *SHARES(range(SHARES.N)))])
+    mixtures = 1 - np.linspace(1, 0.15, 9)[:, None, None] * (1 - inks)
+    greys = np.repeat(np.append(np.linspace(0, 0.92, 50), 1)[:, None], 3, axis=1)  # Pillow takes one near white for it
+    table = Image.new("P", (1, 1))
+    table.putpalette(np.rint(255 * np.concatenate([mixtures.reshape(-1, 3), greys])).astype(np.uint8).tobytes())
+    return image.quantize(palette=table, dither=Image.Dither.NONE)
 
 
 def save_vector(figure: Figure, path: Path) -> None:

@@ -19,6 +19,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from PIL import Image
 from scipy.spatial.distance import cdist
 
 from genept.plots import annotation, layouts, page, palette, panels
@@ -230,6 +231,16 @@ def test_picture_files_are_equal_and_hold_no_date_or_program(tmp_path: Path) -> 
         position += length + 12
     assert kinds == {b"IHDR", b"PLTE", b"pHYs", b"IDAT", b"IEND"}
     assert not re.search(rb"Date|matplotlib", pdf)
+
+
+def test_a_png_keeps_the_colour_of_every_label(tmp_path: Path) -> None:
+    rare = ["", *(f"type {i}" for i in range(12))]
+    obs = pd.DataFrame({"cell_type": ["type 0"] * 500 + rare, "patient": [f"P{i % 43}" for i in range(513)]})
+    page.save(picture(obs), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        pixels = np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)
+    found = {f"#{red:02X}{green:02X}{blue:02X}" for red, green, blue in pixels}
+    assert {*palette.COLOURS, palette.NO_LABEL, "#FFFFFF"} <= found
 
 
 def test_a_pdf_is_of_vectors_and_fonts_with_points_as_pixels(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from genept.core import params
+from genept.plots.palette import ModelLook
 from genept.plots.scores import Curve
 from genept.report import pairs
 from genept.report.pairs import Run
@@ -67,7 +68,7 @@ def test_a_thinned_curve_keeps_its_ends_and_its_area(signal: float) -> None:
     actual = rng.random(1500) < 0.3
     lines = points_of(actual, signal * actual + rng.normal(size=1500))
     for x, y in (lines[:2], lines[2:]):
-        packed = [np.array(axis) / 1000 for axis in classes.packed(Curve("m", "models", x, y))]
+        packed = [np.array(axis) / 1000 for axis in classes.packed(Curve("m", ModelLook("#808080", "full"), x, y))]
         assert abs(np.trapezoid(packed[1], packed[0]) - np.trapezoid(y, x)) < 0.002
         assert [packed[0][0], packed[1][0], packed[0][-1], packed[1][-1]] == pytest.approx(
             [x[0], y[0], x[-1], y[-1]], abs=0.0005
