@@ -157,7 +157,7 @@ page.cells = (() => {
   /** Mark a cell in a panel; none without a row. */
   const mark = (panel, row) => panel.plot?.hover(panel.pointOf[row] ?? -1, { preventEvent: true, showReticleOnce: true });
 
-  const select = (panel) => panel.plot.select(selected.map((row) => panel.pointOf[row]).filter((point) => point >= 0), { preventEvent: true });
+  const select = (panel) => panel.plot?.select(selected.map((row) => panel.pointOf[row]).filter((point) => point >= 0), { preventEvent: true });
 
   function choose(rows, from) {
     selected = rows;
