@@ -5,6 +5,7 @@ page.cells = (() => {
   const SIDES = ["left", "right"];
   const SCREEN_READER = "Without a pointer, use the labels, the field for a cell's id and the tables.";
   const POINT = "Point at a cell to see its labels and which models have it right.";
+  const NO_WEBGL = "This browser draws no cells, since it has no WebGL. The numbers are below.";
   const NO_PREDICTION = "not predicted";
   const { element } = page;
   const unpacked = new Map(); // promises of cells by dataset
@@ -101,7 +102,7 @@ page.cells = (() => {
 
   function makePanel(side) {
     const canvas = element("canvas", { "data-panel": side, role: "img" });
-    const field = element("div", { class: "picture field" }, hasWebGL ? canvas : "This browser draws no cells, since it has no WebGL. The numbers are below.");
+    const field = element("div", { class: hasWebGL ? "picture field" : "picture" }, hasWebGL ? canvas : NO_WEBGL);
     field.addEventListener("wheel", (event) => event.ctrlKey || event.metaKey || event.stopPropagation(), { capture: true });
     field.addEventListener("mousedown", (event) => event.preventDefault()); // else Shift and drag selects the page's text
     hearFingers(canvas);
@@ -157,7 +158,7 @@ page.cells = (() => {
   /** Mark a cell in a panel; none without a row. */
   const mark = (panel, row) => panel.plot?.hover(panel.pointOf[row] ?? -1, { preventEvent: true, showReticleOnce: true });
 
-  const select = (panel) => panel.plot.select(selected.map((row) => panel.pointOf[row]).filter((point) => point >= 0), { preventEvent: true });
+  const select = (panel) => panel.plot?.select(selected.map((row) => panel.pointOf[row]).filter((point) => point >= 0), { preventEvent: true });
 
   function choose(rows, from) {
     selected = rows;
