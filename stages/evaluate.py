@@ -29,7 +29,6 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     metrics/predictions/DATASET.csv                       each model's cell type of each cell
     metrics/probabilities/DATASET/ANNOTATION/MODEL.csv    what logistic regressions predict
     plots/confusion/DATASET/MODEL.csv                     predicted and annotated cell type of each test cell
-    plots/confusion_matrices/DATASET.csv                  their counts, types in an order that puts relatives together
 
     Embeddings that did not change since an earlier run are not scored again (data/cache/evaluate). --check scores all
     of them and writes nothing.

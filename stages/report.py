@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 METRICS = Path("metrics")
 BARS, DIFFERENCES, CURVES = Path("plots/scores.csv"), Path("plots/differences"), Path("plots/curves")
+MATRICES = Path("plots/confusion_matrices")
 PAGE, SUMMARY = Path("plots/report.html"), "plots/summary_{}.svg"
 
 
@@ -31,12 +32,14 @@ def main(params: Params, show: bool) -> None:
     The summary, the effect of text, Table 2 (clusters), Table C4 (cell type by nearest neighbours) and Section 4.4
     (patients and phenotypes) go to metrics/ as Markdown and CSV; every number that the paper prints, against ours, to
     metrics/paper_tracking.md and .csv, and counts of verdicts to metrics/verdicts.json; the main scores to
-    plots/scores.csv, for the first picture of `dvc plots`; the differences of all pairs of models to plots/differences;
-    ROC and precision-recall curves to plots/curves; the answer in sentences to metrics/answer.md and as a picture to
-    plots/summary_light.svg and _dark.svg; all of it to one page, plots/report.html.
+    plots/scores.csv and confusion matrices to plots/confusion_matrices, for `dvc plots`; the differences of all pairs
+    of models to plots/differences; ROC and precision-recall curves to plots/curves; the answer in sentences to
+    metrics/answer.md and as a picture to plots/summary_light.svg and _dark.svg; all of it to one page,
+    plots/report.html.
     """
     from genept.report import (
         answer,
+        confusion,
         pairs,
         paper,
         paper_tables,
@@ -84,6 +87,11 @@ def main(params: Params, show: bool) -> None:
     texts[METRICS / "answer.md"] = answer.markdown(sources.answer, run)
     texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows), indent=2) + "\n"
     draw(run, comparisons)
+    with files.replacing_folder(MATRICES) as folder:
+        for dataset in run.records:
+            if predicted := confusion.read(run, dataset):
+                counts = confusion.matrices(dataset, predicted)
+                counts.to_csv(folder / f"{dataset}.csv", index=False, lineterminator="\n")
     for path, text in texts.items():
         with files.replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -14,12 +14,11 @@ import pandas as pd
 
 from genept.core import files
 from genept.core.params import AUTHORS, OWN
-from genept.metrics import confusion
 from genept.metrics.counts import Counts
 
 DECIMALS, FEW_DECIMALS = 4, 3  # of the full table; of the headline numbers, a row of `dvc metrics show`
 SCORES, FULL = Path("metrics/scores"), Path("metrics/full")
-CONFUSION, MATRICES = Path("plots/confusion"), Path("plots/confusion_matrices")
+CONFUSION = Path("plots/confusion")
 PROBABILITIES, COMPARISONS = Path("metrics/probabilities"), Path("metrics/comparisons")
 PREDICTIONS = Path("metrics/predictions")
 NUMBERS = ("value", "low", "high", "sd", "first", "scaled")
@@ -159,10 +158,9 @@ def write(
 
     ``metrics/full/<dataset>/<model>.csv`` has all rows, then those of the authors' protocol if `by_authors` has some;
     ``metrics/scores/<dataset>/<model>.json`` the headline numbers; ``plots/confusion/<dataset>/<model>.csv`` the actual
-    and the predicted cell type of each test cell, ``plots/confusion_matrices/<dataset>.csv`` their counts for the
-    models with headlines; ``metrics/probabilities/<dataset>/<annotation>/<model>.csv`` what logistic regressions
-    predict; ``metrics/comparisons/<dataset>`` the tables `comparisons` by name; ``metrics/predictions/<dataset>.csv``
-    the cell types of `predictions`, a column for each model.
+    and the predicted cell type of each test cell; ``metrics/probabilities/<dataset>/<annotation>/<model>.csv`` what
+    logistic regressions predict; ``metrics/comparisons/<dataset>`` the tables `comparisons` by name;
+    ``metrics/predictions/<dataset>.csv`` the cell types of `predictions`, a column for each model.
     """
     with contextlib.ExitStack() as stack:
         folders = (folder / dataset for folder in (SCORES, FULL, CONFUSION, PROBABILITIES, COMPARISONS))
@@ -186,8 +184,3 @@ def write(
         for path, table in tables.items():
             path.parent.mkdir(exist_ok=True)
             table.to_csv(path, index=False, lineterminator="\n")
-    pairs = {model: results[model].pairs for model in headlines}
-    table = confusion.matrices(dataset, {model: one for model, one in pairs.items() if one is not None})
-    MATRICES.mkdir(parents=True, exist_ok=True)
-    with files.replacing(MATRICES / f"{dataset}.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")

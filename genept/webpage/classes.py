@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from genept.core.params import OWN
-from genept.metrics.confusion import relatives
 from genept.plots.scores import Curve
 from genept.report import captions, pictures, summary
+from genept.report.confusion import relatives
 from genept.report.pairs import Run, number
 from genept.report.significance import read_table
 from genept.webpage import table

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from genept.metrics import confusion
 from genept.plots import palette
+from genept.report import confusion
 from tests.helpers import ROOT
 from tests.report.made import read_csv, report
 

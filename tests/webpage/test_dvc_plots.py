@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from genept.metrics import confusion
+from genept.report import confusion
 from tests.helpers import ROOT
-from tests.metrics.test_confusion import pairs
+from tests.report.test_confusion import pairs
 from tests.webpage.conftest import Visit
 
 PICTURE = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"

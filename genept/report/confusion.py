@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from genept.report.pairs import Run
+
+PAIRS = Path("plots/confusion")  # actual and predicted cell type of each test cell, by dataset and model
 COLUMNS = ["dataset", "model", "actual", "predicted", "cells", "share"]
+
+
+def read(run: Run, dataset: str) -> dict[str, pd.DataFrame]:
+    """Read the actual and predicted cell types of the models with headline scores, those that were classified."""
+    models = [pair.model for pair in run.pairs if pair.dataset == dataset and pair.headlines]
+    paths = {model: PAIRS / dataset / f"{model}.csv" for model in models}
+    return {
+        model: pd.read_csv(path, dtype=str, keep_default_na=False) for model, path in paths.items() if path.is_file()
+    }
 
 
 def matrices(dataset: str, pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

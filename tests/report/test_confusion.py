@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from genept.metrics import confusion
+from genept.report import confusion
+from tests.report.made import report
 
 
 def pairs(*counts: tuple[str, str, int]) -> pd.DataFrame:
@@ -45,3 +48,17 @@ def test_relatives_stand_together_however_the_classes_are_numbered(seed: int) ->
 @pytest.mark.parametrize("n_classes", [1, 2])
 def test_one_or_two_classes_stay_as_they_are(n_classes: int) -> None:
     assert confusion.relatives(np.eye(n_classes)) == list(range(n_classes))
+
+
+def test_the_report_counts_what_evaluate_wrote_and_drops_datasets_outside_the_grid(project: Path) -> None:
+    folder = Path("plots/confusion/blood")
+    folder.mkdir(parents=True)
+    for model in ("text_w", "majority", "gone"):  # one model; no headline scores; not in the grid
+        pairs(("1", "NA", 2), ("NA", "NA", 1)).to_csv(folder / f"{model}.csv", index=False)
+    stale = Path("plots/confusion_matrices/elsewhere.csv")
+    stale.parent.mkdir()
+    stale.write_text("")
+    assert report().exit_code == 0
+    assert [path.name for path in stale.parent.iterdir()] == ["blood.csv"]
+    table = pd.read_csv(stale.parent / "blood.csv", dtype=str, keep_default_na=False)
+    assert set(table["model"]) == {"text_w"} and sorted(table["cells"]) == ["0", "1", "2"]
