@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from genept.report import confusion
-from tests.report.made import report
+from tests.report.made import SCORED, report
 
 
 def pairs(*counts: tuple[str, str, int]) -> pd.DataFrame:
@@ -52,13 +52,17 @@ def test_one_or_two_classes_stay_as_they_are(n_classes: int) -> None:
 
 def test_the_report_counts_what_evaluate_wrote_and_drops_datasets_outside_the_grid(project: Path) -> None:
     folder = Path("plots/confusion/blood")
-    folder.mkdir(parents=True)
-    for model in ("text_w", "majority", "gone"):  # one model; no headline scores; not in the grid
+    for model in ("text_w", "gone"):  # one of the grid, and one that is not
         pairs(("1", "NA", 2), ("NA", "NA", 1)).to_csv(folder / f"{model}.csv", index=False)
     stale = Path("plots/confusion_matrices/elsewhere.csv")
     stale.parent.mkdir()
     stale.write_text("")
     assert report().exit_code == 0
-    assert [path.name for path in stale.parent.iterdir()] == ["blood.csv"]
+    assert {path.name for path in stale.parent.iterdir()} == {"blood.csv", "tumour.csv"}
     table = pd.read_csv(stale.parent / "blood.csv", dtype=str, keep_default_na=False)
-    assert set(table["model"]) == {"text_w"} and sorted(table["cells"]) == ["0", "1", "2"]
+    assert set(table["model"]) == set(SCORED)
+    own = table[(table["model"] == "text_w") & (table["cells"] != "0")]
+    assert sorted(zip(own["actual"], own["predicted"], own["cells"], strict=True)) == [
+        ("1", "NA", "2"),
+        ("NA", "NA", "1"),
+    ]
