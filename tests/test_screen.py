@@ -86,10 +86,7 @@ def test_experiments_by_the_recipe_and_differences_fit_a_screen(repository: Path
     helpers.run("git", "commit", "--all", "--quiet", "-m", "Two", cwd=repository)
     for name, old, new in (
         ("params.yaml", "seed: 0 ", "seed: 1 "),
-        *(
-            (f"metrics/scores/ovarian/{model}.json", "0.", "-0.")
-            for model in ("genept_w_minilm", "shuffled_w_ft_minilm")
-        ),
+        *((f"metrics/scores/ovarian/{model}.json", "0.", "-0.") for model in ("genept_w_minilm", "shuffled_ft_minilm")),
     ):
         file = repository / name
         file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
@@ -97,4 +94,4 @@ def test_experiments_by_the_recipe_and_differences_fit_a_screen(repository: Path
     (recipe,) = re.findall("^dvc exp show .*$", (helpers.ROOT / "docs/running.md").read_text(encoding="utf-8"), re.M)
     text = shown(recipe)
     assert all(word in text for word in ("[seed-1]", ":ari", "seed"))
-    assert "shuffled_w_ft_minilm" in shown("dvc metrics diff HEAD seed-1")
+    assert "shuffled_ft_minilm" in shown("dvc metrics diff HEAD seed-1")

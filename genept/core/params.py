@@ -51,10 +51,10 @@ class Grid(Config):
     def heads_on_controls(self) -> dict[str, tuple[str, str]]:
         """Names of the fine-tuned models' heads on controls: the fine-tuned model and the control of each.
 
-        ``random_w_ft_minilm`` is the head of ``genept_w_ft_minilm`` on ``random_w``.
+        ``random_ft_minilm`` is the head of ``genept_w_ft_minilm`` on ``random_w``.
         """
         return {
-            f"{control}_{head.removeprefix('genept_w_')}": (head, control)
+            f"{control.removesuffix('_w')}_{head.removeprefix('genept_w_')}": (head, control)
             for head in self.models.finetuned
             for control in self.models.controls
         }

@@ -109,7 +109,7 @@ def test_what_cannot_be_a_name_is_refused_by_a_rule_that_is_true(name: Any) -> N
         ("grid.ensemble", ["expresion"], "'expresion' is not in the grid; did you mean 'expression'?"),
         ("grid.pretrain", [], "pretrain: names no dataset to train scgpt_trained and geneformer_trained on"),
         ("grid.models.controls", ["expression"], "models: 'expression' stands twice"),
-        ("grid.models.custom", ["expression", "random_w_ft_minilm"], "'random_w_ft_minilm' is the name of a row"),
+        ("grid.models.custom", ["expression", "random_ft_minilm"], "'random_ft_minilm' is the name of a row"),
         ("grid.models.finetuned", ["ft", "genept_w_ft"], "two heads of finetuned on controls would have one name"),
         ("grid.models.genept_w", [], "controls and finetuned are made from the first of genept_w, which is empty"),
     ],

@@ -31,7 +31,7 @@ GRID: dict[str, Any] = {
     "pretrain": [],
     "ensemble": ["text_w", "random_w", "expression"],
 }
-SCORED = ["expression", "random_w", "text_w", "tuned", "random_w_tuned", "ensemble"]  # with headline scores
+SCORED = ["expression", "random_w", "text_w", "tuned", "random_tuned", "ensemble"]  # with headline scores
 BOUNDS = ["majority", "random_cells", "supervised"]
 PAIRS = {(dataset, model) for dataset in ("blood", "tumour") for model in (*SCORED, *BOUNDS)}
 KNN = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "balanced_accuracy")
@@ -152,7 +152,7 @@ def write_record(dataset: str, **changes: Any) -> None:
 def write_project() -> None:
     """Write a run of two datasets into the working folder, and scores of a model and a dataset outside the grid."""
     write_settings(Path(), {"seed": 7, "threads": 1, "grid": GRID}, models=MODELS)
-    blood = {"expression": 0.1, "random_w": 0.2, "text_w": 0.3, "tuned": 0.4, "random_w_tuned": 0.35}
+    blood = {"expression": 0.1, "random_w": 0.2, "text_w": 0.3, "tuned": 0.4, "random_tuned": 0.35}
     for model, base in (blood | {"majority": 0.02, "random_cells": 0.05}).items():
         note, supervised = "", ""
         if model.endswith("tuned"):
@@ -160,7 +160,7 @@ def write_project() -> None:
         patient = rows_of("patient", base - 0.05, "; ".join(filter(None, ["on 50 principal components", note])))
         phenotype = rows_of("phenotype", base, note) + regression_rows("phenotype", base + 0.3, supervised)
         write_pair("blood", model, rows_of("cell_type", base, note) + patient + phenotype)
-    tumour = {"expression": 0.5, "random_w": 0.6, "text_w": 0.55, "tuned": 0.65, "random_w_tuned": 0.64}
+    tumour = {"expression": 0.5, "random_w": 0.6, "text_w": 0.55, "tuned": 0.65, "random_tuned": 0.64}
     for model, base in (tumour | {"majority": 0.02, "random_cells": 0.05}).items():
         note = "random_w is not comparable: no counts" if model == "random_w" else ""
         reason = "; ".join(filter(None, ["not scored: phenotype has one class", note]))

@@ -46,6 +46,6 @@ def test_a_summary_is_the_mean_of_scaled_values_by_hand(project: Path) -> None:
     assert together == pytest.approx([0.4, 0.65, 0.25, 0.8, (0.475 + 0.5) / 2], abs=1e-4)
     assert rows["tumour", "text_w"]["phenotype"] == rows["blood", "ensemble"]["clustering"] == ""
     groups = {row["model"]: row["annotation"] for row in rows.values()}
-    assert (groups["ensemble"], groups["random_w"], groups["random_w_tuned"]) == ("models", "controls", "fine-tuned")
+    assert (groups["ensemble"], groups["random_w"], groups["random_tuned"]) == ("models", "controls", "fine-tuned")
     assert not {"majority", "random_cells", "supervised"} & set(groups)
     assert rows["blood", "tuned"]["note"] == "clustering: clusters of test cells only"

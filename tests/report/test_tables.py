@@ -139,10 +139,10 @@ def test_every_table_says_what_its_datasets_models_and_labels_are(project: Path)
             "- `blood`: Blood cells; labels by the authors",
             "- `tumour`: Tumour cells; cell types by clusters and markers, version 3, not by the authors",
             "- `text_w`: GenePT-w, MiniLM on names",
-            "- `random_w_tuned`: The head of `tuned` fitted on `random_w`",
+            "- `random_tuned`: The head of `tuned` fitted on `random_w`",
             "MiniLM: the text encoder",
             "Controls, whose gene vectors mean nothing: `random_w`.",
-            "scored only on other cells: `tuned`, `random_w_tuned`.",
+            "scored only on other cells: `tuned`, `random_tuned`.",
         ):
             assert words in written[name], (name, words)
         assert "GenePT-s" not in written[name] and "Small models" not in written[name]  # only what occurs is explained

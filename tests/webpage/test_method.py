@@ -135,7 +135,7 @@ def test_metrics_and_models_are_those_of_the_run_and_texts_follow_its_settings()
     assert list(models) == MODELS
     assert models["text_w"] == "GenePT-w, MiniLM on names. Kind: GenePT-w; nothing fetched, see models/text_w.yaml."
     assert models["random_w"] == "Control: random. Kind: control; drawn here, from those of text_w."
-    assert models["random_w_tuned"].endswith("a control; fitted here on training cells of random_w.")
+    assert models["random_tuned"].endswith("a control; fitted here on training cells of random_w.")
 
 
 @pytest.mark.usefixtures("stand_ins")

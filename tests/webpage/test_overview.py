@@ -35,7 +35,7 @@ def test_each_dataset_has_its_scores_by_kind(overview: Tag) -> None:
         "controls": ["random_w"],
         "fine-tuned": [
             "tuned",
-            *[name for name in made.SCORED if name.startswith("tuned_") or name == "random_w_tuned"],
+            *[name for name in made.SCORED if name.startswith("tuned_") or name == "random_tuned"],
         ],
         "bounds": ["majority", "random_cells", "supervised"],
     }
