@@ -13,7 +13,7 @@ from tests.pipeline.project import Project
 from tests.pipeline.site import OWN_FILE, Site, dataset
 
 GRID = ("expression", "random_w", "genept_w_tiny", "scgpt_tiny", "genept_w_ft_tiny")
-MODELS = (*GRID, "random_w_ft_tiny", "ensemble")
+MODELS = (*GRID, "random_ft_tiny", "ensemble")
 FLOORS = ("majority", "random_cells")
 OWN_MODEL = '''"""Library size and number of genes: two numbers that every embedding should beat."""
 
