@@ -2,7 +2,7 @@
 # make show    open the page of the last run
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
-# make rehearse   the paper's grid on miniatures, all servers played here: 11 minutes
+# make rehearse   the paper's grid on miniatures, all servers played here: 12 minutes
 # All make .venv first. PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip.
 
 SHELL := /bin/bash
