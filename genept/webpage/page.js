@@ -80,8 +80,8 @@ const page = (() => {
     );
   }
 
-  /** A score with three decimals and the sign of a minus. */
-  const three = (value) => (value === null || value === undefined ? "–" : value.toFixed(3).replace("-", "−"));
+  /** A score with three decimals and the sign of a minus, which zero has not. */
+  const three = (value) => (value === null || value === undefined ? "–" : value.toFixed(3).replace("-0.000", "0.000").replace("-", "−"));
 
   /** A colour of the page's style, by its name there: page.colour("ink"). */
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

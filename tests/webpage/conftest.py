@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, WebError, expect, sync_playwright
 
+from stages.report import PAGE
 from tests.report import made as small
 from tests.report import vessel
 from tests.webpage import made
@@ -37,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visit]:
-    """Open a file at a hash in a context of its own, which has options of `Browser.new_context`."""
+    """Open a file at a hash in a context of its own: options of `Browser.new_context`, a script to run before."""
     messages: list[str] = []
     contexts = []
 
@@ -52,12 +53,13 @@ def visit(browser: Browser) -> Iterator[Visit]:
     def on_error(error: WebError) -> None:
         messages.append(f"uncaught: {error.error.stack or error.error}")
 
-    def open_page(file: Path, state: str = "", **options: object) -> Page:
+    def open_page(file: Path, state: str = "", script: str = "", **options: object) -> Page:
         context = browser.new_context(**options)  # type: ignore[arg-type]
         contexts.append(context)
         context.on("console", on_console)
         context.on("request", on_request)
         context.on("weberror", on_error)
+        context.add_init_script(script)
         page = context.new_page()
         page.goto(f"{file.as_uri()}#{state}")
         return page
@@ -70,17 +72,15 @@ def visit(browser: Browser) -> Iterator[Visit]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Build:
-    """Return a page of `made.PAGES` by its name; it is built once for all workers."""
+    """Return a page of `made.PAGES` by its name, in the folder of its run; it is built once for all workers."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "pages"
     folder.mkdir(exist_ok=True)
 
     def build(name: str) -> Path:
-        path = folder / f"{name}.html"
+        path = folder / name / PAGE
         with FileLock(folder / f"{name}.lock"):
-            if not path.is_file():
-                path.write_bytes(made.PAGES[name]())
-        return path
+            return path if path.is_file() else made.build(name, path.parent.parent)
 
     return build
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -79,14 +80,20 @@ def test_the_page_is_painted_soon(built: Build, visit: Visit, record_property: C
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_the_same_bytes_again(built: Build, name: str) -> None:
-    assert made.PAGES[name]() == built(name).read_bytes()
+def test_a_page_is_the_same_bytes_again(built: Build, tmp_path: Path, name: str) -> None:
+    assert made.build(name, tmp_path / "again").read_bytes() == built(name).read_bytes()
 
 
 def test_the_page_of_the_committed_run_is_small(built: Build, record_property: Callable[[str, object], None]) -> None:
     megabytes = built("committed").stat().st_size / 1e6
     record_property("megabytes of the page", round(megabytes, 2))
     assert megabytes <= MEGABYTES
+
+
+def test_scores_are_printed_with_three_decimals(built: Build, visit: Visit) -> None:
+    page = visit(built("frame"))
+    printed = page.evaluate("[0.12345, -0.5, -0.0004, 1, null, undefined].map(page.three)")
+    assert printed == ["0.123", "\u22120.500", "0.000", "1.000", "\u2013", "\u2013"]
 
 
 def test_the_address_holds_the_choices(built: Build, visit: Visit) -> None:
