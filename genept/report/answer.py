@@ -48,10 +48,11 @@ def tested(run: Run) -> str:
     n = {kind: len([name for name in names if name in scored(run)]) for kind, names in kinds(run).items()}
     counted = [(n["models"], "model"), (n["controls"], "control"), (n["fine-tuned"], "fine-tuned head")]
     what = joined(f"{number} {noun}{'s' if number > 1 else ''}" for number, noun in counted if number)
+    were = "was" if sum(n.values()) == 1 else "were"
     datasets = joined(f"`{dataset}` ({sizes(run, dataset)})" for dataset in run.records)
     stand_ins = [f"`{dataset}`" for dataset, record in run.records.items() if not record.get("paper")]
     origin = f"; {joined(stand_ins)} {'are' if len(stand_ins) > 1 else 'is'} not of the paper" if stand_ins else ""
-    return f"{what} were scored on {datasets}{origin}."
+    return f"{what} {were} scored on {datasets}{origin}."
 
 
 def scored(run: Run) -> set[str]:

@@ -206,6 +206,7 @@ page.cells = (() => {
       }
       await plot.draw(rows.map((row) => [scale(x[row]), scale(y[row]), colouring.codes[row]]), { zDataType: "categorical", spatialIndex });
       [panel.place, panel.points] = [place, points];
+      parts.root.classList.remove("waiting");
     }
     plot.set({ pointOrder: order(panel, colouring, isolated) });
     select(panel);
@@ -352,7 +353,7 @@ page.cells = (() => {
     };
     const help = "Drag to move, Ctrl and the wheel to zoom. Shift and drag, or the lasso, also with a finger, selects cells. ";
     made.root = element(
-      "div", {}, made.choices, made.caption, element("div", { class: "panels" }, ...panels.map(({ root }) => root)),
+      "div", { class: hasWebGL && "waiting" }, made.choices, made.caption, element("div", { class: "panels" }, ...panels.map(({ root }) => root)),
       made.status, made.selection, made.legendTitle, made.legend,
       element("p", { class: "muted" }, (hasWebGL ? help : "") + SCREEN_READER), made.numbers,
     );

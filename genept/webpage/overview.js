@@ -12,12 +12,12 @@ page.register("overview", (place, data, state) => {
     page.element(
       "div",
       { class: "panels", style: `--columns: ${columns}` },
-      ...panels.map((panel) => lollipops(panel, data.looks, width / columns - 16, names)),
+      ...panels.map((panel) => lollipops(dataset, panel, data.looks, width / columns - 16, names)),
     ),
   );
 });
 
-function lollipops(panel, looks, width, names) {
+function lollipops(dataset, panel, looks, width, names) {
   const controls = panel.lines.filter((line) => line.kind === "controls");
   const ends = controls.flatMap((line) => [line.low ?? line.value, line.high ?? line.value]);
   const band = ends.length ? [{ low: Math.min(...ends), high: Math.max(...ends) }] : [];
@@ -25,7 +25,7 @@ function lollipops(panel, looks, width, names) {
   const fill = (line) => (looks[line.model][1] === "full" ? stroke(line) : page.colour("paper"));
   const { Plot } = page;
   const picture = Plot.plot({
-    ariaLabel: `${panel.title}: ${panel.lines.length} rows`,
+    ariaLabel: `${dataset}, ${panel.title}: ${panel.lines.length} rows`,
     width,
     height: 40 + 20 * panel.lines.length,
     marginLeft: names,
@@ -44,7 +44,7 @@ function lollipops(panel, looks, width, names) {
       }),
     ],
   });
-  const caption = `${panel.title}. Broken line: the floor, ${page.three(panel.floor)}.` +
+  const caption = `${dataset}: ${panel.title}. Broken line: the floor, ${page.three(panel.floor)}.` +
     (band.length ? ` Band: the controls, ${page.three(band[0].low)} to ${page.three(band[0].high)}.` : "");
   return page.figure(picture, caption, panel.lines.map(({ model, kind, value, low, high }) => ({ row: model, kind, value, low, high })));
 }

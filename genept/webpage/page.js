@@ -10,12 +10,33 @@ const page = (() => {
 
   const state = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 
-  /** Change parts of the state; undefined removes one. The browser's history gets no entry for each click. */
+  /** Change parts of the state; undefined removes one. The browser's history gets no entry for each choice. */
   function set(changes) {
+    history.replaceState(null, "", changed(changes));
+    show();
+  }
+
+  function changed(changes) {
     const now = new URLSearchParams(location.hash.slice(1));
     for (const [key, value] of Object.entries(changes)) value === undefined ? now.delete(key) : now.set(key, value);
-    history.replaceState(null, "", `#${now}`);
+    return `#${now}`;
+  }
+
+  /** Open a view with the choices that are made; the button Back returns to the one before. */
+  function open(event) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab or window of its own
+    event.preventDefault();
+    const next = changed({ view: new URLSearchParams(event.currentTarget.hash.slice(1)).get("view") });
+    if (next !== location.hash) history.pushState(null, "", next);
     show();
+  }
+
+  /** Go to the results without the link's own hash, which would be another state. */
+  function skip(event) {
+    event.preventDefault();
+    const main = document.querySelector("main");
+    main.focus();
+    main.scrollIntoView();
   }
 
   function data(name) {
@@ -109,12 +130,8 @@ const page = (() => {
 
   function start() {
     document.documentElement.classList.add("scripted");
-    for (const link of document.querySelectorAll("nav a")) {
-      link.addEventListener("click", (event) => {
-        event.preventDefault();
-        set({ view: new URLSearchParams(link.hash.slice(1)).get("view") });
-      });
-    }
+    for (const link of document.querySelectorAll("nav a")) link.addEventListener("click", open);
+    document.querySelector(".skip").addEventListener("click", skip);
     window.addEventListener("hashchange", show);
     window.addEventListener("beforeprint", () => {
       document.documentElement.classList.add("printing"); // what is hidden has no width to draw in

@@ -111,6 +111,32 @@ def test_the_address_holds_the_choices(built: Build, visit: Visit) -> None:
     expect(opened.locator("select[data-key=label]")).to_have_value(made.HOSTILE)
 
 
+def test_back_returns_to_the_view_before(built: Build, visit: Visit) -> None:
+    page = visit(built("frame"), "view=drawn&label=plain")
+    page.locator("nav a").first.click()
+    expect(page.locator("main > section:visible")).to_have_attribute("id", "text")
+    page.go_back()
+    expect(page.locator("main > section:visible")).to_have_attribute("id", "drawn")
+    assert page.url.endswith("#view=drawn&label=plain")
+
+
+def test_a_view_opens_in_a_tab_of_its_own(built: Build, visit: Visit) -> None:
+    page = visit(built("frame"), "view=text")
+    with page.context.expect_page() as opened:
+        page.locator("nav a").last.click(modifiers=["Control"])
+    expect(opened.value.locator("main > section:visible")).to_have_attribute("id", "drawn")
+    expect(page.locator("main > section:visible")).to_have_attribute("id", "text")
+
+
+def test_who_skips_to_the_results_stays_in_the_view(built: Build, visit: Visit) -> None:
+    page = visit(built("frame"), "view=drawn&label=plain")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    expect(page.locator("main > section:visible")).to_have_attribute("id", "drawn")
+    assert page.url.endswith("#view=drawn&label=plain")
+
+
 @pytest.mark.parametrize(
     "state", ["view=gone", "view=drawn&label=gone", "%E0%A4%A&view", "view=__proto__", "label=%3Cb%3E"]
 )
@@ -128,3 +154,17 @@ def test_labels_are_text(built: Build, visit: Visit, view: str) -> None:
     expect(page).to_have_title(" ".join(made.HOSTILE.split()))
     expect(page.locator(f"#{view}")).to_contain_text(made.HOSTILE)
     assert page.locator("h1 b, section b").count() == 0
+
+
+def test_paper_has_no_empty_frames_of_cells(built: Build, visit: Visit) -> None:
+    page = visit(built("committed"), "view=overview")
+    page.emulate_media(media="print")
+    height = "document.querySelector('#cells .panels').clientHeight"
+    assert page.evaluate(f"() => {{ dispatchEvent(new Event('beforeprint')); return {height}; }}") == 0
+    page.wait_for_function(f"{height} > 0")  # once the points are drawn
+
+
+def test_paper_keeps_the_colours_that_mean_something(built: Build, visit: Visit) -> None:
+    page = visit(built("committed"), "view=overview")
+    page.emulate_media(media="print")
+    expect(page.locator("#overview td.number").first).to_have_css("print-color-adjust", "exact")
