@@ -64,15 +64,18 @@ def sizes(run: Run, dataset: str) -> str:
     """Count the cells, donors and cell types of a dataset that are scored."""
     record = run.records[dataset]
     labels = {name: of_label["n_labels_scored"] for name, of_label in record["annotations"].items()}
-    nouns = (("patient", "donors"), ("cell_type", "cell types"))
-    named = [f"{labels[name]:,} {noun}" for name, noun in nouns if name in labels]
+    nouns = (("patient", "donor"), ("cell_type", "cell type"))
+    named = [f"{labels[name]:,} {noun}{'s' * (labels[name] != 1)}" for name, noun in nouns if name in labels]
     return ", ".join([f"{record['cells']['n_scored']:,} cells", *named])
 
 
 def most_accurate(run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> str:
-    """Name the models whose accuracy no test tells from the highest, by the strictest split that has a test."""
+    """Name the models and controls whose accuracy no test tells from the highest, by the strictest split with a test.
+
+    What is fine-tuned and `supervised` have learned from labels and do not compete.
+    """
     found = [text for dataset in run.records if (text := best_on(run, dataset, comparisons))]
-    return f"Highest accuracy of cell types: {'; '.join(found)}." if found else ""
+    return f"Highest accuracy of cell types among models and controls: {'; '.join(found)}." if found else ""
 
 
 def best_on(run: Run, dataset: str, comparisons: Mapping[str, Mapping[Key, Differences]]) -> str:
