@@ -74,7 +74,8 @@ def draw(datasets: Mapping[str, Sequence[Panel]], looks: Mapping[str, ModelLook]
             left = NAMES + j * (PANEL + GAP)
             ax = figure.add_axes((left / width, 1 - (top + side) / height, PANEL / width, side / height))
             draw_panel(ax, panel, names, looks, theme)
-            ax.set_title(f"{dataset}: {panel.title}", fontsize=HEADING, color=theme.ink, loc="left", pad=4)
+            title = panel.title if j else f"{dataset}\n{panel.title}"
+            ax.set_title(title, fontsize=HEADING, color=theme.ink, loc="left", pad=4)
             if j:
                 ax.set_yticklabels([])
     return figure

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from genept.plots import summary
 from genept.plots.palette import ModelLook
@@ -45,6 +46,15 @@ def test_a_panel_shows_values_ranges_floor_and_the_band_of_the_controls() -> Non
     band = left.patches[0].get_extents().transformed(left.transData.inverted())
     assert (band.x0, band.x1) == pytest.approx((0.3, 0.65))
     assert ARI.band == (0.1, 0.1) and Panel("", ACCURACY.lines[:2], 0.0).band is None
+
+
+def test_the_title_of_a_dataset_with_a_long_name_stays_above_its_panel() -> None:
+    accuracy, name = ACCURACY._replace(title="Accuracy, new donors"), "multiple_sclerosis_of_the_brain"
+    left, right = summary.draw({name: [accuracy, ARI]}, LOOKS, summary.THEMES["light"]).axes
+    title = left.get_title(loc="left")
+    (drawn,) = (text for text in left.findobj(Text) if text.get_text() == title)
+    assert title.split("\n") == [name, accuracy.title] and right.get_title(loc="left") == ARI.title
+    assert drawn.get_window_extent().x1 < right.bbox.x0
 
 
 def test_pictures_are_equal_bytes_and_themes_differ(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def test_the_answer_of_a_small_run_by_hand(project: Path) -> None:
     # out nothing was tested on tumour, whose control is not comparable.
     assert accurate == (
         "Highest accuracy of cell types among models and controls: on `blood`, donors held out, `ensemble` 0.450 "
-        "[.400, .500]; on `tumour`, random split, `text_w` 0.550 [.524, .576] and `expression` 0.500 [.474, .526], which no test tells apart."
+        "[.400, .500]; on `tumour`, random split, `text_w` 0.550 [.524, .576] and `expression` 0.500 [.474, .526], "
+        "which no test tells apart."
     )
     assert text == (
         "Text helps: `text_w` is better than every control in 16 of 16 scores (than `random_w` better in 16, worse in "

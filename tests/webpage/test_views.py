@@ -27,6 +27,13 @@ def test_a_view_fits_its_window(built: Build, visit: Visit, name: str, view: str
         assert page.evaluate("document.documentElement.scrollWidth") <= width, page.evaluate(TOO_WIDE, width)
 
 
+def test_long_names_leave_room_for_numbers_on_a_phone(built: Build, visit: Visit) -> None:
+    page = visit(built("committed"), "view=overview", viewport={"width": WIDTHS[0], "height": 900})
+    code = page.locator("#overview th code").first
+    code.evaluate("code => code.textContent = 'genept_w_' + 'a'.repeat(31)")
+    assert code.evaluate("code => code.closest('th').offsetWidth") < WIDTHS[0] / 2
+
+
 @pytest.mark.parametrize(("name", "view"), READ, ids=["-".join(view) for view in READ])
 def test_a_view_can_be_read_by_all(built: Build, visit: Visit, name: str, view: str) -> None:
     page = visit(built(name), f"view={view}", color_scheme="light")
