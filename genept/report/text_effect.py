@@ -94,10 +94,11 @@ def page(lines: Sequence[Line], run: Run) -> str:
     group: tuple[str, ...] = ()
     for line in sorted(lines, key=lambda line: (datasets.index(line.dataset), versus.index(line.versus))):
         now = line.dataset, f"`{line.text}` less `{line.versus}`"
-        setting = f"{METRICS.get(line.metric, line.metric)}, {SETTINGS.get(line.setting, line.setting)}"
         numbers = [three(line.value), three(line.value_versus)]
         difference = f"{three(line.difference)}{interval(line.low, line.high)}"
-        rows.append([*(("", "") if now == group else now), setting, *numbers, difference, short(line.p), line.result])
+        rows.append(
+            [*(("", "") if now == group else now), score(line), *numbers, difference, short(line.p), line.result]
+        )
         group = now
     headings = ["Dataset", "Compared", "Score", "Text", "Other", "Difference", "p", "Result"]
     models = items(f"`{name}`: {run.model_title(name)}" for name in [lines[0].text, *versus])
@@ -111,6 +112,11 @@ def page(lines: Sequence[Line], run: Run) -> str:
         *map(filled, glossary.terms(models)),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def score(line: Line) -> str:
+    """Name the score of a line and its setting."""
+    return f"{METRICS.get(line.metric, line.metric)}, {SETTINGS.get(line.setting, line.setting)}"
 
 
 def explain(params: Params) -> str:

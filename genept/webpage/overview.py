@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from genept.plots.summary import Panel
-from genept.report import captions, main_scores, printing
+from genept.report import captions, main_scores, printing, text_effect
 from genept.report.main_scores import Headed, Scores, grouped
 from genept.report.pairs import Run, Score
 from genept.report.significance import Best
@@ -41,6 +41,8 @@ def view(sources: Sources) -> View:
         summary=summary_of(run),
         datasets=[table_of(sources, dataset, scores[dataset]) for dataset in run.records],
         runs=captions.runs(run.params),
+        effects=[effect_of(line) for line in sources.effects],
+        explanation=text_effect.explain(run.params),
     )
     panels = {
         dataset: [as_data(panel) for panel in main_scores.panels(run, of_dataset)]
@@ -83,6 +85,14 @@ def cell_of(score: Score | None, best: Best, headed: Headed, model: str) -> Cell
     span = printing.interval(score.low, score.high).strip()
     notes = [f"range {span}" if span else "no range", *score.notes]
     return Cell(printing.three(score.value), "; ".join(notes), model in best.models, round(shade, 2))
+
+
+def effect_of(line: text_effect.Line) -> list[str]:
+    """Return a comparison of text with another row, as ``metrics/text_effect.md`` prints it."""
+    numbers = [printing.three(line.value), printing.three(line.value_versus)]
+    difference = f"{printing.three(line.difference)}{printing.interval(line.low, line.high)}"
+    names = [line.dataset, f"{line.text} less {line.versus}", text_effect.score(line), line.result]
+    return [*names, *numbers, difference, text_effect.short(line.p)]
 
 
 def summary_of(run: Run) -> dict[str, Any]:

@@ -60,3 +60,22 @@ def test_a_cell_says_its_range_and_whether_it_is_among_the_best(overview: Tag) -
     assert best == {"ensemble"}
     assert blood["text_w"][7]["style"] == "--shade: 0.0"  # the batch effect has no shade
     assert blood["text_w"][3]["style"] == "--shade: 0.5"
+
+
+def test_the_comparisons_that_the_answer_counts_are_there(overview: Tag) -> None:
+    (caption,) = (one for one in overview.select("caption") if one.text == "Text less another row")
+    table = caption.find_parent("table")
+    assert table is not None
+    rows = [[cell.text for cell in row.select("th, td")] for row in table.select("tbody tr")]
+    assert len(rows) == 32 and all(row[3] == "helps" for row in rows)  # 16 of 16 scores, in the answer, for both rows
+    first = [
+        "blood",
+        "text_w less random_w",
+        "accuracy, cosine",
+        "helps",
+        "0.700",
+        "0.600",
+        "0.100 [.050, .150]",
+        ".091",
+    ]
+    assert rows[0] == first

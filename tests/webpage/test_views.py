@@ -34,6 +34,18 @@ def test_long_names_leave_room_for_numbers_on_a_phone(built: Build, visit: Visit
     assert code.evaluate("code => code.closest('th').offsetWidth") < WIDTHS[0] / 2
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+def test_the_navigation_hides_nothing_that_has_the_focus(built: Build, visit: Visit, width: int) -> None:
+    page = visit(built("committed"), "view=data", viewport={"width": width, "height": 600})
+    page.locator("#data summary").last.focus()
+    for _ in range(20):
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate("""() => {
+          const [nav, focused] = [document.querySelector("nav"), document.activeElement];
+          return nav.getBoundingClientRect().bottom < focused.getBoundingClientRect().bottom;
+        }""")
+
+
 @pytest.mark.parametrize(("name", "view"), READ, ids=["-".join(view) for view in READ])
 def test_a_view_can_be_read_by_all(built: Build, visit: Visit, name: str, view: str) -> None:
     page = visit(built(name), f"view={view}", color_scheme="light")
