@@ -31,7 +31,10 @@ def test_long_names_leave_room_for_numbers_on_a_phone(built: Build, visit: Visit
     page = visit(built("committed"), "view=overview", viewport={"width": WIDTHS[0], "height": 900})
     code = page.locator("#overview th code").first
     code.evaluate("code => code.textContent = 'genept_w_' + 'a'.repeat(31)")
-    assert code.evaluate("code => code.closest('th').offsetWidth") < WIDTHS[0] / 2
+    names = page.locator("#overview .heat").first.locator("th[scope=row]")
+    sizes = names.evaluate_all("names => names.map(name => [name.offsetWidth, name.offsetHeight])")
+    assert all(100 < width < WIDTHS[0] / 2 for width, _ in sizes)
+    assert min(height for _, height in sizes) < 40  # a short name is one line
 
 
 @pytest.mark.parametrize("width", [320, 1280])
