@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from genept.report import captions, printing
 from genept.report.pairs import Key, Run, Score
 from genept.report.paper import Paper
 from genept.report.paper_tables import group_of
-from genept.report.significance import AT_FLOOR, Best, Differences
+from genept.report.significance import AT_FLOOR, NO_TEST, Best, Differences
 from genept.report.summary import kinds
 from genept.report.table import Column, Group, Table
 from genept.report.text_effect import HELPS, HURTS, Line
-from genept.report.tracking import Counterparts, Tracked
+from genept.report.tracking import NOT_RUN, Counterparts, Tracked
 from genept.report.tracking_rows import TrackedRow
 from genept.report.verdicts import VERDICTS
 
 ACCURACY = Column("accuracy", "Accuracy", "knn", "accuracy")
+SPELLED_OUT = 3  # datasets whose sizes and best models a sentence names one by one
 HOW = {"donors": "donors held out", "random": "random split"}
 
 
@@ -50,6 +52,11 @@ def tested(run: Run) -> str:
     what = joined(f"{number} {noun}{'s' if number > 1 else ''}" for number, noun in counted if number)
     were = "was" if sum(n.values()) == 1 else "were"
     datasets = joined(f"`{dataset}` ({sizes(run, dataset)})" for dataset in run.records)
+    if len(run.records) > SPELLED_OUT:
+        n_cells = sum(record["cells"]["n_scored"] for record in run.records.values())
+        datasets = (
+            f"{len(run.records)} datasets ({n_cells:,} cells): {joined(f'`{dataset}`' for dataset in run.records)}"
+        )
     stand_ins = [f"`{dataset}`" for dataset, record in run.records.items() if not record.get("paper")]
     origin = f"; {joined(stand_ins)} {'are' if len(stand_ins) > 1 else 'is'} not of the paper" if stand_ins else ""
     return f"{what} {were} scored on {datasets}{origin}."
@@ -72,25 +79,47 @@ def sizes(run: Run, dataset: str) -> str:
 def most_accurate(run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> str:
     """Name the models and controls whose accuracy no test tells from the highest, by the strictest split with a test.
 
-    What is fine-tuned and `supervised` have learned from labels and do not compete.
+    What is fine-tuned and `supervised` have learned from labels and do not compete. Of many datasets, count on how many
+    each is among them.
     """
-    found = [text for dataset in run.records if (text := best_on(run, dataset, comparisons))]
-    return f"Highest accuracy of cell types among models and controls: {'; '.join(found)}." if found else ""
+    found = {dataset: best for dataset in run.records if (best := best_on(run, dataset, comparisons))}
+    if not found:
+        return ""
+    if len(run.records) > SPELLED_OUT:
+        often = Counter(model for best in found.values() for model in best.scores)
+        named = joined(f"`{model}` on {n}" for model, n in often.most_common()) or "none"
+        return f"Among the most accurate models and controls, of {len(found)} datasets: {named}."
+    named = "; ".join(f"on `{dataset}`, {best.split}, {best.printed}" for dataset, best in found.items())
+    return f"Highest accuracy of cell types among models and controls: {named}."
 
 
-def best_on(run: Run, dataset: str, comparisons: Mapping[str, Mapping[Key, Differences]]) -> str:
-    """Name the most accurate models of one dataset, the highest first; empty if no split has a test."""
+class Highest(NamedTuple):
+    """The split that decides, and the scores that no test tells from the highest, the highest first."""
+
+    split: str
+    scores: dict[str, Score | None]
+
+    @property
+    def printed(self) -> str:
+        """The models with their scores."""
+        if not self.scores:
+            return f"none, since {AT_FLOOR}"
+        names = joined(f"`{model}` {printing.printed(score)}" for model, score in self.scores.items())
+        return f"{names}, which no test tells apart" if len(self.scores) > 1 else names
+
+
+def best_on(run: Run, dataset: str, comparisons: Mapping[str, Mapping[Key, Differences]]) -> Highest | None:
+    """Find the most accurate models of one dataset by the strictest split that has a test; None without a test."""
+    why = ""  # a stricter split decides nothing
     for split, how in HOW.items():
         group = group_of(run, dataset, "cell_type", split, "", [ACCURACY])
         best = best_of(group, run, comparisons)
-        if best.models:
+        if best.models or best.problem == AT_FLOOR:
             rows = sorted(group.rows, key=lambda row: -((row.scores[0] and row.scores[0].value) or 0))
-            names = [f"`{row.model}` {printing.printed(row.scores[0])}" for row in rows if row.model in best.models]
-            alike = ", which no test tells apart" if len(names) > 1 else ""
-            return f"on `{dataset}`, {how}, {joined(names)}{alike}"
-        if best.problem == AT_FLOOR:
-            return f"on `{dataset}`, {how}, none, since {AT_FLOOR}"
-    return ""
+            return Highest(how + why, {row.model: row.scores[0] for row in rows if row.model in best.models})
+        if best.problem.startswith(NO_TEST):
+            why = f" ({best.problem})"
+    return None
 
 
 def best_of(group: Group, run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> Best:
@@ -108,14 +137,14 @@ def effect_of_text(effects: Sequence[Line]) -> str:
         if line.n_draws is not None:  # a control
             score = line.dataset, line.annotation, line.metric, line.setting
             beaten[score] = beaten.get(score, True) and line.result == HELPS
-    if not beaten:
-        return ""
-    n, n_beaten = len(beaten), sum(beaten.values())
-    begin = "Text helps" if n_beaten == n else "Text helps in some scores" if n_beaten else "Text does not help"
     compared = "; ".join(
         f"than `{versus}` better in {some.count(HELPS)}, worse in {some.count(HURTS)}"
         for versus, some in results.items()
     )
+    if not beaten:
+        return f"Without a control nothing is said of text ({compared} of {len(effects)} scores)." if effects else ""
+    n, n_beaten = len(beaten), sum(beaten.values())
+    begin = "Text helps" if n_beaten == n else "Text helps in some scores" if n_beaten else "Text does not help"
     return f"{begin}: `{effects[0].text}` is better than every control in {n_beaten} of {n} scores ({compared})."
 
 
@@ -129,10 +158,10 @@ def of_the_paper(paper: Paper, named: Counterparts, numbers: Sequence[Tracked], 
             "paper's: nothing follows for its datasets, its text vectors or the released models."
         )
     count = Counter(row.verdict.verdict for row in rows)
-    judged = joined(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
+    judged = joined(f"{count[verdict]} {verdict}" for verdict in (*VERDICTS, NOT_RUN) if count[verdict])
     rest = f" Nothing follows for {joined(missing)}, which were not run." if missing else ""
     were = "was" if tested == 1 else "were"
-    return f"{tested} of the paper's {len(numbers)} numbers {were} tested; of its {len(rows)} rows {judged}.{rest}"
+    return f"{tested} of the paper's {len(numbers)} numbers {were} tested; of its {len(rows)} rows: {judged}.{rest}"
 
 
 def joined(texts: Iterable[str]) -> str:

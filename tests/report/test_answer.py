@@ -36,8 +36,8 @@ def test_the_answer_of_a_small_run_by_hand(project: Path) -> None:
     # out nothing was tested on tumour, whose control is not comparable.
     assert accurate == (
         "Highest accuracy of cell types among models and controls: on `blood`, donors held out, `ensemble` 0.450 "
-        "[.400, .500]; on `tumour`, random split, `text_w` 0.550 [.524, .576] and `expression` 0.500 [.474, .526], "
-        "which no test tells apart."
+        "[.400, .500]; on `tumour`, random split (no test possible with 6 donors), `text_w` 0.550 [.524, .576] and "
+        "`expression` 0.500 [.474, .526], which no test tells apart."
     )
     assert text == (
         "Text helps: `text_w` is better than every control in 16 of 16 scores (than `random_w` better in 16, worse in "
@@ -69,6 +69,11 @@ BETTER, WORSE, ALIKE = (0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)
             "than `expression` better in 1, worse in 0",
         ),
         ({"random_w": [BETTER], "expression": [WORSE]}, "Text helps:", "than `expression` better in 0, worse in 1"),
+        (
+            {"expression": [WORSE, BETTER]},
+            "Without a control",
+            "(than `expression` better in 1, worse in 1 of 2 scores)",
+        ),
     ],
 )
 def test_text_helps_where_it_is_better_than_every_control(
@@ -95,8 +100,8 @@ def test_the_verdicts_of_a_run_of_the_paper_are_counted(project: Path) -> None:
         row._replace(verdict=row.verdict._replace(verdict=verdict)) for row, verdict in zip(rows, given, strict=False)
     ]
     said = answer.of_the_paper(published, named, numbers, rows)
-    counted = "1 reproduced, 2 inconclusive, 3 differs and 4 not comparable."
-    assert said.startswith(f"1 of the paper's {len(numbers)} numbers was tested; of its {len(rows)} rows {counted}")
+    counted = f"1 reproduced, 2 inconclusive, 3 differs, 4 not comparable and {len(rows) - 10} not run."
+    assert said.startswith(f"1 of the paper's {len(numbers)} numbers was tested; of its {len(rows)} rows: {counted}")
     assert said.endswith(f"Nothing follows for {answer.joined(published.datasets)}, which were not run.")
 
 
@@ -116,3 +121,10 @@ def test_one_dataset_with_nothing_to_choose_has_no_sentence_on_accuracy(project:
         comparisons.write_csv(Path(f"metrics/comparisons/{dataset}/models.csv"), comparisons.MODELS, [])
     assert not any("accuracy" in text for text in sentences())
     assert significance.read_comparisons("blood") == {} and text_effect.read(["blood"])
+
+
+def test_of_many_datasets_the_answer_counts(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "SPELLED_OUT", 1)
+    tested, accurate, *_ = sentences()
+    assert "2 datasets (19,250 cells): `blood` and `tumour`;" in tested
+    assert accurate.endswith("of 2 datasets: `ensemble` on 1, `text_w` on 1 and `expression` on 1.")
