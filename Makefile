@@ -39,7 +39,9 @@ verify-scores: $(VENV)/runtime.done
 
 # Open the page of the last run in the browser.
 show: $(VENV)/runtime.done
-	@python -c 'import pathlib, webbrowser; webbrowser.open(pathlib.Path("plots/report.html").resolve(strict=True).as_uri())'
+	@test -f plots/report.html || { echo "plots/report.html: no such file; make repro writes it" >&2; exit 1; }
+	@echo plots/report.html
+	@python -m webbrowser "file://$(CURDIR)/plots/report.html" > /dev/null
 
 # Put what the last run found into the README.
 readme: $(VENV)/runtime.done
