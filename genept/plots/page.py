@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ PIXELS = RendererAgg(1, 1, DPI)  # measures text as a figure does
 #: Context of every picture: matplotlib's own defaults, whatever the user's are, and no text read as a formula, since
 #: labels come from data.
 plain_style = style.context(["default", {"text.parse_math": False}])
+warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # an emoji in a label is drawn as a box
 
 
 class Page:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from genept.core.params import OWN
+from genept.plots.palette import by_name
 from genept.plots.scores import Curve
 from genept.report import captions, pictures, summary
 from genept.report.confusion import relatives
@@ -70,7 +71,7 @@ def of_split(
 ) -> dict[str, Any]:
     """Arrange F1 of one split: a list over classes for each model, None where there is none."""
     n_of = run.records[dataset]["annotations"].get("cell_type", {}).get("evaluated_cells", {})
-    classes = sorted({label for _, label in values}, key=lambda label: (-n_of.get(label, 0), label))
+    classes = sorted({label for _, label in values}, key=lambda label: (-n_of.get(label, 0), by_name(label)))
     models = [name for name in run.params.grid.scored if any(name == model for model, _ in values)]
     nothing = [None] * 4
     means, lows, highs, n_runs = (

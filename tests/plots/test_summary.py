@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from matplotlib.text import Text
 from genept.plots import summary
 from genept.plots.palette import ModelLook
 from genept.plots.summary import Line, Panel
+from tests.helpers import ROOT
 
 LOOKS = {
     "expression": ModelLook("#808080", "full"),
@@ -65,3 +68,15 @@ def test_pictures_are_equal_bytes_and_themes_differ(tmp_path: Path) -> None:
     light = written("light", "a.svg")
     assert light == written("light", "b.svg") != written("dark", "c.svg")
     assert b"<dc:date>" not in light
+
+
+def test_a_letter_that_no_font_has_is_drawn_without_a_warning() -> None:
+    code = (
+        "import pathlib, tempfile; from genept.plots import summary, palette;"
+        "look = palette.ModelLook('#000000', 'full');"
+        "panel = summary.Panel('Ari', [summary.Line('\\N{DNA DOUBLE HELIX}', 'models', 0.5, None, None)], 0.0);"
+        "figure = summary.draw({'b': [panel]}, {'\\N{DNA DOUBLE HELIX}': look}, summary.THEMES['light']);"
+        "summary.save(figure, pathlib.Path(tempfile.mkdtemp(), 'a.svg'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
