@@ -55,8 +55,6 @@ def main(params: Params, show: bool) -> None:
         tracking_rows,
     )
     from genept.report.summary import summary
-    from genept.webpage.build import build
-    from genept.webpage.sources import Sources
 
     run = pairs.read(params)
     comparisons = {dataset: significance.read_comparisons(dataset) for dataset in run.records}
@@ -65,6 +63,9 @@ def main(params: Params, show: bool) -> None:
         if PAGE.is_file():
             click.echo(f"\nRanges, tests, cells, the paper: {PAGE}, which `make show` opens")
         return
+
+    from genept.webpage.build import build
+    from genept.webpage.sources import Sources
 
     texts = {BARS: score_bars.as_csv(run)}
     for make in (summary, paper_tables.table_2, paper_tables.table_c4, paper_tables.section_4_4):
@@ -103,7 +104,7 @@ def draw(run: Run, comparisons: Mapping[str, Mapping[Key, Differences]]) -> None
     from genept.plots import page, scores, summary
     from genept.report import main_scores, pictures
 
-    panels = {dataset: main_scores.strictest(run, dataset) for dataset in run.records}
+    panels = {dataset: main_scores.summary_panels(run, dataset) for dataset in run.records}
     for name, theme in summary.THEMES.items():
         summary.save(summary.draw(panels, main_scores.looks(run), theme), Path(SUMMARY.format(name)))
 

@@ -28,6 +28,11 @@ UNKNOWN = "Unknown"  # the label of a cell without one, in obs.csv
 REFERENCE, QUERY = "reference", "query"  # its values: scores are of the query; the reference may be learned from
 
 
+def heading(annotation: str) -> str:
+    """Return an annotation's name as it is printed: ``cell_type`` is "Cell type"."""
+    return annotation.replace("_", " ").capitalize()
+
+
 def read(dataset: str) -> AnnData:
     """Read the evaluated cells of a dataset.
 

@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from genept.core.params import Plot
-from genept.data import embeddings, umap
+from genept.data import cells, embeddings, umap
 from genept.plots.palette import Look, looks, told_apart_in_grey
 
 KINDS = ("phenotype", "disease", "cancer_type")  # the first of these that exists makes the first column
@@ -54,7 +54,7 @@ class Column(NamedTuple):
     @property
     def heading(self) -> str:
         """The name as it is printed: ``cell_type`` is "Cell type"."""
-        return self.name.replace("_", " ").capitalize()
+        return cells.heading(self.name)
 
     @property
     def no_label(self) -> str:

@@ -1,4 +1,4 @@
-"""Confusion matrices of a dataset's models, classes in one order, for `dvc plots`."""
+"""Confusion matrices of a dataset's models, classes in one order, for `dvc plots` and the page."""
 
 from __future__ import annotations
 
@@ -10,33 +10,52 @@ import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from genept.report.pairs import Run
+from genept.report.pairs import BOUNDS, Run
+from genept.report.significance import read_table
 
 PAIRS = Path("plots/confusion")  # actual and predicted cell type of each test cell, by dataset and model
 COLUMNS = ["dataset", "model", "actual", "predicted", "cells", "share"]
 
 
 def read(run: Run, dataset: str) -> dict[str, pd.DataFrame]:
-    """Read the actual and predicted cell types of the models with headline scores, those that were classified."""
-    models = [pair.model for pair in run.pairs if pair.dataset == dataset and pair.headlines]
-    paths = {model: PAIRS / dataset / f"{model}.csv" for model in models}
-    return {
-        model: pd.read_csv(path, dtype=str, keep_default_na=False) for model, path in paths.items() if path.is_file()
-    }
+    """Read the actual and predicted cell types of all rows that were scored by nearest neighbours.
+
+    `InputError` if a file is missing or damaged.
+    """
+    key = "knn", "cell_type", "random", "accuracy"
+    models = [pair.model for pair in run.pairs if pair.dataset == dataset and key in pair.scores]
+    return {model: pd.DataFrame(read_pairs(dataset, model), columns=["actual", "predicted"]) for model in models}
 
 
-def matrices(dataset: str, pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Count the `actual` and `predicted` classes of each model: a row for each pair that occurs, and for each diagonal.
+def read_pairs(dataset: str, model: str) -> list[tuple[str, str]]:
+    """Read the actual and the predicted cell type of each test cell."""
+    return read_table(PAIRS / dataset / f"{model}.csv", dataset, lambda line: (line["actual"], line["predicted"]))
 
-    ``share`` is of the cells of the actual class. The diagonal of a model comes first, in the order of `relatives`, so
-    that whoever draws classes in the order of their first row has all of them on both axes, in this order.
+
+def counted(pairs: Mapping[str, pd.DataFrame]) -> tuple[list[str], dict[str, pd.DataFrame]]:
+    """Return the classes in the order of `relatives` over all models, and the counts of each model in this order.
+
+    What scores lie between has no say in the order: a constant answer makes all classes relatives of one.
     """
     classes = sorted({name for table in pairs.values() for column in table for name in table[column]})
     counts = {
         model: pd.crosstab(table["actual"], table["predicted"]).reindex(index=classes, columns=classes, fill_value=0)
         for model, table in pairs.items()
     }
-    order = [classes[i] for i in relatives(np.sum([table.to_numpy() for table in counts.values()], axis=0))]
+    deciding = [table.to_numpy() for model, table in counts.items() if model not in BOUNDS]
+    summed = np.sum(deciding or [table.to_numpy() for table in counts.values()], axis=0)
+    order = [classes[i] for i in relatives(summed)]
+    return order, {model: table.loc[order, order] for model, table in counts.items()}
+
+
+def matrices(dataset: str, pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Count the `actual` and `predicted` classes of each model: a row for each pair that occurs, and for each diagonal.
+
+    ``share`` is of the cells of the actual class. The diagonal of a model comes first, in the order of `counted`, so
+    that whoever draws classes in the order of their first row has all of them on both axes, in this order. What scores
+    lie between is left out.
+    """
+    order, counts = counted({model: table for model, table in pairs.items() if model not in BOUNDS})
     rows = []
     for model, table in counts.items():
         sizes = table.sum(axis=1)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from genept.core.params import MAJORITY, RANDOM_CELLS
+from genept.data.cells import heading
 from genept.plots.palette import ModelLook, model_looks
 from genept.plots.summary import Line, Panel
 from genept.report.pairs import BOUNDS, Key, Run, Score
@@ -39,8 +40,9 @@ def columns(run: Run, dataset: str) -> list[Headed]:
         found += [Headed(family, Column(name, head, "knn", name, "cell_type", split)) for head, name in neighbours]
     found.append(Headed(BATCH, patient, is_lower_better=True))
     for label in run.params.evaluate.logreg.labels:
-        heading, split = f"{label.replace('_', ' ').capitalize()} AUROC", run.default_split(dataset, label)
-        found.append(Headed(BATCH, Column(label, heading, "logreg_standardised", "auroc", label, split)))
+        split = run.default_split(dataset, label)
+        column = Column(label, f"{heading(label)} AUROC", "logreg_standardised", "auroc", label, split)
+        found.append(Headed(BATCH, column))
     return found
 
 
@@ -77,7 +79,7 @@ def panels(run: Run, scores: Scores) -> list[Panel]:
     return found
 
 
-def strictest(run: Run, dataset: str) -> list[Panel]:
+def summary_panels(run: Run, dataset: str) -> list[Panel]:
     """Return the two panels of the summary picture: accuracy, of new donors where there are, and ARI."""
     scores = scores_of(run, dataset)
     accuracy = [one for one in scores if one.column.metric == "accuracy"][-1:]

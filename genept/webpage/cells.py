@@ -19,7 +19,7 @@ import pandas as pd
 
 from genept.core.errors import InputError
 from genept.core.params import MAJORITY, RANDOM_CELLS
-from genept.data.cells import UNKNOWN
+from genept.data.cells import UNKNOWN, heading
 from genept.plots import cell_table
 from genept.plots.palette import NO_LABEL, looks
 from genept.report.pairs import METRICS, Run
@@ -120,11 +120,6 @@ def as_data(dataset: str, cells: Cells, run: Run) -> dict[str, Any]:
         "ids": packed(json.dumps([*cells.annotations.index], ensure_ascii=False).encode()),
         "matrix": packed(b"".join(map(planes, columns))),
     }
-
-
-def heading(annotation: str) -> str:
-    """Return an annotation's name as it is printed: ``cell_type`` is "Cell type"."""
-    return annotation.replace("_", " ").capitalize()
 
 
 def names_of(column: pd.Series) -> dict[str, str]:

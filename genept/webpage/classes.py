@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,12 @@ from genept.core.params import OWN
 from genept.plots.palette import by_name
 from genept.plots.scores import Curve
 from genept.report import captions, pictures, summary
-from genept.report.confusion import relatives
+from genept.report.confusion import counted, read
 from genept.report.pairs import Run, number
-from genept.report.significance import read_table
 from genept.webpage import table
 from genept.webpage.render import html
 from genept.webpage.sources import Sources, View
 
-CONFUSION = Path("plots/confusion")
 COUNTS_UP_TO = 40  # classes of a matrix with a number in each cell
 TOLERANCE = 0.002  # of a thinned curve, in the units of its axes: 0.6 of 300 pixels
 
@@ -98,35 +94,21 @@ def of_split(
 
 
 def confusion(run: Run, dataset: str) -> dict[str, Any] | None:
-    """Return the confusion matrices of all models on one order of classes, that of `relatives` over all models.
+    """Return the confusion matrices of all rows, classes in the order of `counted`.
 
-    What scores lie between has no say in the order: a constant answer makes all classes relatives of one. A matrix is
-    flat, a row for each actual class. None if no model was scored by nearest neighbours.
+    A matrix is flat, a row for each actual class. None if no model was scored by nearest neighbours.
     """
-    counts = {
-        pair.model: Counter(read_pairs(dataset, pair.model))
-        for pair in run.pairs
-        if pair.dataset == dataset and ("knn", "cell_type", "random", "accuracy") in pair.scores
-    }
-    if not counts:
+    pairs = read(run, dataset)
+    if not pairs:
         return None
-    names = sorted(
-        {label for of_model in counts.values() for actual_predicted in of_model for label in actual_predicted}
-    )
-    matrices = {
-        model: np.array([[of_model[actual, predicted] for predicted in names] for actual in names])
-        for model, of_model in counts.items()
-    }
-    of_roles = roles(run)
-    summed = [matrix for model, matrix in matrices.items() if of_roles[model] != "bounds"] or [*matrices.values()]
-    order = relatives(np.sum(summed, axis=0))
-    n_cells = sum(next(iter(counts.values())).values())
+    names, counts = counted(pairs)
+    n_cells = len(next(iter(pairs.values())))
     is_printed = len(names) <= COUNTS_UP_TO
     return {
-        "classes": [names[i] for i in order],
+        "classes": names,
         "printed": is_printed,
-        "models": list(matrices),
-        "counts": [matrix[np.ix_(order, order)].ravel().tolist() for matrix in matrices.values()],
+        "models": list(counts),
+        "counts": [table.to_numpy().ravel().tolist() for table in counts.values()],
         "caption": (
             f"{pictures.about(run, dataset)} Cell type by {captions.neighbours(run.params)} "
             f"({captions.DISTANCES[run.params.evaluate.metric]}), the {n_cells:,} test cells of the first random "
@@ -135,11 +117,6 @@ def confusion(run: Run, dataset: str) -> dict[str, Any] | None:
             "other stand together, in one order for all models."
         ),
     }
-
-
-def read_pairs(dataset: str, model: str) -> list[tuple[str, str]]:
-    """Read the actual and the predicted cell type of each test cell."""
-    return read_table(CONFUSION / dataset / f"{model}.csv", dataset, lambda line: (line["actual"], line["predicted"]))
 
 
 def curves(run: Run, dataset: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def view(sources: Sources) -> View:
         counts=words.OF_COUNTS,
         readings=words.READINGS,
         transcribed=words.transcribed(paper),
-        verdicts=COUNTS_OF_ROWS,
+        headings=["Section", "Rows", *(word.capitalize() for word in COUNTS_OF_ROWS)],
         row_counts=list(words.row_counts(rows, paper)),
         sections=[(section, list(blocks(name, sources))) for name, section in paper.sections.items()],
     )

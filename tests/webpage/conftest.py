@@ -80,7 +80,10 @@ def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Build:
     def build(name: str) -> Path:
         path = folder / name / PAGE
         with FileLock(folder / f"{name}.lock"):
-            return path if path.is_file() else made.build(name, path.parent.parent)
+            if path.is_file():
+                return path
+            shutil.rmtree(folder / name, ignore_errors=True)  # of a build that failed, whose fault each test shall show
+            return made.build(name, folder / name)
 
     return build
 
