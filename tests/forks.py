@@ -3,7 +3,8 @@
 One stage is one process, whose imports take one to four seconds; the paper's grid has some 180. A `python` that stands
 first on the PATH asks the server here to fork, run the module in the folder and environment of whoever asked, on the
 same three streams, and say the exit status. What is no stage goes to the real Python. Nothing of the repository is
-imported before the fork. Usage: ``python forks.py SOCKET`` is the server.
+imported before the fork, unless the server is told where it is. Usage: ``python forks.py SOCKET [REPOSITORY]`` is the
+server. In the environment of who asks, `STAGE_SECONDS` ends a stage by SIGALRM, `STAGE_BYTES` bounds its memory.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
+import resource
 import runpy
 import select
 import signal
@@ -59,7 +62,7 @@ def write_shim(path: Path, python: str, address: Path | None, log: Path) -> None
     path.chmod(0o755)
 
 
-def serve(address: str) -> NoReturn:
+def serve(address: str, repository: str = "") -> NoReturn:
     """Import what stages need, then fork for whoever asks; those who ask before that wait."""
     os.environ["MPLBACKEND"] = "Agg"
     with socket.socket(socket.AF_UNIX) as server:
@@ -69,6 +72,10 @@ def serve(address: str) -> NoReturn:
         for name in MODULES:
             with contextlib.suppress(ImportError), warnings.catch_warnings(action="ignore"):  # scgpt's, of flash_attn
                 importlib.import_module(name)
+        if repository:
+            sys.path.insert(1, repository)
+            for module in pkgutil.walk_packages(importlib.import_module("genept").__path__, "genept."):
+                importlib.import_module(module.name)
         gc.freeze()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while sys.stdin.fileno() not in select.select([server, sys.stdin], [], [])[0]:  # it ends when its parent does
@@ -93,6 +100,10 @@ def answer(asker: socket.socket) -> NoReturn:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    signal.alarm(int(environment.get("STAGE_SECONDS", 0)))
+    if memory := int(environment.get("STAGE_BYTES", 0)):
+        now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()  # noqa: PTH123, SIM115
+        resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
     sys.path[0] = folder
     sys.argv = [module, *arguments]
     status = 0
@@ -118,4 +129,4 @@ def answer(asker: socket.socket) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])

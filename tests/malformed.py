@@ -1,0 +1,186 @@
+"""A tiny finished project, stages that run on it in forks, and ways to spoil the files that stages hand each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anndata
+import pandas as pd
+import yaml
+
+from tests import forks, helpers
+from tests.annotation import made as annotated
+from tests.datasets import made as labelled
+
+SECONDS, BYTES = 10, 3 << 30  # a stage that takes more is ended
+N_CELLS, N_GENES = 60, 40
+MODELS = {
+    "custom": ["plain"],
+    "controls": ["random_w"],
+    "genept_w": ["text_w"],
+    "genept_s": ["text_s"],
+    "scgpt_trained": ["scgpt_t"],
+    "geneformer_trained": ["gf_t"],
+    "finetuned": ["genept_w_ft"],
+}
+NAMES = [name for names in MODELS.values() for name in names]
+EMBED = [("embed", dataset, name) for dataset in ("mine", "tissue") for name in NAMES[:-1]]
+STAGES = (
+    *(("fetch", "reference"), ("fetch", "dataset", "mine"), ("fetch", "dataset", "tissue"), ("fetch", "dataset", "parts")),
+    *(("fetch", "encoder", "text_w"), ("fetch", "encoder", "released"), ("fetch", "model", "text_s")),
+    *(("annotate", "mine"), ("annotate", "tissue"), ("annotate", "parts"), ("label", "mine"), ("label", "tissue")),
+    *(("label", "parts"), ("vectors", "released"), ("vectors", "text_w"), ("pretrain", "scgpt_t"), ("pretrain", "gf_t")),
+    *EMBED,
+    *(("finetune", dataset, "genept_w_ft", "--from", "text_w") for dataset in ("mine", "tissue")),
+    *(("evaluate", "mine"), ("evaluate", "tissue"), ("plot", "mine"), ("plot", "tissue")),
+)  # fmt: skip
+
+
+class Server:
+    """A process with all imports, forks of which are stages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address, self.output = folder / "socket", folder / "output"
+        self.environment = {**os.environ, "STAGE_SECONDS": str(SECONDS), "STAGE_BYTES": str(BYTES), "NO_COLOR": "1"}
+        self.environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+        self.environment |= {"NUMBA_THREADING_LAYER": "workqueue", "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "10000"}
+        command = [sys.executable, forks.__file__, os.fspath(self.address), os.fspath(helpers.ROOT)]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, **pipes, env=self.environment, cwd=folder)
+        assert self.process.stdout is not None and self.process.stdout.readline() == b"ready\n"
+
+    def run(self, folder: Path, stage: str, *arguments: str) -> tuple[int | str, str]:
+        """Run a stage; return its exit status, or what became of it, and what it wrote."""
+        request = json.dumps([[f"stages.{stage}", *arguments], os.fspath(folder), self.environment]).encode()
+        with socket.socket(socket.AF_UNIX) as server, self.output.open("wb") as stream:
+            server.connect(os.fspath(self.address))
+            streams = [stream.fileno()] * 3
+            socket.send_fds(server, [len(request).to_bytes(8, "big")], streams)
+            server.sendall(request)
+            answer = server.recv(1)
+        text = self.output.read_text(encoding="utf-8", errors="replace")
+        return answer[0] if answer else f"killed, or longer than {SECONDS} s", text
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+def local(*names: str) -> dict[str, Any]:
+    return {"kind": "local", "folder": "data/manual", "files": {Path(name).name: {"path": name} for name in names}}
+
+
+def write_inputs() -> None:
+    """Write what a user has before the first stage, into the working folder."""
+    manual, genes = Path("data/manual"), annotated.symbols()
+    helpers.write_counts(manual / "mine/raw.h5ad", genes[:N_GENES], N_CELLS, seed=1)
+    (manual / "tissue").mkdir()
+    annotated.cells()[:120].copy().write_h5ad(manual / "tissue/raw.h5ad")
+    annotated.write_markers(manual / "tissue/markers.tsv")
+    helpers.write_encoder(manual / "encoder", [f"{gene}: protein" for gene in genes])
+    (manual / "encoder/genes_ncbi.py").write_text("GENEID2NT = {\n}\n", encoding="utf-8")
+    shutil.copy(helpers.HGNC, manual / "hgnc.tsv")
+    pd.to_pickle({gene: [float(row), 1.0, -1.0] for row, gene in enumerate(genes)}, manual / "released.pickle")
+    parts = manual / "parts"
+    labelled.write_tenx(parts, labelled.counts_of(0), labelled.barcodes(0), "features.tsv.gz")
+    table = pd.DataFrame(labelled.counts_of(1).T, index=labelled.GENES, columns=labelled.barcodes(1))
+    labelled.write_text(parts / "dense.txt.gz", table.to_csv(sep="\t"))
+    rows = [f"{name},{sample},{'AB'[i % 2]}" for s, sample in enumerate("xy") for i, name in enumerate(labelled.barcodes(s))]
+    (parts / "labels.csv").write_text("\n".join(["barcode,sample,kind", *rows]) + "\n")
+
+
+def write_settings() -> None:
+    obs = {"cell_type": "kind", "patient": "donor", "phenotype": "condition"}
+    tenx = local(*(f"parts/{name}" for name in ("matrix.mtx.gz", "barcodes.tsv.gz", "features.tsv.gz")))
+    tenx["files"] = {f"x/{name}": place for name, place in tenx["files"].items()}
+    tenx["files"] |= local("parts/dense.txt.gz", "parts/labels.csv")["files"]
+    encoder = [f"encoder/{name}" for name in ("config.json", "tokenizer.json", "sentence_bert_config.json", "model.safetensors")]
+    mini, gf, head, control = (
+        yaml.safe_load((helpers.ROOT / f"models/{name}.yaml").read_text(encoding="utf-8"))
+        for name in ("scgpt_mini", "geneformer_mini", "genept_w_ft_minilm", "random_w")
+    )
+    params = yaml.safe_load((helpers.ROOT / "params.yaml").read_text(encoding="utf-8"))
+    grid = {"datasets": ["mine", "tissue"], "models": MODELS, "pretrain": ["mine"], "ensemble": ["plain", "text_w"]}
+    params |= {"threads": 1, "device": "cpu", "baseline": "plain", "grid": grid, "grids": {}}
+    few: dict[str, Any] = {"repeats": 2, "kmeans": {"n_init": 1}}
+    helpers.merge(params, {"evaluate": few, "protocols": {"authors": few}, "plot": {"n_epochs": 5}})
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    helpers.merge(params, {"annotate": annotated.SETTINGS})
+    training = {"steps": 2, "batch_size": 4, "max_length": 16, "n_layers": 1, "n_heads": 2, "width": 8}
+    helpers.write_settings(
+        Path(),
+        {"annotate": annotated.SETTINGS},
+        {
+            "reference": {"source": local("hgnc.tsv", "encoder/genes_ncbi.py")},
+            "mine": {"title": "Mine", "note": "", "source": local("mine/raw.h5ad"), "obs": obs, "finetune": "phenotype",
+                     "subset": {"n_cells": 40, "by": "patient", "seed": 0}},
+            "tissue": annotated.dataset(title="Tissue", source=local("tissue/raw.h5ad", "tissue/markers.tsv")),
+            "parts": {"title": "Parts", "note": "", "source": tenx, "samples": {"x": "x", "y": "dense.txt.gz"},
+                      "labels": {"file": "labels.csv", "sample": "sample"},
+                      "obs": {"cell_type": "kind", "patient": "sample"}},
+        },
+        {
+            "plain": {"title": "Plain", "embed": {"n_components": 5}},
+            "random_w": {**control, "draws": 2},
+            "text_w": {"title": "GenePT-w", "engine": "genept_w", "source": local(*encoder),
+                       "vectors": {"text": "name", "locus_types": ["gene with protein product"]}},
+            "released": {"title": "Released", "engine": "genept_w", "source": local("released.pickle"),
+                         "vectors": {"released": "released.pickle"}},
+            "text_s": {"title": "GenePT-s", "engine": "genept_s", "source": local(*encoder)},
+            "scgpt_t": {**mini, "pretrain": {**mini["pretrain"], **training, "asked_genes": 8}},
+            "gf_t": {**gf, "pretrain": {**gf["pretrain"], **training}},
+            "genept_w_ft": {**head, "finetune": {**head["finetune"], "epochs": 1}},
+        },
+    )  # fmt: skip
+    shutil.copy(helpers.ROOT / "models/expression.py", "models/plain.py")
+
+
+def build(folder: Path, server: Server) -> Path:
+    """Make the project, and run every stage once in the order of the pipeline."""
+    folder.mkdir()
+    os.chdir(folder)
+    write_inputs()
+    write_settings()
+    for stage in STAGES:
+        status, text = server.run(folder, *stage)
+        assert status == 0, f"{' '.join(stage)}: {status}\n{text}"
+    write_lock()
+    status, text = server.run(folder, "report")
+    assert status == 0, text
+    return folder
+
+
+def write_lock() -> None:
+    """Write a dvc.lock of three stages, as DVC would."""
+    steps = {
+        "label@mine": ("data/mine.yaml", "data/mine/obs.csv"),
+        "embed_custom@mine-plain": ("data/mine/obs.csv", "data/mine/embeddings/plain.npy"),
+        "evaluate@mine": ("data/mine/embeddings/plain.npy", "metrics/predictions/mine.csv"),
+    }
+    stages = {}
+    for name, paths in steps.items():
+        deps, outs = ([{"path": path, "hash": "md5", "md5": hashlib.md5(Path(path).read_bytes()).hexdigest()}] for path in paths)
+        stages[name] = {"cmd": f"python -m stages.{name}", "deps": deps, "params": {"params.yaml": {"seed": 0}}, "outs": outs}
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False))
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all files but those of caches; of what is no file, what it is."""
+    found: dict[str, bytes] = {}
+    for root, folders, names in os.walk(folder):
+        if root == os.fspath(folder / "data/cache"):
+            folders.clear()
+            continue
+        for name in [*names, *folders]:
+            path = Path(root, name)
+            is_file = path.is_file() and not path.is_symlink()
+            found[path.relative_to(folder).as_posix()] = path.read_bytes() if is_file else str(path.lstat().st_mode).encode()
+    return found
