@@ -14,11 +14,13 @@ from typing import Any
 
 import click
 
+from genept.core import files, orphans
 from genept.core import params as parameters
 from genept.core.config import check_name, read_yaml
 from genept.core.errors import InputError
 from genept.core.params import Params
 
+OUTPUTS = [Path(name) for name in ("data", "metrics", "models", "plots")]  # the folders that stages write to
 LINE = 100  # columns of what a stage prints
 NUMBA = "NUMBA_NUM_THREADS"  # fixed once numba runs: with another number numba compiles nothing more
 THREAD_VARIABLES = (
@@ -58,6 +60,8 @@ DATASET, MODEL = ConfigName("data"), ConfigName("models")
 def stage(function: Callable[..., None]) -> Callable[..., None]:
     """Wrap a click command's function: prepare the process, pass it the parameters, turn known failures into one line.
 
+    What killed commands left of their writing is removed. Under DVC, the command ends when DVC does.
+
     The wrapped function gets the content of ``params.yaml`` as its first argument. The environment is set before the
     function imports numpy or torch, which read it once; so stages import those inside the function.
     """
@@ -67,6 +71,9 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
         params = parameters.load()
         prepare(params)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed on the way out
+        if "DVC_STAGE" in os.environ:  # by hand it may outlive its terminal
+            orphans.end_with_parent()
+        files.sweep(*OUTPUTS)
         try:
             function(params, **arguments)
         except OSError as error:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from typing import Any
 
 CHUNK = 1 << 20
 ROOT = Path(__file__).parents[2]  # the folder that holds the package genept
+WRITING, EARLIER = ".writing-", "earlier"  # beginning of the names of temporary folders; a folder within one
 SETTINGS = ["genept.downloads"]  # imported for the form of `source` only, which moves no number
 
 
@@ -48,24 +52,105 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix of `path`, because several writers choose the format by it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
+    with writing(path.parent) as folder:
+        temporary = folder / path.name
         yield temporary
         temporary.replace(path)
 
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path`; on success it takes the place of `path`, else it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
-        temporary = Path(folder) / "new"
+    """Give an empty temporary folder beside `path`; on success it takes the place of `path`, else it is removed.
+
+    On Linux the two folders change places at once. Elsewhere a process that is killed between two renames leaves the
+    earlier folder in the temporary one, from where `sweep` puts it back.
+    """
+    with writing(path.parent) as folder:
+        temporary = folder / path.name
         temporary.mkdir()
         yield temporary
-        if path.exists():
-            path.rename(Path(folder) / "old")
-        temporary.rename(path)
+        if not path.exists() or not exchange(temporary, path):
+            if path.exists():
+                (folder / EARLIER).mkdir()
+                path.rename(folder / EARLIER / path.name)
+            temporary.rename(path)
+
+
+@contextlib.contextmanager
+def writing(parent: Path) -> Iterator[Path]:
+    """Give a temporary folder in `parent`, locked as long as this process lives, and remove it at the end."""
+    parent.mkdir(parents=True, exist_ok=True)
+    with locked(parent):  # so that no other process sweeps the folder before it has its lock
+        folder = Path(tempfile.mkdtemp(prefix=WRITING, dir=parent))
+        lock = lock_of(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def sweep(*roots: Path) -> list[Path]:
+    """Remove the temporary folders that killed processes left under some folders, and return them.
+
+    The kernel frees a lock when its process ends, however it ends, so a folder with a lock is in use. An earlier
+    output that a killed process had moved away, and not replaced, returns to its place.
+    """
+    swept = []
+    for parent, names, _ in (found for root in roots for found in os.walk(root)):
+        left = [Path(parent, name) for name in names if name.startswith(WRITING)]
+        names[:] = [name for name in names if not name.startswith(WRITING)]
+        with locked(Path(parent)) if left else contextlib.nullcontext():
+            for folder in left:
+                lock = lock_of(folder)
+                if lock is None:
+                    continue
+                for earlier in (folder / EARLIER).glob("*"):
+                    if not (folder.parent / earlier.name).exists():
+                        earlier.rename(folder.parent / earlier.name)
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+                swept.append(folder)
+    return swept
+
+
+def lock_of(path: Path, wait: bool = False) -> int | None:
+    """Lock a file or folder for this process; return the descriptor to close, None if another process has the lock.
+
+    On a file system without locks, every file counts as locked by another process.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out that lock the same file or folder; they wait."""
+    lock = lock_of(path, wait=True)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; return whether the system and the file system can do that."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2  # of Linux
+    except (AttributeError, OSError):
+        return False
+    here, exchanged = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchanged) == 0
 
 
 def read_json(path: Path) -> Any:

@@ -10,7 +10,6 @@ would depend on the weather. What has come before a failure stays in the store, 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -195,8 +194,8 @@ class Fetcher:
             path, sha256 = source.get(self.store, sha256)
             self.store.add(path, sha256)
         stored = self.store.path(sha256)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.store.partial) as folder:
-            paths = {target: Path(folder) / str(number) for number, target in enumerate(members)}
+        with files.writing(self.store.partial) as folder:
+            paths = {target: folder / str(number) for number, target in enumerate(members)}
             try:
                 self.check(key, sha256, source.sha256)
                 names = {paths[target]: str(place.model_dump()["member"]) for target, place in members.items()}

@@ -17,7 +17,6 @@ import configparser
 import datetime
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +65,7 @@ class Store:
         self.folder = default_folder()
         self.partial = self.folder / "partial"
         self.partial.mkdir(parents=True, exist_ok=True)
+        files.sweep(self.partial)
         self.listings: dict[Any, Any] = {}
 
     def path(self, sha256: str) -> Path:
@@ -90,8 +90,8 @@ class Store:
 
     def add_copy(self, path: Path) -> str:
         """Copy a file that stays where it is, and return its sha256."""
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.partial) as folder:
-            copied = Path(folder) / "file"
+        with files.writing(self.partial) as folder:
+            copied = folder / "file"
             shutil.copyfile(path, copied)
             sha256 = files.sha256(copied)
             self.add(copied, sha256)

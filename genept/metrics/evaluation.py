@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from joblib import Memory, Parallel, delayed
 
+from genept.core import orphans
 from genept.core.cli import progress
 from genept.core.errors import InputError
 from genept.core.params import ENSEMBLE, MAJORITY, RANDOM_CELLS, SUPERVISED, Evaluate, Grid, Params
@@ -129,7 +130,7 @@ def in_processes(jobs: Mapping[Job, tuple[Any, ...]], n_processes: int, label: s
     if n_processes == 1 or len(jobs) == 1:
         found = (function(*arguments) for function, *arguments in jobs.values())
     else:
-        calls = (delayed(function)(*arguments) for function, *arguments in jobs.values())
+        calls = (delayed(orphans.tied)(*call) for call in jobs.values())
         found = Parallel(n_jobs=n_processes, return_as="generator")(calls)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped")  # one whose memory grew; another takes its place

@@ -30,7 +30,10 @@ def test_a_failed_write_leaves_the_old_file_or_folder_and_nothing_else(tmp_path:
     assert sorted(tmp_path.iterdir()) == [folder, path]
 
 
-def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_is_replaced_as_a_whole(can_exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(files, "exchange", lambda *_: False)
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "stale").write_text("old")
@@ -40,17 +43,38 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "embedding.npy"
-    path.write_text("old")
+KILLED = {  # what a process does when it is killed
+    "a file": "with files.replacing(Path('out')) as new: new.write_text('half'); kill()",
+    "a folder": "with files.replacing_folder(Path('out')) as new: (new / 'a').write_text('half'); kill()",
+    "a folder that changes places": "files.exchange = kill\nwith files.replacing_folder(Path('out')): pass",
+    "a folder between two renames": (
+        "files.exchange = lambda *_: False; rename = Path.rename\n"
+        "Path.rename = lambda *names: kill() if names[0].parent.name.startswith('.writing-') else rename(*names)\n"
+        "with files.replacing_folder(Path('out')): pass"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", KILLED)
+def test_a_killed_writer_leaves_what_was_there_and_the_next_run_sweeps_the_rest(what: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    if "folder" in what:
+        out.mkdir()
+    old = out / "a" if "folder" in what else out
+    old.write_text("old")
     code = (
-        "import signal; from pathlib import Path; from genept.core import files\n"
-        f"with files.replacing(Path({str(path)!r})) as temporary:\n"
-        "    temporary.write_text('half'); signal.raise_signal(signal.SIGKILL)\n"
+        f"import signal, sys; from pathlib import Path; sys.path.insert(0, {str(helpers.ROOT)!r})\n"
+        "from genept.core import files; kill = lambda *_: signal.raise_signal(signal.SIGKILL)\n"
     )
-    process = subprocess.run([sys.executable, "-c", code], cwd=helpers.ROOT, check=False)
+    process = subprocess.run([sys.executable, "-c", code + KILLED[what]], cwd=tmp_path, check=False)
     assert process.returncode == -signal.SIGKILL
-    assert path.read_text() == "old"
+    assert old.exists() or "between" in what
+    with files.replacing(tmp_path / "other") as in_use:
+        (swept,) = files.sweep(tmp_path)
+        assert in_use.parent.is_dir() and not swept.exists()
+        in_use.touch()
+    assert old.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]
 
 
 def test_json_refuses_nan_and_leaves_the_old_file(tmp_path: Path) -> None:

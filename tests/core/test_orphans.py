@@ -1,0 +1,33 @@
+"""Processes end with the one that started them: a killed DVC leaves no stage that goes on writing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from subprocess import PIPE
+
+import pytest
+
+from tests import helpers
+
+STAGE = "from genept.core import orphans; orphans.end_with_parent(); "
+WORKER = "import subprocess; subprocess.Popen(['cat']); "
+WAIT = "print('ready', flush=True); input()"
+
+
+@pytest.mark.parametrize(
+    ("shell", "code"),
+    [
+        ([], STAGE + WAIT),
+        (["sh", "-c", '"$@"; true', "sh"], STAGE + WAIT),  # a shell that stays between
+        (["sh", "-c", '"$@"; true', "sh"], STAGE + WORKER + WAIT),
+    ],
+)
+def test_a_process_ends_with_its_parent_also_behind_a_shell(shell: list[str], code: str) -> None:
+    command = [*shell, sys.executable, "-c", code]
+    parent = f"import subprocess; subprocess.run({command!r})"
+    with subprocess.Popen([sys.executable, "-c", parent], cwd=helpers.ROOT, stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+        assert process.stdout.read() == b"", "the pipe ends when all that hold it have ended"
