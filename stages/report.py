@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genept.core import files
+from genept.core import files, lock
 from genept.core.cli import say, stage
 from genept.core.params import Params
 
@@ -48,7 +48,6 @@ def main(params: Params, show: bool) -> None:
         significance,
         terminal,
         text_effect,
-        trace,
         tracking,
         tracking_csv,
         tracking_page,
@@ -83,7 +82,7 @@ def main(params: Params, show: bool) -> None:
     texts[METRICS / "paper_tracking.md"] = tracking_page.page(numbers, rows, published, run, named)
     texts[METRICS / "paper_tracking.csv"] = tracking_csv.as_csv(numbers, rows)
     agreements = pairs.read_agreements(run.records)
-    sources = Sources(run, comparisons, lines, published, named, numbers, rows, agreements, trace.read())
+    sources = Sources(run, comparisons, lines, published, named, numbers, rows, agreements, lock.read())
     texts[PAGE] = build(sources)
     texts[METRICS / "answer.md"] = answer.markdown(sources.answer, run)
     texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows), indent=2) + "\n"
