@@ -44,6 +44,7 @@ def main(params: Params, show: bool) -> None:
         paper,
         paper_tables,
         printing,
+        records,
         score_bars,
         significance,
         terminal,
@@ -81,7 +82,7 @@ def main(params: Params, show: bool) -> None:
     rows = tracking_rows.judge_rows(numbers, published, run)
     texts[METRICS / "paper_tracking.md"] = tracking_page.page(numbers, rows, published, run, named)
     texts[METRICS / "paper_tracking.csv"] = tracking_csv.as_csv(numbers, rows)
-    agreements = pairs.read_agreements(run.records)
+    agreements = records.read_agreements(run.records)
     sources = Sources(run, comparisons, lines, published, named, numbers, rows, agreements, lock.read())
     texts[PAGE] = build(sources)
     texts[METRICS / "answer.md"] = answer.markdown(sources.answer, run)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bs4 import BeautifulSoup, Tag
 
 from genept.core import lock, params
-from genept.report import pairs, paper, tracking, tracking_rows
+from genept.report import pairs, paper, records, tracking, tracking_rows
 from genept.webpage.sources import Sources, View
 
 
@@ -17,7 +17,7 @@ def sources() -> Sources:
     named = tracking.counterparts(published, run)
     numbers = tracking.track(published, run, named)
     rows = tracking_rows.judge_rows(numbers, published, run)
-    agreements = pairs.read_agreements(run.records)
+    agreements = records.read_agreements(run.records)
     return Sources(run, {}, [], published, named, numbers, rows, agreements, lock.read())
 
 
