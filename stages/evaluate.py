@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
+from genept.core import lock, tracked
 from genept.core.cli import say, stage
 from genept.core.params import AUTHORS, Params
 from genept.datasets import config as datasets
@@ -31,7 +34,8 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
     plots/confusion/DATASET/MODEL.csv                     predicted and annotated cell type of each test cell
 
     Embeddings that did not change since an earlier run are not scored again (data/cache/evaluate). --check scores all
-    of them and writes nothing.
+    of them and writes nothing; it refuses inputs that are not as dvc.lock records, as does a run by DVC embeddings that
+    are not as their stages wrote them.
     """
     if not dataset and not check:
         raise click.UsageError("name a DATASET")
@@ -39,10 +43,17 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
 
     from genept.metrics import evaluation, results, verification
 
+    records = lock.recorded(lock.read())
+    written = [one for one in records if one.is_out]
     if check:
-        verification.check([dataset] if dataset else params.grid.datasets, params)
+        names = [dataset] if dataset else params.grid.datasets
+        read = [one for one in records if not one.is_out and one.stage in {f"evaluate@{name}" for name in names}]
+        tracked.refuse_changed([*written, *read], [one.path for one in read])
+        verification.check(names, params)
         return
     name = str(dataset)
+    if "DVC_STAGE" in os.environ:  # what is scored by hand need not be in the lock
+        tracked.refuse_changed(written, [f"data/{name}/embeddings", f"data/{name}/obs.csv"])
     scored = evaluation.evaluate_dataset(name, params)
     by_authors: dict[str, results.Results] = {}
     if config and config.paper:

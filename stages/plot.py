@@ -68,9 +68,10 @@ def main(params: Params, dataset: str) -> None:
 def draw_annotation(dataset: str, config: DatasetConfig, folder: Path) -> bool:
     """Draw the evidence of an annotation into a folder, if the dataset has one; return whether it has."""
     tables = cells.DATA / dataset / "annotation"
-    if files.read_json(tables / "summary.json")["label_source"] != "annotation":
-        return False
     from genept.plots import annotation, page
+
+    if not annotation.is_annotated(tables):
+        return False
 
     evidence = annotation.read(tables)
     about = f"Dataset {dataset}{f' ({config.note})' if config.note else ''}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genept.core import files
+from genept.core import files, lock
 from genept.core.cli import say, stage
 from genept.core.params import Params
 
@@ -44,11 +44,11 @@ def main(params: Params, show: bool) -> None:
         paper,
         paper_tables,
         printing,
+        records,
         score_bars,
         significance,
         terminal,
         text_effect,
-        trace,
         tracking,
         tracking_csv,
         tracking_page,
@@ -82,8 +82,8 @@ def main(params: Params, show: bool) -> None:
     rows = tracking_rows.judge_rows(numbers, published, run)
     texts[METRICS / "paper_tracking.md"] = tracking_page.page(numbers, rows, published, run, named)
     texts[METRICS / "paper_tracking.csv"] = tracking_csv.as_csv(numbers, rows)
-    agreements = pairs.read_agreements(run.records)
-    sources = Sources(run, comparisons, lines, published, named, numbers, rows, agreements, trace.read())
+    agreements = records.read_agreements(run.records)
+    sources = Sources(run, comparisons, lines, published, named, numbers, rows, agreements, lock.read())
     texts[PAGE] = build(sources)
     texts[METRICS / "answer.md"] = answer.markdown(sources.answer, run)
     texts[METRICS / "verdicts.json"] = json.dumps(tracking_rows.counts(rows), indent=2) + "\n"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
+import os
 from pathlib import Path
 
 import click
 
-from genept.core.cli import say
+from genept.core import lock as locks
+from genept.core.cli import explain, say
 from genept.core.errors import InputError
 from genept.report import trace
 
@@ -19,37 +18,42 @@ from genept.report import trace
 def main(path: Path) -> None:
     """Print where the file PATH comes from: stages, parameters, inputs and their hashes, down to the downloads.
 
-    PATH is any output of the pipeline, for example metrics/scores/covid/scgpt_mini.json.
+    PATH is any output of the pipeline, for example metrics/scores/covid/scgpt_mini.json. Nothing is printed of a file
+    that is not as its stage wrote it. Files behind it that have changed since are marked, and the exit code is then 1.
     """
-    lock = trace.read()
+    from genept.core import tracked
+
+    path, lock = Path(os.path.relpath(path)), locks.read()
     if not lock:
-        raise InputError(f"{trace.LOCK}: no such file; run `dvc repro` first, from the top folder of the repository")
-    if not trace.writers(path, trace.outputs(lock)):
+        raise InputError(f"{locks.LOCK}: no such file; run `dvc repro` first, from the top folder of the repository")
+    if not trace.writers(path, locks.outputs(lock)):
         raise InputError(
-            f"{path}: no stage in {trace.LOCK} writes this file; `dvc stage list` shows what the stages write"
+            f"{path}: no stage in {locks.LOCK} writes this file; `dvc stage list` shows what the stages write"
         )
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: no such file; `dvc checkout` or `dvc repro` brings it back")
+    try:
+        tracked.refuse_changed((one for one in locks.recorded(lock) if one.is_out), [path.as_posix()])
+        behind = trace.chain(path, lock)
+        with tracked.open_repository() as repo:
+            files = tracked.Files(repo, (one.path for one in locks.recorded(lock) if one.stage in behind))
+    except OSError as error:
+        raise InputError(explain(error)) from None
+    marked = set()
+
+    def state(recorded: str, md5: str) -> str:
+        """Say whether a file or folder is no longer as recorded."""
+        if files.digest(recorded) == md5:
+            return ""
+        marked.add(recorded)
+        return "   CHANGED since" if files.inside[recorded] else "   NOT HERE"
+
     click.echo(path.as_posix())
-    for line in trace.explain(path, lock, functools.cache(state)):
+    for line in trace.explain(path, lock, state):
         text = line.lstrip()
         say(text, line[: -len(text)])
-
-
-def state(path: str, recorded: str) -> str:
-    """Say whether a file or folder is no longer as recorded."""
-    place = Path(path)
-    if not place.exists():
-        return "   NOT HERE"
-    return "" if digest(place) == recorded else "   CHANGED since"
-
-
-def digest(path: Path) -> str:
-    """Return DVC's hash of a file or folder: a folder's is that of the list of its files and their hashes."""
-    if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "md5").hexdigest()
-    inside = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
-    listing = [{"md5": digest(file), "relpath": name} for name, file in inside if "__pycache__" not in file.parts]
-    return hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
+    if marked:
+        raise InputError(f"{len(marked)} of the files behind {path} not as {locks.LOCK} records; see `make verify`")
 
 
 if __name__ == "__main__":

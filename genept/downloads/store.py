@@ -132,7 +132,8 @@ def read_lock() -> dict[str, Record]:
     if not LOCK.exists():
         return {}
     try:
-        return RECORDS.validate_python(yaml.safe_load(LOCK.read_text(encoding="utf-8")) or {})
+        content = yaml.safe_load(LOCK.read_text(encoding="utf-8"))
+        return RECORDS.validate_python({} if content is None else content)
     except (yaml.YAMLError, ValueError) as error:
         reason = explain(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
         raise InputError(f"{LOCK}: {reason}; restore it with `git checkout {LOCK}`") from None

@@ -17,10 +17,12 @@ import pandas as pd
 from scipy import stats
 
 from genept.core.params import ENSEMBLE, Params
+from genept.core.readers import damaged, number, optional, read_table
 from genept.engines import config as models
 from genept.metrics.rows import Spread
 
 TABLE = models.MODELS / "trainings.csv"
+MAKER = "bench.trainings"
 LEVEL = 0.95
 
 
@@ -99,7 +101,12 @@ def settings(model: str, params: Params) -> str:
 
 def read(path: Path = TABLE) -> pd.DataFrame:
     """Read the table of the study; a training that gave no number, or that a model does not have, is NaN."""
-    return pd.read_csv(path, dtype=dict.fromkeys(COLUMNS, str)).fillna(dict.fromkeys(COLUMNS, ""))
+    table = pd.DataFrame(read_table(path, dict.fromkeys(COLUMNS, str), MAKER, others=lambda name: optional(number)))
+    trained = [str(name) for name in table if name not in COLUMNS]
+    parts = [name.partition("-")[::2] for name in trained]
+    if len(trained) != len({seed for seed, _ in parts}) * len({processor for _, processor in parts}):
+        raise damaged(path, MAKER, f"not each seed with each processor: {', '.join(trained)}")
+    return table.astype(dict.fromkeys(trained, float))
 
 
 def by_seed(table: pd.DataFrame) -> np.ndarray:

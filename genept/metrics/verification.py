@@ -6,7 +6,7 @@ embeddings differ; k-means and the models trained here carry that on, which thei
 
 from __future__ import annotations
 
-import io
+import csv
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ import pandas as pd
 
 from genept.core.errors import InputError
 from genept.core.params import AUTHORS, Params
+from genept.core.readers import Reader, number, optional, parse_table
 from genept.datasets import config as datasets
 from genept.metrics import evaluation
 from genept.metrics.results import FULL
@@ -66,7 +67,14 @@ def committed(dataset: str) -> pd.DataFrame:
     texts = [
         subprocess.run(["git", "show", f"HEAD:./{path}"], check=True, capture_output=True).stdout for path in paths
     ]
-    return pd.concat([pd.read_csv(io.BytesIO(text), dtype=dict.fromkeys([*KEY, "class"], str)) for text in texts])
+    readers: dict[str, Reader] = dict.fromkeys([*KEY, "class"], str)
+    readers |= dict.fromkeys(["value", "low", "high", *COUNTS], optional(number))
+    try:
+        return pd.concat([pd.DataFrame(parse_table(text.decode(), readers)) for text in texts])
+    except (ValueError, csv.Error) as error:
+        raise InputError(
+            f"{folder}: the last commit has no table of scores there ({error}); commit a sound one"
+        ) from None
 
 
 def compare(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:

@@ -5,9 +5,9 @@ They are drawn from the tables in ``data/<dataset>/annotation``, so a change of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anndata
 import numpy as np
@@ -15,10 +15,11 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from pydantic import ConfigDict, FiniteFloat, with_config
 from scanpy.pl import DotPlot
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from genept.core import files
-from genept.core.errors import InputError
+from genept.core.readers import Reader, count, damaged, number, optional, read_json, read_table
 from genept.plots import layouts, panels
 from genept.plots.page import INK, MUTED, fill, plain_style
 from genept.plots.palette import DIVERGING, looks
@@ -29,6 +30,41 @@ LARGE, MEDIUM = 12.6, 9.1  # points; the other texts are scanpy's
 SCORE, MARGIN, LEGENDS = 2.0, 4.6, 4.4  # right of the dots, in genes: where two columns end, how far legends move
 
 
+ANNOTATION = "annotation"  # who labelled the cells, in ``summary.json``: `annotate`
+SHAPE = ConfigDict(extra="allow", strict=True)
+
+
+@with_config(SHAPE)
+class Source(TypedDict):
+    """Who gave the cell types."""
+
+    label_source: str
+
+
+@with_config(SHAPE)
+class Settings(TypedDict):
+    """The settings that a caption names."""
+
+    batch: str | None
+    resolution: FiniteFloat
+    seed: int
+
+
+@with_config(SHAPE)
+class Summary(TypedDict):
+    """What a caption names of ``summary.json``."""
+
+    settings: Settings
+    n_neighbors: int
+
+
+@with_config(SHAPE)
+class Scores(TypedDict):
+    """The agreement that a caption names."""
+
+    ari: FiniteFloat
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The tables that `genept.annotation.results.write` describes; `umap` has each cell's cluster and type, too."""
@@ -36,7 +72,7 @@ class Evidence:
     clusters: pd.DataFrame
     markers: pd.DataFrame
     umap: pd.DataFrame
-    summary: dict[str, Any]
+    summary: Summary
 
     @property
     def types(self) -> list[str]:
@@ -49,22 +85,29 @@ class Evidence:
         return next(iter(set(self.clusters["cell_type"]) - set(self.types)), "")
 
 
+def is_annotated(folder: Path) -> bool:
+    """Say whether the cells of a dataset were annotated here; `InputError` if its summary is damaged."""
+    summary = read_json(folder / "summary.json", Source, f"annotate@{folder.parent.name}")
+    return summary["label_source"] == ANNOTATION
+
+
 def read(folder: Path) -> Evidence:
     """Read the tables of an annotation; `InputError` if one is damaged."""
-    try:
-        summary = files.read_json(folder / "summary.json")
-        text = dict.fromkeys(("cell_type", "gene", "cell_id", "batch", "cluster"), str)
-        names = ("clusters", "markers", "umap", "cells")
-        clusters, markers, umap, cells = (
-            pd.read_csv(folder / f"{name}.csv", dtype=text, keep_default_na=False) for name in names
-        )
-        umap = umap.merge(cells[["cell_id", "cluster", "cell_type"]], on="cell_id", validate="1:1")
-        return Evidence(clusters, markers, umap, summary)
-    except (ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{folder}: not readable ({reason}); `dvc repro annotate@{folder.parent.name}` makes it anew"
-        ) from None
+    stage = f"annotate@{folder.parent.name}"
+
+    def table(name: str, texts: Sequence[str], numbers: Sequence[str], key: str = "") -> pd.DataFrame:
+        columns: dict[str, Reader] = {**dict.fromkeys(texts, str), **dict.fromkeys(numbers, number)}
+        columns |= {"n_cells": count} if name == "clusters" else {}
+        return pd.DataFrame(read_table(folder / f"{name}.csv", columns, stage, key=key, may_be_empty=False))
+
+    clusters = table("clusters", ["cluster", "cell_type"], ["score", "margin"], key="cluster")
+    markers = table("markers", ["cluster", "cell_type", "gene"], ["z", "share"])
+    umap = table("umap", ["cell_id", "batch"], ["umap_1", "umap_2"], key="cell_id")
+    cells = table("cells", ["cell_id", "cluster", "cell_type"], [], key="cell_id")
+    both = umap.merge(cells[["cell_id", "cluster", "cell_type"]], on="cell_id")
+    if len(both) < len(umap) or set(markers["cluster"]) != set(clusters["cluster"]):
+        raise damaged(folder, stage, "its tables are of other cells, or of other clusters")
+    return Evidence(clusters, markers, both, read_json(folder / "summary.json", Summary, stage))
 
 
 def agreement(scores: Path, folder: Path) -> str:
@@ -75,10 +118,12 @@ def agreement(scores: Path, folder: Path) -> str:
     """
     if not scores.is_file():
         return ""
-    ranges, by_patient = "", folder / "agreement_by_patient.csv"
-    if by_patient.is_file() and len(ari := pd.read_csv(by_patient)["ari"].dropna()):
-        ranges = f"; of single donors {ari.min():.2f} to {ari.max():.2f}"
-    return f"Agreement with the authors' labels: adjusted Rand index {files.read_json(scores)['ari']:.2f}{ranges}."
+    ranges, by_patient, stage = "", folder / "agreement_by_patient.csv", f"annotate@{folder.parent.name}"
+    if by_patient.is_file():
+        ari = [one for one in read_table(by_patient, {"ari": optional(number)}, stage)["ari"] if one is not None]
+        ranges = f"; of single donors {min(ari):.2f} to {max(ari):.2f}" if ari else ""
+    of_all = read_json(scores, Scores, stage)["ari"]
+    return f"Agreement with the authors' labels: adjusted Rand index {of_all:.2f}{ranges}."
 
 
 class Dots(DotPlot):

@@ -10,8 +10,8 @@ import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from genept.core.readers import read_table
 from genept.report.pairs import BOUNDS, Run
-from genept.report.significance import read_table
 
 PAIRS = Path("plots/confusion")  # actual and predicted cell type of each test cell, by dataset and model
 COLUMNS = ["dataset", "model", "actual", "predicted", "cells", "share"]
@@ -24,12 +24,11 @@ def read(run: Run, dataset: str) -> dict[str, pd.DataFrame]:
     """
     key = "knn", "cell_type", "random", "accuracy"
     models = [pair.model for pair in run.pairs if pair.dataset == dataset and key in pair.scores]
-    return {model: pd.DataFrame(read_pairs(dataset, model), columns=["actual", "predicted"]) for model in models}
-
-
-def read_pairs(dataset: str, model: str) -> list[tuple[str, str]]:
-    """Read the actual and the predicted cell type of each test cell."""
-    return read_table(PAIRS / dataset / f"{model}.csv", dataset, lambda line: (line["actual"], line["predicted"]))
+    columns, stage = dict.fromkeys(("actual", "predicted"), str), f"evaluate@{dataset}"
+    tables = {
+        model: read_table(PAIRS / dataset / f"{model}.csv", columns, stage, may_be_empty=False) for model in models
+    }
+    return {model: pd.DataFrame(table)[[*columns]] for model, table in tables.items()}
 
 
 def counted(pairs: Mapping[str, pd.DataFrame]) -> tuple[list[str], dict[str, pd.DataFrame]]:

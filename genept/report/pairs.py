@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from genept.core import files
-from genept.core.config import read_yaml
-from genept.core.errors import InputError, ParamsError
-from genept.core.params import AUTHORS, ENSEMBLE, MAJORITY, OWN, PATH, RANDOM_CELLS, SUPERVISED, Params
-from genept.engines.config import MODELS, ModelConfig
+from pydantic import FiniteFloat
 
-METRICS = Path("metrics")
+from genept.core.config import read_yaml
+from genept.core.errors import ParamsError
+from genept.core.params import AUTHORS, ENSEMBLE, MAJORITY, OWN, PATH, RANDOM_CELLS, SUPERVISED, Params
+from genept.core.readers import Reader, count, exactly, number, optional, read_json, read_table, rows_of
+from genept.engines.config import MODELS, ModelConfig
+from genept.report.records import METRICS, read_record
+
 NOT_COMPARABLE = "not comparable"
 NOTE_SEPARATOR = "; "
 BOUNDS = (MAJORITY, RANDOM_CELLS, SUPERVISED)
@@ -136,57 +134,29 @@ def read(params: Params) -> Run:
 
 def read_pair(dataset: str, model: str) -> Pair:
     """Read the headline scores and all scores of a pair; `BOUNDS` have no headline scores."""
-    headlines = METRICS / "scores" / dataset / f"{model}.json"
-    full = METRICS / "full" / dataset / f"{model}.csv"
-    try:
-        scores = read_scores(full)
-        numbers = {} if model in BOUNDS else files.read_json(headlines)
-        return Pair(dataset, model, numbers, scores.get(OWN, {}), scores.get(AUTHORS, {}))
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: no such file; `dvc repro evaluate@{dataset}` makes it") from None
-    except (AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:  # a cut line lacks its last fields
-        raise InputError(
-            f"{full} or {headlines}: not the scores that evaluate writes ({' '.join(str(error).split())}); "
-            f"`dvc repro --force --single-item evaluate@{dataset}` makes both again"
-        ) from None
+    stage, scores = f"evaluate@{dataset}", read_scores(dataset, model)
+    path = METRICS / "scores" / dataset / f"{model}.json"
+    numbers = {} if model in BOUNDS else read_json(path, dict[str, FiniteFloat], stage)
+    return Pair(dataset, model, numbers, scores.get(OWN, {}), scores.get(AUTHORS, {}))
 
 
-def read_scores(path: Path) -> dict[str, dict[Key, Score]]:
-    """Read all scores of a file but those of single classes, by their protocol."""
+def read_scores(dataset: str, model: str) -> dict[str, dict[Key, Score]]:
+    """Read all scores of a pair but those of single classes, by their protocol."""
+    columns: dict[str, Reader] = dict.fromkeys(
+        ("protocol", "task", "annotation", "split", "metric", "class", "note"), str
+    )
+    columns |= dict.fromkeys(("value", "low", "high", "sd", "first", "scaled"), optional(number))
+    columns |= dict.fromkeys(("n_cells", "n_classes", "n_donors"), optional(count))
+    columns |= {"n_runs": count, "dataset": exactly(dataset), "model": exactly(model)}
     scores: dict[str, dict[Key, Score]] = {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            if not row["class"]:
-                key = row["task"], row["annotation"], row["split"], row["metric"]
-                fields: dict[str, Any] = {
-                    name: number(row[name]) for name in ("value", "low", "high", "sd", "first", "scaled")
-                }
-                for name in ("n_cells", "n_classes", "n_donors"):
-                    fields[name] = int(row[name]) if row[name] else None
-                notes = tuple(filter(None, row["note"].split(NOTE_SEPARATOR)))
-                scores.setdefault(row["protocol"], {})[key] = Score(**fields, n_runs=int(row["n_runs"]), notes=notes)
+    path = METRICS / "full" / dataset / f"{model}.csv"
+    for row in rows_of(read_table(path, columns, f"evaluate@{dataset}", may_be_empty=False)):
+        if not row["class"]:
+            key = row["task"], row["annotation"], row["split"], row["metric"]
+            notes = tuple(filter(None, row["note"].split(NOTE_SEPARATOR)))
+            fields = {name: row[name] for name in Score._fields if name != "notes"}
+            scores.setdefault(row["protocol"], {})[key] = Score(**fields, notes=notes)
     return scores
-
-
-def number(text: str) -> float | None:
-    """Read a number of a CSV file; an empty field is None. `ValueError` for NaN and infinity, which no score is."""
-    if text and not math.isfinite(value := float(text)):
-        raise ValueError(f"{text} is no score")
-    return value if text else None
-
-
-def read_record(dataset: str) -> dict[str, Any]:
-    """Read the verification record of a dataset."""
-    path = METRICS / "verification" / f"{dataset}.json"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; `dvc repro label@{dataset}` makes it")
-    return files.read_json(path)
-
-
-def read_agreements(datasets: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Read how far cell types by clusters and markers agree with the authors' labels, of datasets that have both."""
-    paths = {dataset: METRICS / "annotation" / dataset / "agreement.json" for dataset in datasets}
-    return {dataset: files.read_json(path) for dataset, path in paths.items() if path.is_file()}
 
 
 def labels_from(record: dict[str, Any]) -> str:

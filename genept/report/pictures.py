@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from genept.core.errors import InputError
 from genept.core.params import MAJORITY
+from genept.core.readers import number, optional, read_table
 from genept.plots.scores import Curve, Curves, Matrix
 from genept.report import captions, main_scores, significance
-from genept.report.pairs import BOUNDS, METRICS, Key, Run
+from genept.report.pairs import BOUNDS, Key, Run
+from genept.report.records import METRICS
 from genept.report.significance import Differences
 
 PROBABILITIES = METRICS / "probabilities"
@@ -122,22 +123,9 @@ def probabilities(run: Run, dataset: str, label: str, task: str, split: str) -> 
 
 
 def read_probabilities(path: Path, dataset: str) -> pd.DataFrame:
-    """Read the predicted probabilities of one model; labels stay text."""
-    texts = ("task", "split", "actual")
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `dvc repro evaluate@{dataset}` makes it") from None
-    except ValueError as error:
-        table, why = pd.DataFrame(), f" ({' '.join(str(error).split())})"
-    else:
-        why = ""
-    if not set(texts) <= set(table.columns):
-        raise InputError(
-            f"{path}: not the probabilities that evaluate writes{why}; "
-            f"`dvc repro --force --single-item evaluate@{dataset}` makes them again"
-        )
-    return table
+    """Read the predicted probabilities of one model; labels stay text, a class that a row does not have is NaN."""
+    texts = dict.fromkeys(("cell_id", "task", "split", "actual"), str)
+    return pd.DataFrame(read_table(path, texts, f"evaluate@{dataset}", others=lambda name: optional(number)))
 
 
 def positives(table: pd.DataFrame) -> list[str]:

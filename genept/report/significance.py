@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from genept.core.errors import InputError
-from genept.report.pairs import METRICS, Key, number
+from genept.core.readers import Reader, number, optional, read_table, rows_of
+from genept.report.pairs import Key
+from genept.report.records import METRICS
 
 COMPARISONS = METRICS / "comparisons"
 LEVEL = 0.05
-T = TypeVar("T")
 
 
 class Difference(NamedTuple):
@@ -51,32 +49,17 @@ NOT_COMPARED = "not tested"
 
 def read_comparisons(dataset: str) -> dict[Key, Differences]:
     """Read the paired differences of a dataset, by (task, annotation, split, metric)."""
+    columns: dict[str, Reader] = dict.fromkeys(("task", "annotation", "split", "metric"), str)
+    columns |= dict.fromkeys(("difference", "low", "high", "p"), optional(number))
+    columns |= dict.fromkeys(("model", "other", "note"), str)
     table: dict[Key, Differences] = {}
-
-    def add(row: Mapping[str, str]) -> None:
-        value, low, high, p = (number(row[name]) for name in ("difference", "low", "high", "p"))
-        if value is not None:
+    for row in rows_of(read_table(COMPARISONS / dataset / "models.csv", columns, f"evaluate@{dataset}")):
+        if row["difference"] is not None:
             of_score = table.setdefault((row["task"], row["annotation"], row["split"], row["metric"]), {})
-            difference = Difference(value, low, high, p, row["note"])
+            difference = Difference(row["difference"], row["low"], row["high"], row["p"], row["note"])
             of_score[row["model"], row["other"]] = difference
             of_score[row["other"], row["model"]] = difference.reversed
-
-    read_table(COMPARISONS / dataset / "models.csv", dataset, add)
     return table
-
-
-def read_table(path: Path, dataset: str, parse: Callable[[dict[str, str]], T]) -> list[T]:
-    """Return what `parse` makes of each line of a CSV file that ``evaluate`` writes; `InputError` if it cannot."""
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return [parse(row) for row in csv.DictReader(stream)]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `dvc repro evaluate@{dataset}` makes it") from None
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(
-            f"{path}: not what evaluate writes ({' '.join(str(error).split())}); "
-            f"`dvc repro --force --single-item evaluate@{dataset}` makes it again"
-        ) from None
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

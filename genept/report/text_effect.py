@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from genept.core.params import Params
+from genept.core.readers import Reader, count, number, optional, read_table, rows_of
 from genept.report import captions, glossary
 from genept.report.captions import filled
-from genept.report.pairs import Run, number
+from genept.report.pairs import Run
 from genept.report.printing import NONE, csv_text, decimals, interval, items, markdown_table, three
-from genept.report.significance import COMPARISONS, LEVEL, read_table
+from genept.report.significance import COMPARISONS, LEVEL
 
 METRICS = {"accuracy": "accuracy", "f1_macro": "F1", "ari": "ARI"}
 SETTINGS = {
@@ -58,20 +58,16 @@ class Line(NamedTuple):
 
 def read(datasets: Iterable[str]) -> list[Line]:
     """Read the lines of all datasets."""
+    columns: dict[str, Reader] = {
+        **dict.fromkeys(("annotation", "metric", "setting", "text", "versus"), str),
+        **dict.fromkeys(("value", "value_versus", "difference", "low", "high", "p", "p_min"), optional(number)),
+        "n_draws": optional(lambda text: count(text.removesuffix(".0"))),  # of a column with empty fields
+    }
     return [
-        line
+        Line(dataset, **{name: row[name] for name in columns})
         for dataset in datasets
-        for line in read_table(COMPARISONS / dataset / "text.csv", dataset, partial(line_of_csv, dataset))
+        for row in rows_of(read_table(COMPARISONS / dataset / "text.csv", columns, f"evaluate@{dataset}"))
     ]
-
-
-def line_of_csv(dataset: str, row: Mapping[str, str]) -> Line:
-    """Read one line."""
-    fields: dict[str, Any] = {name: row[name] for name in ("annotation", "metric", "setting", "text", "versus")}
-    for name in ("value", "value_versus", "difference", "low", "high", "p", "p_min"):
-        fields[name] = number(row[name])
-    n_draws = number(row["n_draws"])
-    return Line(dataset, **fields, n_draws=None if n_draws is None else int(n_draws))
 
 
 def as_csv(lines: Iterable[Line]) -> str:

@@ -1,7 +1,4 @@
-"""Where a file of the pipeline comes from, by what ``dvc.lock`` records: stages, parameters, files and their hashes.
-
-A `Lock` is the content of the file's ``stages``. What is on the disk now does not matter here.
-"""
+"""Where a file of the pipeline comes from, by what ``dvc.lock`` records: stages, parameters, files and their hashes."""
 
 from __future__ import annotations
 
@@ -9,15 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from genept.core.config import read_yaml
-
-LOCK = Path("dvc.lock")
-Lock = Mapping[str, Mapping[str, Any]]  # stages by name
-
-
-def read() -> Lock:
-    """Read ``dvc.lock`` of the working folder, by name: DVC's order is that of changes. Nothing where there is none."""
-    return dict(sorted(read_yaml(LOCK)["stages"].items())) if LOCK.exists() else {}
+from genept.core.lock import Lock, LockedStage, outputs
 
 
 def explain(path: Path, lock: Lock, state: Callable[[str, str], str]) -> Iterator[str]:
@@ -61,11 +50,6 @@ def chain(path: Path, lock: Lock) -> list[str]:
     return names
 
 
-def outputs(lock: Lock) -> dict[str, str]:
-    """Return the stage that made each output."""
-    return {out["path"]: name for name, stage in lock.items() for out in stage.get("outs", [])}
-
-
 def writers(path: Path, made_by: Mapping[str, str], stem: str = "") -> list[str]:
     """Return the stages that wrote a path: the file itself, the folder that it is in, or the files in a folder.
 
@@ -80,7 +64,7 @@ def writers(path: Path, made_by: Mapping[str, str], stem: str = "") -> list[str]
     return list(dict.fromkeys((of_model or inside).values()))
 
 
-def parameters(stage: Mapping[str, Any]) -> list[str]:
+def parameters(stage: LockedStage) -> list[str]:
     """Return ``a.b: value`` for each parameter of a stage, after the name of its file unless that is params.yaml."""
     return [
         f"{'' if file == 'params.yaml' else f'{file}: '}{line}"

@@ -10,19 +10,20 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from genept.core.errors import InputError
 from genept.core.params import MAJORITY, RANDOM_CELLS
+from genept.core.readers import Reader, exactly, number, optional, read_table
 from genept.data.cells import UNKNOWN, heading
 from genept.plots import cell_table
 from genept.plots.palette import NO_LABEL, looks
-from genept.report.pairs import METRICS, Run
+from genept.report.pairs import Run
+from genept.report.records import METRICS
 from genept.webpage import render
 from genept.webpage.sources import Sources, View
 
@@ -64,26 +65,26 @@ def view(sources: Sources) -> View:
 
 def read(dataset: str) -> Cells:
     """Read what `plot` and `evaluate` write of a dataset's cells; `InputError` if a file is missing or damaged."""
-    table = read_csv(cell_table.FOLDER / f"{dataset}.csv", f"plot@{dataset}")
-    predictions = read_csv(PREDICTIONS / f"{dataset}.csv", f"evaluate@{dataset}")
+    table = read_cells(cell_table.FOLDER / f"{dataset}.csv", {}, f"plot@{dataset}")
+    columns: dict[str, Reader] = {"actual": str, "split": exactly(*SPLITS)}
+    predictions = read_cells(PREDICTIONS / f"{dataset}.csv", columns, f"evaluate@{dataset}")
     models = [name.removesuffix("_1") for name in map(str, table) if f"{name.removesuffix('_1')}_2" in table]
     axes = {model: [f"{model}_1", f"{model}_2"] for model in models}
-    layouts = {model: table[names].replace("", "nan").to_numpy(np.float64) for model, names in axes.items()}
+    layouts = {model: table[names].to_numpy(np.float64) for model, names in axes.items()}
     annotations = table.drop(columns=[name for names in axes.values() for name in names])
     split = str(predictions["split"].iloc[0])
     known = predictions.drop(columns=["split", "actual", MAJORITY, RANDOM_CELLS], errors="ignore")
     return Cells(annotations, known.reindex(table.index, fill_value=""), layouts, split)
 
 
-def read_csv(path: Path, stage: str) -> pd.DataFrame:
-    """Read a table of texts by cell."""
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False).set_index("cell_id")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `dvc repro {stage}` makes it") from None
-    except (KeyError, ValueError):
-        again = f"`dvc repro --force --single-item {stage}` makes it again"
-        raise InputError(f"{path}: not a table of cells; {again}") from None
+def read_cells(path: Path, columns: Mapping[str, Reader], stage: str) -> pd.DataFrame:
+    """Read a table of texts by cell; those of coordinates, ``<model>_1`` and ``<model>_2``, are numbers or empty."""
+
+    def others(name: str) -> Reader:
+        return optional(number) if name.endswith(("_1", "_2")) else str
+
+    table = read_table(path, {"cell_id": str, **columns}, stage, others, key="cell_id", may_be_empty=False)
+    return pd.DataFrame(table).set_index("cell_id")
 
 
 def limit(sizes: Sequence[int]) -> int:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from genept.core.params import OWN
+from genept.core.readers import number, optional
 from genept.plots.palette import by_name
 from genept.plots.scores import Curve
 from genept.report import captions, pictures, summary
 from genept.report.confusion import counted, read
-from genept.report.pairs import Run, number
+from genept.report.pairs import Run
 from genept.webpage import table
 from genept.webpage.render import html
 from genept.webpage.sources import Sources, View
@@ -54,7 +55,7 @@ def f1(run: Run) -> dict[str, list[dict[str, Any]]]:
         strict=True,
     ):
         if key == is_f1 and label:
-            found[dataset].setdefault(split, {})[model, label] = [number(value) for value in values]
+            found[dataset].setdefault(split, {})[model, label] = [optional(number)(value) for value in values]
             sizes[dataset, split] = n_cells
     return {
         dataset: [of_split(run, dataset, split, values, sizes[dataset, split]) for split, values in of_dataset.items()]

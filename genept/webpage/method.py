@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from genept.core.lock import Lock, LockedFile, outputs
 from genept.report import captions, glossary, trace
 from genept.report import tracking_words as words
-from genept.report.pairs import BOUNDS, METRICS
+from genept.report.pairs import BOUNDS
+from genept.report.records import METRICS
 from genept.webpage.render import html
 from genept.webpage.sources import Sources, View
 
@@ -79,16 +81,16 @@ def path(dataset: str, model: str) -> Path:
     return METRICS / "scores" / dataset / f"{model}.json"
 
 
-def chain(dataset: str, model: str, lock: trace.Lock) -> list[str]:
+def chain(dataset: str, model: str, lock: Lock) -> list[str]:
     """Return the stages behind the scores of a pair."""
     return trace.chain(path(dataset, model), lock)
 
 
-def stages(lock: trace.Lock, names: list[str]) -> Iterator[Stage]:
+def stages(lock: Lock, names: list[str]) -> Iterator[Stage]:
     """Yield what is recorded of some stages."""
-    made_by = trace.outputs(lock)
+    made_by = outputs(lock)
 
-    def recorded(files: list[dict[str, Any]], is_made: bool) -> list[Recorded]:
+    def recorded(files: Sequence[LockedFile], is_made: bool) -> list[Recorded]:
         return [
             Recorded(one["path"], one["md5"], trace.writers(Path(one["path"]), made_by) if is_made else [])
             for one in files
@@ -96,5 +98,5 @@ def stages(lock: trace.Lock, names: list[str]) -> Iterator[Stage]:
 
     for name in names:
         stage = lock[name]
-        inputs, outputs = (stage.get(key, []) for key in ("deps", "outs"))
-        yield Stage(name, stage["cmd"], recorded(outputs, False), recorded(inputs, True), trace.parameters(stage))
+        outs, deps = recorded(stage.get("outs", []), False), recorded(stage.get("deps", []), True)
+        yield Stage(name, stage["cmd"], outs, deps, trace.parameters(stage))

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from genept.core.lock import Lock
 from genept.report import answer
 from genept.report.pairs import Key, Run
 from genept.report.paper import Paper
 from genept.report.significance import Differences
 from genept.report.text_effect import Line
-from genept.report.trace import Lock
 from genept.report.tracking import Counterparts, Tracked
 from genept.report.tracking_rows import TrackedRow
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 from genept.core.params import AUTHORS, OWN, Params
+from genept.core.readers import read_table
 from genept.report import captions, glossary
-from genept.report.pairs import METRICS, Run
+from genept.report.pairs import Run
 from genept.report.pictures import HOW, SPLITS
-from genept.report.significance import read_table
+from genept.report.records import METRICS
 from genept.report.tracking import BY_REFERENCE
 from genept.webpage.render import html
 from genept.webpage.sources import Sources, View
@@ -51,20 +52,13 @@ def view(sources: Sources) -> View:
 
 
 def read(run: Run) -> Columns:
-    """Read all lines of the files of all pairs, in the order of the grid; `InputError` as `read_table`."""
-    rows = [
-        line
+    """Read all lines of the files of all pairs, in the order of the grid; numbers were checked with the scores."""
+    columns = dict.fromkeys(TITLES, str)
+    tables = [
+        read_table(METRICS / "full" / pair.dataset / f"{pair.model}.csv", columns, f"evaluate@{pair.dataset}")
         for pair in run.pairs
-        for line in read_table(METRICS / "full" / pair.dataset / f"{pair.model}.csv", pair.dataset, texts)
     ]
-    return dict(zip(TITLES, map(list, zip(*rows, strict=True)), strict=True))
-
-
-def texts(line: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the texts of a line; `ValueError` if it has more or fewer than the heading."""
-    if None in line or None in line.values():
-        raise ValueError(f"a line of another length than the heading: {line}")
-    return tuple(line[name] for name in TITLES)
+    return {name: [text for table in tables for text in table[name]] for name in TITLES}
 
 
 def packed(lines: Columns, params: Params) -> list[dict[str, Any]]:

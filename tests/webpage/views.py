@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from bs4 import BeautifulSoup, Tag
 
-from genept.core import params
-from genept.report import pairs, paper, trace, tracking, tracking_rows
+from genept.core import lock, params
+from genept.report import pairs, paper, records, tracking, tracking_rows
 from genept.webpage.sources import Sources, View
 
 
@@ -17,8 +17,8 @@ def sources() -> Sources:
     named = tracking.counterparts(published, run)
     numbers = tracking.track(published, run, named)
     rows = tracking_rows.judge_rows(numbers, published, run)
-    agreements = pairs.read_agreements(run.records)
-    return Sources(run, {}, [], published, named, numbers, rows, agreements, trace.read())
+    agreements = records.read_agreements(run.records)
+    return Sources(run, {}, [], published, named, numbers, rows, agreements, lock.read())
 
 
 def parsed(view: Callable[[Sources], View]) -> BeautifulSoup:
