@@ -25,14 +25,16 @@ TEXTS_AT_ONCE = 100, 10_000  # the fewest and most texts read to add up their le
 
 
 @contextlib.contextmanager
-def opened(path: Path, mode: str = "r", title: Path | None = None) -> Iterator[h5py.File]:
-    """Open a file that keeps all it has in itself; messages call it `title`.
+def opened(
+    path: Path, mode: str = "r", title: Path | None = None, again: str = "; remove it and fetch it again"
+) -> Iterator[h5py.File]:
+    """Open a file that keeps all it has in itself; messages call it `title` and end in how to get it `again`.
 
     `InputError` if it does not, or if it is damaged or something else, also where that is found while it is read.
     """
     title = title or path
     files.require_file(path)
-    with explained(title, "damaged, cut short or not an h5ad file", "; remove it and fetch it again"):
+    with explained(title, "damaged, cut short or not an h5ad file", again):
         with h5py.File(path, mode) as file:
             require_contained(file, title)
             yield file

@@ -138,12 +138,13 @@ def read_labels(path: Path, config: Labels, sample: str | None = None) -> pd.Dat
     """Read the table of labels, indexed by sample and barcode letters; of one `sample` by its ids as they stand."""
     with damage_explained(path, "a readable table"), open_bounded(path) as stream:
         table = pd.read_csv(stream, index_col=0, dtype=str, keep_default_na=False)
+    if not len(table.columns):
+        raise InputError(f"{path}: one column only, no comma was found")
     if sample is not None:
         index = pd.MultiIndex.from_product([[sample], table.index])
     else:
         if config.sample not in table.columns:
-            known = ", ".join(map(str, table.columns)) or "one column only, no comma was found"
-            raise InputError(f"{path}: no column {config.sample!r}; it has {known}")
+            raise InputError(f"{path}: no column {config.sample!r}; it has {', '.join(map(str, table.columns))}")
         letters = barcode_letters([str(name) for name in table.index], path)
         index = pd.MultiIndex.from_arrays([table[config.sample].replace(config.names), letters])
     if not index.is_unique:
