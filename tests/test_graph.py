@@ -90,6 +90,7 @@ PLUMBING = (
     "genept/data/hgnc.py",
     "genept/datasets/__init__.py",
     "genept/datasets/config.py",
+    "genept/datasets/kinds.py",  # messages
     "genept/datasets/nested_config.py",
     "genept/downloads",
     "genept/engines/__init__.py",

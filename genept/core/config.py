@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
+from genept.core import files
 from genept.core.errors import ParamsError, nearest
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # no '-', by which DVC joins names, and no '.', by which it joins keys
@@ -69,7 +70,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe").load(files.require_file(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = sorted(other.stem for other in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
         hint = nearest(path.stem, known) or "; run from the top folder of the repository, and check the name"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from genept.core.errors import InputError
 
 CHUNK = 1 << 20
 ROOT = Path(__file__).parents[2]  # the folder that holds the package genept
@@ -20,8 +24,23 @@ WRITING, EARLIER = ".writing-", "earlier"  # beginning of the names of temporary
 SETTINGS = ["genept.downloads"]  # imported for the form of `source` only, which moves no number
 
 
+def require_file(path: Path) -> Path:
+    """Return a path to read; refuse a folder, and a pipe or device, which nothing must wait for.
+
+    That there is no such file raises `FileNotFoundError`.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise InputError(f"{path}: is {kind}, not a file; put the file there, or correct the path")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+    return path
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    require_file(path)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -155,6 +174,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
+    require_file(path)
     with path.open(encoding="utf-8") as stream:
         return json.load(stream)
 

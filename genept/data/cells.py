@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from genept.core.errors import InputError
+from genept.core import files
 from genept.core.params import Annotation
 
 if TYPE_CHECKING:
@@ -47,15 +47,19 @@ def read_corpus(dataset: str) -> AnnData:
 
 
 def _read(path: Path, dataset: str) -> AnnData:
-    """Read an h5ad: `FileNotFoundError` if there is none, `InputError` if it is damaged."""
-    import anndata
+    """Read an h5ad: `FileNotFoundError` if there is none, `InputError` if it is damaged or not as `label` writes it."""
+    from anndata.io import read_elem
 
-    path.stat()
-    try:
-        return anndata.read_h5ad(path)
-    except (OSError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable h5ad file ({reason}); `dvc repro label@{dataset}` makes it") from None
+    from genept.core import hdf5
+
+    again = f"; `dvc repro label@{dataset}` makes it"
+    with hdf5.opened(path, again=again) as file:
+        hdf5.require_size(hdf5.arrays(file), path.stat().st_size, path, "it")
+        cells: AnnData = read_elem(file)
+        if cells.uns["x"] not in ("counts", "lognorm") or cells.X.format != "csr" or cells.X.dtype.kind not in "fiu":
+            raise ValueError("X is not as label writes it")
+        cells.X.check_format(full_check=True)  # with an index out of range the process would die later
+    return cells
 
 
 def read_obs(dataset: str) -> pd.DataFrame:
@@ -65,7 +69,7 @@ def read_obs(dataset: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = pd.read_csv(DATA / dataset / "obs.csv", dtype=str, keep_default_na=False)
+    table = pd.read_csv(files.require_file(DATA / dataset / "obs.csv"), dtype=str, keep_default_na=False)
     return table.set_index("cell_id")  # index_col would turn ids such as 007 into numbers
 
 

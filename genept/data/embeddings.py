@@ -95,15 +95,15 @@ def add_to_h5ad(
     import numpy as np
     from anndata.io import read_elem, write_elem
 
+    from genept.core import hdf5
+
     with files.replacing(target) as temporary:
-        shutil.copyfile(source, temporary)
-        try:
-            file = h5py.File(temporary, "r+")
-        except OSError as error:
-            raise InputError(f"{source}: not a readable h5ad file ({str(error).splitlines()[0]})") from None
-        with file:
+        shutil.copyfile(files.require_file(source), temporary)
+        with hdf5.opened(temporary, "r+", source, again="") as file:
             if "obs" not in file or not isinstance(file["obs"], h5py.Group):
                 raise InputError(f"{source}: no table obs in it; save it with a current anndata first")
+            hdf5.require_size(hdf5.arrays(file["obs"]), source.stat().st_size, source, "obs")
+            hdf5.require_texts(file["obs"], source.stat().st_size, source)
             names = read_elem(file["obs"]).index.astype(str)
             if names.has_duplicates:
                 raise InputError(f"{source}: cell id {names[names.duplicated()][0]!r} occurs more than once")

@@ -16,11 +16,12 @@ from genept.core.config import Config, check_name
 from genept.core.errors import InputError
 from genept.core.params import Annotation as AnnotationName
 from genept.data.cells import ANNOTATIONS, DATA
+from genept.datasets.kinds import ENDINGS, hint_by_name
 from genept.datasets.nested_config import Annotation, Derive, Labels, SampleFiles, Subset, refuse_unknown
 from genept.downloads.config import Sources, files_of
 
-RAW = "raw.h5ad"  # the one file of a dataset, wherever it comes from
-REFERENCE_QUERY = {"reference": "reference.h5ad", "query": "query.h5ad"}  # or its two files
+RAW = "raw"  # the one file of a dataset, without its ending, wherever it comes from
+REFERENCE_QUERY = ("reference", "query")  # or its two files
 MARKERS = "markers.tsv"
 FALLBACK_NOTE = "fallback.json"  # written by `fetch` beside the files of a dataset's fallback
 
@@ -39,6 +40,7 @@ class DatasetConfig(Config):
     source: Sources
     x: Literal["counts", "lognorm", "detect"] = "counts"
     layer: str | None = None
+    modality: str | None = None  # of an h5mu file
     repeated_ids: Literal["refuse", "number"] = "refuse"
     symbol: str | None = None
     ensembl: str | None = None
@@ -64,15 +66,24 @@ class DatasetConfig(Config):
         return [name for name in ANNOTATIONS if name in found]
 
     @property
-    def h5ad_files(self) -> dict[str, str]:
-        """The dataset's h5ad by part: the one file under an empty name, else those of reference and query."""
-        return {} if self.samples else {"": RAW} if RAW in files_of(self.source) else REFERENCE_QUERY
+    def cell_files(self) -> dict[str, str]:
+        """The dataset's files of cells by part: the one file under an empty name, else those of reference and query."""
+        if self.samples:
+            return {}
+        stems = {
+            name: stem
+            for name in files_of(self.source)
+            for stem in (RAW, *REFERENCE_QUERY)
+            if name in [f"{stem}.{ending}" for ending in ENDINGS]
+        }
+        parts = [""] if RAW in stems.values() else [*REFERENCE_QUERY]
+        return {part: name for part in parts for name, stem in stems.items() if stem == (part or RAW)}
 
     @property
     def input_files(self) -> list[str]:
         """The files that ``label`` reads, in the order of the source."""
         listed = [name for name in files_of(self.source) if name != MARKERS]
-        return listed if self.samples else list(self.h5ad_files.values())
+        return listed if self.samples else [*self.cell_files.values(), *([self.labels.file] if self.labels else [])]
 
     @property
     def n_cells_likely(self) -> int | None:
@@ -98,12 +109,12 @@ class DatasetConfig(Config):
     def check_files(self) -> DatasetConfig:
         """Check that the source has the files that the other keys need."""
         names = list(files_of(self.source))
-        if self.labels and not self.samples:
-            raise ValueError("labels is for counts that come sample by sample; samples is missing")
+        if self.labels and (self.labels.sample is None) == bool(self.samples):
+            needs = "is missing: its column of samples" if self.samples else "is for `samples`; leave it out"
+            raise ValueError(f"labels.sample {needs}")
         if self.samples and not (self.labels or self.annotation):
             raise ValueError("samples needs labels, a table of the cells' labels, or annotation")
-        if not set(self.h5ad_files.values()) <= set(names):
-            raise ValueError(f"source.files needs {RAW}, or {' and '.join(REFERENCE_QUERY.values())}")
+        self.check_cell_files(names)
         for sample, counts in self.samples.items():
             if not any(name == counts.path or name.startswith(f"{counts.path}/") for name in names):
                 raise ValueError(f"samples.{sample}: {counts.path!r} is neither a file nor a folder under source.files")
@@ -117,6 +128,20 @@ class DatasetConfig(Config):
         if self.fallback and self.fallback.fallback:
             raise ValueError("fallback must have no fallback of its own")
         return self
+
+    def check_cell_files(self, names: list[str]) -> None:
+        """Check that there is one file of cells, or a reference and a query, in a format that is read."""
+        of_parts = [name.partition(".")[0] for name in self.cell_files.values()]
+        if not self.samples and of_parts not in ([RAW], [*REFERENCE_QUERY]):
+            for name in names:
+                if name.partition(".")[0] in (RAW, *REFERENCE_QUERY) and (hint := hint_by_name(name)):
+                    raise ValueError(f"source.files: {name} is {hint}")
+            raise ValueError(
+                f"source.files needs one {RAW}.h5ad, or {' and '.join(f'{part}.h5ad' for part in REFERENCE_QUERY)}; "
+                f"other endings are {', '.join(f'.{ending}' for ending in ENDINGS[1:])}"
+            )
+        if self.labels and [*of_parts] == [*REFERENCE_QUERY]:
+            raise ValueError("labels is for one file of cells or for samples, not for reference and query")
 
     @model_validator(mode="after")
     def check_annotations(self) -> DatasetConfig:

@@ -1,4 +1,4 @@
-"""Published h5ad files: of each only one matrix, ``obs`` and ``var`` are read, a dense matrix some cells at a time.
+"""Published files of cells: of each only one matrix, ``obs`` and ``var`` are read.
 
 A dataset may be in two files, a reference and a query, as scGPT's authors published theirs; these are joined by gene.
 A gene name may stand above several columns. In one file `genept.data.genes` keeps, of columns with one name and
@@ -19,21 +19,19 @@ import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata.io import read_elem
 from anndata.utils import make_index_unique
 
 from genept.core.errors import InputError, nearest
 from genept.data import genes
 from genept.data.cells import PART
+from genept.datasets import samples, stored, tables
 from genept.datasets.config import DatasetConfig, Value
 from genept.datasets.raw import RawDataset, check_values, column, to_csr, to_schema
-
-BYTES_AT_ONCE = 2**26  # of a matrix that is stored dense
 
 
 def read(path: Path, config: DatasetConfig) -> RawDataset:
     """Read one file: its genes, its values checked, its annotations in the common schema."""
-    matrix, raw_obs, var, layers = read_elements(path, config.layer)
+    matrix, raw_obs, var, layers = read_elements(path, config.layer, config.modality)
     is_gene = select_genes(var, config.keep_var, path)
     notes = []
     if config.repeated_ids == "number" and (n_repeated := int(raw_obs.index.duplicated().sum())):
@@ -41,6 +39,11 @@ def read(path: Path, config: DatasetConfig) -> RawDataset:
             warnings.simplefilter("ignore")  # that an id such as AAAC-1 was there before; it is passed over
             raw_obs.index = make_index_unique(raw_obs.index.astype(str))
         notes.append(f"{path.name}: {n_repeated} cells have the id of an earlier cell; they are numbered")
+    if config.labels is not None:
+        to_schema(raw_obs, {}, path)  # ids are unique
+        raw_obs, rows, note = samples.join_labels(raw_obs, path, config.labels)
+        matrix = matrix.tocsr()[rows]
+        notes.append(note)
     obs = to_schema(raw_obs, config.obs, path)
     if 0 in (len(obs), len(var)):
         raise InputError(f"{path}: has {len(obs)} cells and {len(var)} genes; nothing can be scored")
@@ -50,65 +53,56 @@ def read(path: Path, config: DatasetConfig) -> RawDataset:
     return RawDataset(path, x, obs, var, check_values(x, config.x, path, layers), notes)
 
 
-def count_cells(path: Path) -> int | None:
-    """Return the number of cells by their ids; None if the file is damaged, or not as anndata writes it now."""
+def count_cells(path: Path, modality: str | None = None) -> int | None:
+    """Return the number of cells by their ids; None if that takes more than a look, or the file is damaged."""
     try:
-        with h5py.File(path, "r") as file:
-            return len(file["obs"][file["obs"].attrs["_index"]])
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError):
+        with stored.opened(path, modality) as file:
+            if file.kind == stored.ANNDATA:
+                return int(file.group["obs"][file.group["obs"].attrs["_index"]].shape[0])
+            return int(file.group["barcodes"].shape[0]) if file.kind == stored.TENX else None
+    except (InputError, OSError):
         return None
 
 
-def read_elements(path: Path, layer: str | None = None) -> tuple[Any, pd.DataFrame, pd.DataFrame, list[str]]:
+def read_elements(
+    path: Path, layer: str | None = None, modality: str | None = None
+) -> tuple[Any, pd.DataFrame, pd.DataFrame, list[str]]:
     """Read the matrix (cells x genes, in the file's order), ``obs``, ``var`` and the names of the other layers.
 
-    Layer ``raw`` is the layer of that name or, where there is none, the file's ``raw``, with its own ``var``.
+    Layer ``raw`` is the layer of that name or, where there is none, the file's ``raw``, with its own ``var``. Counts of
+    10x Genomics have no layers and an ``obs`` without columns.
     """
-    path.stat()
-    try:
-        with h5py.File(path, "r") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if missing := [name for name in ("obs", "var") if name not in file]:
-                raise InputError(f"{path}: an HDF5 file but not an h5ad file, it has no {' and no '.join(missing)}")
-            if not isinstance(file["obs"], h5py.Group):
-                raise InputError(
-                    f"{path}: written by anndata before 0.7; read and write it once with a current anndata, "
-                    "`anndata.read_h5ad(old).write_h5ad(new)`"
-                )
-            layers = {name: f"layers/{name}" for name in file.get("layers", {})}
-            if "raw/X" in file:
-                layers.setdefault("raw", "raw/X")
-            listed = f"it has {', '.join(layers) or 'none'}"
-            if layer is None and ("X" not in file or file["X"].attrs.get("encoding-type") == "null"):
-                raise InputError(f"{path}: has no X; name a layer as `layer:` in the dataset's file ({listed})")
-            if layer is not None and layer not in layers:
-                raise InputError(f"{path}: no layer {layer!r}{nearest(layer, layers)}; {listed}")
-            matrix = "X" if layer is None else layers[layer]
-            var = "raw/var" if matrix == "raw/X" else "var"
-            others = [name for name in layers if name != layer]
-            return read_matrix(file[matrix]), read_elem(file["obs"]), read_elem(file[var]), others
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001  (reading a damaged file can raise nearly anything)
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{path}: damaged, cut short or not an h5ad file ({reason}); remove it and fetch it again"
-        ) from None
-
-
-def read_matrix(stored: h5py.Dataset | h5py.Group) -> Any:
-    """Read a matrix; of one that is stored dense only the values that are not zero, some cells at a time.
-
-    Expression is mostly zeros: 60,000 cells of 36,000 genes take 9 GB dense in float32 and under 1 GB as CSR.
-    """
-    if not isinstance(stored, h5py.Dataset) or stored.ndim != 2 or stored.dtype.kind not in "biuf":
-        return read_elem(stored)
-    n_cells, n_genes = stored.shape
-    n_at_once = max(1, BYTES_AT_ONCE // max(1, n_genes * stored.dtype.itemsize))
-    if stored.chunks:  # whole chunks, or a compressed one would be unpacked more than once
-        n_at_once = -(-n_at_once // stored.chunks[0]) * stored.chunks[0]
-    blocks = [sp.csr_matrix(stored[first : first + n_at_once]) for first in range(0, max(1, n_cells), n_at_once)]
-    return sp.vstack(blocks, format="csr")
+    with stored.opened(path, modality) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if file.kind != stored.ANNDATA:
+            if layer is not None:
+                raise InputError(f"{path}: no layer {layer!r}; a matrix of 10x Genomics has none")
+            counts = tables.read_stored(file, path)
+            return counts.x, pd.DataFrame(index=counts.barcodes), counts.genes, []
+        group = file.group
+        if missing := [name for name in ("obs", "var") if name not in group]:
+            has = ", ".join([*group][:5]) or "nothing"
+            raise InputError(
+                f"{path}: an HDF5 file but not an h5ad file, it has no {' and no '.join(missing)} (it has {has})"
+                if isinstance(group, h5py.Group)
+                else f"{path}: a zarr store but not of anndata, it has no {' and no '.join(missing)} (it has {has})"
+            )
+        obs = stored.read_table(file, "obs", path)
+        if "mod" in (whole := getattr(group, "file", {})) and "obs" in whole:
+            shared = stored.read_table(file._replace(group=whole), "obs", path)
+            obs = obs.join(shared.loc[:, ~shared.columns.isin(obs.columns)])
+        layers = {name: f"layers/{name}" for name in group.get("layers", {})}
+        if "raw" in group and "X" in group["raw"]:
+            layers.setdefault("raw", "raw/X")
+        listed = f"it has {', '.join(layers) or 'none'}"
+        if layer is None and ("X" not in group or group["X"].attrs.get("encoding-type") == "null"):
+            raise InputError(f"{path}: has no X; name a layer as `layer:` in the dataset's file ({listed})")
+        if layer is not None and layer not in layers:
+            raise InputError(f"{path}: no layer {layer!r}{nearest(layer, layers)}; {listed}")
+        name = "X" if layer is None else layers[layer]
+        var = stored.read_table(file, "raw/var" if name == "raw/X" else "var", path)
+        matrix = stored.read_matrix(file, name, (len(obs), len(var)), path)
+        return matrix, obs, var, [other for other in layers if other != layer]
 
 
 def select_genes(var: pd.DataFrame, keep: dict[str, Value | list[Value]], path: Path) -> np.ndarray:
@@ -128,7 +122,7 @@ def select_genes(var: pd.DataFrame, keep: dict[str, Value | list[Value]], path: 
 
 def read_reference_and_query(folder: Path, config: DatasetConfig) -> RawDataset:
     """Read reference and query: the genes that both have, in the order of the reference."""
-    names = config.h5ad_files
+    names = config.cell_files
     reference, query = datasets = [read(folder / name, config) for name in names.values()]
     if reference.content != query.content:
         raise InputError(f"{folder}: one of {' and '.join(names.values())} holds counts, the other does not")

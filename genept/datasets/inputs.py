@@ -21,24 +21,27 @@ ATTEMPTS = "attempts.json"  # by `fetch`: what was tried for each file with seve
 
 
 def read_raw(folder: Path, config: DatasetConfig) -> RawDataset:
-    """Read a raw dataset from its fetched files: one h5ad, reference and query, or sample by sample.
+    """Read a raw dataset from its fetched files: one file, reference and query, or sample by sample.
 
     Derived annotations are not among its ``obs``: `genept.datasets.derive.add_derived` adds them.
     `InputError` names a file that is damaged or contradicts the config, `FileNotFoundError` one that is missing.
     """
     if config.samples:
         return samples.read(folder, config)
-    if len(config.h5ad_files) == 1:
-        return h5ad.read(folder / config.h5ad_files[""], config)
+    if len(config.cell_files) == 1:
+        return h5ad.read(folder / config.cell_files[""], config)
     return h5ad.read_reference_and_query(folder, config)
 
 
 def count_cells(folder: Path, config: DatasetConfig) -> dict[str, int]:
-    """Count the cells of h5ad files by their ids, without reading a matrix: ``n_cells``, and ``reference``, ``query``.
+    """Count the cells of files by their ids, without reading a matrix: ``n_cells``, and ``reference``, ``query``.
 
-    Nothing is counted where a file is not readable in that way; `read_raw` says then what is wrong with it.
+    Nothing is counted where a file is not readable in that way (`read_raw` says then what is wrong with it), or where
+    only cells with a label in another table are read.
     """
-    n_cells = {part: h5ad.count_cells(folder / name) for part, name in config.h5ad_files.items()}
+    if config.labels is not None:
+        return {}
+    n_cells = {part: h5ad.count_cells(folder / name, config.modality) for part, name in config.cell_files.items()}
     known = {part: n for part, n in n_cells.items() if n is not None}
     if not known or len(known) < len(n_cells):
         return {}

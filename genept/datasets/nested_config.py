@@ -56,10 +56,10 @@ class SampleFiles(Config):
 
 
 class Labels(Config):
-    """The table of labels beside counts that come sample by sample; see `genept.datasets.samples`."""
+    """The table of labels beside counts; see `genept.datasets.samples`. `sample` is for counts by samples only."""
 
     file: str
-    sample: str
+    sample: str | None = None
     names: dict[str, str] = {}
     unlabelled: Literal["drop", "keep"] = "drop"
     least_share: Annotated[float, Field(ge=0, le=1)] = 0.5

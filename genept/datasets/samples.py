@@ -18,6 +18,8 @@ Barcodes are compared by their letters A, C, G, T and N: programs change the ``-
 without a label are left out, since the authors' quality control left them out, or with ``unlabelled: keep`` have
 missing labels. Where there is no table, because the authors gave none, every cell is read, and its only annotation is
 the ``sample``.
+
+Beside one file of cells, ``labels`` has no ``sample``, and the first column of its table holds the ids of that file.
 """
 
 from __future__ import annotations
@@ -120,18 +122,34 @@ def select_suffix(counts: Counts, suffix: int | str | None, path: Path) -> Count
     return Counts(counts.x[rows], [counts.barcodes[row] for row in rows], counts.genes)
 
 
-def read_labels(path: Path, config: Labels) -> pd.DataFrame:
-    """Read the table of labels, indexed by sample and barcode letters."""
+def join_labels(obs: pd.DataFrame, path: Path, config: Labels) -> tuple[pd.DataFrame, np.ndarray, str]:
+    """Give the cells of one file the columns of the table of labels beside it, by their ids as they stand in both.
+
+    Returns ``obs`` of the cells that are read, their rows in the file, and a sentence with the numbers.
+    """
+    table_path = path.parent / config.file
+    table = read_labels(table_path, config, path.name)
+    rows, labels, note = match_labels(table, path.name, obs.index.astype(str), config, table_path, path)
+    obs = obs.iloc[rows].drop(columns=labels.columns, errors="ignore")
+    return obs.join(labels.set_axis(obs.index)), rows, note
+
+
+def read_labels(path: Path, config: Labels, sample: str | None = None) -> pd.DataFrame:
+    """Read the table of labels, indexed by sample and barcode letters; of one `sample` by its ids as they stand."""
     with damage_explained(path, "a readable table"), open_bounded(path) as stream:
         table = pd.read_csv(stream, index_col=0, dtype=str, keep_default_na=False)
-    if config.sample not in table.columns:
-        known = ", ".join(map(str, table.columns)) or "one column only, no comma was found"
-        raise InputError(f"{path}: no column {config.sample!r}; it has {known}")
-    letters = barcode_letters([str(name) for name in table.index], path)
-    index = pd.MultiIndex.from_arrays([table[config.sample].replace(config.names), letters])
+    if not len(table.columns):
+        raise InputError(f"{path}: one column only, no comma was found")
+    if sample is not None:
+        index = pd.MultiIndex.from_product([[sample], table.index])
+    else:
+        if config.sample not in table.columns:
+            raise InputError(f"{path}: no column {config.sample!r}; it has {', '.join(map(str, table.columns))}")
+        letters = barcode_letters([str(name) for name in table.index], path)
+        index = pd.MultiIndex.from_arrays([table[config.sample].replace(config.names), letters])
     if not index.is_unique:
-        sample, barcode = index[index.duplicated()][0]
-        raise InputError(f"{path}: {index.duplicated().sum()} rows repeat a cell, such as {barcode} of {sample}")
+        name, barcode = index[index.duplicated()][0]
+        raise InputError(f"{path}: {index.duplicated().sum()} rows repeat a cell, such as {barcode} of {name}")
     return table.set_axis(index).sort_index()
 
 

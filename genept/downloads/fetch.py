@@ -18,7 +18,7 @@ import click
 
 from genept.core import files
 from genept.core.errors import InputError, NotFoundAtSource
-from genept.downloads import archive
+from genept.downloads import archive, zipped
 from genept.downloads.config import File, Source, files_of
 from genept.downloads.hosts.local import Local
 from genept.downloads.place import Place
@@ -156,10 +156,13 @@ class Fetcher:
         """Copy a file of this machine into the store; one that the lock knows must be had, on the disk or there."""
         key, path = self.key(target), place.file
         known = self.lock.get(key)
-        if path.is_dir():
-            raise InputError(f"{path.absolute()}: is a folder, not a file; correct the path of {target}")
-        if path.is_file():
-            sha256 = files.sha256(path)
+        if path.is_dir() and not target.endswith(zipped.ENDING):
+            raise InputError(
+                f"{path.absolute()}: is a folder, not a file; correct the path of {target}, or name a zarr store "
+                "raw.zarr.zip and a folder with matrix.mtx raw.mtx.zip under source.files"
+            )
+        if path.is_file() or path.is_dir():
+            sha256 = self.store.add_folder(path) if path.is_dir() else files.sha256(path)
             if not self.store.has(sha256):
                 sha256 = self.store.add_copy(path)
             self.origins[target] = f"copied from {path}"

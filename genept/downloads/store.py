@@ -29,6 +29,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from genept.core import files
 from genept.core.config import Config, explain
 from genept.core.errors import InputError
+from genept.downloads import zipped
 
 LOCK = Path("data/hashes.lock.yaml")
 HEADING = (
@@ -95,6 +96,15 @@ class Store:
             shutil.copyfile(path, copied)
             sha256 = files.sha256(copied)
             self.add(copied, sha256)
+        return sha256
+
+    def add_folder(self, path: Path) -> str:
+        """Add a zip of a folder that stays where it is, and return its sha256."""
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=self.partial) as temporary:
+            written = Path(temporary) / "file"
+            zipped.write(path, written)
+            sha256 = files.sha256(written)
+            self.add(written, sha256)
         return sha256
 
     def place(self, sha256: str, target: Path) -> None:

@@ -32,7 +32,7 @@ MARKERS = local("raw.h5ad", "markers.tsv")
         ({"expected": {"cells": 60}}, "expected: no 'cells' here; did you mean 'n_cells'?"),
         ({"finetune": "disease"}, "finetune: no 'disease' here. Known: cell_type, patient, phenotype"),
         ({"x": "log"}, "x: should be 'counts', 'lognorm' or 'detect', got 'log'"),
-        ({"source": local("mine.h5ad")}, "source.files needs raw.h5ad, or reference.h5ad and query.h5ad"),
+        ({"source": local("mine.h5ad")}, "source.files needs one raw.h5ad, or reference.h5ad and query.h5ad"),
         ({"reported": {"x": {"n_cell": 3}}}, "reported.x: no 'n_cell' here; did you mean 'n_cells'?"),
         ({"reported": {"x": {"n_cells": [3]}}}, "should be a valid integer, got [3]"),
         ({"fallback": content(finetune="age")}, "fallback: finetune: no 'age' here"),
@@ -53,7 +53,7 @@ MARKERS = local("raw.h5ad", "markers.tsv")
         ({"annotation": {"batch": None, "n_hgv": 9}, "source": MARKERS}, "no setting 'n_hgv'; did you mean 'n_hvgs'?"),
         # samples
         (sample_keys(labels=None), "samples needs labels, a table of the cells' labels, or annotation"),
-        ({"labels": LABELS}, "labels is for counts that come sample by sample; samples is missing"),
+        ({"labels": LABELS}, "labels.sample is for `samples`; leave it out"),
         (sample_keys(samples={"a": "samples/Con5.txt.gz"}), "'samples/Con5.txt.gz' is neither a file nor a folder"),
         (sample_keys(samples={"Con4": {"path": "samples/TAA1", "ending": 1}}), "samples.Con4: no setting 'ending'"),
         (sample_keys(labels={**LABELS, "file": "label.csv"}), "labels.file: no 'label.csv' here; did you mean"),

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from genept.data import cells as shared
 from genept.data import genes, hgnc
 from genept.datasets import h5ad, label, raw
+from genept.datasets import stored as stored_files
 from genept.datasets.h5ad import match_columns
 from tests import helpers
 from tests.datasets.made import (
@@ -57,7 +58,7 @@ def test_every_block_of_a_dense_matrix_is_read_once(
         attributes = dict(file["X"].attrs)
         del file["X"]
         file.create_dataset("X", data=dense, **stored).attrs.update(attributes)
-    monkeypatch.setattr(h5ad, "BYTES_AT_ONCE", ROWS * dense[0].nbytes)
+    monkeypatch.setattr(stored_files, "BYTES_AT_ONCE", ROWS * dense[0].nbytes)
     matrix, obs, var, layers = h5ad.read_elements(tmp_path / "a.h5ad")
     assert sp.isspmatrix_csr(matrix) and matrix.dtype == dense.dtype
     assert (matrix.toarray() == dense).all() and matrix.nnz == np.count_nonzero(dense)
@@ -70,7 +71,7 @@ def test_every_block_of_a_dense_matrix_is_read_once(
 def test_the_matrix_is_in_memory_at_most_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subset: dict[str, Any], is_dense: bool
 ) -> None:
-    monkeypatch.setattr(h5ad, "BYTES_AT_ONCE", 2**20)
+    monkeypatch.setattr(stored_files, "BYTES_AT_ONCE", 2**20)
     counts = np.random.default_rng(0).poisson(0.1, size=(N_LARGE, N_GENES)).astype(np.float32)
     matrix = sp.csr_matrix(counts)
     size = matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes

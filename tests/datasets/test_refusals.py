@@ -138,10 +138,11 @@ REFUSALS: list[tuple[Change, str]] = [
     (keys(source=local(**{"raw.h5ad": {"path": "a", "sha256": "0" * 64}})), "but its source expects 0000"),
     (RAW.unlink, f"{RAW}: no such file; run the stage that makes it first"),
     (HGNC.unlink, f"{HGNC}: no such file; run the stage that makes it first"),
-    *[(truncate(share), DAMAGED) for share in (0, 0.01, 0.5, 0.99)],
+    (truncate(0), f"{RAW}: empty; fetch it again"),
+    *[(truncate(share), DAMAGED) for share in (0.01, 0.5, 0.99)],
     (hdf5(lambda file: file.pop("X/indptr")), DAMAGED),
     (hdf5(lambda file: file.create_group("matrix"), "w"), "an HDF5 file but not an h5ad file, it has no obs"),
-    (hdf5(before_0_7, "w"), "written by anndata before 0.7; read and write it once with a current anndata"),
+    (hdf5(before_0_7, "w"), "written by anndata before 0.7; read and write it again with a current anndata"),
 ]  # fmt: skip
 
 DYING = """

@@ -1,0 +1,123 @@
+"""HDF5 files of others: nothing that is read may leave the file, and nothing may declare more than the file can hold.
+
+HDF5 follows links to other files, keeps values in other files (external storage) and shows those of others as its own
+(virtual datasets): the bytes of any file of this machine would become counts, and the file's sha256 would not tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from genept.core import files
+from genept.core.errors import InputError
+
+MAX_RATIO = 1100  # times its bytes on disk that an array may unpack to; gzip, HDF5's own compression, reaches 1,032
+SLACK = 64 << 20  # a small array of zeros does no harm
+TEXTS_AT_ONCE = 100, 10_000  # the fewest and most texts read to add up their lengths
+
+
+@contextlib.contextmanager
+def opened(
+    path: Path, mode: str = "r", title: Path | None = None, again: str = "; remove it and fetch it again"
+) -> Iterator[h5py.File]:
+    """Open a file that keeps all it has in itself; messages call it `title` and end in how to get it `again`.
+
+    `InputError` if it does not, or if it is damaged or something else, also where that is found while it is read.
+    """
+    title = title or path
+    files.require_file(path)
+    with explained(title, "damaged, cut short or not an h5ad file", again):
+        with h5py.File(path, mode) as file:
+            require_contained(file, title)
+            yield file
+
+
+@contextlib.contextmanager
+def explained(path: Path, what: str, advice: str = "") -> Iterator[None]:
+    """Turn what libraries raise on a file that is not what it should be, nearly anything, into one line."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:  # the system's own, which the stage explains
+            raise
+        if "No space left on device" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path)) from None
+        raise InputError(f"{path}: {what} ({one_line(error)}){advice}") from None
+
+
+def one_line(error: Exception) -> str:
+    """Return the reason of an error and, of a `KeyError`, what is not there."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return (f"no {text}" if type(error) is KeyError and " " not in text else text)[:200]
+
+
+def require_contained(file: h5py.File, path: Path) -> None:
+    """Refuse links to other files, values that other files hold, and bytes before the HDF5 content."""
+
+    def look(name: str, link: Any) -> str | None:
+        if isinstance(link, h5py.ExternalLink):
+            return f"{name} is a link to another file, {link.filename!r}"
+        if isinstance(link, h5py.SoftLink):
+            return None  # to a place that another link leads to, too
+        stored = h5py.h5o.open(file.id, name.encode())
+        if isinstance(stored, h5py.h5d.DatasetID):
+            creation = stored.get_create_plist()
+            if creation.get_layout() == h5py.h5d.VIRTUAL or creation.get_external_count():
+                return f"the values of {name} are in another file"
+        return None
+
+    found = "it begins with bytes that are not HDF5" if file.userblock_size else file.visititems_links(look)
+    if found:
+        raise InputError(f"{path}: refused, {found}; copy it with all its values into one file, for example by anndata")
+
+
+def arrays(group: h5py.Group) -> list[h5py.Dataset]:
+    """Return all datasets within a group."""
+    found: list[h5py.Dataset] = []
+    group.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def n_declared(array: Any) -> int:
+    """Return the bytes that an array of HDF5 or zarr takes in memory, or one of its chunks if that is larger."""
+    chunks = getattr(array, "chunks", None) or ()
+    return max(math.prod(array.shape or ()), math.prod(chunks)) * max(1, array.dtype.itemsize)
+
+
+def require_size(declared: Iterable[Any], n_bytes: int, path: Path, what: str, is_whole: bool = True) -> None:
+    """Refuse arrays that together declare more than `n_bytes` of a file can hold or, read whole, than memory has."""
+    total, limit = sum(map(n_declared, declared)), SLACK + MAX_RATIO * n_bytes
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if total > limit:
+        raise InputError(
+            f"{path}: refused, {what} declares {total / 1e6:,.0f} MB, more than the {n_bytes / 1e6:,.3f} MB that are "
+            "stored of it can hold; write the file again"
+        )
+    if is_whole and total > memory:
+        raise InputError(
+            f"{path}: {what} takes {total / 1e9:,.0f} GB of memory and this machine has {memory / 1e9:,.0f}; give "
+            "fewer cells or genes"
+        )
+
+
+def require_texts(group: h5py.Group, n_bytes: int, path: Path) -> None:
+    """Refuse texts of any length that together are longer than `n_bytes` of a file can hold: one may be named often."""
+    total, (least, most) = 0, TEXTS_AT_ONCE
+    at_once = min(most, max(least, SLACK // max(1, n_bytes)))
+    for array in arrays(group):
+        kind = h5py.check_string_dtype(array.dtype)
+        if kind and kind.length is None and array.ndim == 1:
+            for first in range(0, array.size, at_once):
+                total += sum(map(len, array[first : first + at_once]))
+                if total > SLACK + MAX_RATIO * n_bytes:
+                    raise InputError(f"{path}: refused, its texts are longer than the file; write the file again")
