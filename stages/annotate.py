@@ -11,6 +11,7 @@ from genept.core import files
 from genept.core.cli import say, stage
 from genept.core.errors import InputError, ParamsError, nearest
 from genept.core.params import Params
+from genept.core.text import listed
 from genept.data.cells import DATA
 from genept.datasets import config as datasets
 
@@ -50,7 +51,7 @@ def main(params: Params, dataset: str) -> None:
         metrics = stack.enter_context(files.replacing_folder(METRICS / dataset))
         if config.annotation is None or (has_table and config.label_source != datasets.ANNOTATION):
             files.write_json(folder / "summary.json", {"label_source": datasets.AUTHOR})
-            message = f"{dataset}: not annotated, its labels are the authors'"
+            message = f"{dataset}: not annotated, its labels come with its files"
         else:
             message = annotate(params, dataset, config, folder, metrics)
     say(message)
@@ -75,7 +76,8 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
             hint = f"{nearest(name, marker_genes.genes) or '.'} Known: {', '.join(marker_genes.genes)}"
             raise ParamsError(f"{datasets.path(dataset)}: annotation.names: no type {name!r}{hint}")
     missing = config.missing(params.label.missing_labels)
-    cells, batches = annotated.read(raw, config, table, annotation.batch, missing)
+    cells, batches = annotated.read(raw, config, table, annotation.batch, missing, params.label.least_known_genes)
+    notes = annotated.limits_without_effect(cells.var_names, settings.qc)
     try:
         result = method.annotate(cells, batches, marker_genes, settings)
     except InputError as error:
@@ -83,10 +85,12 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
     about = {
         "marker_table": {"path": path.as_posix(), "sha256": files.sha256(path)},
         "settings": {"batch": annotation.batch, **settings.model_dump()},
+        **({"notes": notes} if notes else {}),
     }
     summary = results.write(folder, list(cells.obs_names), result, batches, marker_genes, about)
-    counts = ", ".join(f"{name} {number}" for name, number in summary["cells_per_type"].items())
-    message = f"{dataset}: {summary['cells']['ok']} of {cells.n_obs} cells pass quality control; {counts}"
+    counts = listed((f"{name} {number}" for name, number in summary["cells_per_type"].items()), most=20)
+    passing = f"{summary['cells']['ok']} of {cells.n_obs} cells pass quality control"
+    message = f"{dataset}: {'; '.join([passing, *notes, counts])}"
     authors = annotated.author_labels(raw, config, missing)
     if authors is None:
         return message

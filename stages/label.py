@@ -44,8 +44,8 @@ def main(params: Params, dataset: str) -> None:
     digests = check_hashes(folder / "raw", config)
     with_corpus = dataset in params.grid.pretrain
     accepts = dataset in params.label.accept_unexpected
-    table, missing = genes.Table(hgnc.read()), params.label.missing_labels
-    labelled = label.label(folder / "raw", config, table, dataset, with_corpus, accepts, missing)
+    table, missing, least = genes.Table(hgnc.read()), params.label.missing_labels, params.label.least_known_genes
+    labelled = label.label(folder / "raw", config, table, dataset, with_corpus, accepts, missing, least)
     report = record.describe(dataset, config, fallback, labelled, digests, folder / "raw", params.label.min_class_size)
     with ExitStack() as stack:  # all are written before the first replaces an earlier one
         corpus = stack.enter_context(files.replacing_folder(DATA / "corpus" / dataset))

@@ -25,7 +25,12 @@ OUTCOMES = (OK, "few_genes", "many_genes", "many_mitochondrial")
 
 
 def read(
-    folder: Path, config: DatasetConfig, table: Table, batch: str | None, missing: Collection[str] = ()
+    folder: Path,
+    config: DatasetConfig,
+    table: Table,
+    batch: str | None,
+    missing: Collection[str] = (),
+    least_known_genes: float = 0.0,
 ) -> tuple[AnnData, np.ndarray | None]:
     """Read the fetched files of a dataset; the authors' cell types are never read.
 
@@ -38,7 +43,7 @@ def read(
     obs, _ = add_derived(raw.obs, config.derive, raw.path, missing)
     if batch is not None and batch not in obs:
         raise InputError(f"{raw.path}: has no {batch} without the cell types; choose another annotation.batch")
-    harmonised = raw.harmonise(config, table)
+    harmonised = raw.harmonise(config, table, least_known_genes)
     x = raw.x[:, harmonised.keep].astype(np.float32)
     cells = AnnData(x, obs=pd.DataFrame(index=obs.index), var=pd.DataFrame(index=harmonised.symbols))
     cells.uns["x"] = raw.content
@@ -85,6 +90,13 @@ def mitochondrial_share(x: csr_matrix, symbols: Sequence[str], content: str) -> 
     linear = csr_matrix((np.expm1(values) if content == "lognorm" else values, x.indices, x.indptr), shape=x.shape)
     totals = linear @ np.ones(x.shape[1])
     return np.divide(linear @ is_mitochondrial, totals, out=np.zeros_like(totals), where=totals > 0)
+
+
+def limits_without_effect(symbols: Sequence[str], qc: QC) -> list[str]:
+    """Say which limits of quality control do not apply to a dataset with these genes."""
+    if qc.max_mitochondrial is None or any(symbol.startswith(MITOCHONDRIAL) for symbol in symbols):
+        return []
+    return [f"no mitochondrial gene ({MITOCHONDRIAL}) was measured, so annotate.qc.max_mitochondrial does not apply"]
 
 
 def common_genes(x: csr_matrix, min_cells: int) -> np.ndarray:

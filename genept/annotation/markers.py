@@ -26,6 +26,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from genept.core.errors import InputError
+from genept.core.text import printable
 from genept.data.cells import UNKNOWN
 from genept.data.genes import Table
 
@@ -86,7 +87,7 @@ def rows(path: Path) -> list[dict[str, str]]:
                     raise InputError(f"{where} does not have the {len(header)} columns of the header")
                 if not "".join(cells.values()).strip():
                     continue
-                row = {name: cells[name].strip() for name in REQUIRED}
+                row = {name: printable(cells[name].strip()) for name in REQUIRED}
                 if empty := [name for name, value in row.items() if not value]:
                     raise InputError(f"{where} has no {empty[0]}; every marker needs its cell type, gene and source")
                 if row["cell_type"] == UNKNOWN:

@@ -31,7 +31,7 @@ def write(
 ) -> dict[str, Any]:
     """Write the tables that `stages.annotate` lists into a folder; return the summary.
 
-    `about` is what the summary says beside the numbers: the marker table and the settings.
+    `about` is what the summary says beside the numbers: the marker table, the settings, and notes if there are any.
     """
     cluster = pd.Series(result.cluster)
     cells = pd.DataFrame({"cell_id": list(cell_ids), "cluster": cluster.where(cluster > 0).astype("Int64")})

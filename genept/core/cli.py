@@ -19,6 +19,7 @@ from genept.core import params as parameters
 from genept.core.config import check_name, read_yaml
 from genept.core.errors import InputError
 from genept.core.params import Params
+from genept.core.text import MESSAGE, printable, shorten
 
 OUTPUTS = [Path(name) for name in ("data", "metrics", "models", "plots")]  # the folders that stages write to
 LINE = 100  # columns of what a stage prints
@@ -94,9 +95,12 @@ def prepare(params: Params) -> None:
 
 
 def say(text: str, indent: str = "") -> None:
-    """Print what a stage did, in lines of at most `LINE` columns; `indent` stands before all of them."""
+    """Print what a stage did, in lines of at most `LINE` columns; `indent` stands before all of them.
+
+    No text of a user reaches the terminal as a command to it, and none runs on.
+    """
     lines = textwrap.TextWrapper(LINE, indent, f"{indent}  ", break_long_words=False, break_on_hyphens=False)
-    click.echo(lines.fill(text))
+    click.echo(lines.fill(shorten(printable(text), MESSAGE)))
 
 
 def explain(error: OSError) -> str:

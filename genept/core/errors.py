@@ -7,11 +7,19 @@ from collections.abc import Iterable
 
 import click
 
+from genept.core.text import MESSAGE, printable, shorten
+
 
 class InputError(click.ClickException):
-    """Data, a file or a download is not what it should be. The command ends with exit code 1."""
+    """Data, a file or a download is not what it should be. The command ends with exit code 1.
+
+    A message may name labels, genes and files as they are: it is made one line of bounded length here.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shorten(printable(message), MESSAGE))
 
 
 class NotFoundAtSource(InputError):

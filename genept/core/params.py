@@ -176,6 +176,7 @@ class Label(Config):
 
     min_class_size: PositiveInt
     missing_labels: list[str] = []  # texts that are no label, in any case
+    least_known_genes: Annotated[float, Field(ge=0, le=1)] = 0.1  # share of gene names that HGNC must know
     accept_unexpected: list[Name] = []  # datasets whose files may differ from their `expected`; then not the paper's
 
 

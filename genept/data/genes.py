@@ -1,7 +1,9 @@
 """Gene symbols, harmonised through the HGNC table: every dataset then calls a gene by the same name.
 
 Symbols change, and datasets keep those of their day (IL8 is now CXCL8). A name is looked up as an Ensembl gene id,
-then as an approved symbol, then as a previous one, then as an alias. It stays as it is
+then as an approved symbol, then as a previous one, then as an alias; one that HGNC does not know, with dashes in the
+place of its dots (R writes HLA-DRA as HLA.DRA). Of a name that has an Ensembl gene id in it (TSPAN6_ENSG00000000003)
+both parts are used. A number is no name, though HGNC has three as aliases. A name stays as it is
 
 - if HGNC does not know it (`unknown`);
 - if it is a previous symbol, or else an alias, of several genes (`ambiguous`): better no gene than the wrong one;
@@ -26,10 +28,20 @@ from typing import NamedTuple
 import numpy as np
 
 from genept.core.errors import InputError
+from genept.core.text import listed, shorten
 from genept.data.hgnc import Gene
 
 ENSEMBL_ID = re.compile(r"ENSG\d{11}")
 ENSEMBL_ID_WITH_VERSION = re.compile(r"(ENSG\d{11})(?:\.\d+)?(?:_PAR_Y)?")
+AROUND = r"[\s_|:;,.()\[\]-]+"  # between a symbol and an Ensembl id in one name
+WITH_SYMBOL = re.compile(rf"(?:(.+?){AROUND})?({ENSEMBL_ID_WITH_VERSION.pattern})(?:{AROUND}(.*))?")
+MONTH = "jan|feb|mar|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez"
+DATE = re.compile(
+    rf"\d{{1,4}}[-./ ]+(?:{MONTH})[a-z]*(?:[-./ ]+\d{{2,4}})?|(?:{MONTH})[a-z]*[-./ ]+\d{{1,4}}"
+    r"|\d{4}[-/]\d\d?[-/]\d\d?.*|\d\d?[-/.]\d\d?[-/.]\d{2,4}",
+    re.IGNORECASE,
+)
+DAYS = range(36_000, 60_000)  # numbers of Excel's days, from 1998 to 2064
 OTHER_SPECIES = re.compile(r"ENS[A-Z]{3,4}G\d{11}")  # ENSMUSG... is mouse, ENSRNOG... rat
 
 
@@ -59,7 +71,8 @@ class Table:
                 self.ensembl.setdefault(gene.ensembl_id, gene)
             for found, symbols in ((self.previous, gene.previous), (self.alias, gene.aliases)):
                 for symbol in set(symbols):
-                    found.setdefault(symbol, []).append(gene)
+                    if not symbol.isdecimal():  # row numbers are no genes
+                        found.setdefault(symbol, []).append(gene)
 
     def find(self, name: str, ensembl_id: str = "") -> Match:
         """Look up a name, which may itself be an Ensembl id; an Ensembl id that HGNC knows decides."""
@@ -83,23 +96,30 @@ class Harmonised:
     original: list[str]  # the names in the dataset
     how: list[str]  # a key of `RANKS`: by what the name was found, or why not; or `collision`
     dropped: list[str]  # the names of columns that repeat another, in the order of the dataset
+    notes: tuple[str, ...] = ()  # what a user should know of the names
 
 
 def harmonise(
-    names: Sequence[str], totals: Sequence[float] | np.ndarray, table: Table, ensembl_ids: Sequence[str] | None = None
+    names: Sequence[str],
+    totals: Sequence[float] | np.ndarray,
+    table: Table,
+    ensembl_ids: Sequence[str] | None = None,
+    least_known: float = 0.0,
 ) -> Harmonised:
     """Give the columns of a dataset approved symbols, by the rules at the top of this file.
 
     Of each column: its gene symbol or Ensembl gene id (a version is ignored), its sum over the cells and, where the
     dataset has them beside the symbols, its Ensembl gene id. `InputError` if the names are those of another species, or
-    none is known.
+    a share below `least_known` of them, or none, is known.
     """
     names = [name.strip() for name in names]
-    ids = [unversioned(text) for text in (names if ensembl_ids is None else ensembl_ids)]
-    ids = [found or unversioned(name) for found, name in zip(ids, names, strict=True)]
-    labels = [unversioned(name) or name for name in names]
+    labels, in_names = (list(texts) for texts in zip(*map(split, names), strict=True)) if names else ([], [])
+    ids = in_names if ensembl_ids is None else [unversioned(text) for text in ensembl_ids]
+    ids = [found or other for found, other in zip(ids, in_names, strict=True)]
+    labels = [without_dots(label, table) for label in labels]
     matches = [table.find(label, ensembl_id) for label, ensembl_id in zip(labels, ids, strict=True)]
     check_species(names, matches, table)
+    notes = check_known(names, matches, least_known)
 
     order = sorted(range(len(names)), key=lambda column: (RANKS[matches[column].how], -totals[column], column))
     winners: dict[str, int] = {}  # gene symbol -> column
@@ -132,6 +152,7 @@ def harmonise(
         original=[names[column] for column in keep],
         how=[matches[column].how for column in keep],
         dropped=[names[column] for column in sorted(dropped)],
+        notes=tuple(notes),
     )
 
 
@@ -142,8 +163,8 @@ def under_approved_symbols(path: Path, names: list[str], table: Table) -> Harmon
     are another species'.
     """
     names = [" ".join(name.split()) for name in names]  # as a table of tab-separated lines needs them
-    if not any(table.find(unversioned(name) or name).how in KNOWN for name in names):
-        such = f" (such as {names[0]!r})" if names else ""
+    if not any(table.find(*split(name)).how in KNOWN for name in names):
+        such = f" (such as {shorten(names[0])!r})" if names else ""
         raise InputError(f"{path}: HGNC knows none of its {len(names)} gene symbols{such}")
     try:
         return harmonise(names, np.ones(len(names)), table)
@@ -163,8 +184,61 @@ def unversioned(text: str) -> str:
     return match[1] if match else ""
 
 
+def split(name: str) -> tuple[str, str]:
+    """Return the symbol and the human Ensembl gene id of a name that has one of them or both, an empty id for none.
+
+    Of an id alone the symbol is the id.
+    """
+    if ensembl_id := unversioned(name):
+        return ensembl_id, ensembl_id
+    match = WITH_SYMBOL.fullmatch(name)
+    if match is None or (match[1] and match[4]):
+        return name, ""
+    return (match[1] or match[4] or match[3]).strip(), match[3]
+
+
+def without_dots(name: str, table: Table) -> str:
+    """Return the name that R made of a name with dashes, if HGNC knows that only."""
+    dashed = name.replace(".", "-")
+    return dashed if dashed != name and table.find(name).how == "unknown" and table.find(dashed).gene else name
+
+
+def check_known(names: list[str], matches: list[Match], least: float) -> list[str]:
+    """Refuse names that HGNC hardly knows, which are no genes; note if it knows less than half, and Excel's dates."""
+    unknown = [name for name, match in zip(names, matches, strict=True) if match.how == "unknown"]
+    n_known = sum(match.how in KNOWN for match in matches)
+    such = ", ".join(map(repr, map(shorten, unknown[:3])))
+    if not n_known or n_known < least * len(names):
+        what = f"none of the {len(names)} gene names (such as {such}) is known to HGNC"
+        if n_known:
+            what = (
+                f"only {n_known} of the {len(names)} gene names are known to HGNC (not {such}), below the "
+                f"share of {least:g} that label.least_known_genes in params.yaml asks for"
+            )
+        are_rows = 2 * sum(name.isdecimal() for name in unknown) > len(names)
+        raise InputError(
+            f"{what}{'; numbers are those of rows' if are_rows else ''}; if another column of var has symbols or "
+            "Ensembl ids, name it as `symbol:` or `ensembl:` in its settings"
+        )
+    notes = []
+    if 2 * n_known < len(names):
+        notes.append(
+            f"genes: {n_known} of {len(names)} names are known to HGNC (not {such}); if some rows of var are no "
+            "genes, select the others by `keep_var`"
+        )
+    n_days = [name for name in unknown if name.isdecimal() and int(name) in DAYS]
+    dates = [name for name in unknown if DATE.fullmatch(name)]
+    dates += n_days if 20 * len(n_days) < len(names) else []
+    if dates:
+        notes.append(
+            f"genes: {len(dates)} names look like dates, as Excel makes them of MARCH1 or SEPT2 ({listed(dates)}); "
+            "take the names from the original table"
+        )
+    return notes
+
+
 def check_species(names: list[str], matches: list[Match], table: Table) -> None:
-    """Refuse genes of another species, and names that are no genes at all."""
+    """Refuse genes of another species."""
     others = [name for name in names if OTHER_SPECIES.match(name)]
     if len(others) * 2 > len(names):
         raise InputError(
@@ -177,9 +251,4 @@ def check_species(names: list[str], matches: list[Match], table: Table) -> None:
         raise InputError(
             f"the genes look like mouse genes: {len(capitals)} of {len(names)} are known only in capitals "
             f"(such as {capitals[0]}, human {capitals[0].upper()}); replace them by their human orthologues first"
-        )
-    if len(unknown) == len(names):
-        raise InputError(
-            f"none of the {len(names)} gene names (such as {', '.join(map(repr, names[:3]))}) is known to HGNC; "
-            "if another column of var has symbols or Ensembl ids, name it as `symbol:` or `ensembl:` in its settings"
         )

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from genept.core.errors import InputError
+from genept.core.text import listed, printable, shorten
 from genept.data.cells import PART, QUERY
 from genept.datasets.config import Derive
-from genept.datasets.raw import without_missing
+from genept.datasets.raw import label_text, without_missing
 
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(years?|yrs?|y|months?|m|weeks?|w|days?|d)?(?:[ -]old)?")
 PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
@@ -40,8 +41,9 @@ def add_derived(
                 f"{path}: has no {lacking[0]} to derive {name} from; correct `derive` in the dataset's file"
             )
         if how.map is not None:
-            labels = texts[how.of].where(texts[how.of].isin(how.map), obs[how.of])
-            obs[name] = map_labels(labels, how.map, path)
+            table = {printable(label.strip()): label_text(other) for label, other in how.map.items()}
+            labels = texts[how.of].where(texts[how.of].isin(table), obs[how.of])
+            obs[name] = map_labels(labels, table, path)
             report[name] = {"of": how.of, "map": how.map}
         else:
             ages = to_years(obs[how.of], path)
@@ -58,12 +60,13 @@ def add_derived(
     return without_missing(obs, missing), report
 
 
-def map_labels(labels: pd.Series, table: dict[str, str], path: Path) -> pd.Series:
+def map_labels(labels: pd.Series, table: dict[str, str | None], path: Path) -> pd.Series:
     """Look labels up; a label that the map lacks is an error, one of the map that no cell has is not."""
     if unknown := sorted(set(labels.dropna()) - set(table)):
+        names = listed(map(repr, map(shorten, unknown)))
         raise InputError(
-            f"{path}: {labels.name} has {', '.join(map(repr, unknown[:5]))}, which the map under `derive` in the "
-            "dataset's file lacks; add them there"
+            f"{path}: {labels.name} has {names}, which the map under `derive` in the dataset's file lacks; add them "
+            "there"
         )
     return labels.map(table).where(labels.notna(), None).astype(object)
 
@@ -75,7 +78,7 @@ def to_years(labels: pd.Series, path: Path) -> pd.Series:
         if match := AGE.fullmatch(text.strip().lower()):
             years[text] = float(match[1]) / PER_YEAR[(match[2] or "y")[0]]
         elif text.strip().lower() not in NOT_KNOWN:
-            others.append(repr(text))
+            others.append(repr(shorten(text)))
     if others:
         raise InputError(
             f"{path}: {labels.name} has {', '.join(others[:3])}{', ...' if others[3:] else ''}, which is no age such "

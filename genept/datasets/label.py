@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,15 @@ from anndata import AnnData
 from anndata.io import write_elem
 
 from genept.core.errors import InputError
+from genept.core.text import listed
 from genept.data import genes
 from genept.data.cells import PART, UNKNOWN
-from genept.datasets import inputs
+from genept.datasets import copies, inputs
 from genept.datasets.config import ANNOTATION, AUTHOR, USER, DatasetConfig, Subset
 from genept.datasets.derive import add_derived
 from genept.datasets.raw import RawDataset, check_scorable, missing_texts
 
+CODE = re.compile(r"(?:(?:cluster|leiden|louvain|group|c)[ _.-]?)?\d{1,4}", re.IGNORECASE)
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
 
 
@@ -43,6 +46,7 @@ class Labelled:
     annotation: dict[str, Any]  # how `annotate` gave the cell types; empty where the labels are those of a file
     genes: genes.Harmonised
     counted: dict[str, int]  # cells, genes and labels in the files
+    copies: dict[str, int]  # cells with equal counts, see `genept.datasets.copies`
     n_empty: int  # cells dropped because they have no count
     n_dropped_by_qc: int  # cells that the annotation's quality control left out
     unexpected: list[str]  # in what the files differ from ``expected``, where that is accepted
@@ -63,10 +67,12 @@ def label(
     with_corpus: bool = False,
     accept_unexpected: bool = False,
     missing_labels: Iterable[str] = (),
+    least_known_genes: float = 0.0,
 ) -> Labelled:
     """Read, check, harmonise and divide a dataset, whose files are in `folder`.
 
-    `table` is HGNC's; `missing_labels` are texts that are no label, unless the config has a list of its own.
+    `table` is HGNC's, which must know a share of at least `least_known_genes` of the gene names; `missing_labels` are
+    texts that are no label, unless the config has a list of its own.
     `InputError` names a file that is damaged or contradicts the config; with `accept_unexpected` its numbers may differ
     from ``expected``.
     """
@@ -90,12 +96,14 @@ def label(
     if not accept_unexpected:
         check_expected(raw.path, dataset, config.expected, counted)
     n_dropped_by_qc = len(published.obs) - len(raw.obs)
-    harmonised = raw.harmonise(config, table)
-    path, x, content, notes = raw.path, raw.x, raw.content, raw.notes
+    harmonised = raw.harmonise(config, table, least_known_genes)
+    path, x, content = raw.path, raw.x, raw.content
+    notes = [*raw.notes, *annotation.get("notes", []), *harmonised.notes]
     del published, raw  # the matrix may be most of the memory: no more than one name holds it from here on
     if len(harmonised.keep) < x.shape[1]:
         x = x[:, harmonised.keep]
     dtype, x = str(x.dtype), x.astype(np.float32, copy=False)
+    x.sort_indices()
 
     is_empty = np.diff(x.indptr) == 0
     if is_empty.all():
@@ -107,7 +115,9 @@ def label(
     filled = obs.fillna(UNKNOWN)
     by = config.subset.by if config.subset else None
     evaluated = draw(list(obs.index), None if by is None else list(filled[by]), config.subset)
-    notes = [*notes, *renamed, *check_scorable(filled[evaluated], dataset, is_annotated=bool(annotation))]
+    counted_copies, torn = copies.count(x, filled, evaluated)
+    notes += [*renamed, *codes(filled[evaluated]), *torn]
+    notes += check_scorable(filled[evaluated], dataset, is_annotated=bool(annotation))
     return Labelled(
         cells=assemble(x, filled, evaluated, harmonised),
         corpus=assemble(x, filled, ~evaluated, harmonised) if with_corpus else None,
@@ -121,6 +131,7 @@ def label(
         annotation=annotation,
         genes=harmonised,
         counted=counted,
+        copies=counted_copies,
         n_empty=int(is_empty.sum()),
         n_dropped_by_qc=n_dropped_by_qc,
         unexpected=differences(config.expected, counted),
@@ -141,9 +152,28 @@ def rename_unknown(obs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Give another name to labels that are spelt like a missing one and are none, by the dataset's own list."""
     names = [name for name in obs.columns if (obs[name] == UNKNOWN).any()]
     other = f"{UNKNOWN} (label)"
+    while obs[names].isin([other]).any(axis=None):  # it is a label, too
+        other += " (label)"
     why = f"is written {other!r}, since {UNKNOWN!r} stands for no label"
     renamed = obs.replace({name: {UNKNOWN: other} for name in names})
     return renamed, [f"{name}: the label {UNKNOWN!r} {why}" for name in names]
+
+
+def codes(obs: pd.DataFrame) -> list[str]:
+    """Note annotations whose labels are all numbers, of clusters perhaps; patients, ages and batches may be."""
+    notes = []
+    for name in obs.columns.intersection(["cell_type", "phenotype", "disease", "cancer_type"]):
+        labels = sorted(set(obs[name]) - {UNKNOWN}, key=by_number)
+        if labels and all(CODE.fullmatch(label) for label in labels):
+            notes.append(
+                f"{name}: its labels are codes ({listed(labels)}), such as clusters have; is it the right column?"
+            )
+    return notes
+
+
+def by_number(label: str) -> tuple[int, str]:
+    """Return the key that sorts codes by the number in them."""
+    return int("".join(filter(str.isdecimal, label)) or 0), label
 
 
 def differences(expected: dict[str, int], counted: dict[str, int]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,15 @@ import pandas as pd
 import scipy.sparse as sp
 
 from genept.core.errors import InputError, nearest
+from genept.core.text import listed, printable, shorten
 from genept.data import genes
 from genept.data.cells import ANNOTATIONS, PART, UNKNOWN
 from genept.datasets.config import DatasetConfig, comparable
 
+NO_SYMBOL = re.compile(
+    r"(?:nan|na|n/a|none|null|<na>|-|\.)?(?:-\d+)?", re.IGNORECASE
+)  # -1: as repeated names are numbered
+NO_INDEX = re.compile(r"(?:nan(?:-\d+)?)?")  # a gene was once called NA
 LARGEST_COUNT = 2**24  # up to here float32 holds every whole number
 LARGEST_LOGARITHM = 50.0  # no logarithm of an expression value comes near: log1p(1e6) is 13.8
 
@@ -36,23 +43,74 @@ class RawDataset:
         return np.asarray(self.x.sum(axis=0, dtype=np.float64)).ravel()
 
     def gene_names(self, config: DatasetConfig) -> list[str]:
-        """Return the genes' names: the index of ``var``, or the column that the config calls ``symbol``."""
-        names = self.var.index if config.symbol is None else column(self.var, config.symbol, self.path, "symbol")
-        return [str(name) for name in names]
+        """Return the genes' names: the index of ``var``, or the column that the config calls ``symbol``.
 
-    def harmonise(self, config: DatasetConfig, table: genes.Table) -> genes.Harmonised:
-        """Give the genes approved symbols, by the columns that the config names; see `genept.data.genes`."""
-        ids = None
+        A gene without a symbol there has its name in the index and, without one there either, its place.
+        """
+        return self.symbols(config)[0]
+
+    def symbols(self, config: DatasetConfig) -> tuple[list[str], list[str]]:
+        """Return `gene_names`, and sentences on those that are not from where the config says."""
+        index = [
+            f"unnamed {i + 1}" if is_missing(name, NO_INDEX) else text(name) for i, name in enumerate(self.var.index)
+        ]
+        named, where = index, "the index"
+        if config.symbol is not None:
+            own = column(self.var, config.symbol, self.path, "symbol").astype(object)
+            named = ["" if is_missing(name, NO_SYMBOL) else text(name) for name in own]
+            where = f"var[{config.symbol!r}]"
+        names = [name or other for name, other in zip(named, index, strict=True)]
+        n_index, n_unnamed = named.count(""), sum(name.startswith("unnamed ") for name in names)
+        counted = (
+            (n_index, f"have no symbol in {where} and their name in the index"),
+            (n_unnamed, "have no name at all"),
+        )
+        return names, [f"genes: {n} of {len(names)} {what}" for n, what in counted if n]
+
+    def ensembl_ids(self, config: DatasetConfig) -> list[str] | None:
+        """Return the genes' ids: the column that the config calls ``ensembl``, else the index beside ``symbol``."""
         if config.ensembl is not None:
-            ids = [str(text) for text in column(self.var, config.ensembl, self.path, "ensembl")]
+            return [str(name) for name in column(self.var, config.ensembl, self.path, "ensembl")]
+        return None if config.symbol is None else [str(name) for name in self.var.index]
+
+    def harmonise(self, config: DatasetConfig, table: genes.Table, least_known: float = 0.0) -> genes.Harmonised:
+        """Give the genes approved symbols, by the columns that the config names; see `genept.data.genes`."""
+        names, notes = self.symbols(config)
         try:
-            return genes.harmonise(self.gene_names(config), self.gene_totals(), table, ids)
+            found = genes.harmonise(names, self.gene_totals(), table, self.ensembl_ids(config), least_known)
         except InputError as error:
-            raise InputError(f"{self.path}: {error.message}") from None
+            raise InputError(f"{self.path}: {error.message}{self.better_column(table)}") from None
+        return dataclasses.replace(found, notes=(*notes, *found.notes))
+
+    def better_column(self, table: genes.Table) -> str:
+        """Name the column of ``var`` whose values HGNC knows best, if it knows more than half of them."""
+        shares = {}
+        for name in ("index", *map(str, self.var.columns)):
+            values = {str(value).strip() for value in column(self.var, name, self.path, "symbol")[:1000]}
+            shares[name] = sum(table.find(*genes.split(value)).gene is not None for value in values) / max(
+                1, len(values)
+            )
+        best = max(shares, key=shares.__getitem__)
+        return f" (here {best!r})" if shares[best] > 0.5 else ""
+
+
+def is_missing(name: object, pattern: re.Pattern[str]) -> bool:
+    """Whether a name in ``var`` is none: NaN, None, or a text that means it."""
+    return bool(pd.isna(name)) or pattern.fullmatch(str(name).strip()) is not None
+
+
+def text(name: object) -> str:
+    """Return the name of a gene as text."""
+    return printable(str(name).strip())
 
 
 def column(table: pd.DataFrame, name: str, path: Path, key: str) -> pd.Series:
-    """Return a column of ``obs`` (for `key` ``obs``) or ``var``, or say which ones there are."""
+    """Return a column of ``obs`` (for `key` ``obs``) or ``var``, or say which ones there are.
+
+    ``index``, or its own name, is the index where no column is called so.
+    """
+    if name not in table.columns and name in ("index", table.index.name):
+        return table.index.to_series()
     if name not in table.columns:
         known = [str(title) for title in table.columns]
         raise InputError(
@@ -119,10 +177,11 @@ def check_values(matrix: sp.csr_matrix, declared: str, path: Path, layers: Seque
 def to_schema(obs: pd.DataFrame, columns: Mapping[Any, str], path: Path) -> pd.DataFrame:
     """Return the annotations as text in the order of the schema, indexed by ``cell_id``.
 
-    Spaces around a label are removed, and whole numbers that a column with gaps holds as 1.0 are written 1. A label is
-    missing, `None`, if it is NaN, None or empty; which texts mean the same `without_missing` is told.
+    Spaces around a label are removed, control characters are written as ``\\n``, and whole numbers that a column with
+    gaps holds as 1.0 are written 1. A label is missing, `None`, if it is NaN, None or empty; which texts mean the same
+    `without_missing` is told.
     """
-    cell_ids = obs.index.astype(str)
+    cell_ids = obs.index.astype(str).map(printable)
     if not cell_ids.is_unique:
         repeated = cell_ids[cell_ids.duplicated()]
         raise InputError(
@@ -144,7 +203,7 @@ def label_text(value: object) -> str | None:
     """Return one label as text, or `None` if it is missing."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
-    return str(value).strip() or None
+    return printable(str(value).strip()) or None
 
 
 def without_missing(obs: pd.DataFrame, missing: Collection[str]) -> pd.DataFrame:
@@ -184,7 +243,7 @@ def check_scorable(obs: pd.DataFrame, dataset: str, is_annotated: bool) -> list[
                 f"see data/{dataset}/annotation/clusters.csv and plots/annotation/{dataset}, then correct the marker "
                 f"table or annotation.min_margin in data/{dataset}.yaml"
             )
-        labels = ", ".join(map(repr, sorted(obs[key].unique())))
+        labels = listed(map(repr, map(shorten, sorted(obs[key].unique()))))
         raise InputError(
             f"{dataset}: {key} has only {labels} in the evaluated cells, so nothing can be scored; {advice}"
         )

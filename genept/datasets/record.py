@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from genept.core import files
+from genept.core.text import MESSAGE, listed, printable, shorten
 from genept.data import hgnc
 from genept.data.cells import PART, QUERY, UNKNOWN
 from genept.data.genes import COLLISION, KNOWN, Harmonised
@@ -26,7 +26,6 @@ OPTIONAL = (
     "reported",
     "derived",
 )  # left out where empty
-AT_MOST = 5  # labels or texts that a note names
 
 
 def describe(
@@ -60,13 +59,13 @@ def describe(
             "evaluated_cells": counts,
         }
         if rare:
-            names = some([f"{name} ({counts[name]})" for name in rare])
+            names = listed(f"{shorten(name)} ({counts[name]})" for name in rare)
             small.append(f"{key}: fewer than {min_class_size} evaluated cells of {names}")
     counted, expected = labelled.counted, config.expected
     comparisons, patients = compare(config.reported, counted, scored), count_patients(labelled.obs)
     attempts = folder / ATTEMPTS
     digests = digests | {hgnc.PATH.as_posix(): files.sha256(hgnc.PATH)}
-    record = {
+    record: dict[str, Any] = {
         "dataset": dataset,
         "title": config.title,
         "note": config.note,
@@ -96,6 +95,7 @@ def describe(
             "n_scored": len(scored),
             "n_not_evaluated": len(labelled.obs) - len(evaluated),
         },
+        "copies": labelled.copies,
         "genes": describe_genes(labelled.genes),
         "annotations": annotations,
         "derived": labelled.derived,
@@ -110,19 +110,14 @@ def describe(
             *small,
         ],
     }
+    record["notes"] = [shorten(printable(note), MESSAGE) for note in record["notes"]]
     return {key: value for key, value in record.items() if value or key not in OPTIONAL}
-
-
-def some(names: Sequence[str]) -> str:
-    """List names for a note, which says how many others there are instead of running on."""
-    n_others = len(names) - AT_MOST
-    return ", ".join(names[:AT_MOST]) + (f" and {n_others} more" if n_others > 0 else "")
 
 
 def without_label(annotation: str, texts: dict[str, int]) -> str:
     """Say how many cells have no label, and what stands in its place."""
-    named = [f"{repr(text) if text else 'empty'} {number}" for text, number in texts.items()]
-    return f"{annotation}: {sum(texts.values())} cells without a label ({some(named)})"
+    named = [f"{repr(shorten(text)) if text else 'empty'} {number}" for text, number in texts.items()]
+    return f"{annotation}: {sum(texts.values())} cells without a label ({listed(named)})"
 
 
 def of_one_patient(patients: dict[str, Any]) -> list[str]:
@@ -130,7 +125,7 @@ def of_one_patient(patients: dict[str, Any]) -> list[str]:
     notes = []
     for key, counts in patients.items():
         if single := [label for label, number in counts["patients_per_label"].items() if number == 1]:
-            notes.append(f"{key}: one patient only has {some(single)}")
+            notes.append(f"{key}: one patient only has {listed(single)}")
     return notes
 
 
@@ -163,8 +158,8 @@ def difference(row: dict[str, Any]) -> str:
     if not isinstance(reported, list):
         return f"{what}: {by} reports {reported}, the files show {found}"
     labels = set(found) if isinstance(found, list) else set()
-    absent = ", ".join(sorted(set(reported) - labels)) or "none"
-    extra = ", ".join(sorted(labels - set(reported))) or "none"
+    absent = listed(sorted(set(reported) - labels), most=20) or "none"
+    extra = listed(sorted(labels - set(reported)), most=20) or "none"
     return f"{what}: labels that {by} reports and the files lack: {absent}; in the files only: {extra}"
 
 
@@ -174,7 +169,8 @@ def describe_genes(harmonised: Harmonised) -> dict[str, Any]:
     renamed = {old: new for old, new, how in rows if old != new and how in KNOWN}
     return {
         "n_genes": len(harmonised.keep),
-        "n_known_to_hgnc": sum(how in KNOWN for how in harmonised.how),
+        "n_known_to_hgnc": (n_known := sum(how in KNOWN for how in harmonised.how)),
+        "share_known_to_hgnc": round(n_known / len(harmonised.how), 4),
         "n_without_ensembl_id": sum(not ensembl_id for ensembl_id in harmonised.ensembl_ids),
         "n_renamed": len(renamed),
         "n_dropped_duplicates": len(harmonised.dropped),
