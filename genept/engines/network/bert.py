@@ -127,11 +127,9 @@ class BertConfig(BaseModel):
 def read_config(path: Path) -> dict[str, Any]:
     """Read and check a configuration."""
     try:
-        config = BertConfig.model_validate(files.read_json(path))
+        config = BertConfig.model_validate(files.read_object(path))
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
-    except ValueError:  # not JSON, or not text
-        raise InputError(f"{path}: not readable as JSON; fetch it again") from None
     if config.hidden_size % config.num_attention_heads:
         raise InputError(
             f"{path}: hidden_size {config.hidden_size} cannot be divided into {config.num_attention_heads} heads"

@@ -75,7 +75,7 @@ def read(folder: Path) -> Checkpoint:
     neither the encoder's nor one of `UNUSED`.
     """
     try:
-        args = Args.model_validate(read_object(folder / "args.json"))
+        args = Args.model_validate(files.read_object(folder / "args.json"))
     except ValidationError as error:
         raise InputError(f"{folder / 'args.json'}: {explain(error)}") from None
     vocab = read_vocab(folder / "vocab.json")
@@ -107,7 +107,7 @@ def read(folder: Path) -> Checkpoint:
 
 def read_vocab(path: Path) -> dict[str, int]:
     """Read ``vocab.json``; the numbers must be 0, 1, 2 and so on, each once, else `InputError`."""
-    vocab = read_object(path)
+    vocab = files.read_object(path)
     numbers = list(vocab.values())
     if not all(type(number) is int for number in numbers) or sorted(numbers) != list(range(len(numbers))):
         raise InputError(f"{path}: tokens should be numbered 0 to {len(numbers) - 1}, each number once")
@@ -151,14 +151,3 @@ def shapes(args: Args, n_tokens: int) -> dict[str, tuple[int, ...]]:
     return {
         f"{part}.{name}": tuple(w.shape) for part, module in parts.items() for name, w in module.state_dict().items()
     }
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object."""
-    try:
-        content = files.read_json(path)
-    except ValueError as error:  # not JSON, or not text
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object")
-    return content
