@@ -58,7 +58,9 @@ def read(path: Path, parts: Collection[str] | None = None) -> dict[str, torch.Te
     found = {} if not isinstance(content, Mapping) else content
     weights = {name: weight for name, weight in found.items() if isinstance(weight, torch.Tensor)}
     if not weights or not all(isinstance(name, str) for name in weights):
-        kind = f"{type(content).__name__} of {', '.join(map(str, list(found)[:5]))}" if found else type(content).__name__
+        kind = (
+            f"{type(content).__name__} of {', '.join(map(str, list(found)[:5]))}" if found else type(content).__name__
+        )
         raise InputError(f"{path}: holds no plain state dict (a mapping from weight names to tensors), but {kind}")
     weights = {INSERTED.sub("", name): weight for name, weight in weights.items()}
     weights = {OLD_NORM.sub(lambda m: f"{m[1]}.{NEW_NORM[m[2]]}", name): weight for name, weight in weights.items()}
@@ -84,10 +86,10 @@ def load(path: Path) -> Any:
 def explain(path: Path, error: Exception) -> str:
     """Say what is wrong with a file and what to do, without torch's advice to load it unsafely."""
     text = " ".join(str(error).split())
-    if text.startswith("Weights only load failed") and not files.foreign(path):
-        found = re.search(r"GLOBAL (\S+)", text)
-        what = found[1] if found else "something other than tensors"
-        return f"holds {what}, which could run code; save the tensors alone, by torch.save(model.state_dict(), ...)"
+    if found := re.search(r"Weights only load failed.*GLOBAL (\S+)", text):
+        return f"holds {found[1]}, which could run code; save the tensors alone, by torch.save(model.state_dict(), ...)"
+    if text.startswith("Weights only load failed"):
+        text = "something other than tensors in it"
     reason = files.foreign(path) or text[:200] or type(error).__name__
     return f"damaged or not a weights file ({reason}); make or fetch it again"
 

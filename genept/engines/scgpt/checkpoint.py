@@ -32,7 +32,13 @@ UNUSED = (
 )
 #: Batch norms, before the encoder's layers. Upstream's ``load_pretrained`` drops them, so that the cells come out wrong.
 BATCH_NORMS = ("dsbn.", "bn.")
-PARTS = (*(name.removesuffix(".") for name in BATCH_NORMS), "encoder", "value_encoder", "transformer_encoder", *(name.removesuffix(".") for name in UNUSED))
+PARTS = (
+    *(name.removesuffix(".") for name in BATCH_NORMS),
+    "encoder",
+    "value_encoder",
+    "transformer_encoder",
+    *(name.removesuffix(".") for name in UNUSED),
+)
 
 
 class Args(BaseModel):
@@ -43,7 +49,7 @@ class Args(BaseModel):
     embsize: PositiveInt  # width of the embedding
     nheads: PositiveInt
     d_hid: PositiveInt  # width of the feed-forward layers
-    nlayers: Annotated[int, Field(gt=0, le=1000)]
+    nlayers: Annotated[int, Field(gt=0, le=200)]
     n_bins: Annotated[int, Field(ge=2, le=10_000)]  # one for zero, the others for values
     pad_value: Annotated[int, Field(ge=-10_000, le=10_000)]  # given with padding and with <cls>
     input_emb_style: Literal["continuous"] = "continuous"

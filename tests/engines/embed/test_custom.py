@@ -66,7 +66,9 @@ def test_what_stands_for_a_matrix_is_taken(body: str) -> None:
 
 
 def test_numbers_and_arrays_of_numpy_and_torch_become_plain_notes() -> None:
-    notes = "dict(a=np.float32(0.5), b=np.arange(2), c=(np.int64(3), np.bool_(True)), d=torch.ones(2), n_genes_missing=2)"
+    notes = (
+        "dict(a=np.float32(0.5), b=np.arange(2), c=(np.int64(3), np.bool_(True)), d=torch.ones(2), n_genes_missing=2)"
+    )
     result = run(f"return ALL, {notes}")
     assert result.exit_code == 0, result.output
     found = embeddings.read_notes("blood", "mine")
@@ -135,7 +137,11 @@ def test_anything_else_is_one_line(body: str, message: str) -> None:
         ("x = 1 / 0", 1, "models/mine.py, line 1: ZeroDivisionError"),
         ("\x00", 1, "models/mine.py: SyntaxError: source code string cannot contain null bytes"),
         (CODE.replace("(cells, folder, config, device)", "(cells)"), 1, "models/mine.py: TypeError: embed() takes 1 p"),
-        (CODE.replace("ALL =", "embed = 1\nModel = dict #").replace("def embed", "def f"), 2, "has no embed; models/ex"),
+        (
+            CODE.replace("ALL =", "embed = 1\nModel = dict #").replace("def embed", "def f"),
+            2,
+            "has no embed; models/ex",
+        ),
         (CODE.replace("ALL =", "Model = dict #"), 2, "Model should derive from genept.engines.config.ModelConfig"),
     ],
 )
