@@ -32,18 +32,20 @@ def main(params: Params, dataset: str, model: str) -> None:
     """
     from genept.data import cells, embeddings
     from genept.engines import config as models
+    from genept.engines import custom
     from genept.engines.network import job as jobs
 
     config = models.read(model)
     code = models.code(model, config)
     data = cells.read(dataset)
     settings = config.model_dump(mode="json", include={"embed"}).get("embed", {})
-    embed, folder = code.embed, models.MODELS / model
-    if getattr(config, "control", None):
+    ids, header = list(data.obs_names), {"engine": config.engine or "custom", "config": settings, "x": data.uns["x"]}
+    embed, folder = code.embed if config.engine else partial(custom.embed, code), models.MODELS / model
+    if config.engine and getattr(config, "control", None):
         if not params.grid.models.genept_w:
             raise ParamsError("params.yaml: grid.models.genept_w is empty; a control is made from its first model")
         embed, folder = partial(code.embed_control, seed=params.seed), models.MODELS / params.grid.models.genept_w[0]
-    identity = partial(digest, settings, Path(str(code.__file__)), folder, cells.ids_digest(data.obs_names))
+    identity = partial(digest, settings, Path(str(code.__file__)), folder, cells.ids_digest(ids))
     job = jobs.Job(f"{dataset} x {model}", jobs.CHECKPOINTS / dataset / model, identity)
     started = time.perf_counter()
     try:
@@ -52,12 +54,11 @@ def main(params: Params, dataset: str, model: str) -> None:
     except InputError as error:
         raise type(error)(f"{model} on {dataset}: {error.message}") from None
     seconds = time.perf_counter() - started
-    header = {"engine": config.engine or "custom", "config": settings, "x": data.uns["x"]}
-    embeddings.write(dataset, model, matrix, data.obs_names, {**header, **notes})
+    embeddings.write(dataset, model, matrix, ids, {**header, **notes})
     jobs.remove_checkpoints(jobs.CHECKPOINTS / dataset / model)
     where = f" on {notes['device']}" if notes.get("device") else ""
     draws = f"{len(matrix)} draws, " if matrix.ndim == 3 else ""
-    line = f"{job.name}: {data.n_obs} cells, {matrix.shape[-1]} dimensions, {draws}{seconds:.1f} s{where}"
+    line = f"{job.name}: {len(ids)} cells, {matrix.shape[-1]} dimensions, {draws}{seconds:.1f} s{where}"
     first = matrix[0] if matrix.ndim == 3 else matrix
     say("; ".join([line, *losses(notes, n_zeros=int((~first.any(axis=1)).sum()))]))
 
@@ -77,11 +78,11 @@ def digest(settings: dict[str, Any], code: Path, folder: Path, cell_ids: str) ->
 
 def losses(notes: dict[str, Any], n_zeros: int) -> Iterator[str]:
     """Yield what the model does not see of the cells, by its notes; `n_zeros` cells have a vector of zeros."""
-    if notes.get("n_genes_missing") is not None:
+    if notes.get("n_genes_missing") is not None and notes.get("n_genes") is not None:
         yield f"{notes['n_genes_missing']} of {notes['n_genes']} genes unknown to the model"
     n_cut = notes.get("n_cells_truncated", notes.get("n_truncated"))
     if n_cut:
-        yield f"{n_cut} cells cut at the model's {notes['max_length']} tokens"
+        yield f"{n_cut} cells cut at the model's {notes.get('max_length', 'most')} tokens"
     n_without = notes.get("n_cells_without_gene")
     if n_without:
         yield f"{n_without} cells express no gene that the model knows" + (" (zeros)" if n_zeros == n_without else "")

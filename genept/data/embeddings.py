@@ -9,15 +9,64 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from genept.core import files
+from genept.core.config import explain
 from genept.core.errors import InputError
 from genept.data import cells
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+class Notes(BaseModel):
+    """The types of what a later stage reads of an embedding's provenance; a model may note more."""
+
+    model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
+
+    dataset: str
+    model: str
+    n_cells: PositiveInt
+    n_dimensions: PositiveInt
+    n_draws: PositiveInt | None = None
+    cell_ids_sha256: str
+    comparable: bool = True
+    reason: Annotated[str, Field(max_length=500, pattern=r"^[^\r\n]*$")] | None = None  # printed below tables
+    device: str | None = None
+    n_genes: NonNegativeInt | None = None
+    n_genes_missing: NonNegativeInt | None = None
+    n_genes_missing_exact: NonNegativeInt | None = None
+    n_cells_without_gene: NonNegativeInt | None = None
+    share_of_counts_missing: Annotated[float, Field(ge=0, le=1)] | None = None
+    n_cells_truncated: NonNegativeInt | None = None
+    n_truncated: NonNegativeInt | None = None
+    max_length: NonNegativeInt | None = None
+    base: str | None = None  # these of a fine-tuned embedding only
+    annotation: str | None = None
+    finetune: dict[str, Any] | None = None
+    unseen_cells: list[NonNegativeInt] | None = None
+
+
+FINETUNED = ("base", "annotation", "finetune", "unseen_cells")
+
+
+def check_notes(content: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return an embedding's provenance; `InputError` if a stage could not read it."""
+    try:
+        notes = Notes.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{where}: {explain(error)}") from None
+    present = [name for name in FINETUNED if getattr(notes, name) is not None]
+    if present and len(present) < len(FINETUNED):
+        raise InputError(f"{where}: {present[0]} is of a fine-tuned embedding, which has {', '.join(FINETUNED)}")
+    unseen = notes.unseen_cells or []
+    if sorted(set(unseen)) != unseen or (unseen and unseen[-1] >= notes.n_cells):
+        raise InputError(f"{where}: unseen_cells should be rows of the {notes.n_cells} cells, in order, each once")
+    return content
 
 
 def matrix_path(dataset: str, model: str) -> Path:
@@ -35,22 +84,24 @@ def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str],
 
     `notes` are what a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date or
     a path, so that equal runs give equal files; they do not replace what the file says (dataset, model, sizes, draws).
-    `InputError` if a value is NaN or infinite, or rows and cells differ in number.
+    `InputError` if a value is NaN or infinite, or rows and cells differ in number, or there is no dimension.
     """
     import numpy as np
 
-    matrix = np.ascontiguousarray(matrix, dtype=np.float32)
-    if matrix.ndim not in (2, 3) or matrix.shape[-2] != len(cell_ids) or not len(matrix):
+    with np.errstate(over="ignore"):  # what float32 does not reach is infinite
+        matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+    if matrix.ndim not in (2, 3) or matrix.shape[-2] != len(cell_ids) or not matrix.size:
         raise InputError(f"{model} on {dataset}: the model gave {matrix.shape} for {len(cell_ids)} cells")
     draws = matrix if matrix.ndim == 3 else matrix[np.newaxis]
     if bad := int((~np.isfinite(draws).all(axis=(0, 2))).sum()):
         raise InputError(f"{model} on {dataset}: {bad} of {len(cell_ids)} cells have NaN or infinite coordinates")
-    with files.replacing(matrix_path(dataset, model)) as temporary:
-        np.save(temporary, matrix, allow_pickle=False)
     header = {"dataset": dataset, "model": model, "n_cells": len(cell_ids), "n_dimensions": int(matrix.shape[-1])}
     header |= {"n_draws": len(matrix)} if matrix.ndim == 3 else {}
     header["cell_ids_sha256"] = cells.ids_digest(cell_ids)
-    files.write_json(notes_path(dataset, model), {**header, **notes, **header})
+    content = check_notes({**header, **notes, **header}, f"{model} on {dataset}: notes")
+    with files.replacing(matrix_path(dataset, model)) as temporary:
+        np.save(temporary, matrix, allow_pickle=False)
+    files.write_json(notes_path(dataset, model), content)
 
 
 def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
@@ -63,21 +114,28 @@ def read(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
 
 def read_draws(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
     """Memory-map all draws of an embedding as `read` one: shape (n_draws, n_cells, n_dimensions), one without draws."""
-    import numpy as np
-
-    notes = read_notes(dataset, model)
-    if notes.get("cell_ids_sha256") != cells.ids_digest(cell_ids):
-        raise InputError(
-            f"{matrix_path(dataset, model)}: made for other cells than data/{dataset}/obs.csv; "
-            f"`python -m stages.embed {dataset} {model}` makes it anew"
-        )
-    matrix = np.load(matrix_path(dataset, model), mmap_mode="r", allow_pickle=False)
-    return matrix if matrix.ndim == 3 else matrix[np.newaxis]
+    notes, path = read_notes(dataset, model), matrix_path(dataset, model)
+    if notes["cell_ids_sha256"] != cells.ids_digest(cell_ids):
+        raise InputError(f"{path}: made for other cells than data/{dataset}/obs.csv; {again(dataset, model)}")
+    matrix = files.read_matrix(path, again(dataset, model))
+    shape = (*([notes["n_draws"]] if "n_draws" in notes else []), notes["n_cells"], notes["n_dimensions"])
+    if matrix.shape != shape or notes["n_cells"] != len(cell_ids):
+        raise InputError(f"{path}: has shape {matrix.shape}, its notes say {shape}; {again(dataset, model)}")
+    return matrix if matrix.ndim == 3 else matrix.reshape(1, *shape)
 
 
 def read_notes(dataset: str, model: str) -> dict[str, Any]:
-    """Read an embedding's provenance."""
-    return files.read_json(notes_path(dataset, model))
+    """Read an embedding's provenance; `InputError` if it is damaged, or of another embedding."""
+    path = notes_path(dataset, model)
+    notes = check_notes(files.read_object(path), str(path))
+    if (notes["dataset"], notes["model"]) != (dataset, model):
+        raise InputError(f"{path}: of {notes['model']} on {notes['dataset']}; {again(dataset, model)}")
+    return notes
+
+
+def again(dataset: str, model: str) -> str:
+    """Say what makes an embedding anew."""
+    return f"`python -m stages.embed {dataset} {model}` makes it anew"
 
 
 def add_to_h5ad(

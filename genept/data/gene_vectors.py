@@ -20,6 +20,8 @@ import numpy as np
 from genept.core import files
 from genept.core.errors import InputError
 
+AGAIN = "run the stage that makes it again"
+
 
 class VectorGene(NamedTuple):
     """The gene of a row."""
@@ -58,19 +60,23 @@ def read(folder: Path) -> tuple[np.ndarray, list[VectorGene]]:
 
     `InputError` if a file is damaged, the two disagree on the number of genes, or a gene is there twice.
     """
-    path = folder / "vectors.npy"
-    try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise InputError(f"{path}: not a readable matrix ({error}); run the stage that makes it again") from None
+    vectors = files.read_matrix(folder / "vectors.npy", AGAIN)
     path = folder / "genes.tsv"
-    titles, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    files.check_regular(path)
+    try:
+        titles, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not text in UTF-8; {AGAIN}") from None
     rows = [line.split("\t") for line in lines]
     if titles.split("\t") != list(VectorGene._fields) or any(len(row) != len(VectorGene._fields) for row in rows):
-        raise InputError(f"{path}: expected the columns {', '.join(VectorGene._fields)} in every line")
+        raise InputError(f"{path}: expected the columns {', '.join(VectorGene._fields)} in every line; {AGAIN}")
+    if any(not row[0] or not row[2].isdecimal() or row[3] not in ("true", "false") for row in rows):
+        raise InputError(f"{path}: a line without symbol, number of tokens, or true or false; {AGAIN}")
     genes = [VectorGene(row[0], row[1], int(row[2]), row[3] == "true", row[4]) for row in rows]
     if vectors.ndim != 2 or len(vectors) != len(genes):
-        raise InputError(f"{folder}: vectors.npy has shape {vectors.shape}, but genes.tsv lists {len(genes)} genes")
+        raise InputError(
+            f"{folder}: vectors.npy has shape {vectors.shape}, but genes.tsv lists {len(genes)} genes; {AGAIN}"
+        )
     if len({gene.symbol for gene in genes}) < len(genes):
         raise InputError(f"{path}: a gene is listed twice; every symbol can have one vector only")
     return vectors, genes

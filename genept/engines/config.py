@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,7 +43,9 @@ def read(name: str) -> Any:
     content = read_yaml(path(name))
     engine = content.get("engine")
     if engine is None:
-        return custom(name).Model.parse(content, path(name).as_posix())
+        from genept.engines import custom
+
+        return custom.read(name, content)
     known = sorted(folder.parent.name for folder in ENGINES.glob("*/config.py"))
     if engine not in known:
         hint = nearest(str(engine), known) or "."
@@ -54,25 +54,12 @@ def read(name: str) -> Any:
     return module.Model.parse(content, path(name).as_posix())
 
 
-def custom(name: str) -> ModuleType:
-    """Import ``models/<name>.py``; `ParamsError` without the file, its class `Model` or its function ``embed``."""
-    file = MODELS / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"models_{name}", file)
-    if not file.is_file() or spec is None or spec.loader is None:
-        raise ParamsError(f"{file.as_posix()}: no such file; a model whose yaml names no engine needs it")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where pydantic looks up the annotations of its classes
-    spec.loader.exec_module(module)
-    for needed in ("Model", "embed"):
-        if not hasattr(module, needed):
-            raise ParamsError(f"{file.as_posix()}: has no {needed}; models/expression.py is an example")
-    return module
-
-
 def code(name: str, config: ModelConfig) -> ModuleType:
     """Import the module whose ``embed`` embeds cells; `ParamsError` for an engine that `stages.embed` does not run."""
     if config.engine is None:
-        return custom(name)
+        from genept.engines import custom
+
+        return custom.load(name)
     if not (ENGINES / config.engine / "embed.py").is_file():
         raise ParamsError(f"{path(name).as_posix()}: engine {config.engine} makes its embeddings in another stage")
     return importlib.import_module(f"genept.engines.{config.engine}.embed")

@@ -1,19 +1,22 @@
-"""A sentence encoder in a folder, such as all-MiniLM-L6-v2: a network, the mean over its tokens, unit length.
+"""A sentence encoder in a folder, such as all-MiniLM-L6-v2: a network, its tokens' states pooled, often unit length.
 
-The folder holds ``config.json``, ``model.safetensors``, ``tokenizer.json`` and ``sentence_bert_config.json``, and for
-an encoder that takes the first token instead of the mean (bge) sentence-transformers' ``1_Pooling/config.json`` as
-``pooling.json``. The numbers are those of the package sentence-transformers, which is not needed. A BERT runs without
-padding (`genept.engines.network.bert`), any other encoder as the package transformers runs it.
+The folder holds ``config.json``, ``tokenizer.json`` and ``model.safetensors`` or ``pytorch_model.bin``, and what
+sentence-transformers writes: ``modules.json``, ``1_Pooling/config.json``, ``sentence_bert_config.json`` and
+``tokenizer_config.json``. Each of the latter is done as it says, or refused. Without ``1_Pooling/config.json`` (it may
+also be called ``pooling.json``) the mean stands for a text, without ``modules.json`` vectors get unit length. The
+numbers are those of the package sentence-transformers, which is not needed. A BERT runs without padding
+(`genept.engines.network.bert`), any other encoder as the package transformers runs it.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,46 +26,62 @@ from genept.core.errors import InputError
 from genept.engines.encoder import words as words_once
 from genept.engines.encoder.encoder import Encoded, Encoder
 from genept.engines.encoder.words import Text
-from genept.engines.network import batching, bert, transformer
+from genept.engines.network import batching, bert, state_dict, transformer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 CHUNK = 8192  # texts tokenised at a time: a tokenizer's own notes on a text are many times its tokens
 UNUSED = "pooler"  # a layer after the states, which sentence encoders do not use and often do not have
+LAYER = re.compile(r"layers?\.\d+\.")
+POOLING = ("1_Pooling/config.json", "pooling.json")
+POOLED = {"mean": "mean over tokens", "cls": "first token", "max": "maximum over tokens"}  # as cards have it
+SWITCHES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
+
+
+class Modules(NamedTuple):
+    """What sentence-transformers would do with a folder."""
+
+    folder: Path  # of the network and the tokenizer
+    pooling: str  # of `POOLED`
+    unit_length: bool
 
 
 class LocalEncoder(Encoder):
     """A sentence encoder in a folder, as the module's docstring describes it, ready to encode texts.
 
     `max_length` counts the tokens read of a text, the special ones included; what comes after is cut off. By default it
-    is what ``sentence_bert_config.json`` says, as sentence-transformers has it. `InputError` if a file is missing or
-    damaged, the network cannot be read, or has fewer positions than `max_length`.
+    is what the folder says (`read_max_length`). `InputError` if a file is missing or damaged, the network cannot be
+    read, has fewer positions than `max_length` or fewer tokens than the tokenizer, or the folder asks for anything else
+    than is done here. So nothing of this can end the work later.
     """
 
     def __init__(
         self, folder: Path, device: str = "auto", max_length: int | None = None, dtype: torch.dtype = torch.float32
     ) -> None:
-        if max_length is None:
-            max_length = files.read_json(folder / "sentence_bert_config.json")["max_seq_length"]
         workers = compute.workers(device)
-        self.folder, self.device = folder, compute.describe_devices(workers)
-        self.max_length, self.dtype = max_length, dtype
-        self.first_token = read_pooling(folder)
-        self.tokenizer = load_tokenizer(folder / "tokenizer.json", max_length)
+        self.modules, self.device, self.dtype = read_modules(folder), compute.describe_devices(workers), dtype
+        folder = self.modules.folder
         network = bert.read(folder) if read_kind(folder) == "bert" else read_network(folder)
+        self.max_length = max_length or read_max_length(folder, network.n_positions)
+        if self.max_length > network.n_positions:
+            raise InputError(
+                f"{folder}: the encoder has {network.n_positions} positions, fewer than max_length {self.max_length}"
+            )
+        self.tokenizer = load_tokenizer(folder, self.max_length)
+        if (last := max(self.tokenizer.get_vocab().values(), default=0)) >= network.n_tokens:
+            raise InputError(
+                f"{folder}: tokenizer.json has tokens up to number {last}, but the network has {network.n_tokens}; "
+                "they do not belong together"
+            )
         self.networks = {worker: network.to(worker, dtype) for worker in workers}
         self.n_dimensions = network.width
-        if max_length > network.n_positions:
-            raise InputError(
-                f"{folder}: the encoder has {network.n_positions} positions, fewer than max_length {max_length}"
-            )
 
     def card(self) -> dict[str, Any]:
         """See `Encoder.card`."""
         return {
-            "encoder_sha256": files.sha256(bert.weights_path(self.folder)),
-            "pooling": "first token, unit length" if self.first_token else "mean over tokens, unit length",
+            "encoder_sha256": files.sha256(bert.weights_path(self.modules.folder)),
+            "pooling": POOLED[self.modules.pooling] + (", unit length" if self.modules.unit_length else ""),
             "max_length": self.max_length,
         }
 
@@ -85,11 +104,8 @@ class LocalEncoder(Encoder):
 
         def forward(device: str, batch: np.ndarray) -> torch.Tensor:
             hidden = self.networks[device].hidden([ids[i] for i in batch], lengths[batch])
-            if self.first_token:
-                pooled = hidden[np.cumsum(lengths[batch]) - lengths[batch]]
-            else:
-                pooled = transformer.means(hidden, lengths[batch])
-            return torch.nn.functional.normalize(pooled, dim=1)
+            pooled = pool(hidden, lengths[batch], self.modules.pooling)
+            return torch.nn.functional.normalize(pooled, dim=1) if self.modules.unit_length else pooled
 
         def inputs() -> list[Any]:
             return [str(self.dtype).encode(), *ids]
@@ -103,14 +119,71 @@ class LocalEncoder(Encoder):
         )
 
 
-def read_pooling(folder: Path) -> bool:
-    """Return whether the first token's state stands for the text, as ``pooling.json`` says; else the mean over all."""
-    path = folder / "pooling.json"
-    config = files.read_json(path) if path.is_file() else {}
-    modes = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
-    if modes not in ([], ["pooling_mode_cls_token"], ["pooling_mode_mean_tokens"]):
-        raise InputError(f"{path}: asks for {' and '.join(modes)}; only the mean and the first token can be read")
-    return modes == ["pooling_mode_cls_token"]
+def pool(hidden: torch.Tensor, lengths: np.ndarray, how: str) -> torch.Tensor:
+    """Make one vector of the states of each text's tokens, which lie end to end: float32, shape (n_texts, width)."""
+    if how == "mean":
+        return transformer.means(hidden, lengths)
+    if how == "cls":
+        return hidden[np.cumsum(lengths) - lengths].float()
+    runs = transformer.runs(lengths)
+    return torch.cat([hidden[run.tokens].unflatten(0, (-1, run.length)).amax(1) for run in runs]).float()
+
+
+def read_modules(folder: Path) -> Modules:
+    """Read ``modules.json`` and the settings of pooling; `InputError` if they ask for what cannot be done."""
+    path = folder / "modules.json"
+    if not path.is_file():
+        pooling = next((folder / name for name in POOLING if (folder / name).is_file()), None)
+        return Modules(folder, read_pooling(pooling) if pooling else "mean", unit_length=True)
+    try:
+        modules = [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in files.read_json(path)]
+    except (TypeError, KeyError):
+        raise InputError(f"{path}: expected a list of modules, each with type and path; fetch it again") from None
+    kinds = [kind for kind, _ in modules]
+    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        raise InputError(
+            f"{path}: asks for {', '.join(kinds)[:200] or 'nothing'}; only a Transformer, its Pooling and then "
+            "Normalize can be run; use another encoder"
+        )
+    for _, place in modules:
+        if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
+            raise InputError(f"{path}: {place!r} is not within the folder")
+    pooling = folder / modules[1][1] / "config.json"
+    if not pooling.is_file():
+        raise InputError(f"{pooling}: no such file, but modules.json asks for it; add it to files of the source")
+    return Modules(folder / modules[0][1], read_pooling(pooling), unit_length=len(modules) == 3)
+
+
+def read_pooling(path: Path) -> str:
+    """Return how a text's states are pooled, of `POOLED`; `InputError` for any other way, and for several."""
+    config = files.read_object(path)
+    modes = config.get("pooling_mode")  # since sentence-transformers 5; before, a switch for each mode
+    if modes is None:
+        modes = [SWITCHES.get(name, name) for name, on in config.items() if name.startswith("pooling_mode_") and on]
+    modes = modes if isinstance(modes, list) else [modes]
+    if len(modes) != 1 or modes[0] not in POOLED:
+        raise InputError(
+            f"{path}: asks for {' and '.join(map(str, modes)) or 'no pooling'}; only one of {', '.join(POOLED)} can be "
+            "done; use another encoder"
+        )
+    return str(modes[0])
+
+
+def read_max_length(folder: Path, n_positions: int) -> int:
+    """Return how many tokens are read of a text.
+
+    As in sentence-transformers: what ``sentence_bert_config.json`` says, else the lower of the network's positions and
+    ``model_max_length`` in ``tokenizer_config.json``.
+    """
+    path = folder / "sentence_bert_config.json"
+    found = (files.read_object(path) if path.is_file() else {}).get("max_seq_length")
+    if found is None:
+        path = folder / "tokenizer_config.json"
+        found = (files.read_object(path) if path.is_file() else {}).get("model_max_length", n_positions)
+        found = min(found, n_positions) if type(found) in (int, float) else found
+    if type(found) is not int or not 0 < found < sys.maxsize:
+        raise InputError(f"{path}: the tokens that are read of a text should be a positive number, not {found!r:.50}")
+    return found
 
 
 def tokenise(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Text]:
@@ -122,15 +195,26 @@ def tokenise(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Text]:
             yield Text(np.array(encoding.ids, dtype=np.int32), end, len(encoding.overflowing) > 0)
 
 
-def load_tokenizer(path: Path, max_length: int) -> Tokenizer:
-    """Read ``tokenizer.json``; what it says of truncation and padding is replaced, as sentence-transformers does."""
-    from tokenizers import Tokenizer
+def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
+    """Read ``tokenizer.json``; what it says of truncation and padding is replaced, as sentence-transformers does.
 
-    path.stat()
+    Texts become lower case if ``sentence_bert_config.json`` has ``do_lower_case``.
+    """
+    from tokenizers import Tokenizer, normalizers
+
+    path = folder / "tokenizer.json"
+    files.check_regular(path)
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001  (the tokenizers package raises bare Exception)
-        raise InputError(f"{path}: not a readable tokenizer ({str(error).splitlines()[0]}); fetch it again") from None
+        reason = files.foreign(path) or str(error).splitlines()[0]
+        raise InputError(f"{path}: not a readable tokenizer ({reason}); fetch it again") from None
+    if max_length <= (n_special := tokenizer.num_special_tokens_to_add(is_pair=False)):
+        raise InputError(f"{path}: adds {n_special} tokens to a text, so max_length {max_length} leaves no room for it")
+    settings = folder / "sentence_bert_config.json"
+    if settings.is_file() and files.read_object(settings).get("do_lower_case") is True:
+        own = [tokenizer.normalizer] if tokenizer.normalizer else []
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
     return tokenizer
@@ -141,10 +225,13 @@ class AutoNetwork:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.width: int = model.config.hidden_size
         padding = getattr(getattr(model, "embeddings", None), "padding_idx", None)
         first = 0 if padding is None else padding + 1  # RoBERTa and MPNet count positions from here
-        self.n_positions: int = getattr(model.config, "max_position_embeddings", sys.maxsize) - first
+        self.n_positions: int = getattr(model.config, "max_position_embeddings", None) or sys.maxsize
+        self.n_positions -= first
+        self.n_tokens: int = model.get_input_embeddings().num_embeddings
+        with torch.inference_mode():  # one token, as a trial
+            self.width: int = self.hidden([[0]], np.array([1])).shape[1]
 
     def to(self, device: str, dtype: torch.dtype = torch.float32) -> AutoNetwork:
         """Return a copy on a device, in a precision."""
@@ -162,11 +249,7 @@ class AutoNetwork:
 def read_kind(folder: Path) -> str:
     """Return the ``model_type`` of a folder's ``config.json``, such as ``bert``."""
     path = folder / "config.json"
-    try:
-        config = files.read_json(path)
-    except ValueError:
-        raise InputError(f"{path}: not readable as JSON; fetch it again") from None
-    kind = config.get("model_type") if isinstance(config, dict) else None
+    kind = files.read_object(path).get("model_type")
     if not isinstance(kind, str):
         raise InputError(f"{path}: model_type is {kind!r}; 'bert' or another encoder of transformers is expected")
     return kind
@@ -175,20 +258,35 @@ def read_kind(folder: Path) -> str:
 def read_network(folder: Path) -> AutoNetwork:
     """Read an encoder by transformers; no code in the folder is run.
 
-    Refused are a network that also decodes (T5) and missing weights, which transformers would fill with random numbers.
+    Refused are a network that also decodes (T5) or reads no text, and missing weights, which transformers would fill
+    with random numbers.
     """
-    from transformers import AutoModel
+    from transformers import MODEL_MAPPING, AutoConfig
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # it reports on weights in tables
+    path, kind = bert.weights_path(folder), read_kind(folder)
+    found = {
+        name: state_dict.float32(path, name, weight) if weight.is_floating_point() else weight
+        for name, weight in state_dict.read(path).items()
+    }
     try:
-        model, info = AutoModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if getattr(config, "is_encoder_decoder", False):
+            raise ValueError("it also decodes; an encoder is expected")
+        if getattr(config, "num_hidden_layers", 1) > bert.MOST_LAYERS:
+            raise ValueError(f"config.json asks for {config.num_hidden_layers} layers")
+        model, info = MODEL_MAPPING[type(config)].from_pretrained(
+            None, config=config, state_dict=found, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{folder}: transformers cannot read this {read_kind(folder)} ({reason})") from None
-    if model.config.is_encoder_decoder:
-        raise InputError(f"{folder}: a {read_kind(folder)} also decodes; an encoder is expected")
-    missing = sorted(name for name in info["missing_keys"] if UNUSED not in name)
-    if missing:
-        raise InputError(f"{folder}: {len(missing)} weights that config.json calls for are missing, e.g. {missing[0]}")
-    return AutoNetwork(model.eval())
+        if missing := sorted(name for name in info["missing_keys"] if UNUSED not in name):
+            raise ValueError(f"{len(missing)} weights that config.json calls for are missing, e.g. {missing[0]}")
+        if more := sorted(name for name in info["unexpected_keys"] if LAYER.search(name)):
+            raise ValueError(f"it has more layers than config.json calls for, e.g. {more[0]}")
+        return AutoNetwork(model.eval())
+    except Exception as error:  # noqa: BLE001  (of any code in transformers)
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if "ignore_mismatched_sizes" in reason:
+            reason = "its weights have other shapes than config.json calls for"
+        raise InputError(f"{folder}: transformers cannot read this {kind} ({reason})") from None

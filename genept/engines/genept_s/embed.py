@@ -186,12 +186,12 @@ def read_table(path: Path) -> tuple[np.ndarray, pd.Index]:
 
 def read_npy(path: Path) -> tuple[np.ndarray, pd.Index]:
     """Map a matrix into memory and read the ids beside it."""
-    vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    vectors = files.read_matrix(path, "save it again by numpy.save", dtype=None)
     ids_path = path.with_suffix(".cells.txt")
     if not ids_path.is_file():
         raise InputError(f"{ids_path}: no such file; it names the cells of {path.name}, one on each line")
     ids = ids_path.read_text(encoding="utf-8").splitlines()
-    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.number) or len(vectors) != len(ids):
+    if vectors.ndim != 2 or len(vectors) != len(ids):
         raise ValueError(f"{vectors.dtype} of shape {vectors.shape} for {len(ids)} cells")
     return vectors, pd.Index(ids, dtype=object)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from genept.core import files
 from genept.core.config import explain
@@ -21,6 +21,7 @@ from genept.core.errors import InputError
 from genept.engines.network import state_dict, transformer
 from genept.engines.network.transformer import Layer, Transformer
 
+MOST_LAYERS = 200  # far more than any has
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 PARTS = ("bert", "embeddings", "encoder", "pooler", "cls")  # of a network, before the first dot of a weight's name
 PROJECTIONS = tuple(f"attention.self.{kind}" for kind in ("query", "key", "value"))
@@ -40,6 +41,11 @@ class Bert(NamedTuple):
     def width(self) -> int:
         """Dimensions of a state."""
         return self.words.shape[1]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that have an embedding."""
+        return len(self.words)
 
     @property
     def n_positions(self) -> int:
@@ -82,6 +88,8 @@ def read(folder: Path, n_layers_dropped: int = 0) -> Bert:
     for name, shape in expected.items():
         if found[name].shape != shape:
             raise InputError(f"{path}: {name} has shape {tuple(found[name].shape)}, config.json calls for {shape}")
+    if any(name.startswith(f"encoder.layer.{config['num_hidden_layers']}.") for name in found):
+        raise InputError(f"{path}: has more layers than the {config['num_hidden_layers']} of config.json")
     weights = {name: state_dict.float32(path, name, found[name]) for name in expected}
     n_layers = config["num_hidden_layers"] - n_layers_dropped
     return Bert(
@@ -114,7 +122,7 @@ class BertConfig(BaseModel):
     model_type: Literal["bert"]
     vocab_size: PositiveInt
     hidden_size: PositiveInt
-    num_hidden_layers: PositiveInt
+    num_hidden_layers: Annotated[int, Field(gt=0, le=MOST_LAYERS)]
     num_attention_heads: PositiveInt
     intermediate_size: PositiveInt
     max_position_embeddings: PositiveInt
@@ -122,16 +130,15 @@ class BertConfig(BaseModel):
     hidden_act: Literal["gelu", "relu"] = "gelu"
     layer_norm_eps: float = 1e-12
     position_embedding_type: Literal["absolute"] = "absolute"
+    is_decoder: Literal[False] = False  # one reads a text from left to right
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read and check a configuration."""
     try:
-        config = BertConfig.model_validate(files.read_json(path))
+        config = BertConfig.model_validate(files.read_object(path))
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
-    except ValueError:  # not JSON, or not text
-        raise InputError(f"{path}: not readable as JSON; fetch it again") from None
     if config.hidden_size % config.num_attention_heads:
         raise InputError(
             f"{path}: hidden_size {config.hidden_size} cannot be divided into {config.num_attention_heads} heads"

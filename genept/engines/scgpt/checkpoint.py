@@ -30,7 +30,15 @@ UNUSED = (
     "flag_encoder.",  # known or asked for, in generative pretraining; the released checkpoints have it
     "pert_encoder.",  # perturbed or not
 )
-PARTS = ("encoder", "value_encoder", "transformer_encoder", *(name.removesuffix(".") for name in UNUSED))
+#: Batch norms, before the encoder's layers. Upstream's ``load_pretrained`` drops them, so that the cells come out wrong.
+BATCH_NORMS = ("dsbn.", "bn.")
+PARTS = (
+    *(name.removesuffix(".") for name in BATCH_NORMS),
+    "encoder",
+    "value_encoder",
+    "transformer_encoder",
+    *(name.removesuffix(".") for name in UNUSED),
+)
 
 
 class Args(BaseModel):
@@ -41,9 +49,9 @@ class Args(BaseModel):
     embsize: PositiveInt  # width of the embedding
     nheads: PositiveInt
     d_hid: PositiveInt  # width of the feed-forward layers
-    nlayers: PositiveInt
-    n_bins: Annotated[int, Field(ge=2)]  # one for zero, the others for values
-    pad_value: int  # given with padding and with <cls>
+    nlayers: Annotated[int, Field(gt=0, le=200)]
+    n_bins: Annotated[int, Field(ge=2, le=10_000)]  # one for zero, the others for values
+    pad_value: Annotated[int, Field(ge=-10_000, le=10_000)]  # given with padding and with <cls>
     input_emb_style: Literal["continuous"] = "continuous"
     pad_token: Literal["<pad>"] = "<pad>"
 
@@ -75,7 +83,7 @@ def read(folder: Path) -> Checkpoint:
     neither the encoder's nor one of `UNUSED`.
     """
     try:
-        args = Args.model_validate(read_object(folder / "args.json"))
+        args = Args.model_validate(files.read_object(folder / "args.json"))
     except ValidationError as error:
         raise InputError(f"{folder / 'args.json'}: {explain(error)}") from None
     vocab = read_vocab(folder / "vocab.json")
@@ -94,8 +102,14 @@ def read(folder: Path) -> Checkpoint:
             raise InputError(f"{path}: weight {name!r} has shape {has}, but args.json makes it {shape}")
         encoder[name] = state_dict.float32(path, name, weights[name])
     for name in weights:
+        if name.startswith(BATCH_NORMS):
+            raise InputError(
+                f"{path}: has batch norms ({name}), which need the batch of each cell; embedding has none, so use a "
+                "checkpoint trained without domain_spec_batchnorm, such as the one that this was tuned from"
+            )
         if name not in encoder and not name.startswith(UNUSED):
-            kind = f"another kind of model, or one of more layers than the {args.nlayers} of args.json"
+            more = name.startswith("transformer_encoder.layers.")
+            kind = f"one of more layers than the {args.nlayers} of args.json" if more else "another kind of model"
             raise InputError(f"{path}: unexpected weight {name!r}; the checkpoint is of {kind}")
     if not n_in_file <= n_rows <= len(vocab):
         raise InputError(f"{path}: embeds {n_rows} tokens, but vocab.json has {n_in_file}; they do not belong together")
@@ -107,10 +121,17 @@ def read(folder: Path) -> Checkpoint:
 
 def read_vocab(path: Path) -> dict[str, int]:
     """Read ``vocab.json``; the numbers must be 0, 1, 2 and so on, each once, else `InputError`."""
-    vocab = read_object(path)
-    numbers = list(vocab.values())
-    if not all(type(number) is int for number in numbers) or sorted(numbers) != list(range(len(numbers))):
-        raise InputError(f"{path}: tokens should be numbered 0 to {len(numbers) - 1}, each number once")
+    vocab = files.read_object(path)
+    tokens: dict[int, str] = {}
+    for token, number in vocab.items():
+        if type(number) is not int or not 0 <= number < len(vocab):
+            wrong = f"{token!r} has {str(number)[:50]!r}"
+        elif number in tokens:
+            wrong = f"{tokens[number]!r} and {token!r} both have {number}"
+        else:
+            tokens[number] = token
+            continue
+        raise InputError(f"{path}: tokens should be numbered 0 to {len(vocab) - 1}, each number once; {wrong}")
     return vocab
 
 
@@ -151,14 +172,3 @@ def shapes(args: Args, n_tokens: int) -> dict[str, tuple[int, ...]]:
     return {
         f"{part}.{name}": tuple(w.shape) for part, module in parts.items() for name, w in module.state_dict().items()
     }
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object."""
-    try:
-        content = files.read_json(path)
-    except ValueError as error:  # not JSON, or not text
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object")
-    return content

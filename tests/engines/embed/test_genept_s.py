@@ -255,8 +255,8 @@ PICKLED = np.array([{"a": 1}] * 20, dtype=object)
     [
         ({}, "model: no vectors; put NAME.csv, or NAME.npy and NAME.cells.txt, there"),
         ({"a.npy": (IDS, np.zeros((19, 2)))}, "a.npy: not a table of vectors (float64 of shape (19, 2) for 20 cells)"),
-        ({"a.npy": (IDS, PICKLED)}, "a.npy: not a table of vectors"),
-        ({"a.npy": b"\x93NUMPY\x01\x00", "a.cells.txt": b"000\n"}, "a.npy: not a table of vectors"),
+        ({"a.npy": (IDS, PICKLED)}, "a.npy: not a readable matrix (Array can't be memory-mapped"),
+        ({"a.npy": b"\x93NUMPY\x01\x00", "a.cells.txt": b"000\n"}, "a.npy: not a readable matrix (EOF"),
         (
             {"a.npy": (IDS, np.zeros((20, 2))), "a.cells.txt": None},
             "a.cells.txt: no such file; it names the cells",

@@ -36,7 +36,9 @@ SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "i
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "mpnet": (transformers.MPNetConfig, {"max_position_embeddings": 66, "pad_token_id": 1}),
     "roberta": (transformers.RobertaConfig, {"max_position_embeddings": 66, "pad_token_id": 1}),
-    "electra": (transformers.ElectraConfig, {"embedding_size": 16, "max_position_embeddings": 64}),
+    "distilbert": (transformers.DistilBertConfig, {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}),
+    "modernbert": (transformers.ModernBertConfig, {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}),
+    "electra": (transformers.ElectraConfig, {"embedding_size": 16}),
 }
 
 
@@ -46,7 +48,8 @@ def write(folder: Path, kind: str) -> Path:
     if kind in KINDS:
         config_class, changes = KINDS[kind]
         torch.manual_seed(0)
-        config = config_class(vocab_size=400, **SIZES, **changes)
+        sizes = {} if kind == "distilbert" else SIZES
+        config = config_class(vocab_size=400, **sizes, **{"max_position_embeddings": 64, **changes})
         transformers.AutoModel.from_config(config).save_pretrained(folder)
     return folder
 
@@ -86,13 +89,124 @@ def test_vectors_equal_those_of_one_text_at_a_time(tmp_path: Path, kind: str, ma
     np.testing.assert_allclose(encoded.vectors, one_by_one(tmp_path, max_length or MAX_LENGTH, mean), atol=1e-6)
 
 
-def test_the_first_token_stands_for_the_text_if_the_folder_says_so(roberta: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(roberta, tmp_path / "first")
-    (copy / "pooling.json").write_text('{"word_embedding_dimension": 16, "pooling_mode_cls_token": true}')
+def modules(*kinds: str) -> str:
+    """As sentence-transformers writes it; the package of the types has changed, their last name has not."""
+    paths = {"Transformer": ""}
+    return json.dumps(
+        [
+            {
+                "idx": i,
+                "name": str(i),
+                "path": paths.get(kind, f"{i}_{kind}"),
+                "type": f"sentence_transformers.m.{kind}",
+            }
+            for i, kind in enumerate(kinds)
+        ]
+    )
+
+
+POOL: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": mean,
+    "cls": lambda states: states[0],
+    "max": lambda states: states.max(axis=0),
+}
+TODAYS = [json.dumps({"embedding_dimension": 16, "pooling_mode": mode, "include_prompt": True}) for mode in POOL]
+
+
+@pytest.mark.parametrize("kind", ["folder", "roberta"])
+@pytest.mark.parametrize(
+    ("file", "pooling", "how"),
+    [
+        ("pooling.json", '{"word_embedding_dimension": 16, "pooling_mode_cls_token": true}', "cls"),
+        ("1_Pooling/config.json", '{"pooling_mode_mean_tokens": false, "pooling_mode_max_tokens": true}', "max"),
+        *(("1_Pooling/config.json", text, mode) for mode, text in zip(POOL, TODAYS, strict=True)),
+    ],
+)
+def test_states_are_pooled_as_the_folder_says(
+    kind: str, file: str, pooling: str, how: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    copy = shutil.copytree(request.getfixturevalue(kind), tmp_path / "copy")
+    written(file, pooling)(copy)
+    expected = one_by_one(copy, MAX_LENGTH, POOL[how])
     encoder = LocalEncoder(copy, "cpu")
-    expected = one_by_one(copy, MAX_LENGTH, lambda states: states[0])
     np.testing.assert_allclose(encoder.encode(TEXTS).vectors, expected, atol=1e-6)
-    assert encoder.card()["pooling"] == "first token, unit length"
+    assert encoder.card()["pooling"] == f"{local.POOLED[how]}, unit length"
+    if file != "pooling.json":
+        written("modules.json", modules("Transformer", "Pooling", "Normalize"))(copy)
+        np.testing.assert_allclose(LocalEncoder(copy, "cpu").encode(TEXTS).vectors, expected, atol=1e-6)
+        written("modules.json", modules("Transformer", "Pooling"))(copy)
+        encoder = LocalEncoder(copy, "cpu")
+        vectors = encoder.encode(TEXTS).vectors
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        assert (np.abs(lengths - 1) > 0.01).all() and encoder.card()["pooling"] == local.POOLED[how]
+        np.testing.assert_allclose(vectors / lengths, expected, atol=1e-6)
+
+
+def test_the_network_may_lie_in_a_folder_of_its_own(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "0_Transformer")
+    written("modules.json", modules("Transformer", "Pooling").replace('"path": ""', '"path": "0_Transformer"'))(
+        tmp_path
+    )
+    written("1_Pooling/config.json", TODAYS[0])(tmp_path)
+    found = LocalEncoder(tmp_path, "cpu").encode(TEXTS).vectors
+    expected = LocalEncoder(folder, "cpu").encode(TEXTS).vectors
+    np.testing.assert_allclose(found / np.linalg.norm(found, axis=1, keepdims=True), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits", "expected"),
+    [
+        ("folder", {"sentence_bert_config.json": {"max_seq_length": 9}, "tokenizer_config.json": {}}, 9),
+        ("folder", {"sentence_bert_config.json": {"max_seq_length": None}}, 64),
+        (
+            "folder",
+            {"sentence_bert_config.json": {"transformer_task": "feature-extraction", "modality_config": {}}},
+            64,
+        ),
+        ("folder", {"sentence_bert_config.json": None, "tokenizer_config.json": {"model_max_length": 33}}, 33),
+        ("folder", {"sentence_bert_config.json": {}, "tokenizer_config.json": {"model_max_length": 10**30}}, 64),
+        ("folder", {"sentence_bert_config.json": {}, "tokenizer_config.json": {"model_max_length": 1e30}}, 64),
+        ("roberta", {"sentence_bert_config.json": {}, "tokenizer_config.json": {"model_max_length": 512}}, 64),
+    ],
+)
+def test_as_many_tokens_are_read_as_in_sentence_transformers(
+    kind: str, limits: dict[str, Any], expected: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    copy = shutil.copytree(request.getfixturevalue(kind), tmp_path / "copy")
+    for name, content in limits.items():
+        (copy / name).unlink(missing_ok=True)
+        if content is not None:
+            written(name, json.dumps(content))(copy)
+    assert LocalEncoder(copy, "cpu").max_length == expected
+
+
+def test_texts_become_lower_case_if_the_folder_says_so(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    tokenizer = Tokenizer.from_file(str(copy / "tokenizer.json"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.save(str(copy / "tokenizer.json"))
+    texts, rows = ["LYSOZYME never"], [np.array([0, 1])]
+    cased = LocalEncoder(copy, "cpu").encode(texts).vectors
+    written("sentence_bert_config.json", '{"max_seq_length": 64, "do_lower_case": true}')(copy)
+    encoder = LocalEncoder(copy, "cpu")
+    expected = LocalEncoder(folder, "cpu").encode(texts).vectors  # whose tokenizer does it itself
+    np.testing.assert_array_equal(encoder.encode(texts).vectors, expected)
+    np.testing.assert_array_equal(encoder.encode_words("", ["LYSOZYME", "never"], rows).vectors, expected)
+    assert (cased != expected).any()
+
+
+@pytest.mark.parametrize("kind", ["bert", *KINDS])
+def test_weights_as_torch_saves_them_give_the_same_vectors(kind: str, tmp_path: Path) -> None:
+    write(tmp_path, kind)
+    expected = LocalEncoder(tmp_path, "cpu").encode(TEXTS).vectors
+    weights = {f"module.{name}": weight.double() for name, weight in load_file(tmp_path / "model.safetensors").items()}
+    if kind == "bert":
+        weights = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): weight for name, weight in weights.items()}
+    else:
+        weights = {name.removeprefix("module."): weight for name, weight in weights.items()}
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    np.testing.assert_array_equal(LocalEncoder(tmp_path, "cpu").encode(TEXTS).vectors, expected)
 
 
 def test_vectors_depend_neither_on_batches_nor_on_the_order_of_texts(
@@ -153,7 +267,7 @@ def test_words_tokenised_once_give_what_whole_texts_give(
     strip: bool | None,
 ) -> None:
     prompt, vocabulary, row_lists = parts
-    tokenizer = local.load_tokenizer(folder / "tokenizer.json", max(max_length, 2))
+    tokenizer = local.load_tokenizer(folder, max(max_length, 3))
     tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=strip, lowercase=lowercase)
     rows = as_rows(vocabulary, row_lists)
     found = words.texts(tokenizer, prompt, vocabulary, rows, max_length)
@@ -217,11 +331,21 @@ def config(**changes: Any) -> Callable[[Path], object]:
 
 
 def written(name: str, text: str) -> Callable[[Path], object]:
-    return lambda folder: (folder / name).write_text(text)
+    def write_text(folder: Path) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+    return write_text
 
 
 def removed(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).unlink()
+
+
+def more_tokens(folder: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_tokens([f"w{i}" for i in range(tokenizer.get_vocab_size(), 401)])
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 @pytest.mark.parametrize(
@@ -234,15 +358,85 @@ def removed(name: str) -> Callable[[Path], object]:
         ("folder", removed("model.safetensors"), "no weights; expected model.safetensors"),
         ("roberta", config(model_type="nobody-knows"), "transformers cannot read this nobody-knows ("),
         ("roberta", config(model_type=None), "config.json: model_type is None; 'bert' or another encoder"),
-        ("folder", written("config.json", "{"), "config.json: not readable as JSON; fetch it again"),
+        ("folder", written("config.json", "{"), "config.json: not readable as JSON (Expecting"),
         ("folder", config(hidden_act="swish"), "config.json: hidden_act: should be 'gelu' or 'relu', got 'swish'"),
         ("folder", written("tokenizer.json", "{"), "tokenizer.json: not a readable tokenizer ("),
         ("folder", written("sentence_bert_config.json", '{"max_seq_length": 65}'), "64 positions, fewer than max_leng"),
         ("roberta", written("sentence_bert_config.json", '{"max_seq_length": 65}'), "64 positions, fewer than max_len"),
-        ("folder", written("pooling.json", '{"pooling_mode_max_tokens": true}'), "asks for pooling_mode_max_tokens;"),
+        (
+            "folder",
+            written("pooling.json", '{"pooling_mode_lasttoken": true}'),
+            "pooling.json: asks for pooling_mode_last",
+        ),
+        (
+            "folder",
+            written("1_Pooling/config.json", '{"pooling_mode": "weightedmean"}'),
+            "asks for weightedmean; only on",
+        ),
+        (
+            "folder",
+            written("1_Pooling/config.json", '{"pooling_mode": ["cls", "mean"]}'),
+            "asks for cls and mean; only ",
+        ),
+        (
+            "folder",
+            written("1_Pooling/config.json", '{"pooling_mode_cls_token": false}'),
+            "asks for no pooling; only one",
+        ),
+        ("folder", written("1_Pooling/config.json", "[]"), "expected a JSON object, not list"),
+        (
+            "folder",
+            written("modules.json", modules("Transformer", "Pooling", "Dense")),
+            "asks for Transformer, Pooling, D",
+        ),
+        ("folder", written("modules.json", modules("Transformer")), "modules.json: asks for Transformer; only"),
+        ("folder", written("modules.json", "{}"), "modules.json: asks for nothing; only"),
+        ("folder", written("modules.json", "[1]"), "modules.json: expected a list of modules"),
+        (
+            "folder",
+            written("modules.json", modules("Transformer", "Pooling")),
+            "no such file, but modules.json asks for ",
+        ),
+        (
+            "folder",
+            written("modules.json", modules("Transformer", "Pooling").replace("1_Pooling", "../1_Pooling")),
+            "modules.json: '../1_Pooling' is not within the folder",
+        ),
+        (
+            "folder",
+            written("sentence_bert_config.json", '{"max_seq_length": 2}'),
+            "adds 2 tokens to a text, so max_lengt",
+        ),
+        (
+            "folder",
+            written("sentence_bert_config.json", '{"max_seq_length": "64"}'),
+            "should be a positive number, not '6",
+        ),
+        (
+            "folder",
+            written("sentence_bert_config.json", '{"max_seq_length": true}'),
+            "should be a positive number, not Tr",
+        ),
+        ("folder", config(num_hidden_layers=1), "has more layers than the 1 of config.json"),
+        (
+            "roberta",
+            config(num_hidden_layers=1),
+            "it has more layers than config.json calls for, e.g. encoder.layer.1.",
+        ),
+        ("folder", config(num_hidden_layers=10**9), "num_hidden_layers: should be less than or equal to 200"),
+        ("roberta", config(num_hidden_layers=10**9), "(config.json asks for 1000000000 layers)"),
+        ("folder", config(is_decoder=True), "config.json: is_decoder: should be False"),
+        ("roberta", config(vocab_size=10**12), "its weights have other shapes than config.json calls for"),
+        (
+            "roberta",
+            written("config.json", '{"model_type": "t5", "is_encoder_decoder": true}'),
+            "cannot read this t5 (",
+        ),
+        ("roberta", written("config.json", '{"model_type": "mine", "auto_map": {"AutoModel": "m.M"}}'), "this mine ("),
+        ("roberta", written("model.safetensors", "version https://git-lfs.github.com/spec/v1"), "a pointer of Git LFS"),
+        ("folder", more_tokens, "tokenizer.json has tokens up to number 400, but the network has"),
         ("folder", removed("config.json"), "config.json"),
         ("folder", removed("tokenizer.json"), "tokenizer.json"),
-        ("folder", removed("sentence_bert_config.json"), "sentence_bert_config.json"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(
