@@ -64,7 +64,9 @@ def main(params: Params, what: str, name: str) -> None:
     elif what == "dataset":
         dataset = read_dataset(name)
         fallback = dataset.fallback.source if dataset.fallback else None
-        fetch_with_fallback(f"data/{name}", dataset.source, fallback, Path("data", name, "raw"), Path("data", name, "local"))
+        fetch_with_fallback(
+            f"data/{name}", dataset.source, fallback, Path("data", name, "raw"), Path("data", name, "local")
+        )
     else:
         folder = Path("models", name) if what == "model" else Path("data/encoders", name)
         fetch(f"models/{name}", read_model(name).source, folder, links=Path("models/local", name))

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import click
 
-
 LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")  # of an address, user:password@
 SECRET = re.compile(  # a key of its query, and the value
     r"(?P<key>[?&;#](?:x-(?:amz|goog)-[\w-]+|(?:[\w.-]*[-_.])?(?:(?:access|api|auth|id|private|refresh|secret|session)?"

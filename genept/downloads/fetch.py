@@ -22,8 +22,8 @@ from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads import archive
 from genept.downloads.config import File, Source, files_of
 from genept.downloads.hosts.local import Local
-from genept.downloads.place import Place
 from genept.downloads.own_files import link_own_files
+from genept.downloads.place import Place
 from genept.downloads.store import LOCK, Store, locked, read_lock
 
 ATTEMPTS, FALLBACK = "attempts.json", "fallback.json"

@@ -49,8 +49,8 @@ class Place(Config):
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, str) and (plain := unquote(text)) != (hidden := hide_secrets(plain)):
                 raise ValueError(
-                    f"{hidden!r} has a login or a token in it, which would be written into dvc.lock; remove it, and put "
-                    "user and password into ~/.netrc, or get the file by hand and use `kind: local`"
+                    f"{hidden!r} has a login or a token in it, which would be written into dvc.lock; remove it, and "
+                    "put user and password into ~/.netrc, or get the file by hand and use `kind: local`"
                 )
         return value
 

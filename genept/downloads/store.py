@@ -84,7 +84,9 @@ def locked(folder: Path, key: str, what: str = "") -> Iterator[bool]:
                 click.echo(f"{what}: another process fetches it; waiting until that is done")
             lock.acquire()
     except NotImplementedError:  # a network drive may have no locks
-        raise InputError(f"{folder}: no locks on this drive; name a folder on another one by GENEPT_DOWNLOADS") from None
+        raise InputError(
+            f"{folder}: no locks on this drive; name a folder on another one by GENEPT_DOWNLOADS"
+        ) from None
     try:
         yield waited
     finally:

@@ -90,7 +90,9 @@ class Part:
 
     def check(self, answer: requests.Response, start: int) -> None:
         """Check that an answer of status 206 goes on with the same file where the part ends."""
-        match = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", answer.headers.get("Content-Range", "").strip())
+        match = re.fullmatch(
+            r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", answer.headers.get("Content-Range", "").strip()
+        )
         length = int(match[2]) if match and match[2] != "*" else self.length
         etag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
         before, now = (self.etag, etag) if self.etag and etag else (self.modified, modified)

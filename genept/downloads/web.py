@@ -133,7 +133,7 @@ class Adapter(requests.adapters.HTTPAdapter):
         pool = super().get_connection_with_tls_context(*arguments, **options)
         if pool.ConnectionCls.response_class is not WatchedResponse:  # type: ignore[attr-defined]
             attributes = {"response_class": WatchedResponse}
-            pool.ConnectionCls = type("Watched", (pool.ConnectionCls,), attributes)  # type: ignore[misc, assignment]
+            pool.ConnectionCls = type("Watched", (pool.ConnectionCls,), attributes)
         return pool
 
 
@@ -142,7 +142,7 @@ def session() -> requests.Session:
 
     def drop_body(answer: requests.Response, **_: Any) -> None:
         if answer.is_redirect:  # requests would read all of it, unpacked, into memory
-            answer._content, answer._content_consumed = b"", True  # type: ignore[attr-defined]
+            answer._content, answer._content_consumed = b"", True
 
     made = requests.sessions.Session()
     made.headers["Accept-Encoding"] = "identity"

@@ -143,7 +143,7 @@ def bounded() -> Iterator[None]:
 
     def bound(answer: requests.Response, **_: Any) -> None:
         if answer.headers.get("Content-Type", "").startswith(PAGE) and not answer.is_redirect:
-            answer._content, answer._content_consumed = body(answer, MAX_PAGE), True  # type: ignore[attr-defined]
+            answer._content, answer._content_consumed = body(answer, MAX_PAGE), True
         elif encoding_of(answer) != "identity":
             raise Failure(f"it answered with an encoding ({encoding_of(answer)})", "run again later")
 
