@@ -15,7 +15,7 @@ from genept.downloads.config import Sources
 from genept.engines import config as models
 
 DATASETS_IN_USE = ("cache", "corpus", "downloads", "encoders", "manual", "markers", "reference", "sources")
-MODELS_IN_USE = ("sources",)
+MODELS_IN_USE = ("local", "sources")
 
 
 class Reference(Config):
@@ -64,10 +64,12 @@ def main(params: Params, what: str, name: str) -> None:
     elif what == "dataset":
         dataset = read_dataset(name)
         fallback = dataset.fallback.source if dataset.fallback else None
-        fetch_with_fallback(f"data/{name}", dataset.source, fallback, Path("data", name, "raw"))
+        fetch_with_fallback(
+            f"data/{name}", dataset.source, fallback, Path("data", name, "raw"), Path("data", name, "local")
+        )
     else:
         folder = Path("models", name) if what == "model" else Path("data/encoders", name)
-        fetch(f"models/{name}", read_model(name).source, folder)
+        fetch(f"models/{name}", read_model(name).source, folder, links=Path("models/local", name))
 
 
 def check(params: Params, name: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import functools
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -30,6 +32,14 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     NUMBA,
     "VECLIB_MAXIMUM_THREADS",
+)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+FULL_TEXTS = re.compile(  # of libraries that hide the number: numpy, HDF5, torch, safetensors, sqlite, workers
+    r"No space left on device|Disk quota exceeded|File too large|(?:errno =|os error) (?:27|28|122)\b"
+    r"|\d+ requested and \d+ written|PytorchStreamWriter failed writing|inline_container.*unexpected pos"
+    r"|database or disk is full|disk I/O error",
+    re.IGNORECASE,
 )
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -69,20 +79,25 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def wrapper(**arguments: Any) -> None:
-        params = parameters.load()
-        prepare(params)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed on the way out
         if "DVC_STAGE" in os.environ:  # by hand it may outlive its terminal
             orphans.end_with_parent()
         files.sweep(*OUTPUTS)
         try:
+            params = parameters.load()
+            prepare(params)
             function(params, **arguments)
-        except OSError as error:
-            raise InputError(explain(error)) from None
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
         except MemoryError:
             raise InputError(
                 "out of memory; close other programs, or evaluate fewer cells (subset in data/<dataset>.yaml)"
             ) from None
+        except Exception as error:
+            line = explain(error)
+            if line is None:
+                raise
+            raise InputError(line) from None
 
     return wrapper
 
@@ -103,14 +118,41 @@ def say(text: str, indent: str = "") -> None:
     click.echo(lines.fill(shorten(printable(text), MESSAGE)))
 
 
-def explain(error: OSError) -> str:
-    """Return one line on what an operating-system error means for the user."""
-    where = f"{error.filename}: " if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return f"{where}the disk is full; free some space and run again (no half-written file is left)"
+def explain(error: BaseException) -> str | None:
+    """Return one line on what an error of the operating system means for the user; None for other errors."""
+    name = getattr(error, "filename", None)
+    visible = [part for part in Path(os.fsdecode(name)).parts if not part.startswith(".writing-")] if name else []
+    where = f"{Path(*visible)}: " if visible and not isinstance(name, int) else ""
+    if is_full_disk(error):
+        full = "the disk is full, or a quota or limit of file sizes is reached"
+        return f"{where}{full}; free some space and run again (no half-written file is left)"
+    if not isinstance(error, OSError):
+        return None
     if error.errno == errno.ENOENT:
         return f"{where}no such file; run the stage that makes it first, or `dvc repro`"
-    return f"{where}{error.strerror or error}"
+    reason = " ".join(str(error.strerror or error).split())
+    if error.errno in DENIED:
+        return f"{where}{reason}; your user must be able to read it and to write into its folder"
+    return f"{where}{reason}"
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error, or behind one that led to it."""
+    while error is not None:
+        text = str(error)
+        if getattr(error, "errno", None) in FULL or FULL_TEXTS.search(text):
+            if "errno = " in text:  # HDF5 would try to write again when the process ends, and crash
+                atexit.register(leave)
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def leave() -> None:
+    """End the process at once, with exit code 1."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def progress(iterable: Any, label: str, total: int | None = None, unit: str = "it") -> Any:

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 import click
 
 from genept.core.text import MESSAGE, printable, shorten
 
+LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")  # of an address, user:password@
+SECRET = re.compile(  # a key of its query, and the value
+    r"(?P<key>[?&;#](?:x-(?:amz|goog)-[\w-]+|(?:[\w.-]*[-_.])?(?:(?:access|api|auth|id|private|refresh|secret|session)?"
+    r"(?:token|key|keyid)|awsaccesskeyid|auth|code|credentials?|jwt|pass|passw(?:or)?d|policy|pwd|secret|sig"
+    r"|signature|session|sessionid))=)[^&;#\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+def hide_secrets(text: str) -> str:
+    """Return a text without the logins and tokens in its addresses."""
+    return SECRET.sub(r"\g<key>***", LOGIN.sub("***@", text))
+
 
 class InputError(click.ClickException):
     """Data, a file or a download is not what it should be. The command ends with exit code 1.
 
     A message may name labels, genes and files as they are: it is made one line of bounded length here.
+    Logins and tokens in addresses are not shown.
     """
 
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(shorten(printable(message), MESSAGE))
+        super().__init__(shorten(printable(hide_secrets(message)), MESSAGE))
 
 
 class NotFoundAtSource(InputError):

@@ -192,6 +192,20 @@ def foreign(path: Path) -> str | None:
     return None if start else "empty"
 
 
+@contextlib.contextmanager
+def writing_h5(path: Path) -> Iterator[Any]:
+    """Give a new HDF5 file in memory, and write it to `path` in one piece.
+
+    On a full disk HDF5 itself crashes the process, when it closes the file or at the end. The bytes are the same.
+    """
+    import h5py
+
+    with h5py.File(path.name, "w", driver="core", backing_store=False, block_size=16 << 20) as file:
+        yield file
+        file.flush()
+        path.write_bytes(file.id.get_file_image())
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; `InputError` if it is damaged."""
     check_regular(path)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import write_elem
 
+from genept.core import files
 from genept.core.errors import InputError
 from genept.core.text import listed
 from genept.data import genes
@@ -237,7 +237,7 @@ def assemble(x: sp.csr_matrix, obs: pd.DataFrame, selected: np.ndarray, harmonis
 
 def write(path: Path, cells: AnnData, uns: dict[str, Any]) -> None:
     """Write an h5ad with `uns`, texts and numbers; equal cells give equal bytes."""
-    with h5py.File(path, "w") as file:
+    with files.writing_h5(path) as file:
         write_elem(file, "/", cells, dataset_kwargs=COMPRESSION)
         for key, value in uns.items():
             write_elem(file["uns"], key, value)  # by itself, since HDF5 compresses no scalars

@@ -21,15 +21,22 @@ from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads import archive, zipped
 from genept.downloads.config import File, Source, files_of
 from genept.downloads.hosts.local import Local
+from genept.downloads.own_files import link_own_files
 from genept.downloads.place import Place
-from genept.downloads.store import LOCK, Store, read_lock, record
+from genept.downloads.store import LOCK, Store, locked, read_lock
 
 ATTEMPTS, FALLBACK = "attempts.json", "fallback.json"
 STORED = "from the store of downloads"
 
 
-def fetch(where: str, sources: Iterable[Source], folder: Path, notes: Mapping[str, Any] | None = None) -> None:
-    """Put the files of some sources into a folder.
+def fetch(
+    where: str,
+    sources: Iterable[Source],
+    folder: Path,
+    notes: Mapping[str, Any] | None = None,
+    links: Path | None = None,
+) -> None:
+    """Put the files of some sources into a folder; a second process that does the same waits for the first.
 
     Parameters
     ----------
@@ -40,6 +47,8 @@ def fetch(where: str, sources: Iterable[Source], folder: Path, notes: Mapping[st
         ``attempts.json`` says of each whether the file is from there.
     notes
         Contents of further JSON files by their names.
+    links
+        A folder for links to the user's own files, by which DVC sees that these change.
 
     Raises
     ------
@@ -47,8 +56,14 @@ def fetch(where: str, sources: Iterable[Source], folder: Path, notes: Mapping[st
         `NotFoundAtSource` if a file that is not optional is in none of its places; or if a file cannot be had for
         another reason, or is not the one that its sha256 names.
     """
-    wanted = files_of(sources)
-    fetcher = Fetcher(where)
+    store = Store()
+    with locked(store.partial, str(folder.absolute()), str(folder)):
+        fetch_into(Fetcher(where, store, folder), files_of(sources), notes or {}, links)
+
+
+def fetch_into(fetcher: Fetcher, wanted: Mapping[str, File], notes: Mapping[str, Any], links: Path | None) -> None:
+    """Do the work of `fetch`."""
+    folder = fetcher.folder
     attempts: dict[str, list[dict[str, str]]] = {}
     found = fetcher.get({t: f.places[0] for t, f in wanted.items() if len(f.places) == 1 and not f.optional})
     for target, file in wanted.items():
@@ -61,23 +76,31 @@ def fetch(where: str, sources: Iterable[Source], folder: Path, notes: Mapping[st
             fetcher.store.place(found[target], new / target)
             size = (new / target).stat().st_size / 1e6
             click.echo(f"{folder / target}: {size:.1f} MB, {fetcher.origins[target]}")
-        for name, content in {**({ATTEMPTS: attempts} if attempts else {}), **(notes or {})}.items():
+        for name, content in {**({ATTEMPTS: attempts} if attempts else {}), **notes}.items():
             files.write_json(new / name, content)
+    if links:
+        link_own_files(wanted, found, fetcher.store, links)
 
 
-def fetch_with_fallback(where: str, sources: Iterable[Source], fallback: Iterable[Source] | None, folder: Path) -> None:
+def fetch_with_fallback(
+    where: str,
+    sources: Iterable[Source],
+    fallback: Iterable[Source] | None,
+    folder: Path,
+    links: Path | None = None,
+) -> None:
     """Put the files of a dataset into a folder, or those of its ``fallback`` if one of the first is not at its source.
 
     Then ``fallback.json`` in the folder says so, with ``because``: by it the stages that read the files know.
     """
     try:
-        return fetch(where, sources, folder)
+        return fetch(where, sources, folder, links=links)
     except NotFoundAtSource as error:
         if fallback is None:
             raise
         reason = error.reason
         click.echo(f"{where}: {error.message}; its fallback takes its place")
-    return fetch(f"{where}.fallback", fallback, folder, {FALLBACK: {"because": reason}})
+    return fetch(f"{where}.fallback", fallback, folder, {FALLBACK: {"because": reason}}, links)
 
 
 class WrongHash(InputError):
@@ -87,8 +110,8 @@ class WrongHash(InputError):
 class Fetcher:
     """Gets files into the store, and keeps the lock; `origins` says where each file came from in this run."""
 
-    def __init__(self, where: str) -> None:
-        self.where, self.store = where, Store()
+    def __init__(self, where: str, store: Store, folder: Path) -> None:
+        self.where, self.store, self.folder = where, store, folder
         self.lock = read_lock()
         self.origins: dict[str, str] = {}
 
@@ -97,21 +120,38 @@ class Fetcher:
         found: dict[str, str] = {}
         groups: dict[tuple[bool, Place], dict[str, Place]] = {}
         for target, place in places.items():
-            sha256 = place.sha256 or self.recorded(self.key(target))
             if isinstance(place, Local):
                 found[target] = self.get_local(target, place)
-            elif sha256 and self.store.has(sha256):
-                found[target], self.origins[target] = sha256, STORED
+            elif sha256 := self.stored(target, place):
+                found[target] = sha256
             else:
                 groups.setdefault((bool(place.archive), place.archive or place), {})[target] = place
         for (is_archive, source), group in groups.items():
-            if is_archive:
-                found |= self.get_members(source, group)
-            else:
-                path, sha256 = source.get(self.store, source.sha256 or self.recorded(self.key(next(iter(group)))))
-                self.store.add(path, sha256)
-                found |= self.accept(dict.fromkeys(group, sha256), group)
+            with locked(self.store.partial, source.words, source.words) as waited:
+                if waited:  # for a process that may have brought them
+                    self.lock = read_lock()
+                    found |= {target: sha for target, place in group.items() if (sha := self.stored(target, place))}
+                    group = {target: place for target, place in group.items() if target not in found}
+                if group:
+                    found |= self.get_members(source, group) if is_archive else self.get_file(source, group)
         return found
+
+    def stored(self, target: str, place: Place) -> str | None:
+        """Return the sha256 of a file if it is known and the file is in the store, or here since `dvc pull`."""
+        sha256 = place.sha256 or self.recorded(self.key(target))
+        if sha256 is None or not self.store.has(sha256):
+            present = self.folder / target
+            if sha256 is None or not present.is_file() or files.sha256(present) != sha256:
+                return None
+            self.store.add_copy(present)
+        self.origins[target] = STORED
+        return sha256
+
+    def get_file(self, source: Place, group: Mapping[str, Place]) -> dict[str, str]:
+        """Download a file that is no member of an archive."""
+        path, sha256 = source.get(self.store, source.sha256 or self.recorded(self.key(next(iter(group)))))
+        self.store.add(path, sha256)
+        return self.accept(dict.fromkeys(group, sha256), group)
 
     def get_first(self, target: str, file: File) -> tuple[str | None, list[dict[str, str]]]:
         """Get a file from the first of its places that has it.
@@ -161,6 +201,8 @@ class Fetcher:
                 f"{path.absolute()}: is a folder, not a file; correct the path of {target}, or name a zarr store "
                 "raw.zarr.zip and a folder with matrix.mtx raw.mtx.zip under source.files"
             )
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(f"{path.absolute()}: is a pipe or a device, not a file; correct the path of {target}")
         if path.is_file() or path.is_dir():
             sha256 = self.store.add_folder(path) if path.is_dir() else files.sha256(path)
             if not self.store.has(sha256):
@@ -175,8 +217,8 @@ class Fetcher:
             return sha256
         if not known or known.place not in (None, place.words):
             raise NotFoundAtSource(place.explain(), "no such file")
-        sha256 = place.sha256 or known.sha256
-        if not self.store.has(sha256):
+        sha256 = self.stored(target, place) or ""
+        if not sha256:
             raise InputError(
                 f"{path}: no such file, but {LOCK} has it since {known.date}; put it there (in an experiment: "
                 f"`dvc exp run --temp --copy-paths {Path(*path.parts[:3])}`), or {self.advise_without(target)}"
@@ -211,7 +253,7 @@ class Fetcher:
                 stored.unlink(missing_ok=True)
                 raise
         if not source.stores_archive:
-            stored.unlink()
+            stored.unlink(missing_ok=True)
         elif not source.sha256 and not self.recorded(key):
             self.record(key, sha256)
         return found
@@ -250,5 +292,4 @@ class Fetcher:
 
     def record(self, key: str, sha256: str, place: str | None = None) -> None:
         """Add a file or archive of the store to the lock."""
-        record(key, sha256, self.store.path(sha256).stat().st_size, place)
-        self.lock = read_lock()
+        self.lock = self.store.record(key, sha256, place)

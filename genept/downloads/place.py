@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, field_validator
 
 from genept.core.config import Config
-from genept.core.errors import InputError, NotFoundAtSource, nearest
+from genept.core.errors import InputError, NotFoundAtSource, hide_secrets, nearest
 from genept.downloads.store import Remote, Sha256, Store
 
 Number = int | str  # of a record or an article
@@ -25,7 +26,7 @@ def check_address(url: str) -> str:
     except ValueError:
         good = False
     if not good:
-        raise ValueError(f"{url.partition('?')[0]!r} is no http or https address of a file")
+        raise ValueError(f"{re.sub('//.*@', '//***@', url.partition('?')[0])!r} is no http or https address of a file")
     return url
 
 
@@ -41,6 +42,18 @@ class Place(Config):
     sha256: Sha256 | None = None
     where: str | None = None  # how to get the file by hand, for the error while it is missing
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_secrets(cls, value: Any) -> Any:
+        """Refuse an address with a login or a token: DVC writes it into ``dvc.lock``, and records and messages too."""
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str) and (plain := unquote(text)) != (hidden := hide_secrets(plain)):
+                raise ValueError(
+                    f"{hidden!r} has a login or a token in it, which would be written into dvc.lock; remove it, and "
+                    "put user and password into ~/.netrc, or get the file by hand and use `kind: local`"
+                )
+        return value
+
     @property
     def archive(self) -> Self | None:
         """The place of the archive that the file is a member of, equal for all its members; None without ``member``."""
@@ -51,7 +64,7 @@ class Place(Config):
         """The name of the file, or of the archive, at its source."""
         values = self.model_dump()
         path = values.get("name") or values.get("path") or urlsplit(values.get("url") or "").path
-        return "".join(c if c.isprintable() else "?" for c in PurePosixPath(unquote(path)).name)
+        return printable(PurePosixPath(unquote(path)).name)
 
     @property
     def words(self) -> str:
@@ -115,11 +128,16 @@ class WebPlace(Place):
         return size(self.remote(store))
 
 
+def printable(text: str) -> str:
+    """Return at most 300 printable characters of a text, on one line."""
+    return "".join(character if character.isprintable() else "?" for character in text)[:300]
+
+
 def pick(listed: Mapping[str, T], name: str, what: str) -> T:
     """Return what a service lists under a file name; `NotFoundAtSource` names what there is in its place."""
     if name in listed:
         return listed[name]
-    names, none = sorted(listed), f"{what} has no file {name!r}"
+    names, none = sorted(map(printable, listed)), f"{what} has no file {name!r}"
     if not names:
         raise InputError(f"{none}; it lists no files; it may be empty, or not shared with everyone")
     more = f", and {len(names) - 5} more" if len(names) > 5 else ""
@@ -132,6 +150,9 @@ def read_listing(url: str, remotes: Callable[[Any], Iterable[tuple[str, Remote]]
 
     answer = read_json(url)
     try:
-        return dict(remotes(answer))
+        listed = dict(remotes(answer))
+        if not all(isinstance(one, str) for name, remote in listed.items() for one in (name, *remote.urls)):
+            raise TypeError
+        return listed
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"{what}: its list of files is not as expected; use `kind: http`") from None

@@ -14,15 +14,19 @@ first one got, or an error. A sha256 in the settings goes before it.
 from __future__ import annotations
 
 import configparser
+import contextlib
 import datetime
+import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import click
+import filelock
 import yaml
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
@@ -59,6 +63,37 @@ def default_folder() -> Path:
     return Path(".dvc", cache).parent / "downloads"
 
 
+@contextlib.contextmanager
+def locked(folder: Path, key: str, what: str = "") -> Iterator[bool]:
+    """Let one process at a time do something; say whether there was another to wait for.
+
+    The lock is a file in `folder` that the operating system holds, so that a killed process leaves it free.
+
+    Parameters
+    ----------
+    what
+        Printed when a wait begins; of a wait for an instant nothing is.
+    """
+    lock = filelock.FileLock(folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.lock")
+    waited = False
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            waited = True
+            if what:
+                click.echo(f"{what}: another process fetches it; waiting until that is done")
+            lock.acquire()
+    except NotImplementedError:  # a network drive may have no locks
+        raise InputError(
+            f"{folder}: no locks on this drive; name a folder on another one by GENEPT_DOWNLOADS"
+        ) from None
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
 class Store:
     """Files by their sha256 in `folder`, and the unfinished downloads of all hosts in `partial`."""
 
@@ -81,7 +116,7 @@ class Store:
         if files.sha256(path) == sha256:
             return True
         click.echo(f"{path}: damaged, so it is dropped")
-        path.unlink()
+        path.unlink(missing_ok=True)
         return False
 
     def add(self, path: Path, sha256: str) -> None:
@@ -115,6 +150,21 @@ class Store:
         except OSError:  # another file system, or too many links
             shutil.copyfile(self.path(sha256), target)
 
+    def record(self, key: str, sha256: str, place: str | None = None) -> dict[str, Record]:
+        """Add or replace a record in the lock of hashes and return all, also those of other processes.
+
+        They are sorted, so that two branches that add files seldom conflict.
+        """
+        today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        with locked(self.partial, str(LOCK.absolute())):
+            size = self.path(sha256).stat().st_size
+            records = {**read_lock(), key: Record(sha256=sha256, size=size, date=today, place=place)}
+            content = {key: record.model_dump(exclude_none=True) for key, record in records.items()}
+            text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True, width=1000)
+            with files.replacing(LOCK) as temporary:
+                temporary.write_text(f"{HEADING}\n{text}", encoding="utf-8")
+        return records
+
     def listing(self, key: Any, ask: Callable[[], Any]) -> Any:
         """Return what a service lists, asking it once in a run."""
         if key not in self.listings:
@@ -147,13 +197,3 @@ def read_lock() -> dict[str, Record]:
     except (yaml.YAMLError, ValueError) as error:
         reason = explain(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
         raise InputError(f"{LOCK}: {reason}; restore it with `git checkout {LOCK}`") from None
-
-
-def record(key: str, sha256: str, size: int, place: str | None = None) -> None:
-    """Add or replace a record; they are sorted, so that two branches that add files seldom conflict."""
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    records = {**read_lock(), key: Record(sha256=sha256, size=size, date=today, place=place)}
-    content = {key: record.model_dump(exclude_none=True) for key, record in records.items()}
-    text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True, width=1000)
-    with files.replacing(LOCK) as temporary:
-        temporary.write_text(f"{HEADING}\n{text}", encoding="utf-8")

@@ -15,21 +15,20 @@ import re
 import shutil
 from pathlib import Path
 
-import filelock
 import requests
 
 from genept.core import files
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError
 from genept.downloads import web
-from genept.downloads.store import Remote
-from genept.downloads.web import BY_HAND, GO_ON, Failure, ask, check_page, check_status, file_name, plain
+from genept.downloads.store import Remote, locked
+from genept.downloads.web import BY_HAND, GO_ON, HEAD, Failure, ask, check_page, check_status, file_name, plain
 
-HEAD = 1 << 10  # bytes by which a web page is told from a file
+MAX_BYTES = 64 << 30  # of a file whose length is not said
 
 
 class Part:
-    """What has come of a file so far, and what the server said about it; locked against other processes while in use.
+    """What has come of a file so far, and what the server said about it; another process waits while it is in use.
 
     `name` is what the file is called in every run if its address changes.
     """
@@ -37,20 +36,20 @@ class Part:
     def __init__(self, folder: Path, url: str, name: str | None = None) -> None:
         key = hashlib.sha256((name or url).encode()).hexdigest()[:32]
         self.url, self.path, self.notes = url, folder / key, folder / f"{key}.json"  # the bytes from the beginning
-        self.lock = filelock.FileLock(folder / f"{key}.lock", timeout=0)
+        self.lock = locked(folder, key, plain(url))
         self.etag: str | None = None  # as the server said; None if it did not
         self.modified: str | None = None
         self.length: int | None = None
 
     def __enter__(self) -> Part:
-        self.lock.acquire()
+        self.lock.__enter__()
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # no notes, or torn ones
             notes = json.loads(self.notes.read_text(encoding="utf-8"))
             self.etag, self.modified, self.length = notes["etag"], notes["modified"], notes["length"]
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.lock.release()
+        self.lock.__exit__(None, None, None)
 
     @property
     def size(self) -> int:
@@ -91,7 +90,9 @@ class Part:
 
     def check(self, answer: requests.Response, start: int) -> None:
         """Check that an answer of status 206 goes on with the same file where the part ends."""
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", "").strip())
+        match = re.fullmatch(
+            r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", answer.headers.get("Content-Range", "").strip()
+        )
         length = int(match[2]) if match and match[2] != "*" else self.length
         etag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
         before, now = (self.etag, etag) if self.etag and etag else (self.modified, modified)
@@ -110,8 +111,6 @@ def download(remote: Remote, folder: Path, sha256: str | None) -> tuple[Path, st
         try:
             with Part(folder, url, remote.name) as part:
                 return part.path, complete(part, remote, sha256)
-        except filelock.Timeout:
-            raise InputError(f"{plain(url)}: another process is downloading it; run again when it is done") from None
         except Failure as failure:
             failures.append((url, failure))
     raise web.to_error(failures)
@@ -153,10 +152,10 @@ def receive(part: Part, remote: Remote, *, verifiable: bool) -> int:
         if answer.status_code == 416 and start:
             raise part.changed()
         check_status(answer, remote.refused)
-        encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+        encoding = web.encoding_of(answer)
         compressed = any(file_name(url).lower().endswith((".gz", ".tgz")) for url in (part.url, answer.url))
         if encoding != "identity" and not compressed:  # some servers call the compression of a .gz file an encoding
-            raise Failure(f"it answered with an encoding ({web.printable(encoding)})", f"use a mirror, or {BY_HAND}")
+            raise Failure(f"it answered with an encoding ({encoding})", f"use a mirror, or {BY_HAND}")
         if answer.status_code == 206:
             part.check(answer, start)
         else:
@@ -167,8 +166,7 @@ def receive(part: Part, remote: Remote, *, verifiable: bool) -> int:
 
 def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool) -> None:
     """Write the body of an answer to the part, from byte `start` on, and check that nothing is missing."""
-    text = answer.headers.get("Content-Length", "")
-    rest = int(text) if text.isascii() and text.isdigit() else None
+    rest = None if answer.raw.chunked else web.number(answer.headers.get("Content-Length", ""))
     if rest is None and not verifiable and not answer.raw.chunked:
         to_do = "add its sha256 to the settings, or use a mirror"
         raise Failure("it does not say how long the file is, so half of it could pass for all", to_do)
@@ -180,7 +178,9 @@ def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool
             raise Failure("the answer is empty", f"run again later, or {BY_HAND}")
         check_page(answer, chunk, part.url)
         part.begin(answer, rest)
-    if rest is not None and shutil.disk_usage(part.path.parent).free < rest:
+    free = shutil.disk_usage(part.path.parent).free
+    most = start + (min(MAX_BYTES, free // 2) if rest is None else rest)
+    if rest is not None and free < rest:
         raise InputError(
             f"{plain(part.url)}: the disk is full at {part.path.parent} ({rest / 1e6:,.0f} MB more are needed); "
             f"free some space and {GO_ON}"
@@ -192,6 +192,10 @@ def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool
         while chunk:
             output.write(chunk)
             bar.update(len(chunk))
+            if output.tell() > most:
+                part.remove()
+                to_do = f"if that is right, {BY_HAND}"
+                raise Failure(f"it did not end after {most / 1e6:,.0f} MB and does not say how long it is", to_do)
             chunk = answer.raw.read1(files.CHUNK, decode_content=False)
         output.truncate()
     if rest is not None and part.size != start + rest:

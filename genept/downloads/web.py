@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
@@ -19,16 +21,22 @@ import requests
 import urllib3
 from requests import exceptions
 
+from genept.core import files
 from genept.core.errors import InputError, NotFoundAtSource
+from genept.downloads.place import printable
 
 TIMEOUT = (20.0, 60.0)  # seconds to connect, and without a byte
 ATTEMPTS = 5  # in a row without a new byte
 BACKOFF = 1.0  # seconds before the second attempt, doubled for each further one
 MAX_WAIT = 300.0  # seconds; a server that asks to wait longer is asked again in the next run
-MAX_BODY = 16 << 20
+LEAST_RATE = 1000  # bytes a second, on average over each `WINDOW`
+WINDOW = 300.0  # seconds of waiting for bytes
+MAX_BODY = 16 << 20  # what an answer that is no file may unpack to
+ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
-PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
+HEAD = 4096  # bytes by which a web page is told from a file
+PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf\s*)?(?>(?:<!--.*?-->\s*)*)<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 
@@ -36,7 +44,7 @@ BY_HAND = "get it in a browser and use `kind: local`"
 LOGIN = f"it may want a login or a browser; {BY_HAND}"
 GO_ON = "run again: it goes on where it stopped"
 T = TypeVar("T")
-wait = time.sleep
+wait, clock = time.sleep, time.monotonic
 
 
 class Failure(Exception):
@@ -69,13 +77,79 @@ def repeat(attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) ->
 @contextlib.contextmanager
 def briefly() -> Iterator[None]:
     """Ask once and wait for seconds only, in every thread: for a check of what answers, not for downloads."""
-    global TIMEOUT, ATTEMPTS
-    usual = TIMEOUT, ATTEMPTS
-    TIMEOUT, ATTEMPTS = (5.0, 10.0), 1
+    global TIMEOUT, ATTEMPTS, WINDOW
+    usual = TIMEOUT, ATTEMPTS, WINDOW
+    TIMEOUT, ATTEMPTS, WINDOW = (5.0, 10.0), 1, 10.0
     try:
         yield
     finally:
-        TIMEOUT, ATTEMPTS = usual
+        TIMEOUT, ATTEMPTS, WINDOW = usual
+
+
+class Watch(io.RawIOBase):
+    """The bytes of a connection, headers included; a server that sends too few of them is a `Failure`.
+
+    Only the time spent waiting for bytes counts. Time-outs of `requests` see a pause alone, not a byte now and then.
+    The server is not asked again at once: each attempt would bring some bytes, without end.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.waited, self.n_bytes = stream, 0.0, 0
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """See `io.RawIOBase`."""
+        start = clock()
+        count: int | None = self.stream.readinto(buffer)
+        self.waited, self.n_bytes = self.waited + clock() - start, self.n_bytes + (count or 0)
+        if self.waited >= WINDOW:
+            if self.n_bytes < LEAST_RATE * self.waited:
+                raise Failure(f"it sent less than {LEAST_RATE / 1000:g} kB a second for {WINDOW:.0f} s", GO_ON)
+            self.waited, self.n_bytes = 0.0, 0
+        return count
+
+    def close(self) -> None:
+        """See `io.RawIOBase`."""
+        self.stream.close()
+        super().close()
+
+
+class WatchedResponse(http.client.HTTPResponse):
+    """An answer whose bytes come through a `Watch`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fp: Any = io.BufferedReader(Watch(self.fp.detach()))
+
+
+class Adapter(requests.adapters.HTTPAdapter):
+    """Connections, also by a proxy, whose answers are watched."""
+
+    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
+        """See `requests.adapters.HTTPAdapter`."""
+        pool = super().get_connection_with_tls_context(*arguments, **options)
+        if pool.ConnectionCls.response_class is not WatchedResponse:  # type: ignore[attr-defined]
+            attributes = {"response_class": WatchedResponse}
+            pool.ConnectionCls = type("Watched", (pool.ConnectionCls,), attributes)
+        return pool
+
+
+def session() -> requests.Session:
+    """Return a session of watched connections that asks for no compression and never reads the body of a redirect."""
+
+    def drop_body(answer: requests.Response, **_: Any) -> None:
+        if answer.is_redirect:  # requests would read all of it, unpacked, into memory
+            answer._content, answer._content_consumed = b"", True
+
+    made = requests.sessions.Session()
+    made.headers["Accept-Encoding"] = "identity"
+    made.hooks["response"] = [drop_body]
+    made.mount("http://", Adapter())
+    made.mount("https://", Adapter())
+    return made
 
 
 @contextlib.contextmanager
@@ -84,9 +158,8 @@ def ask(url: str, headers: Mapping[str, str] | None = None) -> Iterator[requests
 
     Redirects are followed, but not from https to http.
     """
-    headers = {"Accept-Encoding": "identity", **(headers or {})}
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+        with session() as made, made.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
             secure = all(one.url.startswith("https:") for one in (*answer.history, answer))
             if url.startswith("https:") and not secure:
                 raise Failure("it redirects from https to http, which anyone could alter", "use another address")
@@ -125,18 +198,36 @@ def plain(url: str) -> str:
     return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
 
-def printable(text: str) -> str:
-    """Return at most 300 printable characters of a text, on one line."""
-    return "".join(character if character.isprintable() else "?" for character in text)[:300]
-
-
 def file_name(url: str) -> str:
     """Return the name of the file at an address."""
     return printable(PurePosixPath(unquote(urlsplit(url).path)).name)
 
 
+def body(answer: requests.Response, limit: int = MAX_BODY) -> bytes:
+    """Return the body of an answer, unpacked; a `Failure` if it is longer than the limit."""
+    content = bytearray()
+    while len(content) <= limit and (chunk := answer.raw.read1(files.CHUNK, decode_content=False)):
+        content += chunk
+    encoding = encoding_of(answer)
+    if encoding in ENCODINGS:
+        try:
+            content = bytearray(zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(content, limit + 1))
+        except zlib.error:
+            raise Failure("its answer is damaged", "run again later", again=True) from None
+    elif encoding != "identity":
+        raise Failure(f"it answered with an encoding ({encoding})", "run again later")
+    if len(content) > limit:
+        raise Failure(f"its answer is longer than {limit >> 20} MB", "run again later, or use `kind: http`")
+    return bytes(content)
+
+
+def encoding_of(answer: requests.Response) -> str:
+    """Return how an answer is packed, ``identity`` if it is not."""
+    return printable(answer.headers.get("Content-Encoding", "").strip().lower()) or "identity"
+
+
 def read(url: str, refused: tuple[str, str] | None = None) -> bytes:
-    """Return the body of an answer, nothing of one that is longer than 16 MiB.
+    """Return the body of an answer, unpacked to at most 16 MiB.
 
     `refused` is what a refusal (status 400, 401 or 403) means, and what to do. `NotFoundAtSource` if the answer is that
     there is no such thing, `InputError` if there is none.
@@ -145,8 +236,7 @@ def read(url: str, refused: tuple[str, str] | None = None) -> bytes:
     def attempt() -> bytes:
         with ask(url) as answer:
             check_status(answer, refused)
-            body: bytes = answer.raw.read(MAX_BODY + 1, decode_content=True)
-            return body if len(body) <= MAX_BODY else b""
+            return body(answer)
 
     try:
         return repeat(attempt)
@@ -179,7 +269,9 @@ def check_status(answer: requests.Response, refused: tuple[str, str] | None = No
     phrase = http.client.responses.get(status)
     what = f"it answered {status}" + (f" ({phrase})" if phrase else "")
     if status in TRANSIENT:
-        seconds = urllib3.Retry().get_retry_after(answer.raw)
+        seconds = None
+        with contextlib.suppress(ValueError, OverflowError, urllib3.exceptions.InvalidHeader):  # of nonsense
+            seconds = urllib3.Retry().get_retry_after(answer.raw)
         if seconds and seconds > MAX_WAIT:
             raise Failure(f"{what} and asks to wait {seconds:.0f} s", "run again then: it goes on where it stopped")
         raise Failure(what, f"{GO_ON}; if it stays so, add a mirror", again=True, seconds=seconds)
@@ -195,12 +287,17 @@ def check_status(answer: requests.Response, refused: tuple[str, str] | None = No
 def length(answer: requests.Response) -> int | None:
     """Return the size in bytes of the whole file that an answer is of, perhaps in part; None if it is not said."""
     whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    text = whole if answer.status_code == 206 else answer.headers.get("Content-Length", "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return number(whole if answer.status_code == 206 else answer.headers.get("Content-Length", ""))
+
+
+def number(text: str) -> int | None:
+    """Return the number of bytes that a header says; None if it says none that a file can have."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def check_page(answer: requests.Response, start: bytes, url: str) -> None:
     """Refuse a page for login, quota or consent, or GitHub's pointer to a large file, that comes with status 200."""
+    start = start[:HEAD]
     if start.startswith(POINTER):
         to_do = "use the file's address under media.githubusercontent.com/media"
         raise Failure("it answered with a pointer of Git LFS, not the file", to_do)

@@ -10,7 +10,9 @@ Drive's answers only; if a download fails that works in a browser, a newer gdown
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,11 +22,12 @@ from genept.core import files
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads.place import Place, pick
-from genept.downloads.store import Store
+from genept.downloads.store import Store, locked
 
 BASE, FILES = "https://drive.google.com", "https://drive.usercontent.google.com/download"
 RETRIES = 5  # gdown waits a random time in between, at most 1, 2, 4, 8 and 16 seconds
 PAGE = "text/html"
+MAX_PAGE = 4 << 20
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}  # in which Drive's page says a size
 GONE = "it is not there: deleted, moved, or another id"
 Word = Annotated[str, Field(pattern=r"^[-\w]{10,}$")]
@@ -47,12 +50,16 @@ class GoogleDrive(Place):
 
     def get(self, store: Store, sha256: str | None) -> tuple[Path, str]:
         """Download by gdown, from where an earlier run broke off if the sha256 is known."""
+        ident = self.id or self.find(store)
+        with locked(store.partial, f"gdrive/{ident}", f"Google Drive file {ident}"):
+            return self.download(store, ident, sha256)
+
+    def download(self, store: Store, ident: str, sha256: str | None) -> tuple[Path, str]:
+        """Do the work of `get`."""
         import gdown
-        import requests
 
         from genept.downloads.web import TIMEOUT
 
-        ident = self.id or self.find(store)
         path = store.partial / "gdrive" / ident / "file"
         if sha256 is None:
             files.remove(path.parent)
@@ -65,8 +72,9 @@ class GoogleDrive(Place):
 
         options: dict[str, Any] = {"quiet": True, "use_cookies": False, "resume": True, "timeout": TIMEOUT}
         try:
-            gdown.download(id=ident, output=str(path), progress=show, retries=RETRIES, **options)
-        except (gdown.DownloadError, requests.RequestException) as error:
+            with bounded():
+                gdown.download(id=ident, output=str(path), progress=show, retries=RETRIES, **options)
+        except failures() as error:
             if "did not honor the requested byte range" in str(error):
                 files.remove(path.parent)
             raise to_error(f"file {ident} ({self.name or 'by its id'})", error, f"file/d/{ident}/view", ident) from None
@@ -80,7 +88,7 @@ class GoogleDrive(Place):
         """See `Place.probe`; where Drive shows a page before the file all the same, its size is what the page says."""
         import gdown
 
-        from genept.downloads.web import MAX_BODY, Failure, ask, length
+        from genept.downloads.web import Failure, ask, body, length
 
         ident = self.id or self.find(store)
         what = f"file {ident} ({self.name or 'by its id'})"
@@ -88,7 +96,7 @@ class GoogleDrive(Place):
             with ask(f"{FILES}?id={ident}&export=download&confirm=t", {"Range": "bytes=0-0"}) as answer:
                 if answer.status_code in (200, 206) and not answer.headers.get("Content-Type", "").startswith(PAGE):
                     return length(answer)
-                page = answer.raw.read(MAX_BODY, decode_content=True).decode(errors="replace")
+                page = body(answer, MAX_PAGE).decode(errors="replace")
         except Failure as failure:
             raise InputError(f"Google Drive {what}: {failure.what}; {failure.to_do}") from None
         if "download-form" not in page:
@@ -111,19 +119,55 @@ class GoogleDrive(Place):
 def list_folder(folder: str) -> dict[str, list[str]]:
     """Return the ids of a folder's files, and of those of its folders, by their paths; Drive allows equal names."""
     import gdown
-    import requests
 
     from genept.downloads.web import TIMEOUT
 
     options: dict[str, Any] = {"skip_download": True, "quiet": True, "use_cookies": False, "timeout": TIMEOUT}
     try:
-        found: Any = gdown.download_folder(id=folder, **options)
-    except (gdown.DownloadError, requests.RequestException) as error:
+        with bounded():
+            found: Any = gdown.download_folder(id=folder, **options)
+    except failures() as error:
         raise to_error(f"folder {folder}", error, f"drive/folders/{folder}") from None
     listing: dict[str, list[str]] = {}
     for file in found:
         listing.setdefault(Path(file.path).as_posix(), []).append(file.id)
     return listing
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Let gdown use our sessions, and bound the pages that it reads whole."""
+    import requests
+
+    from genept.downloads.web import Failure, body, encoding_of, session
+
+    def bound(answer: requests.Response, **_: Any) -> None:
+        if answer.headers.get("Content-Type", "").startswith(PAGE) and not answer.is_redirect:
+            answer._content, answer._content_consumed = body(answer, MAX_PAGE), True
+        elif encoding_of(answer) != "identity":
+            raise Failure(f"it answered with an encoding ({encoding_of(answer)})", "run again later")
+
+    def make() -> requests.Session:
+        made = session()
+        made.hooks["response"].append(bound)
+        return made
+
+    usual, requests.session = requests.session, make
+    try:
+        yield
+    finally:
+        requests.session = usual
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return what gdown raises, also on pages of nonsense and on folders within themselves."""
+    import gdown
+    import requests
+
+    from genept.downloads.web import Failure
+
+    nonsense = (AssertionError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+    return (gdown.DownloadError, requests.RequestException, Failure, *nonsense)
 
 
 def to_error(what: str, error: Exception, page: str, ident: str | None = None) -> InputError:
@@ -138,6 +182,12 @@ def explain(error: Exception, ident: str | None) -> str:
     import gdown
     import requests
 
+    from genept.downloads.web import Failure
+
+    if isinstance(error, Failure):
+        return f"{error.what}; {error.to_do}"
+    if isinstance(error, RecursionError):
+        return "it has folders within folders without end; give the file's id"
     text = " ".join(str(error).split())
     text = re.sub(r"Failed to retrieve file url: (.*?)\.? You may still be able.*", r"\1", text)
     if isinstance(error, requests.HTTPError) and error.response is not None:
