@@ -4,7 +4,8 @@ One stage is one process, whose imports take one to four seconds; the paper's gr
 first on the PATH asks the server here to fork, run the module in the folder and environment of whoever asked, on the
 same three streams, and say the exit status. What is no stage goes to the real Python. Nothing of the repository is
 imported before the fork, unless the server is told where it is. Usage: ``python forks.py SOCKET [REPOSITORY]`` is the
-server. In the environment of who asks, `STAGE_SECONDS` ends a stage by SIGALRM, `STAGE_BYTES` bounds its memory.
+server. In the environment of who asks, `STAGE_SECONDS` bounds a stage's time on the processor, `STAGE_WAIT` the time
+after which it is killed, `STAGE_BYTES` its memory.
 """
 
 from __future__ import annotations
@@ -100,9 +101,11 @@ def answer(asker: socket.socket) -> NoReturn:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    signal.alarm(int(environment.get("STAGE_SECONDS", 0)))
+    signal.alarm(int(environment.get("STAGE_WAIT", 0)))
+    if seconds := int(environment.get("STAGE_SECONDS", 0)):
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     if memory := int(environment.get("STAGE_BYTES", 0)):
-        now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()  # noqa: PTH123, SIM115
+        now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()  # noqa: PTH123
         resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
     sys.path[0] = folder
     sys.argv = [module, *arguments]
