@@ -228,3 +228,20 @@ def test_a_version_that_yaml_reads_as_a_number_needs_quotes() -> None:
 
     with pytest.raises(ParamsError, match=r"x: version: put quotes around 1.1: YAML reads it as a number"):
         Entry.parse(yaml.safe_load("version: 1.10"), "x")
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_settings_file_is_stored_as_dvc_writes_it(name: str, settings: Path) -> None:
+    """So `dvc exp run -S` and back leaves it as it was, byte for byte."""
+    from dvc.utils.hydra import apply_overrides
+
+    before, title = (settings / name).read_bytes(), read_yaml(settings / name).get("title")
+    there, back = [["title=x"], [f"title='{str(title).replace(chr(39), chr(92) + chr(39))}'"]]
+    if name == "params.yaml":
+        there, back = [["seed=1", "grid=${grids.quick}"], ["seed=0", "grid=${grids.default}"]]
+    apply_overrides(name, there)
+    assert (settings / name).read_bytes() != before
+    apply_overrides(name, back)
+    assert (settings / name).read_bytes() == before, (
+        f"python -c \"from dvc.utils.hydra import apply_overrides; apply_overrides('{name}', [])\" writes it"
+    )
