@@ -1,5 +1,6 @@
 # make repro   run the pipeline and print the main scores
 # make show    open the page of the last run
+# make recover   make everything run again after a command was killed; finished work stays
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
 # make rehearse   the paper's grid on miniatures, all servers played here: 12 minutes
@@ -12,9 +13,10 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro show test bench rehearse lint setup readme draws trainings verdicts verify-scores clean
+.PHONY: repro recover show test bench rehearse lint setup readme draws trainings verdicts verify-scores clean
 
 repro: $(VENV)/runtime.done
+	@python -m stages.recover --locks
 	@dvc repro
 	@python -m stages.report --show
 
@@ -43,6 +45,10 @@ show: $(VENV)/runtime.done
 	@echo plots/report.html
 	@python -m webbrowser "file://$(CURDIR)/plots/report.html" > /dev/null
 
+# After a killed `dvc repro`, `dvc exp run` or stage: python -m stages.recover --help
+recover: $(VENV)/runtime.done
+	@python -m stages.recover
+
 # Put what the last run found into the README.
 readme: $(VENV)/runtime.done
 	@python -m docs.refresh
@@ -65,8 +71,11 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
+# Of a killed pip, packages lack their RECORD, written last: they come again. Of a killed venv, pip itself is missing.
 # pip would compile to bytecode on one core, the packages' own tests included; compileall takes a third of the time.
 $(VENV)/runtime.done: $(VENV)/bin/python requirements.txt requirements-nodeps.txt
+	@for package in $(VENV)/lib/python*/site-packages/*.dist-info; do test -e "$$package/RECORD" || rm -rf "$$package"; done
+	@$(PIP) show --quiet pip 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --quiet --no-compile $(PIP_ARGS) -r requirements.txt
 	$(PIP) install --quiet --no-compile $(PIP_ARGS) --no-deps -r requirements-nodeps.txt
 	@$(VENV)/bin/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true  # some packages hold files that are no Python

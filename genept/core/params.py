@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from genept.core.config import Config, Name
+from genept.core.config import Config, Name, Rounds, Size
 from genept.core.errors import nearest
 
 PATH = Path("params.yaml")
@@ -42,7 +42,7 @@ class Models(Config):
 class Grid(Config):
     """What runs."""
 
-    datasets: list[Name]
+    datasets: Annotated[list[Name], Field(min_length=1)]
     models: Models
     pretrain: list[Name] = []  # the datasets whose cells outside the evaluated subset train models here
     ensemble: list[Name] = []  # the models of the ensemble; any number, none for no ensemble
@@ -98,9 +98,9 @@ class KMeans(Config):
     """How cells are clustered (Table 2)."""
 
     algorithm: Literal["minibatch", "full"]
-    batch_size: PositiveInt
-    n_init: PositiveInt
-    pca_for_patient: PositiveInt | None
+    batch_size: Size
+    n_init: Rounds
+    pca_for_patient: Size | None
 
 
 class Split(Config):
@@ -114,14 +114,14 @@ class Split(Config):
 class KNN(Config):
     """The nearest-neighbour classifier (Table C4)."""
 
-    k: PositiveInt
+    k: Size
     tie: Literal["nearest", "smallest"]
 
 
 class Logreg(Config):
     """The logistic regression (Section 4.4)."""
 
-    max_iter: PositiveInt
+    max_iter: Rounds
     C: PositiveFloat
     labels: list[Annotation]
 
@@ -130,14 +130,14 @@ class Evaluate(Config):
     """How embeddings are scored: a protocol."""
 
     seed: Seed | None  # of splits and k-means; None: that of the run
-    repeats: PositiveInt
+    repeats: Rounds
     metric: Distance
     asw: Distance | None  # of silhouettes; None: as `metric`
     kmeans: KMeans
     split: Split
     knn: KNN
     logreg: Logreg
-    min_test_cells: PositiveInt
+    min_test_cells: Size
     ensemble: Literal["pooled", "vote"]
     vote_tie: Literal["smallest", "first"]
 
@@ -145,10 +145,10 @@ class Evaluate(Config):
 class QC(Config):
     """Which cells an annotation keeps; None is no limit."""
 
-    min_genes: PositiveInt
-    max_genes: PositiveInt | None
+    min_genes: Size
+    max_genes: Size | None
     max_mitochondrial: Annotated[float, Field(ge=0, le=1)] | None
-    min_cells_per_gene: PositiveInt
+    min_cells_per_gene: Size
 
     @model_validator(mode="after")
     def check(self) -> QC:
@@ -162,19 +162,19 @@ class Annotate(Config):
     """How cell types are given to a dataset whose authors published none."""
 
     qc: QC
-    n_hvgs: Annotated[int, Field(ge=2)]
-    n_components: PositiveInt
-    n_neighbors: Annotated[int, Field(ge=3)]
+    n_hvgs: Annotated[int, Field(ge=2, le=1_000_000)]
+    n_components: Size
+    n_neighbors: Annotated[int, Field(ge=3, le=1_000_000)]
     resolution: PositiveFloat
     min_margin: Annotated[float, Field(ge=0)]
     seed: Seed
-    umap_epochs: PositiveInt
+    umap_epochs: Rounds
 
 
 class Label(Config):
     """How labels are recorded."""
 
-    min_class_size: PositiveInt
+    min_class_size: Size
     missing_labels: list[str] = []  # texts that are no label, in any case
     least_known_genes: Annotated[float, Field(ge=0, le=1)] = 0.1  # share of gene names that HGNC must know
     accept_unexpected: list[Name] = []  # datasets whose files may differ from their `expected`; then not the paper's
@@ -183,11 +183,11 @@ class Label(Config):
 class Plot(Config):
     """How embeddings are laid out and drawn (Figures 3 and D8)."""
 
-    n_components_pca: PositiveInt
-    n_neighbors: Annotated[int, Field(ge=2)]
+    n_components_pca: Size
+    n_neighbors: Annotated[int, Field(ge=2, le=1_000_000)]
     min_dist: Annotated[float, Field(ge=0)]
     spread: PositiveFloat
-    n_epochs: PositiveInt | None
+    n_epochs: Rounds | None
     seed: Seed
 
     @model_validator(mode="after")
@@ -202,7 +202,7 @@ class Params(Config):
     """The content of ``params.yaml``."""
 
     seed: Seed
-    threads: PositiveInt
+    threads: Annotated[int, Field(ge=1, le=1024)]
     device: Literal["auto", "cpu", "cuda"]
     baseline: Name
     annotate: Annotate

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from genept.core.config import Config
+from genept.core.config import Config, Rounds, Size
 from genept.core.errors import nearest
 from genept.core.params import QC, Annotate, Seed, Share
 from genept.core.params import Annotation as AnnotationName
@@ -72,9 +72,9 @@ class Derive(Config):
     """
 
     of: AnnotationName
-    map: dict[str, str] | None = None
+    map: Annotated[dict[str, str], Field(min_length=1)] | None = None
     edges: Annotated[list[float], Field(min_length=1)] | None = None
-    quantiles: Annotated[int, Field(ge=2)] | None = None
+    quantiles: Annotated[int, Field(ge=2, le=1000)] | None = None
     over: AnnotationName | None = None
 
     @model_validator(mode="after")
@@ -92,10 +92,10 @@ class Derive(Config):
 class QCOverrides(Config):
     """Limits of quality control that replace those of ``params.yaml``; an explicit null is no limit."""
 
-    min_genes: PositiveInt | None = None
-    max_genes: PositiveInt | None = None
+    min_genes: Size | None = None
+    max_genes: Size | None = None
     max_mitochondrial: Annotated[float, Field(ge=0, le=1)] | None = None
-    min_cells_per_gene: PositiveInt | None = None
+    min_cells_per_gene: Size | None = None
 
 
 class Annotation(Config):
@@ -108,13 +108,13 @@ class Annotation(Config):
     batch: AnnotationName | None
     names: dict[str, str] = {}
     qc: QCOverrides = QCOverrides()
-    n_hvgs: Annotated[int, Field(ge=2)] | None = None
-    n_components: PositiveInt | None = None
-    n_neighbors: Annotated[int, Field(ge=3)] | None = None
+    n_hvgs: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
+    n_components: Size | None = None
+    n_neighbors: Annotated[int, Field(ge=3, le=1_000_000)] | None = None
     resolution: PositiveFloat | None = None
     min_margin: Annotated[float, Field(ge=0)] | None = None
     seed: Seed | None = None
-    umap_epochs: PositiveInt | None = None
+    umap_epochs: Rounds | None = None
 
     def settings(self, shared: Annotate) -> Annotate:
         """Return the settings of ``params.yaml`` with the dataset's own in their place."""

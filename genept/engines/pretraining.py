@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
-from genept.core.config import Config
+from genept.core.config import Config, Rounds, Size
 from genept.core.params import Seed, Share
 
 
@@ -30,14 +30,14 @@ class Pretraining(Config):
     """How a model is trained: what scGPT and Geneformer have in common."""
 
     seed: Seed  # of the first weights, the order of cells and the masks
-    steps: PositiveInt
-    batch_size: PositiveInt  # cells at each step, from all datasets together
-    max_length: PositiveInt  # tokens of a cell
+    steps: Rounds
+    batch_size: Size  # cells at each step, from all datasets together
+    max_length: Size  # tokens of a cell
     learning_rate: Share  # its peak
     mask_ratio: Share  # of a cell's genes
-    width: PositiveInt
-    n_layers: PositiveInt
-    n_heads: PositiveInt
+    width: Size
+    n_layers: Size
+    n_heads: Size
 
     @model_validator(mode="after")
     def check_heads(self) -> Self:

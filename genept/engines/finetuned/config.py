@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat
 
-from genept.core.config import Config
+from genept.core.config import Config, Rounds, Size
 from genept.engines.config import ModelConfig
 
 
@@ -14,9 +14,9 @@ class Finetune(Config):
     """A head on an embedding, and how it is trained."""
 
     head: Literal["mlp", "linear"]
-    width: PositiveInt  # of the hidden layer; not used by a linear head
-    epochs: PositiveInt
-    batch_size: PositiveInt
+    width: Size  # of the hidden layer; not used by a linear head
+    epochs: Rounds
+    batch_size: Size
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
+from genept.core.config import Size
 from genept.engines.config import ModelConfig
 from genept.engines.encoder.settings import EncoderConfig
 
@@ -15,7 +16,7 @@ class Embed(EncoderConfig):
 
     encoder: Literal["local", "openai", "file"] = "local"  # type: ignore[assignment]  # file: vectors of your own
     prompt: str = "A cell with genes ranked by expression: "
-    max_symbols: PositiveInt = 1000
+    max_symbols: Size = 1000
     order: Literal["stable", "authors"] = "stable"  # of equal values: by symbol, or as the authors' argsort leaves them
     names: Literal["approved", "original"] = "approved"  # HGNC's symbols, or the dataset's own
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -52,7 +52,7 @@ class Model(ModelConfig):
 
     vectors: Vectors | None = None
     control: Literal["random", "shuffled"] | None = None
-    draws: PositiveInt | None = None  # of a control: how often its gene vectors are drawn
+    draws: Annotated[int, Field(ge=1, le=10_000)] | None = None  # of a control: how often its gene vectors are drawn
     embed: Embed = Embed()
 
     @model_validator(mode="after")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from genept.core.config import Config
+from genept.core.config import Config, Size
 from genept.core.params import Seed
 from genept.engines.config import ModelConfig
 from genept.engines.pretraining import Pretraining
@@ -15,9 +15,9 @@ from genept.engines.pretraining import Pretraining
 class Pretrain(Pretraining):
     """How a small scGPT is trained."""
 
-    max_length: Annotated[int, Field(ge=3)]  # with <cls>
-    asked_genes: PositiveInt  # of <cls>, for each cell at each step
-    n_bins: Annotated[int, Field(ge=3)]  # with that of zero
+    max_length: Annotated[int, Field(ge=3, le=1_000_000)]  # with <cls>
+    asked_genes: Size  # of <cls>, for each cell at each step
+    n_bins: Annotated[int, Field(ge=3, le=1_000_000)]  # with that of zero
 
 
 class Embed(Config):
@@ -25,7 +25,7 @@ class Embed(Config):
 
     implementation: Literal["native", "upstream"] = "native"  # upstream: the network of the scgpt package
     seed: Seed = 0  # of the draws
-    max_length: Annotated[int, Field(ge=2)] = 1200  # tokens of a cell, with <cls>
+    max_length: Annotated[int, Field(ge=2, le=1_000_000)] = 1200  # tokens of a cell, with <cls>
     binning: Literal["drawn", "expected"] = "drawn"  # of the bins a value could be in: one drawn, as upstream; the mean
     precision: Literal["float32", "bfloat16"] = "float32"
 

@@ -1,0 +1,51 @@
+"""Bring the repository back after a command was killed; ``python -m stages.recover --help`` says how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from genept.core import files, recovery
+from genept.core.cli import OUTPUTS
+from genept.core.errors import InputError
+
+
+@click.command()
+@click.option("--locks", is_flag=True, help="Only free the locks and remove left-overs: what `make` does before DVC.")
+def main(locks: bool) -> None:
+    """Make everything run again after `dvc repro`, `dvc exp run`, a stage or git was killed.
+
+    \b
+    - Locks of DVC that no process holds are removed; a half-written dvc.lock becomes the committed one.
+    - Half-written outputs (.writing-*) are removed; earlier ones are in place.
+    - After a killed `dvc exp run`, HEAD returns to its branch, and params.yaml and other settings files to what they
+      were before it, uncommitted changes of yours included. All other files stay as they are, and so does a settings
+      file that was changed after the kill.
+    Then `dvc repro` or the same `dvc exp run` goes on: what had finished is not computed again.
+    """
+    for line in done(locks):
+        click.echo(line)
+
+
+def done(only_locks: bool) -> Iterator[str]:
+    """Do it, and yield a line for each thing that was not as it should be."""
+    pid = recovery.running()
+    if pid is not None and not only_locks:
+        raise InputError(f"DVC runs in this folder (process {pid}); wait for its end, or end it by `kill {pid}`")
+    yield from recovery.free_locks()
+    for folder in files.sweep(*OUTPUTS, Path(".dvc/tmp"), Path(".dvc/downloads")):
+        yield f"{folder}: removed, its process was killed"
+    if pid is not None:
+        return
+    if not only_locks:
+        yield from recovery.free_git()
+        yield from recovery.end_experiment()
+    elif recovery.is_left():
+        yield "a killed `dvc exp run` has left its settings; `make recover` brings back those before it"
+    yield from recovery.restore_lock()
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m stages.recover")

@@ -1,0 +1,77 @@
+"""What left the grid leaves no entry in dvc.lock and no file; what is in the grid, and files of the user, stay."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from genept.core import leaving
+from genept.core.errors import ParamsError
+from tests import helpers
+
+PIPELINE = """
+stages:
+  label:
+    matrix: {dataset: "${grid.datasets}"}
+    cmd: python -m label ${item.dataset}
+    outs: ["data/${item.dataset}/cells", {"metrics/${item.dataset}.json": {cache: false}}]
+  finetune:
+    matrix: {dataset: "${grid.datasets}", model: "${grid.models}"}
+    cmd: python -m finetune ${item.dataset} ${item.model}
+    outs: ["models/${item.model}/${item.dataset}"]
+"""
+LOCKED = {  # outputs of the entries of dvc.lock
+    "label@stays": ["data/stays/cells", "metrics/stays.json"],
+    "label@leaves": ["data/leaves/cells", "metrics/leaves.json", "../outside"],
+    "finetune@stays-head": ["models/head/stays"],
+    "finetune@leaves-head": ["models/head/leaves"],
+    "finetune@stays-old": ["models/old/stays"],
+    "other": ["models/head"],  # around an output that stays
+}
+MORE = ["data/leaves.yaml", "data/cache/embed/leaves/m/1.npz", "data/never/cells/a", "models/own.py", "models/own/w"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "root"
+    (root / ".dvc").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    helpers.run("git", "init", "-q", cwd=root)
+    for name in [*(name for names in LOCKED.values() for name in names), *MORE]:
+        if name != "models/head":
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).touch()
+    stages = {name: {"cmd": "x", "outs": [{"path": out} for out in outs]} for name, outs in LOCKED.items()}
+    texts = {"dvc.yaml": PIPELINE, "dvc.lock": yaml.safe_dump({"schema": "2.0", "stages": stages}), ".dvc/config": ""}
+    texts["params.yaml"] = "grid: {datasets: [stays], models: [head]}\n"
+    for name, text in texts.items():
+        Path(name).write_text(text)
+    return root
+
+
+def names(root: Path) -> set[str]:
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    return {name for name in found if re.match("data|models|metrics", name)}
+
+
+def test_what_left_the_grid_is_removed_with_its_entries_and_nothing_else(folder: Path) -> None:
+    before, grid = names(folder), ["stays", "head"]
+    said = leaving.clean(grid, [], only_say=True)
+    assert names(folder) == before and len(said) == 9
+    assert leaving.clean(grid, []) == said
+    left = {"data/leaves/cells", "metrics/leaves.json", "models/head/leaves", "models/old/stays"}
+    assert names(folder) == before - left - {"data/cache/embed/leaves/m/1.npz"}
+    assert not Path("data/leaves").exists() and Path("../outside").exists()
+    kept = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
+    assert kept.keys() == {"label@stays", "finetune@stays-head"}
+    assert leaving.clean(grid, []) == []
+
+
+def test_a_name_that_never_finished_is_removed_and_one_in_the_grid_refused(folder: Path) -> None:
+    removed = leaving.clean(["stays", "head"], ["never", "own"])
+    assert "data/never/cells" in removed and not Path("data/never").exists() and Path("models/own/w").exists()
+    with pytest.raises(ParamsError, match="'stays' is in the grid; take it out first"):
+        leaving.clean(["stays"], ["stays"])
