@@ -1,7 +1,7 @@
 """Pushes that are killed: ``python -m bench.pushes`` kills 20 of them, pushes again and pulls; no file may be lost.
 
 Each push goes to a bucket of its own, on an S3 server of this machine (rclone), and is killed by SIGKILL at a random
-moment. `python -m stages.verify --remote` then finds what is missing, and nothing that is damaged; the next push
+moment between shortly before its first object and its end. `python -m stages.verify --remote` then finds what is missing, and nothing that is damaged; the next push
 completes the remote, and a fresh clone pulls every file and runs nothing. Also used by tests/test_remote.py.
 """
 
@@ -117,16 +117,16 @@ def missing_and_changed(folder: Path) -> tuple[int, int]:
 def main(pushes: int, seed: int) -> None:
     """Kill pushes at random moments, and print what came of them."""
     draw = random.Random(seed)
-    whole = partial = none = damaged = lost = 0
+    whole = none = damaged = lost = 0
     with tempfile.TemporaryDirectory() as place:
         buckets = Path(place, "buckets")
-        buckets.mkdir()
+        for number in range(pushes + 1):  # before the server lists them
+            (buckets / str(number)).mkdir(parents=True)
         project = make_project(Path(place, "project"), n_files=60, size=500_000)
         n_objects = sum(path.is_file() for path in (project / ".dvc/cache/files/md5").rglob("*"))
         with server(buckets) as endpoint:
             first = duration = 0.0
             for number in range(pushes + 1):  # one that nobody kills says how long they take
-                (buckets / str(number)).mkdir()
                 add_remote(project, f"s3://{number}/genept", endpoint)
                 shutil.rmtree(project / ".dvc/tmp", ignore_errors=True)
                 began = time.monotonic()
@@ -137,20 +137,15 @@ def main(pushes: int, seed: int) -> None:
                             push.wait(draw.uniform(first, duration))
                         push.send_signal(signal.SIGKILL)
                     while not number and push.poll() is None:
-                        first = first or (any(buckets.rglob("*.*")) or any((buckets / "0").rglob("files"))) * (
-                            time.monotonic() - began
-                        )
+                        if not first and any((buckets / "0").rglob("files")):
+                            first = 0.9 * (time.monotonic() - began)
                         time.sleep(0.01)
                 duration = duration or time.monotonic() - began
                 if not number:
-                    first *= 0.9
                     continue
                 missing, changed = missing_and_changed(project)
-                whole, partial, none = (
-                    whole + (not missing),
-                    partial + (0 < missing < n_objects),
-                    none + (missing == n_objects),
-                )
+                whole += not missing
+                none += missing == n_objects
                 damaged += changed > 0
                 run("dvc", "push", "-q", cwd=project)
                 fresh = Path(place, f"fresh-{number}")
@@ -160,7 +155,7 @@ def main(pushes: int, seed: int) -> None:
                 lost += missing_and_changed(fresh) != (0, 0) or "up to date" not in run("dvc", "status", cwd=fresh)
                 shutil.rmtree(fresh)
                 shutil.rmtree(buckets / str(number))
-    moments = f"{none} before the first object was there, {partial} in between, {whole} after the last"
+    moments = f"{none} before the first object was there, {pushes - none - whole} in between, {whole} after the last"
     click.echo(f"{pushes} pushes of {n_objects} objects killed: {moments}")
     click.echo(f"{damaged} left a damaged object; after a second push, {lost} fresh clones lacked a file")
 
