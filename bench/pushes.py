@@ -1,8 +1,9 @@
 """Pushes that are killed: ``python -m bench.pushes`` kills 20 of them, pushes again and pulls; no file may be lost.
 
 Each push goes to a bucket of its own, on an S3 server of this machine (rclone), and is killed by SIGKILL at a random
-moment between shortly before its first object and its end. `python -m stages.verify --remote` then finds what is missing, and nothing that is damaged; the next push
-completes the remote, and a fresh clone pulls every file and runs nothing. Also used by tests/test_remote.py.
+moment between shortly before its first object and its end. `python -m stages.verify --remote` then finds what is
+missing, and nothing that is damaged; the next push completes the remote, and a fresh clone pulls every file and runs
+nothing. Also used by tests/test_remote.py.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ DVC = [
 ]
 STAGE = """stages:
   make:
-    cmd: mkdir out && for i in $(seq {n_files}); do head -c {size} /dev/urandom > out/$i; done && echo done > answer
+    cmd: mkdir out && for i in $(seq {n_files}); do head -c {size} /dev/urandom > out/$i; done && cp {own} answer
+    deps:
+    - {own}
+    params:
+    - seed
     outs:
     - out
     - answer
@@ -78,7 +83,9 @@ def make_project(folder: Path, n_files: int, size: int) -> Path:
     (folder / ".dvc").mkdir(parents=True)
     for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", "params.yaml"):
         shutil.copy(ROOT / name, folder / name)
-    (folder / "dvc.yaml").write_text(STAGE.format(n_files=n_files, size=size))
+    own = folder.with_suffix(".txt")  # a local file, outside the repository
+    own.write_text("done\n")
+    (folder / "dvc.yaml").write_text(STAGE.format(n_files=n_files, size=size, own=own))
     (folder / ".gitignore").write_text("/out\n/answer\n")
     run("git", "init", "-q", cwd=folder)
     run("dvc", "repro", "-q", cwd=folder)

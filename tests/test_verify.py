@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from genept.core import lock, tracked
 from genept.core.errors import InputError
-from stages import trace, verify
-from tests.helpers import run, write_settings
+from stages import evaluate, trace, verify
+from tests.helpers import ROOT, run, write_settings
 
 STAGES = {  # name: (input, files in its outputs)
     "label": ("raw.txt", {"data/a/cells.h5ad": ""}),
@@ -156,6 +156,28 @@ def test_many_problems_are_counted_and_a_few_named() -> None:
         Path(f"metrics/full/a/{number:0100}.csv").touch()
     output = verified("metrics", exit_code=1)
     assert "30 unknown" in output and "and 20 more" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "by_dvc", "refuses"), [(["--check"], False, True), (["covid"], True, True), (["covid"], False, False)]
+)
+def test_a_tampered_embedding_is_not_scored(
+    arguments: list[str], by_dvc: bool, refuses: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand it is: what is tried need not be in the lock."""
+    lock.LOCK.write_text(
+        lock.LOCK.read_text().replace("data/a/", "data/covid/").replace("evaluate:", "evaluate@covid:")
+    )
+    Path("data/a").rename("data/covid")
+    shutil.copy(ROOT / "data/covid.yaml", "data/covid.yaml")
+    if by_dvc:
+        monkeypatch.setenv("DVC_STAGE", "evaluate@covid")
+    scored = CliRunner().invoke(evaluate.main, arguments)
+    assert "obs.csv: no such file" in scored.output  # so the sound embedding was accepted
+    tamper(Path("data/covid/embeddings/one.npy"))
+    output = CliRunner().invoke(evaluate.main, arguments).output
+    assert output.count("\n") == 1
+    assert ("not as dvc.lock records: data/covid/embeddings/one.npy is changed;" in output) == refuses
 
 
 STAGE = {"cmd": "true", "deps": [{"path": "a", "md5": 32 * "0"}], "outs": [{"path": "b", "md5": 32 * "0"}]}
