@@ -1,6 +1,7 @@
 # make repro   run the pipeline and print the main scores
 # make show    open the page of the last run
 # make recover   make everything run again after a command was killed; finished work stays
+# make verify  compare all files and DVC's cache with dvc.lock
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
 # make rehearse   the paper's grid on miniatures, all servers played here: 12 minutes
@@ -13,7 +14,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro recover show test bench rehearse lint setup readme draws trainings verdicts verify-scores clean
+.PHONY: repro recover show test bench rehearse lint setup readme draws trainings verdicts verify verify-scores clean
 
 repro: $(VENV)/runtime.done
 	@python -m stages.recover --locks
@@ -34,6 +35,10 @@ lint: $(VENV)/dev.done
 	@ruff check .
 	@ruff format --check .
 	@mypy
+
+# Hash everything anew, and name what is missing, changed or unknown; REMOTE=shared reads that remote, too.
+verify: $(VENV)/runtime.done
+	@python -m stages.verify $(if $(REMOTE),--remote $(REMOTE))
 
 # Score everything again, although nothing changed: does every number lie in its committed range?
 verify-scores: $(VENV)/runtime.done
@@ -72,13 +77,15 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Of a killed pip, packages lack their RECORD, written last: they come again. Of a killed venv, pip itself is missing.
+# .dvc/s3.pth has the settings by which S3 servers other than Amazon's take and give files above 50 MB.
 # pip would compile to bytecode on one core, the packages' own tests included; compileall takes a third of the time.
-$(VENV)/runtime.done: $(VENV)/bin/python requirements.txt requirements-nodeps.txt
+$(VENV)/runtime.done: $(VENV)/bin/python requirements.txt requirements-nodeps.txt .dvc/s3.pth
 	@for package in $(VENV)/lib/python*/site-packages/*.dist-info; do test -e "$$package/RECORD" || rm -rf "$$package"; done
 	@$(PIP) show --quiet pip 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --quiet --no-compile $(PIP_ARGS) -r requirements.txt
 	$(PIP) install --quiet --no-compile $(PIP_ARGS) --no-deps -r requirements-nodeps.txt
 	@$(VENV)/bin/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true  # some packages hold files that are no Python
+	@cp .dvc/s3.pth "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
 $(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.txt

@@ -19,7 +19,7 @@ from genept.core.errors import InputError
 
 Table = dict[str, list[Any]]  # the values of each column, line by line
 Reader = Callable[[str], Any]  # of a field; `ValueError` says what is wrong with it
-LONGEST = 200  # characters of a reason
+LONGEST = 160  # characters of a reason
 
 
 def number(text: str) -> float:

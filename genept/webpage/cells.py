@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +65,12 @@ def view(sources: Sources) -> View:
 
 def read(dataset: str) -> Cells:
     """Read what `plot` and `evaluate` write of a dataset's cells; `InputError` if a file is missing or damaged."""
-    table = read_cells(cell_table.FOLDER / f"{dataset}.csv", {}, f"plot@{dataset}")
+
+    def coordinate(name: str) -> Reader:
+        return optional(number) if name.endswith(("_1", "_2")) else str
+
+    path = cell_table.FOLDER / f"{dataset}.csv"
+    table = read_cells(path, {}, f"plot@{dataset}", coordinate)
     columns: dict[str, Reader] = {"actual": str, "split": exactly(*SPLITS)}
     predictions = read_cells(PREDICTIONS / f"{dataset}.csv", columns, f"evaluate@{dataset}")
     models = [name.removesuffix("_1") for name in map(str, table) if f"{name.removesuffix('_1')}_2" in table]
@@ -77,12 +82,10 @@ def read(dataset: str) -> Cells:
     return Cells(annotations, known.reindex(table.index, fill_value=""), layouts, split)
 
 
-def read_cells(path: Path, columns: Mapping[str, Reader], stage: str) -> pd.DataFrame:
-    """Read a table of texts by cell; those of coordinates, ``<model>_1`` and ``<model>_2``, are numbers or empty."""
-
-    def others(name: str) -> Reader:
-        return optional(number) if name.endswith(("_1", "_2")) else str
-
+def read_cells(
+    path: Path, columns: Mapping[str, Reader], stage: str, others: Callable[[str], Reader] = lambda name: str
+) -> pd.DataFrame:
+    """Read a table by cell; `others` returns the reader of a column that is not among `columns`."""
     table = read_table(path, {"cell_id": str, **columns}, stage, others, key="cell_id", may_be_empty=False)
     return pd.DataFrame(table).set_index("cell_id")
 

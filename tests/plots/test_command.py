@@ -102,7 +102,7 @@ def damage_annotation() -> None:
         (lambda: Path("data/tiny/embeddings/worded.json").unlink(), 1, "worded.json: no such file; run the stage"),
         (lambda: embeddings.write("tiny", "worded", np.ones((3, 3)), IDS[:3], {}), 1, "made for other cells"),
         (lambda: Path("data/tiny/annotation/summary.json").unlink(), 1, "annotation/summary.json: no such file"),
-        (damage_annotation, 1, "data/tiny/annotation: not readable"),
+        (damage_annotation, 1, "annotation/clusters.csv: not what annotate writes (it is empty)"),
     ],
 )
 def test_a_refusal_is_one_line_and_writes_nothing(project: None, change: Any, code: int, text: str) -> None:

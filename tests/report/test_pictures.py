@@ -73,8 +73,11 @@ def test_curves_are_of_the_rarer_class_or_of_all_against_the_rest(project: Path)
     ("text", "words"),
     [
         (None, "no such file; `dvc repro evaluate@blood` makes it"),
-        ("a,b\n1,2\n", "not the probabilities that evaluate writes; `dvc repro --force --single-item evaluate@blood`"),
-        ("", "not the probabilities that evaluate writes (No columns to parse from file); `dvc repro --force"),
+        (
+            "a,b\n1,2\n",
+            "not what evaluate writes (no column cell_id, task, split, actual); `dvc repro --force",
+        ),
+        ("", "not what evaluate writes (it is empty); `dvc repro --force"),
     ],
 )
 def test_missing_or_damaged_probabilities_are_one_line(project: Path, text: str | None, words: str) -> None:

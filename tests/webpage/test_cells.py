@@ -114,7 +114,7 @@ def test_a_missing_or_damaged_file_is_one_line(run: pairs.Run, name: str) -> Non
     stage = "plot" if name.startswith("plots") else "evaluate"
     for text, words in (
         (None, f"no such file; `dvc repro {stage}@blood` makes it"),
-        ("a\n1\n", "not a table of cells"),
+        ("a\n1\n", f"not what {stage} writes (no column cell_id"),
     ):
         Path(name).unlink() if text is None else Path(name).write_text(text)
         result = made.report()

@@ -23,7 +23,10 @@ from tests.report import comparisons, made
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     made.write_project()
-    made.write_record("blood", annotations={"cell_type": {"evaluated_cells": {"T cell": 9, "B cell": 400}}})
+    made.write_record(
+        "blood",
+        annotations={"cell_type": made.annotation("kind", 3) | {"evaluated_cells": {"T cell": 9, "B cell": 400}}},
+    )
     return pairs.read(params.load())
 
 

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 import yaml
 from bs4 import Tag
-from click.testing import CliRunner
 
-from genept.core import params
+from genept.core import lock, params
 from genept.metrics.scores import METRICS
 from genept.report import captions, glossary
+from genept.report.trace import explain
 from genept.webpage import method
-from stages.trace import main as trace
 from tests.helpers import write_settings
 from tests.report import made
 from tests.webpage.conftest import Build, Visit
@@ -59,14 +58,14 @@ def listed(heading: str) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_chains_are_those_that_the_command_prints() -> None:
+def test_chains_are_those_that_trace_prints() -> None:
     write_lock()
     data = method.view(sources()).data
     assert data and data["datasets"] == ["blood", "tumour"] and data["models"] == MODELS
     for dataset, chains in zip(data["datasets"], data["chains"], strict=True):
         for model, (path, places) in zip(MODELS, chains, strict=True):
             assert Path(path).parts[2] == dataset and Path(path).stem == model and Path(path).is_file()
-            lines = CliRunner().invoke(trace, [path]).output.splitlines()
+            lines = explain(Path(path), lock.read(), lambda *_: "")
             printed = [
                 line.split()[1].rstrip(":") for line in lines if line.strip().startswith("by ") if "(see" not in line
             ]
