@@ -52,8 +52,7 @@ def _read(path: Path, dataset: str) -> AnnData:
 
     from genept.core import hdf5
 
-    again = f"; `dvc repro label@{dataset}` makes it"
-    with hdf5.opened(path, again=again) as file:
+    with hdf5.opened(path, again=f"`dvc repro label@{dataset}` makes it") as file:
         hdf5.require_size(hdf5.arrays(file), path.stat().st_size, path, "it")
         cells: AnnData = read_elem(file)
         if cells.uns["x"] not in ("counts", "lognorm") or cells.X.format != "csr" or cells.X.dtype.kind not in "fiu":

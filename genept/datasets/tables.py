@@ -95,7 +95,7 @@ def damage_explained(path: Path, expected: str) -> Iterator[None]:
         raise
     except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
         if not path.is_dir() and (hint := kinds.hint(path)) not in ("", kinds.TABLE, kinds.PACKED):
-            raise InputError(f"{path}: {hint}") from None
+            raise InputError(f"{path}: is {hint}") from None
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: damaged, or not {expected} ({reason}); fetch it again") from None
 
