@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-import zarr
 from anndata.io import write_elem
 from scipy.io import mmwrite
 
@@ -27,6 +28,7 @@ from tests.datasets.made import (
     SYMBOLS,
     assert_refused,
     configure,
+    in_turn,
     local,
     make_cells,
     run,
@@ -45,7 +47,9 @@ def zarr_store(version: int, form: Callable[[Any], Any] = sp.csr_matrix, top: st
         data = make_cells()
         data.X = form(data.X)
         anndata.settings.zarr_write_format = version
-        data.write_zarr(path.parent / "store.zarr")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of version 2
+            data.write_zarr(path.parent / "store.zarr")
         anndata.settings.zarr_write_format = 2
         zipped.write(path.parent / "store.zarr", path)
         if top:
@@ -236,7 +240,7 @@ def attribute(name: str, key: str, value: Any) -> Callable[[], None]:
 
 
 def write(content: bytes) -> Callable[[], None]:
-    return lambda: RAW.write_bytes(content) and None
+    return in_turn(lambda: RAW.write_bytes(content))
 
 
 def instead(make: Callable[[Path], Any]) -> Callable[[], None]:
@@ -258,22 +262,29 @@ def zip_of(**members: bytes) -> Callable[[], None]:
     return apply
 
 
-def pickled(path: Path) -> None:
-    """A zarr store of version 2 whose texts are pickles."""
+def rewrite(path: Path, name: str, how: Callable[[bytes], bytes]) -> None:
+    """Write a zarr store of version 2, and one of its members otherwise."""
     zarr_store(2)(path)
     with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    members["obs/_index/.zarray"] = members["obs/_index/.zarray"].replace(b"vlen-utf8", b"pickle")
+        members = {one: archive.read(one) for one in archive.namelist()}
+    assert how(members[name]) != members[name]
     with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
+        for one, content in members.items():
+            archive.writestr(one, how(content) if one == name else content)
+
+
+def pickled(path: Path) -> None:
+    """A zarr store whose numbers are pickles, which are code."""
+    rewrite(
+        path,
+        "obs/donor/.zarray",
+        lambda text: re.sub(rb'"compressor": {.*?}', b'"compressor": {"id": "pickle"}', text, flags=re.S),
+    )
 
 
 def hollow(path: Path) -> None:
     """A zarr store that declares much and stores nothing."""
-    zarr_store(2)(path)
-    with zarr.storage.ZipStore(path, mode="a") as store, pytest.warns(UserWarning, match="Duplicate"):
-        zarr.create_array(store, name="obs/donor", shape=(10**9,), chunks=(10**6,), dtype="f8", zarr_format=2)
+    rewrite(path, "obs/donor/.zarray", lambda text: re.sub(rb"\b60\b", b"1000000000", text))
 
 
 def keys(**changes: Any) -> Callable[[], None]:
@@ -281,7 +292,7 @@ def keys(**changes: Any) -> Callable[[], None]:
 
 
 def mudata(**changes: Any) -> Callable[[], None]:
-    return lambda: (h5mu(RAW), configure(**changes)) and None
+    return in_turn(lambda: h5mu(RAW), lambda: configure(**changes))
 
 
 NO_MATRIX = f"{RAW}: X is no valid sparse matrix, "
@@ -334,20 +345,17 @@ REFUSALS: list[tuple[Callable[[], None], str]] = [
     (mudata(), f"{RAW}: has the modalities prot, rna; name one as `modality` in the dataset's file"),
     (mudata(modality="rn"), "no modality 'rn'; did you mean 'rna'?; it has prot, rna"),
     (
-        lambda: (
-            (FOLDER / "labels.csv").write_text(",kind\na,T\n"),
-            configure(source=local("raw.h5ad", "labels.csv"), labels={"file": "labels.csv"}),
-        )
-        and None,
+        in_turn(
+            lambda: (FOLDER / "labels.csv").write_text(",kind\na,T\n"),
+            keys(source=local("raw.h5ad", "labels.csv"), labels={"file": "labels.csv"}),
+        ),
         "labels.csv: none of the 1 barcodes of raw.h5ad (not a) found among the 60 of",
     ),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("how", "text"), REFUSALS, ids=range(len(REFUSALS)))
-def test_what_leaves_its_file_or_contradicts_itself_is_refused(
-    project: Path, how: Callable[[], None], text: str
-) -> None:
+def test_what_contradicts_itself_is_refused(project: Path, how: Callable[[], None], text: str) -> None:
     how()
     assert_refused(1, text)
 
@@ -375,7 +383,7 @@ def test_columns_with_gaps_are_read(project: Path) -> None:
 def test_groups_nested_without_end_are_passed_over(project: Path) -> None:
     with h5py.File(RAW, "a") as file:
         group = file["uns"].id
-        for _ in range(3000):
+        for _ in range(1200):
             group = h5py.h5g.create(group, b"a")
         file["uns/loop"], file["other"] = file["uns"], h5py.SoftLink("/nowhere")
     run()
