@@ -53,8 +53,8 @@ def explained(path: Path, again: str = "") -> Iterator[None]:
         if "No space left on device" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path)) from None
         is_damaged = isinstance(error, OSError | zipfile.BadZipFile | zlib.error)
-        what = "damaged, cut short or not a file of cells" if is_damaged else "not as anndata writes it"
-        rewrite = "write it again with a current anndata, or fetch it again if it was cut short or altered"
+        what = "damaged, cut short or not a file of cells" if is_damaged else "no valid file of cells"
+        rewrite = "write it again, or fetch it again if it was cut short or altered"
         advice = again or ("remove it and fetch it again" if is_damaged else rewrite)
         raise InputError(f"{path}: {what} ({one_line(error)}); {advice}") from None
 

@@ -184,6 +184,8 @@ def read_sparse(group: Any, kind: Any, shape: tuple[int, int], title: str, store
     if any(parts[key].dtype.kind not in "iu" for key in ("indices", "indptr")):
         raise InputError(f"{wrong}its indices are no whole numbers; {AGAIN}")
     require_numbers(parts["data"].dtype, title, path)
+    if lost := getattr(parts["data"], "nchunks", 0) - getattr(parts["data"], "nchunks_initialized", 0):
+        raise InputError(f"{wrong}{lost} chunks of it are not there; copy the whole store again")
     hdf5.require_size(parts.values(), stored.n_bytes, path, title)
     values = native(parts["data"][()])
     try:
@@ -191,6 +193,9 @@ def read_sparse(group: Any, kind: Any, shape: tuple[int, int], title: str, store
         if len(values) != (matrix.indptr[-1] if n_major else 0):
             raise ValueError(f"{len(values)} values, but its index pointer ends at {matrix.indptr[-1]}")
         matrix.check_format(full_check=True)
+        matrix.sum_duplicates()
+        if matrix.nnz != len(values):
+            raise ValueError("it has several values for one gene of a cell")
     except ValueError as error:
         raise InputError(f"{wrong}{hdf5.one_line(error)}; {AGAIN}") from None
     return matrix

@@ -140,7 +140,8 @@ def read_tenx(folder: Folder) -> Counts:
             raise ValueError(f"it declares {n_values} values, more than it can hold")
         stream.seek(0)
         matrix = sp.csr_matrix(mmread(stream)).T.tocsr()
-    columns = dict(zip(features.columns, ["gene_ids", "symbol", "feature_types"], strict=False))
+    titles = ["gene_ids", "symbol", "feature_types"] if len(features.columns) > 1 else ["symbol"]
+    columns = dict(zip(features.columns, titles, strict=False))
     genes = features.rename(columns=columns)[[*columns.values()]].set_index("symbol")
     return only_genes(matrix.astype(np.float32), list(barcodes), genes)
 

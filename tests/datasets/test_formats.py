@@ -262,7 +262,8 @@ def rewrite(path: Path, name: str, how: Callable[[bytes], bytes]) -> None:
     assert how(members[name]) != members[name]
     with zipfile.ZipFile(path, "w") as archive:
         for one, content in members.items():
-            archive.writestr(one, how(content) if one == name else content)
+            if new := how(content) if one == name else content:
+                archive.writestr(one, new)
 
 
 def pickled(path: Path) -> None:
@@ -272,6 +273,11 @@ def pickled(path: Path) -> None:
         "obs/donor/.zarray",
         lambda text: re.sub(rb'"compressor": {.*?}', b'"compressor": {"id": "pickle"}', text, flags=re.S),
     )
+
+
+def incomplete(path: Path) -> None:
+    """A zarr store of which a part was not copied."""
+    rewrite(path, "X/data/0", lambda text: b"")
 
 
 def hollow(path: Path) -> None:
@@ -310,6 +316,8 @@ REFUSALS: list[tuple[Callable[[], None], str]] = [
     (replace("X/indptr", at_5(0)), f"{NO_MATRIX}ind"),
     (replace("X/indptr", lambda values: np.minimum(values, 9)), "values, but its index pointer ends at 9"),
     (replace("X/indptr", lambda values: values * 2), NO_MATRIX),
+    (replace("X/indices", lambda values: values * 0), f"{NO_MATRIX}it has several values for one gene of a cell"),
+    (instead(incomplete), f"{NO_MATRIX}1 chunks of it are not there; copy the whole store again"),
     (replace("X/indices", at_5(12)), f"{NO_MATRIX}indices must be < 12"),
     (replace("X/indices", at_5(-1)), f"{NO_MATRIX}indices must be >= 0"),
     (replace("X/indices", lambda values: values.astype("f4")), "its indices are no whole numbers"),

@@ -140,7 +140,7 @@ REFUSALS: list[tuple[Change, str]] = [
     (HGNC.unlink, f"{HGNC}: no such file; run the stage that makes it first"),
     (truncate(0), f"{RAW}: is empty; fetch it again"),
     *[(truncate(share), DAMAGED) for share in (0.01, 0.5, 0.99)],
-    (hdf5(lambda file: file.pop("X/indptr")), f"{RAW}: not as anndata writes it ("),
+    (hdf5(lambda file: file.pop("X/indptr")), f"{RAW}: no valid file of cells ("),
     (hdf5(lambda file: file.create_group("matrix"), "w"), "an HDF5 file but not an h5ad file, it has no obs"),
     (hdf5(before_0_7, "w"), "written by anndata before 0.7; read and write it again with a current anndata"),
 ]  # fmt: skip
