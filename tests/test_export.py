@@ -87,7 +87,7 @@ def test_rows_follow_the_cell_ids_of_the_file_and_all_else_stays(project: Path) 
         ("blood unmade --output o.h5ad", 1, "data/blood/embeddings/unmade.json: no such file; run the stage"),
         ("blood other --output o.h5ad", 1, "made for other cells"),
         ("blood one --into twice.h5ad --output o.h5ad", 1, "cell id 'a-1' occurs more than once"),
-        ("blood one --into text.h5ad --output o.h5ad", 1, "text.h5ad: damaged, cut short or not an h5ad file"),
+        ("blood one --into text.h5ad --output o.h5ad", 1, "text.h5ad: damaged, cut short or not a file of cells"),
         ("blood one --into empty.h5ad --output o.h5ad", 1, "empty.h5ad: no table obs in it"),
         ("blood one --into others.h5ad --missing nan", 1, "2 of 2 cells have no embedding"),
         ("blood one --into mine.h5ad", 1, "1 of 2 cells have no embedding, the first is 'stranger'; --missing nan"),

@@ -10,6 +10,9 @@ import contextlib
 import errno
 import math
 import os
+import re
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,27 +24,24 @@ from genept.core.errors import InputError
 
 MAX_RATIO = 1100  # times its bytes on disk that an array may unpack to; gzip, HDF5's own compression, reaches 1,032
 SLACK = 64 << 20  # a small array of zeros does no harm
-TEXTS_AT_ONCE = 100, 10_000  # the fewest and most texts read to add up their lengths
+TEXTS_AT_ONCE = 10, 10_000  # the fewest and most texts read to add up their lengths
 
 
 @contextlib.contextmanager
-def opened(
-    path: Path, mode: str = "r", title: Path | None = None, again: str = "; remove it and fetch it again"
-) -> Iterator[h5py.File]:
+def opened(path: Path, mode: str = "r", title: Path | None = None, again: str = "") -> Iterator[h5py.File]:
     """Open a file that keeps all it has in itself; messages call it `title` and end in how to get it `again`.
 
     `InputError` if it does not, or if it is damaged or something else, also where that is found while it is read.
     """
     title = title or path
     files.require_file(path)
-    with explained(title, "damaged, cut short or not an h5ad file", again):
-        with h5py.File(path, mode) as file:
-            require_contained(file, title)
-            yield file
+    with explained(title, again), h5py.File(path, mode) as file:
+        require_contained(file, title)
+        yield file
 
 
 @contextlib.contextmanager
-def explained(path: Path, what: str, advice: str = "") -> Iterator[None]:
+def explained(path: Path, again: str = "") -> Iterator[None]:
     """Turn what libraries raise on a file that is not what it should be, nearly anything, into one line."""
     try:
         yield
@@ -52,40 +52,60 @@ def explained(path: Path, what: str, advice: str = "") -> Iterator[None]:
             raise
         if "No space left on device" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path)) from None
-        raise InputError(f"{path}: {what} ({one_line(error)}){advice}") from None
+        is_damaged = isinstance(error, OSError | zipfile.BadZipFile | zlib.error)
+        what = "damaged, cut short or not a file of cells" if is_damaged else "no valid file of cells"
+        rewrite = "write it again, or fetch it again if it was cut short or altered"
+        advice = again or ("remove it and fetch it again" if is_damaged else rewrite)
+        raise InputError(f"{path}: {what} ({one_line(error)}); {advice}") from None
 
 
 def one_line(error: Exception) -> str:
-    """Return the reason of an error and, of a `KeyError`, what is not there."""
+    """Return the reason of an error, of a `KeyError` what is not there, and where anndata met it."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return (f"no {text}" if type(error) is KeyError and " " not in text else text)[:200]
+    if type(error) is KeyError:
+        text = text.strip("'\"") if " " in text else f"no {text}"
+    where = re.search("reading key ('.*?') of .* from (\\S+)", " ".join(getattr(error, "__notes__", [])))
+    return f"{where[1]} of {where[2]}: {text[:200]}" if where else text[:200]
+
+
+def walk(group: h5py.Group) -> Iterator[tuple[str, int, Any]]:
+    """Give the name, the kind of link and the object of each link within a group, of links that are not hard None.
+
+    Every object comes once and no soft link is followed: these lead to a place where another link leads, too. Without
+    recursion, since the groups of a small file can be nested 100,000 deep.
+    """
+    groups, seen = [group.id], set()
+    while groups:
+        parent = groups.pop()
+        for name in parent:
+            kind, stored = parent.links.get_info(name).type, None
+            if kind == h5py.h5l.TYPE_HARD:
+                stored = h5py.h5o.open(parent, name)
+                address = h5py.h5o.get_info(stored).addr
+                if address in seen:
+                    continue
+                seen.add(address)
+                groups += [stored] if isinstance(stored, h5py.h5g.GroupID) else []
+            yield name.decode("utf-8", "replace"), kind, stored
 
 
 def require_contained(file: h5py.File, path: Path) -> None:
     """Refuse links to other files, values that other files hold, and bytes before the HDF5 content."""
-
-    def look(name: str, link: Any) -> str | None:
-        if isinstance(link, h5py.ExternalLink):
-            return f"{name} is a link to another file, {link.filename!r}"
-        if isinstance(link, h5py.SoftLink):
-            return None  # to a place that another link leads to, too
-        stored = h5py.h5o.open(file.id, name.encode())
-        if isinstance(stored, h5py.h5d.DatasetID):
+    found = "it begins with bytes that are not HDF5" if file.userblock_size else ""
+    for name, kind, stored in walk(file):
+        if kind not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
+            found = f"{name} is a link to another file"
+        elif isinstance(stored, h5py.h5d.DatasetID):
             creation = stored.get_create_plist()
             if creation.get_layout() == h5py.h5d.VIRTUAL or creation.get_external_count():
-                return f"the values of {name} are in another file"
-        return None
-
-    found = "it begins with bytes that are not HDF5" if file.userblock_size else file.visititems_links(look)
-    if found:
-        raise InputError(f"{path}: refused, {found}; copy it with all its values into one file, for example by anndata")
+                found = f"the values of {name} are in another file"
+        if found:
+            raise InputError(f"{path}: refused, {found}; write all that belongs to it into one file, by anndata")
 
 
 def arrays(group: h5py.Group) -> list[h5py.Dataset]:
     """Return all datasets within a group."""
-    found: list[h5py.Dataset] = []
-    group.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
-    return found
+    return [h5py.Dataset(stored) for _, _, stored in walk(group) if isinstance(stored, h5py.h5d.DatasetID)]
 
 
 def n_declared(array: Any) -> int:
@@ -111,7 +131,7 @@ def require_size(declared: Iterable[Any], n_bytes: int, path: Path, what: str, i
 
 
 def require_texts(group: h5py.Group, n_bytes: int, path: Path) -> None:
-    """Refuse texts of any length that together are longer than `n_bytes` of a file can hold: one may be named often."""
+    """Refuse texts of any length that together are longer than the `n_bytes` of a file: one may be named often."""
     total, (least, most) = 0, TEXTS_AT_ONCE
     at_once = min(most, max(least, SLACK // max(1, n_bytes)))
     for array in arrays(group):
@@ -119,5 +139,5 @@ def require_texts(group: h5py.Group, n_bytes: int, path: Path) -> None:
         if kind and kind.length is None and array.ndim == 1:
             for first in range(0, array.size, at_once):
                 total += sum(map(len, array[first : first + at_once]))
-                if total > SLACK + MAX_RATIO * n_bytes:
+                if total > SLACK + n_bytes:  # HDF5 does not compress them
                     raise InputError(f"{path}: refused, its texts are longer than the file; write the file again")

@@ -48,17 +48,21 @@ def read_corpus(dataset: str) -> AnnData:
 
 def _read(path: Path, dataset: str) -> AnnData:
     """Read an h5ad: `FileNotFoundError` if there is none, `InputError` if it is damaged or not as `label` writes it."""
+    import numpy as np
     from anndata.io import read_elem
 
     from genept.core import hdf5
 
-    again = f"; `dvc repro label@{dataset}` makes it"
-    with hdf5.opened(path, again=again) as file:
+    with hdf5.opened(path, again=f"`dvc repro label@{dataset}` makes it") as file:
         hdf5.require_size(hdf5.arrays(file), path.stat().st_size, path, "it")
+        if lacking := {"X", "obs", "var", "uns"} - set(file):
+            raise ValueError(f"it has no {min(lacking)}")
         cells: AnnData = read_elem(file)
-        if cells.uns["x"] not in ("counts", "lognorm") or cells.X.format != "csr" or cells.X.dtype.kind not in "fiu":
+        if cells.uns["x"] not in ("counts", "lognorm") or getattr(cells.X, "format", "") != "csr":
             raise ValueError("X is not as label writes it")
         cells.X.check_format(full_check=True)  # with an index out of range the process would die later
+        if cells.X.dtype.kind not in "fiu" or not np.isfinite(cells.X.data).all():
+            raise ValueError("X has values that are no finite numbers")
     return cells
 
 

@@ -157,7 +157,7 @@ def add_to_h5ad(
 
     with files.replacing(target) as temporary:
         shutil.copyfile(files.require_file(source), temporary)
-        with hdf5.opened(temporary, "r+", source, again="") as file:
+        with hdf5.opened(temporary, "r+", source) as file:
             if "obs" not in file or not isinstance(file["obs"], h5py.Group):
                 raise InputError(f"{source}: no table obs in it; save it with a current anndata first")
             hdf5.require_size(hdf5.arrays(file["obs"]), source.stat().st_size, source, "obs")

@@ -92,7 +92,7 @@ def read_elements(
             shared = stored.read_table(file._replace(group=whole), "obs", path)
             obs = obs.join(shared.loc[:, ~shared.columns.isin(obs.columns)])
         layers = {name: f"layers/{name}" for name in group.get("layers", {})}
-        if "raw" in group and "X" in group["raw"]:
+        if "raw" in group and "X" in getattr(group["raw"], "keys", list)():
             layers.setdefault("raw", "raw/X")
         listed = f"it has {', '.join(layers) or 'none'}"
         if layer is None and ("X" not in group or group["X"].attrs.get("encoding-type") == "null"):

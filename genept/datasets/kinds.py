@@ -16,7 +16,7 @@ from typing import Any
 from genept.core import files
 
 ENDINGS = ("h5ad", "zarr.zip", "h5", "h5mu", "mtx.zip")  # of what is read; the content, not the ending, says how
-HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+HDF5, ZIP, EMPTY_ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"PK\x05\x06"
 COMPRESSIONS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -92,6 +92,6 @@ def hint_of_zip(archive: zipfile.ZipFile) -> str:
     """Say what a zip is that holds neither a zarr store nor a matrix."""
     names = [info.filename for info in archive.infolist() if not info.is_dir()]
     if "[Content_Types].xml" in names:
-        return f"a spreadsheet; save it as text, then it is {TABLE}"
+        return "a spreadsheet, which is not read; write counts, cells and genes as an h5ad"
     listed = ", ".join(names[:3]) + (", ..." if names[3:] else "") or "nothing"
     return f"a zip archive with {listed}; name the file in it as `member` in the source"

@@ -130,6 +130,8 @@ def join_labels(obs: pd.DataFrame, path: Path, config: Labels) -> tuple[pd.DataF
     table_path = path.parent / config.file
     table = read_labels(table_path, config, path.name)
     rows, labels, note = match_labels(table, path.name, obs.index.astype(str), config, table_path, path)
+    order = np.argsort(rows)  # that of the file, not of the table
+    rows, labels = rows[order], labels.iloc[order]
     obs = obs.iloc[rows].drop(columns=labels.columns, errors="ignore")
     return obs.join(labels.set_axis(obs.index)), rows, note
 

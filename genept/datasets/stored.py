@@ -46,12 +46,12 @@ def opened(path: Path, modality: str | None = None) -> Iterator[Stored]:
     if start == kinds.HDF5:
         with hdf5.opened(path) as file:
             yield Stored(*describe(file, path, modality), n_bytes)
-    elif start.startswith(kinds.ZIP):
+    elif start.startswith((kinds.ZIP, kinds.EMPTY_ZIP)):
         require_modality(path, modality, ())
         with opened_zip(path, n_bytes) as stored:
             yield stored
     else:
-        raise InputError(f"{path}: {kinds.hint(path) or 'no h5ad file, nor another file of cells that is read'}")
+        raise InputError(f"{path}: is {kinds.hint(path) or 'no h5ad file, nor another file of cells that is read'}")
 
 
 def describe(file: h5py.File, path: Path, modality: str | None) -> tuple[str, h5py.Group]:
@@ -68,9 +68,9 @@ def describe(file: h5py.File, path: Path, modality: str | None) -> tuple[str, h5
     if tenx:
         return TENX, tenx[0]
     if {"row_attrs", "col_attrs"} <= set(file):
-        raise InputError(f"{path}: {kinds.LOOM}")
+        raise InputError(f"{path}: is {kinds.LOOM}")
     if "assays" in file and "cell.names" in file:
-        raise InputError(f"{path}: {kinds.H5SEURAT}")
+        raise InputError(f"{path}: is {kinds.H5SEURAT}")
     return ANNDATA, file
 
 
@@ -87,7 +87,7 @@ def require_modality(path: Path, modality: str | None, known: Any) -> None:
 def opened_zip(path: Path, n_bytes: int) -> Iterator[Stored]:
     """Open the zarr store or the folder with a matrix that a zip holds, at its top or in a folder."""
     with (
-        hdf5.explained(path, "damaged, cut short or not a zip of a zarr store or matrix", "; make the zip again"),
+        hdf5.explained(path),
         zipfile.ZipFile(path) as archive,
     ):
         n_unpacked = sum(info.file_size for info in archive.infolist())
@@ -97,15 +97,13 @@ def opened_zip(path: Path, n_bytes: int) -> Iterator[Stored]:
         stores = {name.parent for name in names if name.name in (".zgroup", "zarr.json")}
         matrices = {name.parent for name in names if name.name in ("matrix.mtx", "matrix.mtx.gz")}
         if not stores and not matrices:
-            raise InputError(f"{path}: {kinds.hint_of_zip(archive)}")
+            raise InputError(f"{path}: is {kinds.hint_of_zip(archive)}")
         root = min(stores or matrices, key=lambda name: (len(name.parts), name)).as_posix()
         if not stores:
             yield Stored(MATRIX, zipfile.Path(archive, "" if root == "." else f"{root}/"), n_bytes)
             return
-        import numcodecs.registry
         import zarr
 
-        numcodecs.registry.codec_registry.pop("pickle", None)  # a store could name it, and its values run as code
         with zarr.storage.ZipStore(path, mode="r") as store:
             group = zarr.open_group(store, path="" if root == "." else root, mode="r", use_consolidated=False)
             yield Stored(ANNDATA, group, n_bytes)
@@ -160,10 +158,10 @@ def read_matrix(stored: Stored, name: str, shape: tuple[int, int], path: Path) -
     if hasattr(item, "keys"):
         if kind not in SPARSE:
             raise InputError(f"{path}: {title} is stored as {kind}, not as a matrix; {AGAIN}")
-        declared = tuple(map(int, item.attrs.get("shape", item.attrs.get("h5sparse_shape"))))
+        declared = tuple(map(int, item.attrs["shape" if "shape" in item.attrs else "h5sparse_shape"]))
         require_shape(declared, shape, title, path)
         return read_sparse(item, SPARSE[kind], shape, title, stored, path)
-    require_shape(item.shape, shape, title, path)
+    require_shape(item.shape or (), shape, title, path)
     require_numbers(item.dtype, title, path)
     n_bytes = item.id.get_storage_size() if isinstance(item, h5py.Dataset) else stored.n_bytes
     hdf5.require_size([item], n_bytes, path, title, is_whole=False)
@@ -186,6 +184,8 @@ def read_sparse(group: Any, kind: Any, shape: tuple[int, int], title: str, store
     if any(parts[key].dtype.kind not in "iu" for key in ("indices", "indptr")):
         raise InputError(f"{wrong}its indices are no whole numbers; {AGAIN}")
     require_numbers(parts["data"].dtype, title, path)
+    if lost := getattr(parts["data"], "nchunks", 0) - getattr(parts["data"], "nchunks_initialized", 0):
+        raise InputError(f"{wrong}{lost} chunks of it are not there; copy the whole store again")
     hdf5.require_size(parts.values(), stored.n_bytes, path, title)
     values = native(parts["data"][()])
     try:
@@ -193,6 +193,9 @@ def read_sparse(group: Any, kind: Any, shape: tuple[int, int], title: str, store
         if len(values) != (matrix.indptr[-1] if n_major else 0):
             raise ValueError(f"{len(values)} values, but its index pointer ends at {matrix.indptr[-1]}")
         matrix.check_format(full_check=True)
+        matrix.sum_duplicates()
+        if matrix.nnz != len(values):
+            raise ValueError("it has several values for one gene of a cell")
     except ValueError as error:
         raise InputError(f"{wrong}{hdf5.one_line(error)}; {AGAIN}") from None
     return matrix
@@ -201,9 +204,9 @@ def read_sparse(group: Any, kind: Any, shape: tuple[int, int], title: str, store
 def require_shape(shape: tuple[int, ...], expected: tuple[int, int], title: str, path: Path) -> None:
     """Refuse a matrix that does not belong to its tables: with other columns, genes would be others silently."""
     if tuple(shape) != expected:
+        size = " x ".join(map(str, shape)) or "of a single value"
         raise InputError(
-            f"{path}: {title} has shape {' x '.join(map(str, shape))}, but obs has {expected[0]} rows and var "
-            f"{expected[1]}; {AGAIN}"
+            f"{path}: {title} has shape {size}, but obs has {expected[0]} rows and var {expected[1]}; {AGAIN}"
         )
 
 

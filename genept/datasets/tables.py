@@ -95,7 +95,7 @@ def damage_explained(path: Path, expected: str) -> Iterator[None]:
         raise
     except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
         if not path.is_dir() and (hint := kinds.hint(path)) not in ("", kinds.TABLE, kinds.PACKED):
-            raise InputError(f"{path}: {hint}") from None
+            raise InputError(f"{path}: is {hint}") from None
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: damaged, or not {expected} ({reason}); fetch it again") from None
 
@@ -140,7 +140,8 @@ def read_tenx(folder: Folder) -> Counts:
             raise ValueError(f"it declares {n_values} values, more than it can hold")
         stream.seek(0)
         matrix = sp.csr_matrix(mmread(stream)).T.tocsr()
-    columns = dict(zip(features.columns, ["gene_ids", "symbol", "feature_types"], strict=False))
+    titles = ["gene_ids", "symbol", "feature_types"] if len(features.columns) > 1 else ["symbol"]
+    columns = dict(zip(features.columns, titles, strict=False))
     genes = features.rename(columns=columns)[[*columns.values()]].set_index("symbol")
     return only_genes(matrix.astype(np.float32), list(barcodes), genes)
 

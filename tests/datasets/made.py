@@ -258,6 +258,6 @@ def assert_refused(exit_code: int, *texts: str) -> None:
     assert result.exit_code == exit_code and result.output.startswith("Error: "), result.output
     assert result.output.count("\n") == 1, result.output
     for text in texts:
-        assert text in result.output
+        assert text in result.output, result.output
     assert all(path.read_bytes() == b"earlier" for path in OUTPUTS)
     assert not list(Path().rglob(".writing-*"))

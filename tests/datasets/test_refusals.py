@@ -83,7 +83,7 @@ def split(how: Callable[[anndata.AnnData], Any], **keys: Any) -> Change:
 
 
 MOUSE = ["Trp53", "Cd4", "Gapdh", "Actb", "Cd14", "Lyz", "Nkg7", *SYMBOLS[7:]]
-DAMAGED = f"{RAW}: damaged, cut short or not an h5ad file"
+DAMAGED = f"{RAW}: damaged, cut short or not a file of cells"
 LAYER = "as `layer:` in the dataset's file (it has "
 NO_TYPE = (
     "no column 'cell_type', which `obs` in the dataset's file names; did you mean 'celltype'?; it has celltype, do"
@@ -138,9 +138,9 @@ REFUSALS: list[tuple[Change, str]] = [
     (keys(source=local(**{"raw.h5ad": {"path": "a", "sha256": "0" * 64}})), "but its source expects 0000"),
     (RAW.unlink, f"{RAW}: no such file; run the stage that makes it first"),
     (HGNC.unlink, f"{HGNC}: no such file; run the stage that makes it first"),
-    (truncate(0), f"{RAW}: empty; fetch it again"),
+    (truncate(0), f"{RAW}: is empty; fetch it again"),
     *[(truncate(share), DAMAGED) for share in (0.01, 0.5, 0.99)],
-    (hdf5(lambda file: file.pop("X/indptr")), DAMAGED),
+    (hdf5(lambda file: file.pop("X/indptr")), f"{RAW}: no valid file of cells ("),
     (hdf5(lambda file: file.create_group("matrix"), "w"), "an HDF5 file but not an h5ad file, it has no obs"),
     (hdf5(before_0_7, "w"), "written by anndata before 0.7; read and write it again with a current anndata"),
 ]  # fmt: skip

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from genept.downloads.config import read_sources
+from genept.downloads.fetch import fetch
 from tests.downloads.fetching import FOLDER, LOCK, STORE, fetched, locked, refused, sha256
 
 LABELS, CONTENT = Path("data/manual/artery/labels.csv"), b"cell,type\n"
@@ -16,6 +20,14 @@ KEY = "data/demo/labels.csv"
 
 def labels(**changes: Any) -> dict[str, Any]:
     return {"labels.csv": {"path": LABELS.as_posix(), **changes}}
+
+
+def fetched_zip(files: dict[str, Any]) -> dict[str, bytes]:
+    """Fetch a folder, and return the members of its zip."""
+    fetch("data/demo", read_sources({"kind": "local", "files": files}), FOLDER)
+    with zipfile.ZipFile(FOLDER / next(iter(files))) as archive:
+        assert all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def put(content: bytes = CONTENT, path: Path = LABELS) -> None:
@@ -74,4 +86,23 @@ def test_a_missing_file_is_said_with_the_way_to_it() -> None:
     assert "to get it: the authors, on request. Then put it there, or correct its path in the settings" in line
     refused("local", labels(), "labels.csv: no such file; put it there, or correct its path in the settings")
     LABELS.mkdir(parents=True)
-    refused("local", labels(), "data/manual/artery/labels.csv: is a folder, not a file")
+    refused("local", labels(), "data/manual/artery/labels.csv: is a folder, not a file; correct the path of labels.csv")
+
+
+def test_a_folder_of_cells_is_one_file_whatever_its_times(home: Path) -> None:
+    store, raw = home / "mine.zarr", {"raw.zarr.zip": {"path": str(home / "mine.zarr")}}
+    put(path=store / "sub/notes")
+    refused("local", raw, "mine.zarr: neither a zarr store (.zgroup or zarr.json) nor a folder with matrix.mtx")
+    put(b"{}", store / "zarr.json")
+    content = fetched_zip(raw)
+    assert content == {"sub/notes": CONTENT, "zarr.json": b"{}"}
+    digest = locked()["data/demo/raw.zarr.zip"]["sha256"]
+    os.utime(store / "zarr.json", (1, 1))
+    fetched_zip(raw)
+    assert locked()["data/demo/raw.zarr.zip"]["sha256"] == digest
+    (store / "link").symlink_to("/etc/hostname")
+    refused("local", raw, "link: refused, a link within a zarr store")
+    shutil.rmtree(store)
+    for name in ("matrix.mtx.gz", "barcodes.tsv.gz", "features.tsv.gz", "notes.txt"):
+        put(path=store / name)
+    assert set(fetched_zip(raw)) == {"matrix.mtx.gz", "barcodes.tsv.gz", "features.tsv.gz"}

@@ -186,7 +186,7 @@ def damaged() -> None:
         (CUSTOM.replace("fail: bool = False", "fail: bool = True"), "blood", "mine", 1, "mine on blood: the model is"),
         (not_finite, "blood", "mine", 1, "12 of 12 cells have NaN or infinite coordinates"),
         (CUSTOM.replace("return np", "return totals, {} #"), "blood", "mine", 1, "of shape (12,), expected a row"),
-        (damaged, "blood", "mine", 1, "data/blood/cells.h5ad: damaged, cut short or not an h5ad file"),
+        (damaged, "blood", "mine", 1, "data/blood/cells.h5ad: damaged, cut short or not a file of cells"),
     ],
 )
 def test_refusals_are_one_line(
