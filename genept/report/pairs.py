@@ -13,6 +13,7 @@ from genept.core import files
 from genept.core.config import read_yaml
 from genept.core.errors import InputError, ParamsError
 from genept.core.params import AUTHORS, ENSEMBLE, MAJORITY, OWN, PATH, RANDOM_CELLS, SUPERVISED, Params
+from genept.core.text import MESSAGE, printable, shorten
 from genept.engines.config import MODELS, ModelConfig
 
 METRICS = Path("metrics")
@@ -98,6 +99,20 @@ class Run:
         )
         return "donors" if any(note.startswith(ONE_LABEL) for note in notes) else "random"
 
+    @property
+    def applied(self) -> Params:
+        """The settings as far as they applied: no donors are held out where no dataset has donors to hold out."""
+        if any(split == "donors" for pair in self.pairs for _, _, split, _ in pair.scores):
+            return self.params
+        split = self.params.evaluate.split.model_copy(update={"groups": None})
+        evaluate = self.params.evaluate.model_copy(update={"split": split})
+        return self.params.model_copy(update={"evaluate": evaluate})
+
+    def is_comparable(self, dataset: str, model: str) -> bool:
+        """Whether no note calls the scores of a row not comparable."""
+        pair = self.pair(dataset, model)
+        return pair is None or not any(NOT_COMPARABLE in note for one in pair.scores.values() for note in one.notes)
+
     def model_title(self, name: str) -> str:
         """Say what a row is; for the ensemble, what it combines."""
         grid = self.params.grid
@@ -163,7 +178,7 @@ def read_scores(path: Path) -> dict[str, dict[Key, Score]]:
                 }
                 for name in ("n_cells", "n_classes", "n_donors"):
                     fields[name] = int(row[name]) if row[name] else None
-                notes = tuple(filter(None, row["note"].split(NOTE_SEPARATOR)))
+                notes = tuple(shorten(printable(note), MESSAGE) for note in row["note"].split(NOTE_SEPARATOR) if note)
                 scores.setdefault(row["protocol"], {})[key] = Score(**fields, n_runs=int(row["n_runs"]), notes=notes)
     return scores
 
@@ -187,6 +202,11 @@ def read_agreements(datasets: Iterable[str]) -> dict[str, dict[str, float]]:
     """Read how far cell types by clusters and markers agree with the authors' labels, of datasets that have both."""
     paths = {dataset: METRICS / "annotation" / dataset / "agreement.json" for dataset in datasets}
     return {dataset: files.read_json(path) for dataset, path in paths.items() if path.is_file()}
+
+
+def labellers(record: dict[str, Any]) -> str:
+    """Name those whose labels the files of a dataset have."""
+    return "the user's" if record["label_source"] == "user" else "the authors'"
 
 
 def labels_from(record: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ from scipy.spatial.distance import cdist
 from genept.plots import annotation, layouts, page, palette, panels
 from tests.plots import made
 
-TITLES = ["Log-normalised expression, PCA", "scGPT, small, trained here on other cells of the same donors"]
+TITLES = ["Log-normalised expression, PCA", "scGPT, small, trained here"]
 
 
 def annotated(**n_labels: int) -> pd.DataFrame:
