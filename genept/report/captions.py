@@ -237,7 +237,7 @@ def roles(run: Run, models: Iterable[str]) -> list[str]:
     named = (
         ("Controls, whose gene vectors mean nothing", grid.controls),
         (
-            f"Small models trained here{trained_on(run)}, not the published ones",
+            f"Small models, not the published ones, trained here{trained_on(run)}",
             [*grid.scgpt_trained, *grid.geneformer_trained],
         ),
         (
@@ -258,7 +258,7 @@ def trained_on(run: Run) -> str:
         for own in of_donors
         for donor, n_cells in own.get("all_cells", {}).items()
     )
-    of = ", also of donors that are" if has_shared else ""
+    of = ", though other cells of their donors are" if has_shared else ""
     return f" on cells of {', '.join(f'`{name}`' for name in names)} that are not scored{of}" if names else ""
 
 
