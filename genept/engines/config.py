@@ -11,7 +11,7 @@ from typing import Any
 
 from genept.core.config import Config, check_name, read_yaml
 from genept.core.errors import ParamsError, nearest
-from genept.core.text import Line
+from genept.core.text import Line, Title
 from genept.downloads.config import Sources
 
 MODELS = Path("models")
@@ -25,7 +25,7 @@ class ModelConfig(Config):
     again what depends on them and nothing else.
     """
 
-    title: Line
+    title: Title
     note: Line = ""
     paper: str | None = None  # the paper's model that it is
     engine: str | None = None  # None: the model is the code in models/<model>.py

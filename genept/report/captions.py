@@ -264,7 +264,7 @@ def trained_on(run: Run) -> str:
 
 def escaped(text: str) -> str:
     """Return a text with words of a user so that Markdown, in a table too, prints it as it is; names are code."""
-    return re.sub(r"`\w+`|[\\`*\[\]<>|#]", lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", text)
+    return re.sub(r"`\w+`|[\\`*\[\]<>|#$]", lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", text)
 
 
 def filled(text: str, width: int = WIDTH, bullet: str = "") -> str:

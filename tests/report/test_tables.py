@@ -266,7 +266,7 @@ def test_rows_of_a_model_that_misses_most_of_the_counts_are_not_comparable(proje
     assert "not comparable: `text_w` knows no gene of 71% of the counts" in written["table_c4"]
     assert {line["dataset"] for line in read_csv("metrics/text_effect.csv")} == {"tumour"}
     assert "`text_w`, not comparable" in " ".join(written["answer"].split())
-    assert "on `blood`" not in written["answer"], "one model is left, so that none is the highest"
+    assert "on `blood`, " not in written["answer"], "one model is left, so that none is the highest"
 
 
 def test_titles_and_labels_break_no_table_and_no_page(project: Path) -> None:
