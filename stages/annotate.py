@@ -90,14 +90,15 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
     summary = results.write(folder, list(cells.obs_names), result, batches, marker_genes, about)
     counts = listed((f"{name} {number}" for name, number in summary["cells_per_type"].items()), most=20)
     passing = f"{summary['cells']['ok']} of {cells.n_obs} cells pass quality control"
-    message = f"{dataset}: {'; '.join([passing, *notes, counts])}"
+    message = f"{dataset}: {passing}; {counts}"
+    ending = "".join(f"; {note}" for note in notes)
     authors = annotated.author_labels(raw, config, missing)
     if authors is None:
-        return message
+        return message + ending
     types = pd.Series(result.cell_types, index=cells.obs_names)
     scores, why_not = results.write_agreement(folder, metrics, authors, types, annotation.names)
     message += "".join(f", {name} {value}" for name, value in scores.items())
-    return message + (f"; agreement by patient left out: {why_not}" if why_not else "")
+    return message + (f"; agreement by patient left out: {why_not}" if why_not else "") + ending
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from genept.core import files
 from genept.core.cli import progress, say, stage
 from genept.core.params import Params
 from genept.data import cells
-from genept.datasets.config import DatasetConfig, fetched
+from genept.datasets.config import USER, DatasetConfig, fetched
 from genept.engines import config as models
 
 PLOTS, AGREEMENT = Path("plots"), Path("metrics/annotation")
@@ -76,7 +76,8 @@ def draw_annotation(dataset: str, config: DatasetConfig, folder: Path) -> bool:
     evidence = annotation.read(tables)
     about = f"Dataset {dataset}{f' ({config.note})' if config.note else ''}"
     page.save(annotation.markers(evidence, config.title, about), folder / "markers.png", has_shades=True)
-    agreed = annotation.agreement(AGREEMENT / dataset / "agreement.json", tables)
+    whose = "the user's" if config.label_source == USER else "the authors'"
+    agreed = annotation.agreement(AGREEMENT / dataset / "agreement.json", tables, whose)
     for name, figure in annotation.umap(evidence, config.title, about, agreed).items():
         page.save(figure, folder / f"{name}.png", dpi=page.PRINT)
     return True

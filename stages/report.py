@@ -39,6 +39,7 @@ def main(params: Params, show: bool) -> None:
     """
     from genept.report import (
         answer,
+        comparability,
         confusion,
         pairs,
         paper,
@@ -56,7 +57,7 @@ def main(params: Params, show: bool) -> None:
     )
     from genept.report.summary import summary
 
-    run = pairs.read(params)
+    run = comparability.mark(pairs.read(params))
     comparisons = {dataset: significance.read_comparisons(dataset) for dataset in run.records}
     if show:
         click.echo(terminal.screen(run, comparisons))
@@ -73,7 +74,7 @@ def main(params: Params, show: bool) -> None:
         best = printing.best_of(table, run, comparisons)
         texts[METRICS / f"{table.name}.md"] = printing.markdown(table, run, best)
         texts[METRICS / f"{table.name}.csv"] = printing.as_csv(table, run)
-    lines = text_effect.read(run.records)
+    lines = comparability.of_comparable(run, text_effect.read(run.records))
     texts[METRICS / "text_effect.md"] = text_effect.page(lines, run)
     texts[METRICS / "text_effect.csv"] = text_effect.as_csv(lines)
     published = paper.load()

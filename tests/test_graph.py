@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,15 @@ def test_no_file_imports_itself_in_a_circle() -> None:
     for path in (path.relative_to(ROOT).as_posix() for path in (ROOT / "genept").rglob("*.py")):
         further = {one for name in imported(path) - {path} for one in reached([name])}
         assert path not in further or path.endswith("__init__.py"), f"{path} imports itself in a circle"
+
+
+def test_a_name_reaches_a_shell_only_if_a_file_is_called_so() -> None:
+    """DVC refuses a stage with a missing dependency before any shell runs, and no file is called ``x'; rm -r ~; '``."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name, stage in stages.items():
+        needed = str([stage.get("deps", []), [list(one) for one in stage.get("params", []) if isinstance(one, dict)]])
+        for item in set(re.findall(r"\$\{(.*?)\}", stage["cmd"])):
+            assert re.search(rf"(data|models)/[^']*\$\{{{re.escape(item)}\}}", needed), (name, item)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-LABEL, MESSAGE = 60, 1000  # characters of one label, and of a note, an error or a caption
+LABEL, TITLE, MESSAGE = 60, 240, 1000  # characters of one label; of a title; of a note or an error
 AT_MOST = 5  # labels that a note names
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # they turn the text around them
 UNPRINTABLE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{BIDIRECTIONAL}]")
@@ -35,9 +35,10 @@ def listed(names: Iterable[object], most: int = AT_MOST) -> str:
     return ", ".join(map(shorten, texts[:most])) + others
 
 
-def line(text: str) -> str:
+def line(text: str, limit: int = MESSAGE) -> str:
     """Return a title or a note as one short line without backticks, which stand for code in tables and on the page."""
-    return shorten(printable(" ".join(text.split())).replace("`", "'"), MESSAGE)
+    return shorten(printable(" ".join(text.split())).replace("`", "'"), limit)
 
 
 Line = Annotated[str, AfterValidator(line)]  # of a settings file
+Title = Annotated[str, AfterValidator(lambda text: line(text, TITLE))]

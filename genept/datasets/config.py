@@ -15,6 +15,7 @@ from genept.core import files
 from genept.core.config import Config, check_name
 from genept.core.errors import InputError
 from genept.core.params import Annotation as AnnotationName
+from genept.core.text import Line, Title
 from genept.data.cells import ANNOTATIONS, DATA
 from genept.datasets.kinds import ENDINGS, hint_by_name
 from genept.datasets.nested_config import Annotation, Derive, Labels, SampleFiles, Subset, refuse_unknown
@@ -33,8 +34,8 @@ Value = str | int | float | bool
 class DatasetConfig(Config):
     """The content of ``data/<dataset>.yaml``."""
 
-    title: str
-    note: str
+    title: Title
+    note: Line
     paper: str | None = None  # the paper's dataset that it is
     label_source: Literal["author", "annotation", "user"] | None = None  # null: the user for a local table of labels
     source: Sources

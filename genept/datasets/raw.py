@@ -94,7 +94,7 @@ class RawDataset:
         return f" (here {best!r})" if shares[best] > 0.5 else ""
 
 
-def is_missing(name: object, pattern: re.Pattern[str]) -> bool:
+def is_missing(name: Any, pattern: re.Pattern[str]) -> bool:
     """Whether a name in ``var`` is none: NaN, None, or a text that means it."""
     return bool(pd.isna(name)) or pattern.fullmatch(str(name).strip()) is not None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from genept.core.config import Config, check_name, read_yaml
 from genept.core.errors import ParamsError, nearest
+from genept.core.text import Line, Title
 from genept.downloads.config import Sources
 
 MODELS = Path("models")
@@ -22,8 +23,8 @@ class ModelConfig(Config):
     again what depends on them and nothing else.
     """
 
-    title: str
-    note: str = ""
+    title: Title
+    note: Line = ""
     paper: str | None = None  # the paper's model that it is
     engine: str | None = None  # None: the model is the code in models/<model>.py
     source: Sources = ()

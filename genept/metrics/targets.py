@@ -10,6 +10,7 @@ import pandas as pd
 
 from genept.core.errors import InputError
 from genept.core.params import Evaluate
+from genept.core.text import listed, shorten
 from genept.data import splits
 from genept.data.cells import ANNOTATIONS
 from genept.data.splits import Split
@@ -82,7 +83,7 @@ def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[
         n_classes = len(np.unique(labels[cells]))
         try:
             if n_classes < 2:
-                content = f"one label, {str(labels[cells[0]])!r}" if n_classes else "no label"
+                content = f"one label, {shorten(str(labels[cells[0]]))!r}" if n_classes else "no label"
                 raise InputError(f"{annotation} has {content}, in {len(cells)} cells; scores need two labels")
             targets.append(target(obs, annotation, cells, donors, evaluate, seed))
         except InputError as error:
@@ -166,12 +167,6 @@ def by_fold(donors: Donors, cells: np.ndarray) -> list[Split]:
     fold = donors.fold[donors.codes[cells]]
     divided = [Split(cells[fold != number], cells[fold == number]) for number in np.unique(fold)]
     return divided if len(divided) > 1 else []
-
-
-def listed(labels: np.ndarray, limit: int = 5) -> str:
-    """Name labels, the first few of many."""
-    names = ", ".join(map(str, labels[:limit]))
-    return names if len(labels) <= limit else f"{names} and {len(labels) - limit} more"
 
 
 def seeds(seed: int, repeats: int) -> list[int]:

@@ -20,6 +20,7 @@ from scanpy.pl import DotPlot
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from genept.core.readers import Reader, count, damaged, number, optional, read_json, read_table
+from genept.core.text import shorten
 from genept.plots import layouts, panels
 from genept.plots.page import INK, MUTED, fill, plain_style
 from genept.plots.palette import DIVERGING, looks
@@ -110,11 +111,11 @@ def read(folder: Path) -> Evidence:
     return Evidence(clusters, markers, both, read_json(folder / "summary.json", Summary, stage))
 
 
-def agreement(scores: Path, folder: Path) -> str:
-    """Say in a sentence how far the authors' labels agree, in all cells and in those of single donors, if they do.
+def agreement(scores: Path, folder: Path, whose: str = "the authors'") -> str:
+    """Say in a sentence how far the labels of the files agree, in all cells and in those of single donors.
 
-    `scores` is the file of `genept.annotation.results.write_agreement`, `folder` that of its tables. Empty where the
-    authors gave no labels.
+    `scores` is the file of `genept.annotation.results.write_agreement`, `folder` that of its tables; `whose` the labels
+    are. Empty where the files have none.
     """
     if not scores.is_file():
         return ""
@@ -123,7 +124,7 @@ def agreement(scores: Path, folder: Path) -> str:
         ari = [one for one in read_table(by_patient, {"ari": optional(number)}, stage)["ari"] if one is not None]
         ranges = f"; of single donors {min(ari):.2f} to {max(ari):.2f}" if ari else ""
     of_all = read_json(scores, Scores, stage)["ari"]
-    return f"Agreement with the authors' labels: adjusted Rand index {of_all:.2f}{ranges}."
+    return f"Agreement with {whose} labels: adjusted Rand index {of_all:.2f}{ranges}."
 
 
 class Dots(DotPlot):
@@ -147,7 +148,7 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
     table = evidence.markers.assign(column=evidence.markers.groupby("cluster").cumcount().astype(str))
     scored = table[table["cluster"] == table["cluster"].iloc[0]]
     genes = scored[scored.groupby("cell_type").cumcount() < MAX_GENES]
-    groups = {name: list(columns) for name, columns in genes.groupby("cell_type", sort=False)["column"]}
+    groups = {shorten(str(name)): list(columns) for name, columns in genes.groupby("cell_type", sort=False)["column"]}
     z, shares = (
         table.pivot(index="cluster", columns="column", values=values).loc[ids, genes["column"]]
         for values in ("z", "share")
@@ -183,9 +184,9 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
     add_texts(plot, clusters, list(genes["gene"]), evidence.unknown)
     ends = dict(zip(groups, np.cumsum([len(columns) for columns in groups.values()]), strict=True))
     for row, cell_type in enumerate(clusters["cell_type"]):
-        if cell_type in groups:
-            n_genes = len(groups[cell_type])
-            frame = Rectangle((ends[cell_type] - n_genes, row), n_genes, 1, fill=False, edgecolor=INK, clip_on=False)
+        if (name := shorten(cell_type)) in groups:
+            n_genes = len(groups[name])
+            frame = Rectangle((ends[name] - n_genes, row), n_genes, 1, fill=False, edgecolor=INK, clip_on=False)
             plot.ax_dict["mainplot_ax"].add_patch(frame)
     cut = f" Of a type with more, the first {MAX_GENES} genes of the table are drawn."
     caption = (
@@ -204,7 +205,7 @@ def markers(evidence: Evidence, title: str, about: str) -> Figure:
 def add_texts(plot: DotPlot, clusters: pd.DataFrame, genes: list[str], unknown: str) -> None:
     """Name rows and columns, and write scores and margins between dots and legends."""
     ax = plot.ax_dict["mainplot_ax"]
-    names = [f"{row.cell_type}, {row.n_cells:,} cells  {row.cluster}" for row in clusters.itertuples()]
+    names = [f"{shorten(str(row.cell_type))}, {row.n_cells:,} cells  {row.cluster}" for row in clusters.itertuples()]
     ax.set_xticks(ax.get_xticks(), genes, fontsize="small")
     ax.set_yticks(ax.get_yticks(), names, fontsize="small")
     right = ax.get_xlim()[1]

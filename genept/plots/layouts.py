@@ -103,7 +103,7 @@ def columns(obs: pd.DataFrame) -> list[Column]:
     chosen = []
     for name in [*[name for name in KINDS if name in obs][:1], "cell_type", "patient"]:
         if name in obs:
-            labels, is_patient = obs[name].to_numpy(dtype=str), name == "patient"
+            labels, is_patient = obs[name].replace(cells.UNKNOWN, "").to_numpy(dtype=str), name == "patient"
             table = looks(labels)
             is_numbered = not is_patient and len(table) - 1 >= NUMBERED_FROM
             chosen.append(Column(name, labels, table, is_numbered, apart=not is_patient))

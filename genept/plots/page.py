@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import style
+from matplotlib import rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import Colormap, to_rgb
@@ -22,6 +22,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from genept.core import files
+from genept.core.text import shorten
 from genept.plots.palette import COLOURS, NO_LABEL, SHARES, Look
 
 INK, MUTED, FRAME = "#202020", "#606060", "#9A9A9A"  # texts and outlines, from dark to light
@@ -31,6 +32,7 @@ NARROW = 4  # inches: on a page up to this width, a legend stands below its head
 TITLE, HEADING, TEXT, SMALL, MARKER = 9, 7.5, 6.5, 6, 4.5  # points; journals print no text below 6
 TIGHT = {"borderpad": 0, "borderaxespad": 0, "handlelength": 1, "handletextpad": 0.3, "labelspacing": 0.3}
 SPACING = 1  # between the columns of a legend, in heights of the text
+LONGEST, LONGEST_LABEL = 4000, 240  # characters of a caption and of a label
 DPI, PRINT = 150, 300  # of pictures on a screen, and on paper
 POINTS = 400  # dots per inch of the points in a PDF
 PIXELS = RendererAgg(1, 1, DPI)  # measures text as a figure does
@@ -38,6 +40,7 @@ PIXELS = RendererAgg(1, 1, DPI)  # measures text as a figure does
 #: Context of every picture: matplotlib's own defaults, whatever the user's are, and no text read as a formula, since
 #: labels come from data.
 plain_style = style.context(["default", {"text.parse_math": False}])
+rcParams["text.parse_math"] = False  # of texts that are made when a picture is saved, too
 warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # an emoji in a label is drawn as a box
 
 
@@ -68,7 +71,7 @@ class Page:
         """
         left, top = self._legend_heading(y, heading)
         width = self.width - left
-        texts = [label or "no label" for label, _ in entries]
+        texts = [shorten(label, LONGEST_LABEL) or "no label" for label, _ in entries]
         longest = sorted(texts, key=len)[-5:]  # to measure all takes longer than to draw the picture
         probe = self._legend(longest, entries[: len(longest)], 1)
         widest = size(probe)[0]
@@ -106,9 +109,9 @@ class Page:
             Line2D([], [], linestyle="", marker=look.shape, markersize=MARKER, color=look.colour, markeredgewidth=0)
             for _, look in entries
         ]
-        return self.figure.legend(
+        legend = self.figure.legend(
             handles,
-            texts,
+            ["label"] * len(texts),
             ncols=n_columns,
             fontsize=TEXT,
             loc="upper left",
@@ -116,6 +119,9 @@ class Page:
             columnspacing=SPACING,
             **TIGHT,
         )
+        for line, text in zip(legend.get_texts(), texts, strict=True):
+            line.set_text(text)  # matplotlib leaves labels out that begin with _
+        return legend
 
 
 def size(legend: Legend) -> tuple[float, float]:
@@ -125,7 +131,8 @@ def size(legend: Legend) -> tuple[float, float]:
 
 
 def fill(text: str, width: float, size: float, weight: str = "normal") -> str:
-    """Break a text of a size in points into lines that fit a width in inches."""
+    """Break a text of a size in points into lines that fit a width in inches; cut a very long one."""
+    text = shorten(text, LONGEST)
     font = FontProperties(size=size, weight=weight)
     for length in range(int(width * 72 / (0.4 * size)), 8, -1):
         lines = textwrap.wrap(text, length, break_on_hyphens=False)

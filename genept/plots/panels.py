@@ -13,8 +13,23 @@ from matplotlib.patheffects import withStroke
 from scipy.spatial.distance import cdist
 
 from genept.core.params import Plot
+from genept.core.text import shorten
 from genept.plots.layouts import Column, Layout, caption, legend_caption, mixing
-from genept.plots.page import DPI, FRAME, INK, LINE, MARGIN, MUTED, SMALL, TEXT, TITLE, Page, fill, plain_style
+from genept.plots.page import (
+    DPI,
+    FRAME,
+    INK,
+    LINE,
+    LONGEST_LABEL,
+    MARGIN,
+    MUTED,
+    SMALL,
+    TEXT,
+    TITLE,
+    Page,
+    fill,
+    plain_style,
+)
 from genept.plots.palette import COLOURS, SHARES
 
 FULL, NARROW = 180 / 25.4 - 2 * MARGIN, 85 / 25.4 - 2 * MARGIN  # inches: what a page and a column of a journal hold
@@ -83,7 +98,7 @@ def one_by_one(layout: Layout, column: Column, title: str, words: str) -> Figure
     page = Page(FULL)
     labels, coordinates = column.labels[layout.drawn], layout.coordinates[layout.drawn]
     shown = [(label, look) for label, look in column.looks.items() if (labels == label).any()]
-    titles = [f"{label or 'no label'} ({(labels == label).sum():,})" for label, _ in shown]
+    titles = [f"{shorten(label, LONGEST_LABEL) or 'no label'} ({(labels == label).sum():,})" for label, _ in shown]
     blocks, below = place(
         page, ", ".join(filter(None, [f"{title}: {column.heading.lower()}", layout.title])), titles, [""], TILE
     )

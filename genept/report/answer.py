@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from genept.report import captions, printing
-from genept.report.pairs import Key, Run, Score
+from genept.report.pairs import NOT_COMPARABLE, Key, Run, Score
 from genept.report.paper import Paper
 from genept.report.paper_tables import group_of
 from genept.report.significance import AT_FLOOR, NO_TEST, Best, Differences
@@ -175,11 +175,12 @@ def markdown(texts: Iterable[str], run: Run) -> str:
     rows = []
     for model in dict.fromkeys(pair.model for pair in run.pairs):
         scores = [accuracy(run, dataset, model) for dataset in run.records]
-        rows.append([f"`{model}`", *(printing.printed(score) for score in scores)])
+        marks = {"" if run.is_comparable(dataset, model) else f", {NOT_COMPARABLE}" for dataset in run.records}
+        rows.append([f"`{model}`{max(marks)}", *(printing.printed(score) for score in scores)])
     evaluate = run.params.evaluate
     caption = (
         f"Accuracy of cell types by {captions.neighbours(run.params)} ({captions.DISTANCES[evaluate.metric]}), seed "
-        f"{run.params.scoring_seed}. {captions.split(evaluate.split)} {captions.runs(run.params)}"
+        f"{run.params.scoring_seed}. {captions.split(run.applied.evaluate.split)} {captions.runs(run.applied)}"
     )
     headings = [f"{dataset}, {HOW[strictest(run, dataset)]}" for dataset in run.records]
     blocks = [

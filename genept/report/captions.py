@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from typing import Any
@@ -140,15 +141,16 @@ def split(config: Split) -> str:
     held_out = HELD_OUT.get(config.groups, f"{config.groups} groups")
     return (
         f"{drawn}; or whole {held_out} are held out in turn, so that each cell of a known one is tested once. The "
-        "latter comes first for a label that all cells of a donor share."
+        f"latter comes first for a label that all cells of a {held_out[:-1]} share."
     )
 
 
 def runs(params: Params, classifies: bool = True) -> str:
     """Say what a score and its brackets are; donors are held out only where cells are classified."""
+    groups = HELD_OUT.get(params.evaluate.split.groups or "", f"{params.evaluate.split.groups} groups")
     held_out = (
-        "With donors held out, the brackets are the 95 % bootstrap interval over donors or, of fewer than 10 donors, "
-        "the lowest and the highest donor's own accuracy; other scores then have none."
+        f"With {groups} held out, the brackets are the 95 % bootstrap interval over {groups} or, of fewer than 10 "
+        f"{groups}, the lowest and the highest {groups[:-1]}'s own accuracy; other scores then have none."
     )
     repeats = params.evaluate.repeats
     first = "A score is that of one run."
@@ -234,7 +236,10 @@ def roles(run: Run, models: Iterable[str]) -> list[str]:
     grid = run.params.grid.models
     named = (
         ("Controls, whose gene vectors mean nothing", grid.controls),
-        ("Small models trained here, not the published ones", [*grid.scgpt_trained, *grid.geneformer_trained]),
+        (
+            f"Small models, not the published ones, trained here{trained_on(run)}",
+            [*grid.scgpt_trained, *grid.geneformer_trained],
+        ),
         (
             "Fitted on training cells, again for each split, and scored only on other cells",
             [*grid.finetuned, *run.params.grid.heads_on_controls],
@@ -242,6 +247,24 @@ def roles(run: Run, models: Iterable[str]) -> list[str]:
     )
     present = [(role, [f"`{name}`" for name in models if name in members]) for role, members in named]
     return [f"{role}: {', '.join(members)}." for role, members in present if members]
+
+
+def trained_on(run: Run) -> str:
+    """Say what the models that are trained here have seen, and whether it is of donors that are scored."""
+    names = run.params.grid.pretrain
+    of_donors = (run.records[name]["annotations"].get("patient", {}) for name in names if name in run.records)
+    has_shared = any(
+        n_cells > own["evaluated_cells"].get(donor, 0) > 0
+        for own in of_donors
+        for donor, n_cells in own.get("all_cells", {}).items()
+    )
+    of = ", though other cells of their donors are" if has_shared else ""
+    return f" on cells of {', '.join(f'`{name}`' for name in names)} that are not scored{of}" if names else ""
+
+
+def escaped(text: str) -> str:
+    """Return a text with words of a user so that Markdown, in a table too, prints it as it is; names are code."""
+    return re.sub(r"`\w+`|[\\`*\[\]<>|#$]", lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", text)
 
 
 def filled(text: str, width: int = WIDTH, bullet: str = "") -> str:

@@ -1,18 +1,68 @@
-"""Why a row of the paper cannot be compared with ours, whatever the scores: other cells, labels, settings or genes."""
+"""Why a row cannot be compared with others, or one of the paper with ours: other cells, labels, settings or genes."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from genept.core.params import AUTHORS, Evaluate
+from genept.core.params import AUTHORS, ENSEMBLE, Evaluate
 from genept.report.captions import flat
 from genept.report.pairs import NOT_COMPARABLE, Pair, Run, Score
 from genept.report.paper import Paper, Published
+from genept.report.text_effect import Line
 
 CONSTANT = "predicts one class"  # begins the note of a classifier that gives all test cells one label
 MISSING_GENES = 0.01  # largest difference of the share of genes without a vector or token
+MOST = 0.5  # of the counts, or of the cells: a model that misses more is not compared
 SOURCES = {"annotation": "by clusters and markers", "user": "by the user"}
+
+
+def mark(run: Run) -> Run:
+    """Note on each score of a row whose model misses most of the counts that it is not comparable with others.
+
+    Its cells are told apart by what few genes are left: those of a head on a control are the control's, those of an
+    ensemble its members'.
+    """
+    pairs = [
+        dataclasses.replace(
+            pair,
+            scores={key: noted_on(score, note) for key, score in pair.scores.items()},
+            by_authors={key: noted_on(score, note) for key, score in pair.by_authors.items()},
+        )
+        if (note := misses_most(run, pair.dataset, pair.model))
+        else pair
+        for pair in run.pairs
+    ]
+    return dataclasses.replace(run, pairs=pairs)
+
+
+def noted_on(score: Score, note: str) -> Score:
+    """Return a score with a further note."""
+    return score._replace(notes=(*score.notes, note))
+
+
+def misses_most(run: Run, dataset: str, model: str) -> str:
+    """Say that a row rests on a model that misses most of the counts of a dataset; empty if it does not."""
+    grid = run.params.grid
+    _, control = grid.heads_on_controls.get(model, ("", model))
+    for name in grid.ensemble if model == ENSEMBLE else (control,):
+        if (pair := run.pair(dataset, name)) is None:
+            continue
+        share = pair.noted("share_of_counts_missing") or 0.0
+        without = pair.scores.get(("embedding", "", "", "n_cells_without_gene"))
+        n_without, n_cells = (without.value or 0, without.n_cells or 0) if without else (0, 0)
+        who = f"`{name}`" if name != model else "the model"
+        if share > MOST:
+            return f"{NOT_COMPARABLE}: {who} knows no gene of {share:.0%} of the counts"
+        if n_without > MOST * n_cells:
+            return f"{NOT_COMPARABLE}: {who} knows no gene of {n_without:,.0f} of {n_cells:,} cells"
+    return ""
+
+
+def of_comparable(run: Run, lines: Iterable[Line]) -> list[Line]:
+    """Keep the comparisons of text on datasets whose counts it does not mostly miss."""
+    return [line for line in lines if not misses_most(run, line.dataset, line.text)]
 
 
 def reasons(

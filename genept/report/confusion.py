@@ -52,7 +52,8 @@ def matrices(dataset: str, pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     ``share`` is of the cells of the actual class. The diagonal of a model comes first, in the order of `counted`, so
     that whoever draws classes in the order of their first row has all of them on both axes, in this order. What scores
-    lie between is left out.
+    lie between is left out. `dvc plots` writes the table as it is into a script element, which no label may end or turn
+    into another: an invisible word joiner follows each ``<``.
     """
     order, counts = counted({model: table for model, table in pairs.items() if model not in BOUNDS})
     rows = []
@@ -63,7 +64,8 @@ def matrices(dataset: str, pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for actual, name in (*diagonal, *others):
             cells = table.at[actual, name]
             rows.append((dataset, model, actual, name, cells, round(cells / max(1, sizes[actual]), 4)))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.assign(**{name: table[name].str.replace("<", "<\u2060") for name in ("actual", "predicted")})
 
 
 def relatives(confusion: np.ndarray) -> list[int]:

@@ -11,6 +11,7 @@ from genept.core.config import read_yaml
 from genept.core.errors import ParamsError
 from genept.core.params import AUTHORS, ENSEMBLE, MAJORITY, OWN, PATH, RANDOM_CELLS, SUPERVISED, Params
 from genept.core.readers import Reader, count, exactly, number, optional, read_json, read_table, rows_of
+from genept.core.text import MESSAGE, printable, shorten
 from genept.engines.config import MODELS, ModelConfig
 from genept.report.records import METRICS, read_record
 
@@ -96,6 +97,20 @@ class Run:
         )
         return "donors" if any(note.startswith(ONE_LABEL) for note in notes) else "random"
 
+    @property
+    def applied(self) -> Params:
+        """The settings as far as they applied: no donors are held out where no dataset has donors to hold out."""
+        if any(split == "donors" for pair in self.pairs for _, _, split, _ in pair.scores):
+            return self.params
+        split = self.params.evaluate.split.model_copy(update={"groups": None})
+        evaluate = self.params.evaluate.model_copy(update={"split": split})
+        return self.params.model_copy(update={"evaluate": evaluate})
+
+    def is_comparable(self, dataset: str, model: str) -> bool:
+        """Whether no note calls the scores of a row not comparable."""
+        pair = self.pair(dataset, model)
+        return pair is None or not any(NOT_COMPARABLE in note for one in pair.scores.values() for note in one.notes)
+
     def model_title(self, name: str) -> str:
         """Say what a row is; for the ensemble, what it combines."""
         grid = self.params.grid
@@ -153,10 +168,15 @@ def read_scores(dataset: str, model: str) -> dict[str, dict[Key, Score]]:
     for row in rows_of(read_table(path, columns, f"evaluate@{dataset}", may_be_empty=False)):
         if not row["class"]:
             key = row["task"], row["annotation"], row["split"], row["metric"]
-            notes = tuple(filter(None, row["note"].split(NOTE_SEPARATOR)))
+            notes = tuple(shorten(printable(note), MESSAGE) for note in row["note"].split(NOTE_SEPARATOR) if note)
             fields = {name: row[name] for name in Score._fields if name != "notes"}
             scores.setdefault(row["protocol"], {})[key] = Score(**fields, notes=notes)
     return scores
+
+
+def labellers(record: dict[str, Any]) -> str:
+    """Name those whose labels the files of a dataset have."""
+    return "the user's" if record["label_source"] == "user" else "the authors'"
 
 
 def labels_from(record: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ def table_2(run: Run) -> Table:
     return Table(
         "table2",
         "Table 2: clusters against annotations",
-        captions.table_2(run.params),
+        captions.table_2(run.applied),
         columns,
         (Size("n_cells", "Cells"), DONORS, LABELS),
         with_rows(groups),
@@ -68,7 +68,7 @@ def table_c4(run: Run) -> Table:
     return Table(
         "table_c4",
         f"Table C4: cell type by {captions.neighbours(run.params)}",
-        captions.table_c4(run.params, f"cell_type{SPLITS['reference']}" if has_reference else ""),
+        captions.table_c4(run.applied, f"cell_type{SPLITS['reference']}" if has_reference else ""),
         columns,
         (Size("n_cells", "Test cells"), DONORS, LABELS),
         groups,
@@ -109,7 +109,7 @@ def section_4_4(run: Run) -> Table:
     return Table(
         "section_4_4",
         f"Section 4.4: patient{', and ' if labels else ''}{' or '.join(labels)}",
-        captions.section_4_4(run.params),
+        captions.section_4_4(run.applied),
         columns,
         (Size("n_cells", "Cells"), Size("n_test_cells", "Test cells", column=2), DONORS),
         with_rows(groups, required=2),

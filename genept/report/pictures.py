@@ -10,6 +10,7 @@ import pandas as pd
 
 from genept.core.params import MAJORITY
 from genept.core.readers import number, optional, read_table
+from genept.core.text import shorten
 from genept.plots.scores import Curve, Curves, Matrix
 from genept.report import captions, main_scores, significance
 from genept.report.pairs import BOUNDS, Key, Run
@@ -87,7 +88,11 @@ def curves(run: Run, dataset: str) -> list[Curves]:
                 roc.append(Curve(model, looks[model], *average([(x, y) for x, y, *_ in points])))
                 precision_recall.append(Curve(model, looks[model], *average([(x, y) for *_, x, y in points])))
             share = float(np.mean([(tables[0][1]["actual"] == name).mean() for name in classes]))
-            of = f"positive: {classes[0]}" if len(classes) == 1 else f"mean of {len(classes)} classes against the rest"
+            of = (
+                f"positive: {shorten(classes[0])}"
+                if len(classes) == 1
+                else f"mean of {len(classes)} classes against the rest"
+            )
             found.append(Curves(f"{label}, {SPLITS[split]}; {how} ({of})", roc, precision_recall, share))
     return found
 

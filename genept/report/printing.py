@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from genept.core.params import MAJORITY, RANDOM_CELLS
 from genept.report import captions, glossary, significance
-from genept.report.captions import filled
+from genept.report.captions import escaped, filled
 from genept.report.pairs import NOT_COMPARABLE, Key, Run, Score, labels_from
 from genept.report.significance import NO_TEST, Best, Differences
 from genept.report.table import Column, Row, Table
@@ -48,19 +48,25 @@ def markdown(table: Table, run: Run, best: Bests) -> str:
     headings = [*(column.heading for column in table.columns), *(size.heading for size in table.sizes)]
     datasets = [name for name in dict.fromkeys(group.dataset for group in table.groups) if name in run.records]
     models = list(dict.fromkeys(row.model for group in table.groups for row in group.rows))
-    caption = [f"Computed in this run with seed {run.params.scoring_seed}.", *captions.dataset_notes(run, datasets)]
+    caption = [
+        f"Computed in this run with seed {run.params.scoring_seed}.",
+        *map(escaped, captions.dataset_notes(run, datasets)),
+    ]
     caption.append(table.explanation)
     if any(column.best for column in table.columns):
         caption.append(captions.bold(any(one.models for of_group in best for one in of_group)))
     key = [
-        items(f"`{name}`: {run.records[name]['title']}; {labels_from(run.records[name])}" for name in datasets),
-        items(f"`{name}`: {run.model_title(name)}" for name in models),
+        items(
+            escaped(f"`{name}`: {record['title']}; {labels_from(record)}")
+            for name, record in ((name, run.records[name]) for name in datasets)
+        ),
+        items(escaped(f"`{name}`: {run.model_title(name)}") for name in models),
     ]
     blocks = [
         f"# {table.title}",
         filled(" ".join(caption)),
         markdown_table(lines, ["Dataset", table.heading, "Model", *headings], n_left=3),
-        items(f"({letter}) {note}" for note, letter in letters.items()),
+        items(f"({letter}) {escaped(note)}" for note, letter in letters.items()),
         *("Datasets:", key[0], "Models:", key[1]),
         *map(filled, [*glossary.terms(" ".join([*caption, *key])), *captions.roles(run, models)]),
         "All scores, with those of each class: `metrics/full/<dataset>/<model>.csv`.",
@@ -146,7 +152,11 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def markdown_table(lines: Sequence[Sequence[str]], headings: Sequence[str], n_left: int, n_right: int = 0) -> str:
-    """Write a table in Markdown; the first `n_left` and last `n_right` columns are text, the others numbers."""
+    """Write a table in Markdown; the first `n_left` and last `n_right` columns are text, the others numbers.
+
+    Nothing in a cell ends it or is taken for HTML.
+    """
+    lines = [[re.sub(r"(?<!\\)(\||<(?=[A-Za-z/!?]))", r"\\\1", cell) for cell in line] for line in lines]
     n_numbers = len(headings) - n_left - n_right
     align = ["left"] * n_left + ["right"] * n_numbers + ["left"] * n_right
     return tabulate(lines, headings, tablefmt="github", disable_numparse=True, colalign=align)

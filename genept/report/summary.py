@@ -52,7 +52,7 @@ def summary(run: Run) -> Table:
     return Table(
         "summary",
         "Summary: from floor (0) to the label itself (1)",
-        explain(run.params),
+        explain(run.applied),
         COLUMNS,
         (),
         [group for group in groups if group.rows],

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from genept.core.params import Params
 from genept.core.readers import Reader, count, number, optional, read_table, rows_of
 from genept.report import captions, glossary
-from genept.report.captions import filled
+from genept.report.captions import escaped, filled
 from genept.report.pairs import Run
 from genept.report.printing import NONE, csv_text, decimals, interval, items, markdown_table, three
 from genept.report.significance import COMPARISONS, LEVEL
@@ -84,7 +84,8 @@ def page(lines: Sequence[Line], run: Run) -> str:
     """Write the page: a sentence for each comparison and dataset, what the numbers are, and the table."""
     title = "# The effect of text"
     if not lines:
-        return f"{title}\n\nThe grid has no GenePT-w model to compare with a control or with `{run.params.baseline}`.\n"
+        lacking = f"The run has no GenePT-w model to compare with a control or with `{run.params.baseline}`"
+        return f"{title}\n\n{lacking}, or the model misses most of the counts.\n"
     datasets, versus = (list(dict.fromkeys(getattr(line, key) for line in lines)) for key in ("dataset", "versus"))
     rows = []
     group: tuple[str, ...] = ()
@@ -97,7 +98,7 @@ def page(lines: Sequence[Line], run: Run) -> str:
         )
         group = now
     headings = ["Dataset", "Compared", "Score", "Text", "Other", "Difference", "p", "Result"]
-    models = items(f"`{name}`: {run.model_title(name)}" for name in [lines[0].text, *versus])
+    models = items(escaped(f"`{name}`: {run.model_title(name)}") for name in [lines[0].text, *versus])
     blocks = [
         title,
         "\n".join(filled(text, bullet="- ") for text in sentences(lines)),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from genept.report import captions
 from genept.report import tracking_words as words
-from genept.report.captions import filled
+from genept.report.captions import escaped, filled
 from genept.report.pairs import Run
 from genept.report.paper import Paper
 from genept.report.printing import NONE, markdown_table
@@ -24,8 +24,8 @@ def page(numbers: Sequence[Tracked], rows: Sequence[TrackedRow], paper: Paper, r
         filled(paper.citation),
         filled(words.transcribed(paper)),
         "## What was run",
-        *map(filled, words.what_ran(paper, run, named)),
-        *map(filled, (captions.protocol(run.params), captions.unlike_authors(run.params))),
+        *map(filled, map(escaped, words.what_ran(paper, run, named))),
+        *map(filled, (captions.protocol(run.applied), captions.unlike_authors(run.params))),
         filled(next_step(numbers, run)),
         "## Verdicts",
         filled(words.RULE),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from genept.report import captions
 from genept.report import tracking_words as words
-from genept.report.pairs import labels_from
+from genept.report.pairs import labellers, labels_from
 from genept.report.printing import NONE
 from genept.webpage.render import capitalised, html
 from genept.webpage.sources import Sources, View
@@ -38,8 +38,8 @@ CONTENT = {"counts": "raw counts", "lognorm": "logarithms of normalised counts"}
 AGREEMENT = {
     "ari": "ARI (adjusted Rand index)",
     "ami": "AMI (adjusted mutual information)",
-    "accuracy": "share of cells with the authors' type",
-    "f1": "F1, mean over the authors' types",
+    "accuracy": "share of cells with {whose} type",
+    "f1": "F1, mean over {whose} types",
 }
 
 
@@ -55,7 +55,8 @@ def view(sources: Sources) -> View:
     genes = list(words.gene_lines(sources.paper, sources.run, sources.counterparts))
     datasets = [
         {"name": name, "record": record, "coverage": [line[1:] for line in genes if line[0] == name]}
-        | {"agreement": list(agreement(sources.agreements.get(name, {})))}
+        | {"agreement": list(agreement(sources.agreements.get(name, {}), labellers(record)))}
+        | {"labellers": labellers(record)}
         | tables(record)
         for name, record in sources.run.records.items()
     ]
@@ -152,8 +153,8 @@ def listing(heading: str, items: Sequence[str]) -> Listing:
     return Listing(f"{heading} ({len(items):,})", list(items))
 
 
-def agreement(scores: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-    """Yield how far cell types by clusters and markers agree with the authors' labels."""
+def agreement(scores: Mapping[str, float], whose: str) -> Iterator[tuple[str, str]]:
+    """Yield how far cell types by clusters and markers agree with the labels of the files, `whose` they are."""
     for key, heading in AGREEMENT.items():
         if key in scores:
-            yield heading, f"{scores[key]:.3f}"
+            yield heading.format(whose=whose), f"{scores[key]:.3f}"

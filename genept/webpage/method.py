@@ -42,9 +42,9 @@ def view(sources: Sources) -> View:
     ensemble = [captions.ensemble(params.evaluate)] if params.grid.ensemble else []
     text = html(
         "method.html",
-        scored=[captions.protocol(params), captions.unlike_authors(params), captions.missing(params)],
+        scored=[captions.protocol(run.applied), captions.unlike_authors(params), captions.missing(params)],
         made=[captions.clusters(params), captions.patients(params), captions.nearest(params), *ensemble],
-        read=[captions.runs(params), captions.bounds(params, has_supervised=True), captions.bold(is_shown=True)],
+        read=[captions.runs(run.applied), captions.bounds(params, has_supervised=True), captions.bold(is_shown=True)],
         rule=words.RULE,
         metrics=[
             {"heading": words.heading(one.name), "meaning": one.meaning, "low": f"{one.low:g}"}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from genept.plots.summary import Panel
 from genept.report import captions, main_scores, printing, text_effect
 from genept.report.main_scores import Headed, Scores, grouped
-from genept.report.pairs import Run, Score
+from genept.report.pairs import NOT_COMPARABLE, Run, Score
 from genept.report.significance import Best
 from genept.report.summary import summary
 from genept.report.table import Group, Row, Table
@@ -40,7 +40,8 @@ def view(sources: Sources) -> View:
         kinds=KINDS,
         summary=summary_of(run),
         datasets=[table_of(sources, dataset, scores[dataset]) for dataset in run.records],
-        runs=captions.runs(run.params),
+        runs=captions.runs(run.applied),
+        holds_out=run.applied.evaluate.split.groups is not None,
         effects=[effect_of(line) for line in sources.effects],
         explanation=text_effect.explain(run.params),
     )
@@ -73,7 +74,13 @@ def table_of(sources: Sources, dataset: str, scores: Scores) -> dict[str, Any]:
         "note": run.records[dataset]["note"],
         "families": [(name, families.count(name)) for name in dict.fromkeys(families)],
         "columns": headed,
-        "groups": [(kind, [(model, cells[model]) for model in some]) for kind, some in grouped(run, cells)],
+        "groups": [
+            (
+                kind,
+                [(model, "" if run.is_comparable(dataset, model) else NOT_COMPARABLE, cells[model]) for model in some],
+            )
+            for kind, some in grouped(run, cells)
+        ],
     }
 
 
@@ -110,7 +117,10 @@ def summary_of(run: Run) -> dict[str, Any]:
             )
     datasets = list(dict.fromkeys(group.dataset for group in table.groups))
     groups = [
-        (kind, [(model, [cells[model].get(dataset, Cell(printing.NONE)) for dataset in datasets]) for model in some])
+        (
+            kind,
+            [(model, "", [cells[model].get(dataset, Cell(printing.NONE)) for dataset in datasets]) for model in some],
+        )
         for kind, some in grouped(run, cells)
     ]
     return {"datasets": datasets, "groups": groups, "explanation": table.explanation}

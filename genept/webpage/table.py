@@ -47,7 +47,7 @@ FILTERS = ("dataset", "model", "protocol", "task", "annotation", "split", "metri
 def view(sources: Sources) -> View:
     """Return the table of all scores of the run."""
     lines = read(sources.run)
-    text = html("table.html", n=len(lines["model"]), runs=captions.runs(sources.run.params))
+    text = html("table.html", n=len(lines["model"]), runs=captions.runs(sources.run.applied))
     return View("table", "Table", text, {"columns": packed(lines, sources.run.params)})
 
 

@@ -44,6 +44,9 @@ def run(names: list[str], totals: Sequence[float] | None = None, ensembl_ids: li
         ("ENST00000269305.9", "ENST00000269305.9", "unknown"),  # a transcript
         ("ENSG0000014151.1", "ENSG0000014151.1", "unknown"),  # a digit short
         (" TP53 ", "TP53", "approved"),
+        ("HLA.DRA", "HLA-DRA", "approved"),  # R's dots
+        ("MT.ND1", "MT-ND1", "approved"),
+        ("52", "52", "unknown"),  # a row number, though an alias of ACP1
     ],
 )
 def test_a_name_becomes_its_approved_symbol_or_stays(name: str, symbol: str, how: str) -> None:
@@ -51,6 +54,53 @@ def test_a_name_becomes_its_approved_symbol_or_stays(name: str, symbol: str, how
     assert (result.original[0], result.symbols[0], result.how[0]) == (name.strip(), symbol, how)
     assert result.ensembl_ids[0] == (BY_SYMBOL[symbol].ensembl_id if symbol in BY_SYMBOL else unversioned(name))
     assert result.keep.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TP53_ENSG00000141510",
+        "ENSG00000141510.18_TP53",
+        "TP53|ENSG00000141510",
+        "old (ENSG00000141510.2)",
+        "x.ENSG00000141510",
+    ],
+)
+def test_of_a_name_with_an_ensembl_id_both_parts_are_used(name: str) -> None:
+    result = run([name, "clone-7_ENSG00000999999", "GAPDH"])
+    assert result.symbols == ["TP53", "clone-7", "GAPDH"] and result.how == ["ensembl", "unknown", "approved"]
+    assert result.ensembl_ids[:2] == ["ENSG00000141510", "ENSG00000999999"]
+
+
+@pytest.mark.parametrize(
+    ("names", "least", "text"),
+    [
+        (["225", "52", *map(str, range(500))], 0.0, "none of the 502 gene names"),
+        (
+            ["TP53", *map(str, range(99))],
+            0.1,
+            "only 1 of the 100 gene names are known to HGNC (not '0', '1', '2'), below",
+        ),
+        (["TP53", *(f"clone-{i}" for i in range(10))], 0.1, "below the share of 0.1 that label.least_known_genes"),
+        (["TP53", "1" * 10_000, "x\x1b[31m"], 0.5, "\\x1b[31m"),
+    ],
+)
+def test_row_numbers_and_other_names_that_hgnc_hardly_knows_are_refused(
+    names: list[str], least: float, text: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        harmonise(names, [1.0] * len(names), TABLE, least_known=least)
+    assert text in caught.value.message and len(caught.value.message) < 700
+
+
+def test_many_clone_names_pass_with_a_note_and_so_do_excel_s_dates() -> None:
+    clones = run([*("TP53", "GAPDH", "ACTB"), *(f"AC{i:06}.1" for i in range(20))])
+    assert "3 of 23 names are known to HGNC" in clones.notes[0] and len(clones.notes) == 1
+    days = ["1-Mar", "2-Sep", "Mar-01", "44256"]
+    dates = run([*days, *(gene.symbol for gene in GENES[:90])])
+    assert dates.notes == ("genes: 4 names look like dates, as Excel makes them of MARCH1 or SEPT2 (1-Mar, 2-Sep, "
+    "Mar-01, 44256); take the names from the original table",)  # fmt: skip
+    assert not run([gene.symbol for gene in GENES]).notes
 
 
 def test_an_approved_symbol_wins_over_an_old_one_and_nothing_is_merged() -> None:

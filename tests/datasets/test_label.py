@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
+import pytest
 import scipy.sparse as sp
 import yaml
 
@@ -19,6 +21,7 @@ from tests.datasets.made import (
     N_CELLS,
     OUTPUTS,
     RAW,
+    RECORD,
     SYMBOLS,
     change,
     configure,
@@ -196,3 +199,84 @@ def test_ids_that_several_cells_have_are_numbered_on_demand(project: Path) -> No
     cells, report = run()
     assert list(cells.obs_names[:5]) == ["AAAC", "AAAC-2", "AAAC-1", "AAAC-3", "cell4"]
     assert "raw.h5ad: 2 cells have the id of an earlier cell; they are numbered" in report["notes"]
+
+
+IDS = [f"ENSG{i:011}" for i in range(1, len(SYMBOLS) + 1)]
+
+
+def with_var(index: list[str] | None = None, **columns: Any) -> None:
+    change(put("var", pd.DataFrame(columns, index=index or SYMBOLS)))
+
+
+@pytest.mark.parametrize(
+    ("index", "columns", "keys", "names", "note"),
+    [
+        (
+            IDS,
+            {"name": [None, "", "nan", *SYMBOLS[3:]]},
+            {"symbol": "name"},
+            IDS[:3],
+            "3 of 12 have no symbol in var['name']",
+        ),
+        (SYMBOLS, {"name": [*SYMBOLS[:11], np.nan]}, {"symbol": "name"}, ["TP53", "CXCL8"], "1 of 12 have no symbol"),
+        (["", "nan", *SYMBOLS[2:]], {}, {}, ["unnamed 1", "unnamed 2", "CD4"], "2 of 12 have no name at all"),
+        (SYMBOLS, {"id": IDS}, {"symbol": "index", "ensembl": "id"}, ["TP53", "CXCL8"], ""),
+    ],
+)
+def test_a_gene_without_a_symbol_keeps_its_name_in_the_index(
+    index: list[str], columns: dict[str, Any], keys: dict[str, str], names: list[str], note: str, project: Path
+) -> None:
+    with_var(index, **columns)
+    configure(**keys)
+    cells, report = run()
+    assert list(cells.var_names[: len(names)]) == names and cells.n_vars == len(SYMBOLS)
+    assert [text for text in report["notes"] if text.startswith("genes: ")] == ([] if not note else report["notes"][:1])
+    assert note in " ".join(report["notes"])
+
+
+@pytest.mark.parametrize("keys", [{"symbol": "name"}, {"ensembl": "index", "symbol": "name"}])
+def test_the_index_has_the_ensembl_ids(keys: dict[str, str], project: Path) -> None:
+    with_var(["ENSG00000141510", *IDS[1:]], name=["whatever", *SYMBOLS[1:]])
+    configure(**keys)
+    cells, _ = run()
+    assert cells.var_names[0] == "TP53" and list(cells.var["ensembl_id"])[8] in (IDS[8], "ENSG00000111640")
+
+
+def test_row_numbers_are_refused_and_the_column_with_genes_is_named(project: Path) -> None:
+    with_var([str(i) for i in range(len(SYMBOLS))], feature_name=SYMBOLS)
+    done = invoke()
+    assert done.exit_code == 1 and "numbers are those of rows" in done.output and "(here 'feature_name')" in done.output
+
+
+def test_copies_are_counted_and_noted_where_a_split_can_part_them(project: Path) -> None:
+    """Cells 0 and 6 are of one donor, 1 and 8 of two."""
+
+    def repeat(pairs: list[tuple[int, int]]) -> None:
+        change(set_x(lambda x: x[[dict(pairs).get(i, i) for i in range(N_CELLS)]]))
+
+    repeat([(6, 0), (8, 1)])
+    _, report = run()
+    assert report["copies"] == {"n_cells": 4, "n_within_scored": 4, "n_of_several_donors": 2}
+    assert "copies: 4 scored cells have the counts of another (cell0, cell6)" in report["notes"][0]
+    assert "2 of them are in several donors" in report["notes"][0]
+    configure(subset=SUBSET)
+    _, report = run()
+    assert report["copies"]["n_cells"] == 4 and report["cells"]["n_evaluated"] == 20
+
+
+def test_codes_as_labels_and_labels_that_are_very_long_many_or_no_text_get_short_notes(project: Path) -> None:
+    change(set_obs("celltype", [str(i % 3) for i in range(N_CELLS)]))
+    _, report = run()
+    assert (
+        "cell_type: its labels are codes (0, 1, 2), such as clusters have; is it the right column?" in report["notes"]
+    )
+    labels = [f"T\ncell {i} \x1b[31m\u202e </script> {'x' * 10_000}" for i in range(N_CELLS)]
+    change(set_obs("celltype", labels))
+    done = invoke()
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    assert done.exit_code == 0 and "\x1b" not in done.output and len(done.output) < 3000
+    assert all(len(note) <= 1000 and "\n" not in note for note in record["notes"])
+    obs = shared.read_obs("mine")
+    assert obs["cell_type"].nunique() == N_CELLS and obs["cell_type"].iloc[0].startswith(
+        "T\\ncell 0 \\x1b[31m\\u202e </scr"
+    )

@@ -25,7 +25,7 @@ from scipy.spatial.distance import cdist
 from genept.plots import annotation, layouts, page, palette, panels
 from tests.plots import made
 
-TITLES = ["Log-normalised expression, PCA", "scGPT, small, trained here on other cells of the same donors"]
+TITLES = ["Log-normalised expression, PCA", "scGPT, small, trained here"]
 
 
 def annotated(**n_labels: int) -> pd.DataFrame:
@@ -334,3 +334,16 @@ def test_no_text_is_read_as_a_formula_or_hidden(tmp_path: Path) -> None:
     evidence = annotation.read(tmp_path)
     page.save(annotation.markers(evidence, labels[0], labels[1]), tmp_path / "markers.png", has_shades=True)
     page.save(annotation.umap(evidence, labels[0], labels[1])["umap"], tmp_path / "umap.png")
+
+
+@pytest.mark.parametrize(
+    "label", [r"$\frac{1}{$", "_hidden", "$x_i$", "\N{GRINNING FACE}\u05d0", "T" * 10_000, "a^{2", r"\textbf{x"]
+)
+def test_no_label_or_title_is_a_formula_or_hidden_or_fills_the_page(label: str, tmp_path: Path) -> None:
+    obs = pd.DataFrame({"cell_type": [f"{label}{i % 3}" for i in range(200)]})
+    figures = pictures(obs, title=label)
+    for name, figure in figures.items():
+        page.save(figure, tmp_path / f"{name}.png")
+        (legend,) = figure.legends
+        written = ["".join(text.get_text().split()) for text in legend.get_texts()]
+        assert len(written) == 3 and all(text[0] == label[0] and len(text) <= 240 for text in written)

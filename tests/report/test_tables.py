@@ -251,3 +251,50 @@ def test_what_is_missing_damaged_or_wrong_is_one_line_and_writes_nothing(
     assert (result.exit_code, result.output.count("\n")) == (code, 1), result.output
     assert words in result.output
     assert not [*Path("metrics").glob("*.*"), *Path("plots").glob("*.*")]
+
+
+def test_rows_of_a_model_that_misses_most_of_the_counts_are_not_comparable(project: Path) -> None:
+    """So are the heads and the ensemble that rest on it; nothing is then said of text on this dataset."""
+    share = [row("embedding", "", "share_of_counts_missing", 0.71, n_classes=0)]
+    for model in ("text_w", "random_w"):
+        write_pair("blood", model, [*rows_of("cell_type", 0.9), *share])
+    written = texts()
+    for dataset, _, model, *_ in printed_rows("metrics/table_c4.md"):
+        is_marked = dataset == "blood" and model.startswith(("`text_w`", "`random_w`", "`random_tuned`", "`ensemble`"))
+        assert is_marked == model.partition(" (")[0].endswith(", not comparable") or dataset == "tumour"
+    assert "not comparable: the model knows no gene of 71% of the counts" in written["table_c4"]
+    assert "not comparable: `text_w` knows no gene of 71% of the counts" in written["table_c4"]
+    assert {line["dataset"] for line in read_csv("metrics/text_effect.csv")} == {"tumour"}
+    assert "`text_w`, not comparable" in " ".join(written["answer"].split())
+    assert "on `blood`, " not in written["answer"], "one model is left, so that none is the highest"
+
+
+def test_titles_and_labels_break_no_table_and_no_page(project: Path) -> None:
+    """Those of a user may hold everything that Markdown, HTML and scripts have a meaning for."""
+    write_record("blood", title="<img onerror=x> | `a`", note="b | </script><script>")
+    note = "</script><!-- | `x`: of one donor only, never right"
+    rows = [line | {"note": note} if line["split"] == "donors" else line for line in rows_of("cell_type", 0.3)]
+    write_pair("blood", "text_w", rows)
+    comparisons.write_confusion("blood", [*SCORED, *BOUNDS], ["</script><script>alert(1)", *CLASSES[1:]])
+    written = texts()
+    for name, text in written.items():
+        outside = re.sub(r"`[^`]*`", "", text.replace("\\`", "").replace("\\<", ""))
+        assert "<img" not in outside and "<script" not in outside and "<!--" not in outside, name
+    assert len({len(line) for line in map(tuple, printed_rows("metrics/table_c4.md"))}) == 1
+    page, table = (
+        Path(name).read_text(encoding="utf-8") for name in ("plots/report.html", "plots/confusion_matrices/blood.csv")
+    )
+    assert "<script>alert" not in page and "<img onerror" not in page
+    assert "</" not in table and "<\u2060/script><\u2060script>alert(1)" in table
+
+
+def test_without_donors_nothing_is_said_of_donors_held_out(project: Path) -> None:
+    for dataset in ("blood", "tumour"):
+        for path in Path(f"metrics/full/{dataset}").glob("*.csv"):
+            lines = path.read_text().splitlines()
+            path.write_text("\n".join(line for line in lines if ",donors," not in line) + "\n")
+    written = texts()
+    assert not [
+        name for name, text in written.items() if re.search("donors (are )?held out", text) and "tracking" not in name
+    ]
+    assert "New donors:" not in Path("plots/report.html").read_text(encoding="utf-8")
