@@ -24,19 +24,23 @@ from genept.engines import config as engines
 def main(params: Params, dataset: str, model: str, base: str) -> None:
     """Train MODEL, a small head on the embedding of DATASET by another model, and write the embedding it makes.
 
-    The head learns the annotation that `finetune` in data/DATASET.yaml names (cell_type if it names none), from
-    training cells only: those that evaluate trains on for that annotation. The notes beside the embedding list the
-    cells that it has not seen. Written: models/MODEL/DATASET/ and data/DATASET/embeddings/MODEL.npy.
+    The head learns the annotation that `finetune` in data/DATASET.yaml names (if it names none: cell_type, or else the
+    first that there is, donors and batches last), from training cells only: those that evaluate trains on for it. The
+    notes beside the embedding list the cells that it has not seen. Written: models/MODEL/DATASET/ and
+    data/DATASET/embeddings/MODEL.npy.
     """
-    annotation = datasets.read(dataset).finetune or "cell_type"
-    config = engines.read(model)
+    settings, config = datasets.read(dataset), engines.read(model)
     obs = cells.read_obs(dataset)
+    annotation: str = settings.finetune
+    if "finetune" not in settings.model_fields_set:
+        present = [name for name in cells.ANNOTATIONS if name in obs]
+        annotation = min(present, key=lambda name: name in ("patient", "batch"), default=annotation)
     if config.engine != "finetuned":
         raise ParamsError(f"{engines.path(model)}: fine-tuning needs `engine: finetuned`, got {config.engine!r}")
     if annotation not in obs:
         raise ParamsError(
             f"{datasets.path(dataset)}: finetune: the dataset has no annotation {annotation!r}; "
-            f"it has {', '.join(obs.columns)}"
+            f"it has {', '.join(obs.columns) or 'none'}"
         )
 
     import numpy as np

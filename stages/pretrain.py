@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import math
 from pathlib import Path
 
 import click
 
 from genept.core import files
 from genept.core.cli import say, stage
-from genept.core.errors import ParamsError
+from genept.core.errors import InputError, ParamsError
 from genept.core.params import Params
 from genept.engines import config as models
 
@@ -44,6 +45,8 @@ def main(params: Params, model: str) -> None:
     corpora = {dataset: cells.read_corpus(dataset) for dataset in params.grid.pretrain}
     with files.replacing_folder(models.MODELS / model) as folder:
         trained = engine.pretrain(corpora, settings, folder, resolve_device(params.device))
+        if not math.isfinite(sum(trained.losses)):
+            raise InputError(f"{models.path(model)}: pretraining diverged; lower pretrain.learning_rate")
         description = (engine.__doc__ or "").strip().splitlines()[0]
         files.write_json(folder / "card.json", training.card(config.title, description, corpora, settings, trained))
         points = training.curve(trained.losses)

@@ -96,6 +96,7 @@ PLUMBING = (
     "genept/downloads",
     "genept/engines/__init__.py",
     "genept/engines/config.py",
+    "genept/engines/custom.py",
     "genept/engines/encoder/settings.py",
     "genept/engines/genept_w/config.py",
     "genept/engines/network/__init__.py",

@@ -240,7 +240,15 @@ def read_matrix(path: Path, again: str, dtype: str | None = "float32") -> np.nda
         with np.errstate(over="ignore"):
             matrix = np.lib.format.open_memmap(path, mode="r")
         reason = "" if matrix.offset + matrix.nbytes == path.stat().st_size else "more bytes than its header declares"
-    except (ValueError, TypeError, OverflowError, SyntaxError, MemoryError, tokenize.TokenError) as error:
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        SyntaxError,
+        RecursionError,
+        MemoryError,
+        tokenize.TokenError,
+    ) as error:
         reason = foreign(path) or " ".join(str(error).split())[:120]
     if not reason and (matrix.dtype.kind not in "iuf" if dtype is None else matrix.dtype != dtype):
         reason = f"{matrix.dtype} instead of {dtype or 'numbers'}"

@@ -43,7 +43,12 @@ class GeneVectors(NamedTuple):
 
 
 def write(folder: Path, vectors: np.ndarray, genes: Sequence[VectorGene], card: dict[str, Any]) -> None:
-    """Write vectors of shape (n_genes, n_dimensions), their genes and the card; a folder that is there is replaced."""
+    """Write vectors of shape (n_genes, n_dimensions), their genes and the card; a folder that is there is replaced.
+
+    `InputError` if a number is NaN or infinite.
+    """
+    if bad := int((~np.isfinite(vectors).all(axis=1)).sum()):
+        raise InputError(f"{folder}: {bad} of {len(genes)} genes got vectors with NaN or infinite numbers")
     header = {"n_genes": len(genes), "n_dimensions": int(vectors.shape[1])}
     lines = ["\t".join(VectorGene._fields)]
     for gene in genes:

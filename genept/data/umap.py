@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import warnings
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import joblib
 import numpy as np
 from sklearn.decomposition import PCA  # here, because a limit on threads holds only for libraries already loaded
 from sklearn.neighbors import NearestNeighbors
@@ -15,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from genept.core import files
 from genept.core.compute import import_umap
+from genept.core.errors import InputError
 from genept.core.params import Plot
 from genept.data.cells import DATA
 
@@ -29,17 +31,26 @@ def folder(dataset: str) -> Path:
 
 
 def cached_coordinates(matrix: np.ndarray, settings: Plot) -> np.ndarray:
-    """Return `coordinates`, computed once per embedding and settings; another version of this file computes anew."""
-    memory = joblib.Memory(CACHE, verbose=0)
+    """Return `coordinates`, computed once per embedding and settings; another version of this file computes anew.
+
+    A damaged layout counts as not there.
+    """
     options = settings.model_dump(exclude={"above"})
     versions = (files.sha256(Path(__file__)), version("umap-learn"))
-    layout = memory.cache(_coordinates_of_versions)(np.ascontiguousarray(matrix), options, versions)
-    memory.reduce_size(items_limit=CACHED_LAYOUTS)
+    described = json.dumps([options, versions, matrix.shape, str(matrix.dtype)]).encode()
+    path = CACHE / f"{hashlib.sha256(described + np.ascontiguousarray(matrix).tobytes()).hexdigest()}.npy"
+    with contextlib.suppress(InputError, FileNotFoundError):
+        layout = np.array(files.read_matrix(path, "it is computed anew"))
+        if layout.shape == (len(matrix), 2):
+            path.touch()
+            return layout
+    layout = coordinates(matrix, **options)
+    with files.replacing(path) as temporary:
+        np.save(temporary, layout, allow_pickle=False)
+    with contextlib.suppress(FileNotFoundError):  # where another process removes, too
+        for old in sorted(CACHE.glob("*.npy"), key=lambda other: other.stat().st_mtime)[:-CACHED_LAYOUTS]:
+            old.unlink()
     return layout
-
-
-def _coordinates_of_versions(matrix: np.ndarray, options: dict[str, Any], versions: tuple[str, ...]) -> np.ndarray:
-    return coordinates(matrix, **options)
 
 
 def coordinates(

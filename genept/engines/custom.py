@@ -121,7 +121,7 @@ def as_matrix(values: Any, ids: Sequence[str]) -> np.ndarray:
             values = values.detach().to_dense().cpu()
             values = (values.float() if values.is_floating_point() else values).numpy()
         if isinstance(values, np.ma.MaskedArray):
-            values = values.astype(np.float64).filled(np.nan)
+            values = np.ma.filled(values.astype(np.float64), np.nan)
         matrix = np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"embed returned {kind}, which is no matrix ({' '.join(str(error).split())[:200]})") from None

@@ -48,8 +48,14 @@ def test_a_layout_is_computed_once_per_embedding_settings_and_version(
     umap.cached_coordinates(matrix + 1, settings())
     assert len(calls) == 3
     monkeypatch.setattr(umap.files, "sha256", lambda path: "of another version of the file")
-    umap.cached_coordinates(matrix, settings())
+    fourth = umap.cached_coordinates(matrix, settings())
     assert len(calls) == 4
+    for path in umap.CACHE.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    np.testing.assert_allclose(umap.cached_coordinates(matrix, settings()), fourth + 1, rtol=1e-6)
+    monkeypatch.setattr(umap, "CACHED_LAYOUTS", 1)
+    umap.cached_coordinates(matrix + 2, settings())
+    assert len(list(umap.CACHE.iterdir())) == 1
 
 
 def test_every_library_runs_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

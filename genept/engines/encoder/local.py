@@ -277,7 +277,8 @@ def read_network(folder: Path) -> AutoNetwork:
             raise ValueError("it also decodes; an encoder is expected")
         if getattr(config, "num_hidden_layers", 1) > bert.MOST_LAYERS:
             raise ValueError(f"config.json asks for {config.num_hidden_layers} layers")
-        model, info = MODEL_MAPPING[type(config)].from_pretrained(
+        network: Any = MODEL_MAPPING[type(config)]
+        model, info = (network[0] if isinstance(network, tuple) else network).from_pretrained(
             None, config=config, state_dict=found, dtype=torch.float32, output_loading_info=True
         )
         if missing := sorted(name for name in info["missing_keys"] if UNUSED not in name):

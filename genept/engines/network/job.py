@@ -12,6 +12,7 @@ import functools
 import hashlib
 import shutil
 import time
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,16 @@ from genept.core.cli import progress_bar
 CHECKPOINTS = Path("data/cache/embed")
 SAVED_EVERY = 60  # seconds between two checkpoints; work that takes less leaves none
 REPORTED_EVERY = 300  # seconds between two lines in a log
-DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError)
+DAMAGE: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+    ValueError,
+    KeyError,
+    EOFError,
+    OSError,
+)
+DAMAGE += (TypeError, OverflowError, MemoryError, SyntaxError)  # of headers that declare what cannot be
 
 
 @dataclass
@@ -161,6 +171,8 @@ def read_checkpoint(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.
         raise ValueError("unexpected arrays")
     if len(rows) and not 0 <= rows.min() <= rows.max() < shape[0]:
         raise ValueError("rows that do not exist")
+    if not np.isfinite(vectors).all():
+        raise ValueError("vectors with NaN or infinite numbers")
     return rows, vectors
 
 

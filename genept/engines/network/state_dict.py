@@ -29,7 +29,8 @@ OLD_NORM = re.compile(r"(norm\w*)\.(gamma|beta)$", re.IGNORECASE)
 NEW_NORM = {"gamma": "weight", "beta": "bias"}
 #: Beside what torch allows: classes of no consequence, in which training loops keep their options and best scores.
 HARMLESS: list[Any] = [argparse.Namespace, np.dtype, *(type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd")]
-HARMLESS += [(np._core.multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+SCALAR = np.float64(0).__reduce__()[0]
+HARMLESS += [(SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 #: Errors of damaged files, collected by damaging some thousands of both of torch's formats.

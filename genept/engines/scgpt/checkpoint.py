@@ -30,7 +30,7 @@ UNUSED = (
     "flag_encoder.",  # known or asked for, in generative pretraining; the released checkpoints have it
     "pert_encoder.",  # perturbed or not
 )
-#: Batch norms, before the encoder's layers. Upstream's ``load_pretrained`` drops them, so that the cells come out wrong.
+#: Batch norms, before the encoder's layers. Upstream's ``load_pretrained`` drops them without a word.
 BATCH_NORMS = ("dsbn.", "bn.")
 PARTS = (
     *(name.removesuffix(".") for name in BATCH_NORMS),

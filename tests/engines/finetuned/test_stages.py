@@ -64,6 +64,15 @@ def test_without_finetune_in_the_datasets_file_cell_types_are_learned(project: P
     assert (notes["comparable"], notes["reason"]) == (False, "no counts")
 
 
+@pytest.mark.parametrize("present", [["patient", "phenotype"], ["patient"]])
+def test_without_cell_types_the_first_annotation_there_is_is_learned(project: Path, present: list[str]) -> None:
+    columns = blood.columns()
+    no_cell_type()
+    blood.write_obs(**{name: columns[name] for name in present})
+    assert blood.finetune().exit_code == 0
+    assert embeddings.read_notes("blood", "tuned")["annotation"] == present[-1]
+
+
 def test_equal_runs_write_equal_files_and_unseen_cells_can_hold_anything(project: Path) -> None:
     blood.finetune()
     first = [Path(name).read_bytes() for name in FILES]
@@ -146,7 +155,7 @@ def no_cell_type() -> None:
     dataset = blood.settings("data/covid.yaml")
     del dataset["finetune"]
     helpers.write_settings(Path(), datasets={"blood": dataset})
-    blood.write_obs(patient="D1", phenotype="sick")
+    blood.write_obs()
 
 
 def one_class() -> None:
@@ -157,7 +166,7 @@ def one_class() -> None:
     ("cause", "exit_code", "message"),
     [
         (("data/blood.yaml", "finetune", "disease"), 2, "data/blood.yaml: finetune: no 'disease' here. Known: cell_ty"),
-        (no_cell_type, 2, "finetune: the dataset has no annotation 'cell_type'; it has patient, phenotype"),
+        (no_cell_type, 2, "finetune: the dataset has no annotation 'cell_type'; it has none"),
         (("models/tuned.yaml", "finetune", {"head": "transformer"}), 2, "models/tuned.yaml: finetune.head"),
         (("models/tuned.yaml", "finetune", {"dropout": 0.1}), 2, "no setting 'dropout'"),
         (("params.yaml", "evaluate", {"split": {"test_size": 1}}), 2, "split.test_size: should be less than 1"),
