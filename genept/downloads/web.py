@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import io
 import json
+import math
 import re
 import time
 import zlib
@@ -31,6 +32,7 @@ BACKOFF = 1.0  # seconds before the second attempt, doubled for each further one
 MAX_WAIT = 300.0  # seconds; a server that asks to wait longer is asked again in the next run
 LEAST_RATE = 1000  # bytes a second, on average over each `WINDOW`
 WINDOW = 300.0  # seconds of waiting for bytes
+MAX_HEAD = 1 << 20  # bytes before the body of an answer
 MAX_BODY = 16 << 20  # what an answer that is no file may unpack to
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 
@@ -95,6 +97,7 @@ class Watch(io.RawIOBase):
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.waited, self.n_bytes = stream, 0.0, 0
+        self.left: float = MAX_HEAD
 
     def readable(self) -> bool:
         """See `io.RawIOBase`."""
@@ -105,6 +108,9 @@ class Watch(io.RawIOBase):
         start = clock()
         count: int | None = self.stream.readinto(buffer)
         self.waited, self.n_bytes = self.waited + clock() - start, self.n_bytes + (count or 0)
+        self.left -= count or 0
+        if self.left < 0:
+            raise Failure(f"more than {MAX_HEAD >> 20} MB come before its answer", f"run again later, or {BY_HAND}")
         if self.waited >= WINDOW:
             if self.n_bytes < LEAST_RATE * self.waited:
                 raise Failure(f"it sent less than {LEAST_RATE / 1000:g} kB a second for {WINDOW:.0f} s", GO_ON)
@@ -122,7 +128,13 @@ class WatchedResponse(http.client.HTTPResponse):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.fp: Any = io.BufferedReader(Watch(self.fp.detach()))
+        self.watch = Watch(self.fp.detach())
+        self.fp: Any = io.BufferedReader(self.watch)
+
+    def begin(self) -> None:
+        """Read what comes before the body."""
+        super().begin()
+        self.watch.left = math.inf
 
 
 class Adapter(requests.adapters.HTTPAdapter):
