@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -80,6 +81,15 @@ def writing_h5(path: Path) -> Iterator[Any]:
         yield file
         file.flush()
         path.write_bytes(file.id.get_file_image())
+
+
+def check_room(path: Path, n_bytes: int) -> None:
+    """Raise `OSError` if a file cannot grow by so many bytes; to be asked before HDF5 writes into a file that exists."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as stream:
+            size = path.stat().st_size
+            os.posix_fallocate(stream.fileno(), size, n_bytes)
+            stream.truncate(size)
 
 
 def read_json(path: Path) -> Any:

@@ -97,6 +97,7 @@ def add_to_h5ad(
 
     with files.replacing(target) as temporary:
         shutil.copyfile(source, temporary)
+        files.check_room(temporary, (1 << 20) + sum(matrix.nbytes for matrix in matrices.values()))
         try:
             file = h5py.File(temporary, "r+")
         except OSError as error:
