@@ -84,7 +84,7 @@ def writing_h5(path: Path) -> Iterator[Any]:
 
 
 def check_room(path: Path, n_bytes: int) -> None:
-    """Raise `OSError` if a file cannot grow by so many bytes; to be asked before HDF5 writes into a file that exists."""
+    """Raise `OSError` if a file cannot grow by so many bytes, before HDF5 finds out, which would crash."""
     if hasattr(os, "posix_fallocate"):  # not on macOS
         with path.open("r+b") as stream:
             size = path.stat().st_size

@@ -23,8 +23,7 @@ import urllib3
 from requests import exceptions
 
 from genept.core import files
-from genept.core.errors import InputError, NotFoundAtSource
-from genept.downloads.place import printable
+from genept.core.errors import InputError, NotFoundAtSource, printable
 
 TIMEOUT = (20.0, 60.0)  # seconds to connect, and without a byte
 ATTEMPTS = 5  # in a row without a new byte
