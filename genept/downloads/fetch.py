@@ -199,8 +199,7 @@ class Fetcher:
         known = self.lock.get(key)
         if path.is_dir():
             raise InputError(f"{path.absolute()}: is a folder, not a file; correct the path of {target}")
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path.absolute()}: is a pipe or a device, not a file; correct the path of {target}")
+        place.refuse_endless()
         if path.is_file():
             sha256 = files.sha256(path)
             if not self.store.has(sha256):

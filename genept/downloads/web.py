@@ -32,7 +32,7 @@ MAX_WAIT = 300.0  # seconds; a server that asks to wait longer is asked again in
 LEAST_RATE = 1000  # bytes a second, on average over each `WINDOW`
 WINDOW = 300.0  # seconds of waiting for bytes
 MAX_HEAD = 1 << 20  # bytes before the body of an answer
-MAX_BODY = 16 << 20  # what an answer that is no file may unpack to
+MAX_BODY = 8 << 20  # what an answer that is no file may unpack to
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -238,7 +238,7 @@ def encoding_of(answer: requests.Response) -> str:
 
 
 def read(url: str, refused: tuple[str, str] | None = None) -> bytes:
-    """Return the body of an answer, unpacked to at most 16 MiB.
+    """Return the body of an answer, unpacked to at most 8 MiB.
 
     `refused` is what a refusal (status 400, 401 or 403) means, and what to do. `NotFoundAtSource` if the answer is that
     there is no such thing, `InputError` if there is none.

@@ -104,6 +104,7 @@ def test_a_source_may_be_shared_by_models() -> None:
         (http(sha256="abc"), "files.a: sha256: "),
         (http(fallback=[{"url": URL, "optional": True}]), "files.a: no setting 'optional'"),
         (http(fallback=[{"kind": "local"}]), "files.a: path is missing"),
+        (http(fallback=[{"kind": "local", "path": "~nobody-here/a"}]), "path: '~nobody-here/a': no such user's home"),
         ({"kind": "geo", "accession": "155468", "files": {"a": {"name": "a"}}}, "files.a: accession: "),
         ({"kind": "geo", "accession": "GSE1", "files": {"a": {}}}, "files.a: name or member is missing"),
         ({"kind": "gdrive", "files": {"a": {"name": "a"}}}, "files.a: id, or folder and name, is missing"),
