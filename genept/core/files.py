@@ -206,6 +206,15 @@ def writing_h5(path: Path) -> Iterator[Any]:
         path.write_bytes(file.id.get_file_image())
 
 
+def check_room(path: Path, n_bytes: int) -> None:
+    """Raise `OSError` if a file cannot grow by so many bytes, before HDF5 finds out, which would crash."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as stream:
+            size = path.stat().st_size
+            os.posix_fallocate(stream.fileno(), size, n_bytes)
+            stream.truncate(size)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; `InputError` if it is damaged."""
     check_regular(path)

@@ -157,6 +157,7 @@ def add_to_h5ad(
 
     with files.replacing(target) as temporary:
         shutil.copyfile(files.require_file(source), temporary)
+        files.check_room(temporary, (1 << 20) + sum(matrix.nbytes for matrix in matrices.values()))
         with hdf5.opened(temporary, "r+", source) as file:
             if "obs" not in file or not isinstance(file["obs"], h5py.Group):
                 raise InputError(f"{source}: no table obs in it; save it with a current anndata first")

@@ -201,8 +201,7 @@ class Fetcher:
                 f"{path.absolute()}: is a folder, not a file; correct the path of {target}, or name a zarr store "
                 "raw.zarr.zip and a folder with matrix.mtx raw.mtx.zip under source.files"
             )
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise InputError(f"{path.absolute()}: is a pipe or a device, not a file; correct the path of {target}")
+        place.refuse_endless()
         if path.is_file() or path.is_dir():
             sha256 = self.store.add_folder(path) if path.is_dir() else files.sha256(path)
             if not self.store.has(sha256):

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, field_validator
 
 from genept.core.config import Config
-from genept.core.errors import InputError, NotFoundAtSource, hide_secrets, nearest
+from genept.core.errors import InputError, NotFoundAtSource, hide_secrets, nearest, printable
 from genept.downloads.store import Remote, Sha256, Store
 
 Number = int | str  # of a record or an article
@@ -126,11 +126,6 @@ class WebPlace(Place):
         from genept.downloads.transfer import size
 
         return size(self.remote(store))
-
-
-def printable(text: str) -> str:
-    """Return at most 300 printable characters of a text, on one line."""
-    return "".join(character if character.isprintable() else "?" for character in text)[:300]
 
 
 def pick(listed: Mapping[str, T], name: str, what: str) -> T:

@@ -195,7 +195,7 @@ def write(part: Part, answer: requests.Response, start: int, *, verifiable: bool
             if output.tell() > most:
                 part.remove()
                 to_do = f"if that is right, {BY_HAND}"
-                raise Failure(f"it did not end after {most / 1e6:,.0f} MB and does not say how long it is", to_do)
+                raise Failure(f"it did not end after {most / 1e6:,.1f} MB and does not say how long it is", to_do)
             chunk = answer.raw.read1(files.CHUNK, decode_content=False)
         output.truncate()
     if rest is not None and part.size != start + rest:

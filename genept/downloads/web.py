@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import io
 import json
+import math
 import re
 import time
 import zlib
@@ -22,8 +23,7 @@ import urllib3
 from requests import exceptions
 
 from genept.core import files
-from genept.core.errors import InputError, NotFoundAtSource
-from genept.downloads.place import printable
+from genept.core.errors import InputError, NotFoundAtSource, printable
 
 TIMEOUT = (20.0, 60.0)  # seconds to connect, and without a byte
 ATTEMPTS = 5  # in a row without a new byte
@@ -31,7 +31,8 @@ BACKOFF = 1.0  # seconds before the second attempt, doubled for each further one
 MAX_WAIT = 300.0  # seconds; a server that asks to wait longer is asked again in the next run
 LEAST_RATE = 1000  # bytes a second, on average over each `WINDOW`
 WINDOW = 300.0  # seconds of waiting for bytes
-MAX_BODY = 16 << 20  # what an answer that is no file may unpack to
+MAX_HEAD = 1 << 20  # bytes before the body of an answer
+MAX_BODY = 8 << 20  # what an answer that is no file may unpack to
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -95,6 +96,7 @@ class Watch(io.RawIOBase):
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.waited, self.n_bytes = stream, 0.0, 0
+        self.left: float = MAX_HEAD
 
     def readable(self) -> bool:
         """See `io.RawIOBase`."""
@@ -105,6 +107,9 @@ class Watch(io.RawIOBase):
         start = clock()
         count: int | None = self.stream.readinto(buffer)
         self.waited, self.n_bytes = self.waited + clock() - start, self.n_bytes + (count or 0)
+        self.left -= count or 0
+        if self.left < 0:
+            raise Failure(f"more than {MAX_HEAD >> 20} MB come before its answer", f"run again later, or {BY_HAND}")
         if self.waited >= WINDOW:
             if self.n_bytes < LEAST_RATE * self.waited:
                 raise Failure(f"it sent less than {LEAST_RATE / 1000:g} kB a second for {WINDOW:.0f} s", GO_ON)
@@ -122,7 +127,13 @@ class WatchedResponse(http.client.HTTPResponse):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.fp: Any = io.BufferedReader(Watch(self.fp.detach()))
+        self.watch = Watch(self.fp.detach())
+        self.fp: Any = io.BufferedReader(self.watch)
+
+    def begin(self) -> None:
+        """Read what comes before the body."""
+        super().begin()
+        self.watch.left = math.inf
 
 
 class Adapter(requests.adapters.HTTPAdapter):
@@ -227,7 +238,7 @@ def encoding_of(answer: requests.Response) -> str:
 
 
 def read(url: str, refused: tuple[str, str] | None = None) -> bytes:
-    """Return the body of an answer, unpacked to at most 16 MiB.
+    """Return the body of an answer, unpacked to at most 8 MiB.
 
     `refused` is what a refusal (status 400, 401 or 403) means, and what to do. `NotFoundAtSource` if the answer is that
     there is no such thing, `InputError` if there is none.

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -66,6 +67,12 @@ def refused(kind: str, files: dict[str, Any], text: str, **source: Any) -> str:
 def content() -> dict[str, bytes]:
     """Return what is in the dataset's folder."""
     return {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
+
+
+def forget_files() -> None:
+    """Empty the store, and the folder, from which files with the right sha256 would come back."""
+    for folder in (STORE, FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def parts() -> list[Path]:

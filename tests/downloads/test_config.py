@@ -104,6 +104,7 @@ def test_a_source_may_be_shared_by_models() -> None:
         (http(sha256="abc"), "files.a: sha256: "),
         (http(fallback=[{"url": URL, "optional": True}]), "files.a: no setting 'optional'"),
         (http(fallback=[{"kind": "local"}]), "files.a: path is missing"),
+        (http(fallback=[{"kind": "local", "path": "~nobody-here/a"}]), "path: '~nobody-here/a': no such user's home"),
         ({"kind": "geo", "accession": "155468", "files": {"a": {"name": "a"}}}, "files.a: accession: "),
         ({"kind": "geo", "accession": "GSE1", "files": {"a": {}}}, "files.a: name or member is missing"),
         ({"kind": "gdrive", "files": {"a": {"name": "a"}}}, "files.a: id, or folder and name, is missing"),
@@ -129,6 +130,39 @@ def test_what_is_wrong_is_one_line(source: Any, text: str) -> None:
     assert text in line
     assert "\n" not in line
     assert line.startswith(("data/demo.yaml: source: ", "models/sources/"))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"url": "https://me:secret@a.invalid/a"},
+        {"url": "https://secret@a.invalid/a"},
+        {"url": "https://me:se/secret@a.invalid/a"},
+        {"url": "https://a.invalid/a?download=1&token=secret"},
+        {"url": "https://a.invalid/a?access%5Ftoken=secret"},
+        {"url": "https://a.invalid/a#key=secret"},
+        {"url": "https://a.invalid/a?X-Amz-Credential=secret&X-Amz-Signature=secret"},
+        {"url": "https://a.invalid/a?sv=1&sig=secret%3D"},
+        {"url": ["https://me:secret@a.invalid/a"]},
+        {"mirrors": ["https://me:secret@a.invalid/a"]},
+        {"fallback": [{"url": "https://me:secret@a.invalid/a"}]},
+        {"fallback": [{"kind": "local", "path": "https://me:secret@a.invalid/a"}]},
+        {"member": "https://me:secret@a.invalid/a"},
+        {"where": "curl https://me:secret@a.invalid/a"},
+        {"https://me:secret@a.invalid/a": 1},
+    ],
+    ids=str,
+)
+def test_an_address_with_a_secret_is_refused_and_the_secret_not_shown(item: dict[str, Any]) -> None:
+    """DVC would write it into ``dvc.lock``, and a fetch into its records."""
+    with pytest.raises(ParamsError) as caught:
+        parse(http(**item))
+    assert "secret" not in caught.value.message
+    assert any(text in caught.value.message for text in ("put user and password into ~/.netrc", "no http", "setting"))
+
+
+def test_a_harmless_query_is_no_secret() -> None:
+    parse(http(url="https://a.invalid/a?download=1&id=4&export=download&keyword=2&monkey=3&q=a:b@c"))
 
 
 def test_the_sources_of_the_repository_are_right(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import importlib
 import sys
 import urllib.parse
@@ -247,3 +248,25 @@ def test_what_is_not_there_leads_to_the_next_place_and_what_is_not_shared_does_n
     drive.server.address = "http://127.0.0.1:9"  # nobody listens there
     for item in ({"id": LARGE}, {"folder": INNER, "name": "args.json"}):
         refused("gdrive", {"a": item}, "no connection, or it broke off again and again")
+
+
+@pytest.mark.parametrize(
+    ("page", "headers", "text"),
+    [
+        (gzip.compress(b" " * (64 << 20)), {"Content-Encoding": "gzip"}, "its answer is longer than 4 MB"),
+        (b" " * (5 << 20), {}, "its answer is longer than 4 MB"),
+        (
+            b"<title>x</title>" + folder_page(FOLDER).replace(INNER.encode(), FOLDER.encode()),
+            {},
+            "it has more than 3 folders",
+        ),
+    ],
+    ids=["bomb", "long", "a folder in itself"],
+)
+def test_pages_are_bounded(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch, page: bytes, headers: dict[str, str], text: str
+) -> None:
+    monkeypatch.setattr(gdrive, "MAX_PAGES", 3)
+    drive.special = lambda request: Answer(200, page, {**PAGE, **headers})
+    line = refused("gdrive", {"a": {"name": "a"}}, text, folder=FOLDER)
+    assert line.startswith(f"Google Drive folder {FOLDER}: ")

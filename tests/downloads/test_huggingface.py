@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.downloads.fetching import STORE, content, fetch, fetched, refused, sha256
+from tests.downloads.fetching import content, fetch, fetched, forget_files, refused, sha256
 from tests.downloads.loopback import Answer, Request, Service, ranged, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -69,7 +69,7 @@ def test_a_file_in_the_cache_that_the_user_names_is_taken_from_there(
     files = {"model.bin": BOTH["model.bin"]}
     fetched("huggingface", files, {"model.bin": WEIGHTS}, **SOURCE)
     assert not hub.server.requests
-    shutil.rmtree(STORE)
+    forget_files()
     blob.write_bytes(b"damaged")
     fetched("huggingface", files, {"model.bin": WEIGHTS}, **SOURCE)
     assert len(hub.server.requests) == 2
@@ -105,6 +105,6 @@ def test_what_is_not_there_leads_to_the_next_place_and_a_refusal_does_not(hub: H
     fetch("huggingface", files, **SOURCE)
     assert content()["a"] == CONFIG
     shutil.rmtree("data")
-    shutil.rmtree(STORE)
+    forget_files()
     hub.special = lambda request: Answer(401) if "/1" in request.path else None
     refused("huggingface", files, "it answered 401", **SOURCE)

@@ -12,7 +12,7 @@ import pytest
 
 from genept.downloads.config import read_sources
 from genept.downloads.fetch import fetch
-from tests.downloads.fetching import FOLDER, LOCK, STORE, fetched, locked, refused, sha256
+from tests.downloads.fetching import FOLDER, LOCK, STORE, fetched, forget_files, locked, refused, sha256
 
 LABELS, CONTENT = Path("data/manual/artery/labels.csv"), b"cell,type\n"
 KEY = "data/demo/labels.csv"
@@ -65,7 +65,7 @@ def test_a_file_that_the_lock_knows_comes_from_the_store_or_makes_the_run_fail()
     LABELS.unlink()
     output = fetched("local", files, {"labels.csv": CONTENT})
     assert "its copy in the store is used; to go on without it, remove the lines of" in output
-    shutil.rmtree(STORE)
+    forget_files()
     line = refused("local", files, "labels.csv: no such file, but data/hashes.lock.yaml has it since")
     assert "`dvc exp run --temp --copy-paths data/manual/artery`" in line  # DVC cannot copy into data/manual itself
     assert f"or to go on without it, remove the lines of {KEY} from data/hashes.lock.yaml" in line
@@ -79,6 +79,14 @@ def test_the_sha256_of_the_settings_is_checked_and_tables_in_git_need_no_record(
     put(path=Path("data/markers/ovarian.tsv"))
     fetched("local", {"markers.tsv": {"path": "data/markers/ovarian.tsv"}}, {"markers.tsv": CONTENT})
     assert locked() == {}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_never_ends_is_refused_at_once(kind: str) -> None:
+    LABELS.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(LABELS)
+    refused("local", labels(path="/dev/zero" if kind == "device" else str(LABELS)), "is a pipe or a device, not a file")
 
 
 def test_a_missing_file_is_said_with_the_way_to_it() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.downloads.fetching import FOLDER, STORE, content, fetch, fetched, locked, refused, sha256, tar
+from tests.downloads.fetching import FOLDER, content, fetch, fetched, forget_files, locked, refused, sha256, tar
 from tests.downloads.loopback import Web
 
 LABELS = b"cell,type\n"
@@ -57,7 +56,7 @@ def test_an_optional_file_that_the_lock_knows_is_not_silently_left_out(web: Web)
     files = {"labels.csv": {"url": web.put("/labels.csv", LABELS), "optional": True}}
     fetch("http", files)
     web.put("/labels.csv", status=404)
-    shutil.rmtree(STORE)
+    forget_files()
     line = refused("http", files, "labels.csv is no longer at its source, but data/hashes.lock.yaml has it since")
     assert "to go on without it, remove the lines of data/demo/labels.csv" in line
 

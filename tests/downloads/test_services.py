@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 from typing import Any
 
 import pytest
 
 from genept.downloads.hosts.geo import Geo
 from genept.downloads.store import Store
-from tests.downloads.fetching import COUNTS, STORE, fetched, locked, md5, refused, sha256, tar, zipped
+from tests.downloads.fetching import COUNTS, fetched, forget_files, locked, md5, refused, sha256, tar, zipped
 from tests.downloads.loopback import Web
 
 SAMPLES = {f"GSM470493{number}_Con{number}.txt.gz": gzip.compress(bytes([number]) * 9000) for number in range(1, 4)}
@@ -108,7 +107,7 @@ def test_an_md5_of_the_settings_is_checked_beside_the_records(web: Web, monkeypa
     fetched("zenodo", {"a": {**item, "md5": md5(archive)}}, {"a": COUNTS}, record=7)
     assert locked()["data/demo/archive of zenodo 7 all.zip"]["sha256"] == sha256(archive)
     put_zenodo(web, monkeypatch, {"all.zip": b"altered"}, digest=md5(archive))
-    shutil.rmtree(STORE)
+    forget_files()
     text = f"what came has md5 {md5(b'altered')}, but {md5(archive)} is expected"
     refused("zenodo", {"a": {**item, "md5": md5(archive)}}, text, record=7)
 
@@ -132,7 +131,7 @@ def test_figshare_gives_files_of_an_article(
     assert web.server.requests[0].query == {"page_size": "1000"}  # ten by default
     text = "figshare article 12 has no file 'elsewhere.csv'; it has a.h5ad"  # a link is no file
     refused("figshare", {"a": {"name": "elsewhere.csv"}}, text, article=12, **version)
-    shutil.rmtree(STORE)
+    forget_files()
     web.put("/v2/file/download/50", status=202)  # a test that only browsers pass: the other address is asked
     fetched("figshare", {"raw.h5ad": {"name": "a.h5ad"}}, {"raw.h5ad": COUNTS}, article=12, **version)
 

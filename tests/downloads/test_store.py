@@ -12,7 +12,7 @@ import yaml
 
 from genept.downloads.store import Store, default_folder
 from tests import helpers
-from tests.downloads.fetching import COUNTS, FOLDER, LOCK, STORE, fetched, locked, refused, sha256, tar
+from tests.downloads.fetching import COUNTS, FOLDER, LOCK, STORE, fetched, forget_files, locked, refused, sha256, tar
 from tests.downloads.loopback import Web
 
 
@@ -43,7 +43,16 @@ def test_what_is_in_the_store_is_not_downloaded_again(web: Web) -> None:
 def test_dvc_keeps_the_folders_of_fetch_stages_until_they_are_replaced() -> None:
     stages = yaml.safe_load((helpers.ROOT / "dvc.yaml").read_text())["stages"]
     outs = [out for name in stages if name.startswith("fetch") for out in stages[name]["outs"]]
-    assert outs and all(option == {"persist": True} for out in outs for option in out.values())
+    assert outs and all(option["persist"] for out in outs for option in out.values())
+
+
+def test_what_dvc_pulled_is_not_downloaded_again(web: Web) -> None:
+    files = items(web)
+    fetched("http", files, EXPECTED)
+    shutil.rmtree(STORE)
+    web.forget()
+    fetched("http", files, EXPECTED)
+    assert not web.server.requests
 
 
 def test_another_workspace_finds_the_store_by_the_cache_that_dvc_names(
@@ -107,7 +116,7 @@ def test_a_first_download_is_recorded_and_another_file_later_is_refused(web: Web
     assert "first download of b: sha256 recorded in data/hashes.lock.yaml; commit that file" in output
     assert locked()["data/demo/b"]["sha256"] == sha256(b"second")
     assert locked()["data/demo/b"]["size"] == 6
-    shutil.rmtree(STORE)
+    forget_files()
     web.put("/b", b"newer")
     refused("http", files, "remove the lines of the file from data/hashes.lock.yaml")
     stated = {"b": {**files["b"], "sha256": sha256(b"newer")}}  # which goes before the lock
@@ -121,7 +130,7 @@ def test_an_archive_is_recorded_and_another_one_later_is_not_opened(web: Web) ->
     fetched("http", {"c": item}, {"c": b"third"})
     assert set(locked()) == {"data/demo/c", f"data/demo/archive of http {item['url']}"}
     web.put("/c.tar", tar({"c": b"other"}))
-    shutil.rmtree(STORE)
+    forget_files()
     refused("http", {"c": item}, "what came has sha256")
     assert not list(STORE.glob("?" * 64))
 

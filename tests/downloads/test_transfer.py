@@ -14,7 +14,6 @@ import pytest
 
 from genept.downloads import transfer
 from genept.downloads import web as _web
-from genept.downloads.transfer import Part
 from tests import helpers
 from tests.downloads.downloading import FILE, FOLDER, OTHER, fetched, interrupt, refused
 from tests.downloads.fetching import sha256
@@ -100,14 +99,6 @@ def test_torn_notes_start_the_download_again(web: Web, notes: str) -> None:
     assert web.server.n_bytes == len(FILE)
 
 
-def test_two_processes_do_not_write_one_file(web: Web) -> None:
-    url = web.put("/file.bin", FILE)
-    FOLDER.mkdir()
-    with Part(FOLDER, url):
-        refused(url, text="another process is downloading it")
-    fetched(url)
-
-
 def test_of_several_addresses_the_first_that_gives_the_file_is_used(web: Web) -> None:
     gone, down, good = web.put("/gone", status=404), web.put("/down", status=403), web.put("/good", FILE)
     fetched(gone, down, good)
@@ -119,3 +110,9 @@ def test_a_disk_that_will_be_full_is_announced_before_the_download(web: Web, mon
     monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     line = refused(web.put("/file.bin", FILE * 10), text="the disk is full at partial (3 MB more are needed)")
     assert "free some space and run again" in line
+
+
+def test_a_file_without_an_end_does_not_fill_the_disk(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: SimpleNamespace(free=400_000))
+    refused(web.put("/file.bin", FILE, framing="chunked"), text="it did not end after 0.2 MB and does not say how long")
+    assert not list(FOLDER.glob("?" * 32))

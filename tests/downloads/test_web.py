@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
+import itertools
+import re
 import socket
 import threading
+import tracemalloc
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +22,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError, NotFoundAtSource
+from genept.downloads import transfer
 from genept.downloads import web as _web
 from genept.downloads.place import check_address
+from genept.downloads.store import Remote
 from genept.downloads.web import read_json
 from tests.downloads.downloading import FILE, fetched, interrupt, refused
 from tests.downloads.fetching import one_attempt, sha256
-from tests.downloads.loopback import Web
+from tests.downloads.loopback import Answer, Web
 
 
 def test_an_end_that_could_be_anywhere_needs_a_hash(web: Web) -> None:
@@ -58,6 +66,8 @@ def no_way(error: OSError) -> Callable[..., Any]:
         ({"content": b"log in", "headers": {"Content-Type": "text/html; charset=utf-8"}}, "with a web page", 1),
         ({"content": POINTER}, "it answered with a pointer of Git LFS, not the file; use the file's address under", 1),
         (ENCODED, "it answered with an encoding (br)", 1),
+        ({"content": FILE, "headers": {"Content-Length": "9" * 5000}}, "it does not say how long the file is", 1),
+        ({"status": 429, "headers": {"Retry-After": "9" * 5000}}, "it answered 429 (Too Many Requests)", 5),
         ({"status": 302, "headers": {"Location": "/file.bin"}}, "it redirects without end", 31),
         ({"status": 302, "headers": {"Location": "file:///etc/passwd"}}, "it is, or redirects to, no web address", 1),
         ({"error": socket.gaierror(-2, "Name or service not known")}, "no address is known for 127.0.0.1 (DNS)", 0),
@@ -107,13 +117,13 @@ def test_redirects_are_followed_from_the_first_address_each_time(web: Web) -> No
 
 
 def test_a_redirect_from_https_to_http_is_refused(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    def get(url: str, **_: Any) -> requests.Response:
+    def get(_: requests.Session, url: str, **__: Any) -> requests.Response:
         first, last = requests.Response(), requests.Response()
         first.url, last.url, last.history = url, "http://b.invalid/f?signature=secret", [first]
         last.raw = urllib3.HTTPResponse()
         return last
 
-    monkeypatch.setattr(requests, "get", get)
+    monkeypatch.setattr(requests.Session, "get", get)
     assert "secret" not in refused(
         "https://a.invalid/f", text="it redirects from https to http, which anyone could alter"
     )
@@ -149,11 +159,92 @@ def test_json_is_read_and_what_is_none_or_too_long_is_said(web: Web) -> None:
     assert read_json(web.put("/api", b'{"a": [1]}', statuses=[500])) == {"a": [1]}
     with pytest.raises(NotFoundAtSource, match="/none: it answered 404"):
         read_json(f"{web.url}/none")
-    bomb = gzip.compress(b"[" + b" " * 20_000_000 + b"]")
-    for content in (b"<html>", b"", b"{", b"\xff", b"[" * 100_000, bomb):
-        headers = {"Content-Encoding": "gzip"} if content == bomb else {}
+    for content in (b"<html>", b"", b"{", b"\xff", b"[" * 100_000, b"9" * 10_000):
         with pytest.raises(InputError, match=r"/api: the answer is not the JSON it should be; run again later"):
-            read_json(web.put("/api", content, headers=headers) + "?token=secret")
+            read_json(web.put("/api", content) + "?token=secret")
+
+
+BOMB = gzip.compress(b" " * (64 << 20))
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "text"),
+    [
+        (gzip.compress(b"[1]"), "gzip", None),
+        (zlib.compress(b"[1]"), "deflate", None),
+        (BOMB, "gzip", "its answer is longer than 8 MB"),
+        (b" " * (17 << 20), "", "its answer is longer than 8 MB"),
+        (gzip.compress(BOMB), "gzip, gzip", "it answered with an encoding (gzip, gzip)"),
+        (b"[1]", "gzip", "its answer is damaged"),
+    ],
+    ids=["gzip", "deflate", "bomb", "long", "bomb in a bomb", "damaged"],
+)
+def test_what_an_answer_unpacks_to_is_bounded(web: Web, content: bytes, encoding: str, text: str | None) -> None:
+    url = web.put("/api", content, headers={"Content-Encoding": encoding})
+    if text is None:
+        assert read_json(url) == [1]
+        return
+    tracemalloc.start()
+    with pytest.raises(InputError, match=re.escape(text)):
+        read_json(url)
+    assert tracemalloc.get_traced_memory()[1] < 80 << 20
+    tracemalloc.stop()
+
+
+def test_the_body_of_a_redirect_is_not_read(web: Web) -> None:
+    held, url = threading.Event(), web.put("/file.bin", FILE)
+    answer = Answer(302, b"x" * 10, {"Location": url}, cut=5, hold=held)
+    web.special = lambda request: answer if request.path == "/moved" else None
+    fetched(f"{web.url}/moved")
+    held.set()
+
+
+def test_comments_before_a_page_take_no_time(web: Web) -> None:
+    content = b"<!---->" * 10_000 + b"<title>" * 100_000
+    fetched(web.put("/file.bin", content), expected=content)
+
+
+def test_a_server_that_is_slow_for_ever_is_given_up_and_the_next_run_goes_on(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = web.put("/file.bin", FILE)
+    interrupt(web, "/file.bin", 100_000)
+    text = "it sent less than 1000 kB a second for 300 s; run again: it goes on where it stopped"
+    with monkeypatch.context() as once:
+        once.setattr(_web, "clock", itertools.count(0, 100).__next__)  # each wait for bytes takes 100 s
+        once.setattr(_web, "LEAST_RATE", 10**6)
+        stream = _web.Watch(io.BytesIO(b"abc"))
+        assert [stream.read(1), stream.read(1)] == [b"a", b"b"]
+        with pytest.raises(_web.Failure, match="it sent less than"):
+            stream.read(1)
+        once.setattr(_web, "clock", itertools.count(0, 300).__next__)
+        refused(url, text=text)
+        with _web.briefly(), pytest.raises(InputError, match="for 10 s"):
+            transfer.size(Remote((url,)))
+    assert web.ranges == ["bytes=100000-", "bytes=0-0"]  # it is not asked again and again
+    web.forget()
+    fetched(url)
+    assert web.ranges == ["bytes=100000-"]
+
+
+def test_what_comes_before_an_answer_is_bounded() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+        threading.Thread(target=serve, daemon=True).start()
+        refused(f"http://127.0.0.1:{server.getsockname()[1]}/f", text="more than 1 MB come before its answer")
+
+
+def test_a_login_comes_from_netrc(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    fetched(web.put("/file.bin", FILE))
+    assert web.server.requests[0].headers["authorization"] == "Basic bWU6c2VjcmV0"
 
 
 @settings(deadline=None, max_examples=50)

@@ -11,6 +11,7 @@ Drive's answers only; if a download fails that works in a browser, a newer gdown
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,8 @@ from genept.downloads.store import Store, locked
 BASE, FILES = "https://drive.google.com", "https://drive.usercontent.google.com/download"
 RETRIES = 5  # gdown waits a random time in between, at most 1, 2, 4, 8 and 16 seconds
 PAGE = "text/html"
-MAX_PAGE = 4 << 20
+MAX_PAGE = 4 << 20  # bytes
+MAX_PAGES = 100  # a folder may be in itself
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}  # in which Drive's page says a size
 GONE = "it is not there: deleted, moved, or another id"
 Word = Annotated[str, Field(pattern=r"^[-\w]{10,}$")]
@@ -141,9 +143,13 @@ def bounded() -> Iterator[None]:
 
     from genept.downloads.web import Failure, body, encoding_of, session
 
+    numbers = itertools.count(1)
+
     def bound(answer: requests.Response, **_: Any) -> None:
         if answer.headers.get("Content-Type", "").startswith(PAGE) and not answer.is_redirect:
             answer._content, answer._content_consumed = body(answer, MAX_PAGE), True
+            if next(numbers) > MAX_PAGES:
+                raise Failure(f"it has more than {MAX_PAGES} folders", "give the file's id")
         elif encoding_of(answer) != "identity":
             raise Failure(f"it answered with an encoding ({encoding_of(answer)})", "run again later")
 
@@ -160,7 +166,7 @@ def bounded() -> Iterator[None]:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return what gdown raises, also on pages of nonsense and on folders within themselves."""
+    """Return what gdown raises, also on pages of nonsense."""
     import gdown
     import requests
 
@@ -186,8 +192,6 @@ def explain(error: Exception, ident: str | None) -> str:
 
     if isinstance(error, Failure):
         return f"{error.what}; {error.to_do}"
-    if isinstance(error, RecursionError):
-        return "it has folders within folders without end; give the file's id"
     text = " ".join(str(error).split())
     text = re.sub(r"Failed to retrieve file url: (.*?)\.? You may still be able.*", r"\1", text)
     if isinstance(error, requests.HTTPError) and error.response is not None:

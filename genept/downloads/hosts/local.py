@@ -2,7 +2,7 @@
 
 Relative paths start at the repository. ``where`` says how a user gets a file by hand; the error prints it while the
 file is missing. Files under ``data/markers`` are in git; the sha256 of all others goes to ``data/hashes.lock.yaml``.
-DVC sees changes of files under ``data/manual``; of a file elsewhere it sees none: run the stage with ``dvc repro -f``.
+`genept.downloads.own_files` lets DVC see that a file has changed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 from typing import Literal
 
-from genept.core.errors import NotFoundAtSource
+from pydantic import field_validator
+
+from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads.place import Place
 from genept.downloads.store import Store
 
@@ -23,6 +25,16 @@ class Local(Place):
     kind: Literal["local"]
     path: str
     folder: str | None = None
+
+    @field_validator("path", "folder")
+    @classmethod
+    def check_home(cls, path: str | None) -> str | None:
+        """Refuse the home of a user who is not on this machine."""
+        try:
+            Path(path or "").expanduser()
+        except RuntimeError:
+            raise ValueError(f"{path!r}: no such user's home on this machine") from None
+        return path
 
     @property
     def file(self) -> Path:
@@ -42,9 +54,15 @@ class Local(Place):
 
     def probe(self, store: Store) -> int | None:
         """See `Place.probe`."""
+        self.refuse_endless()
         if not self.file.is_file():
             raise NotFoundAtSource(self.explain(), "no such file")
         return self.file.stat().st_size
+
+    def refuse_endless(self) -> None:
+        """Refuse a pipe or device at once, since reading one may never end."""
+        if self.file.exists() and not self.file.is_file() and not self.file.is_dir():
+            raise InputError(f"{self.file.absolute()}: is a pipe or a device, not a file; correct its path")
 
     def explain(self) -> str:
         """Say in one line that the file is not there, and where to get it if the settings say so."""
