@@ -24,11 +24,6 @@ def hide_secrets(text: str) -> str:
     return SECRET.sub(r"\g<key>***", LOGIN.sub("***@", text))
 
 
-def printable(text: str) -> str:
-    """Return at most 300 printable characters of a text, on one line."""
-    return "".join(character if character.isprintable() else "?" for character in text)[:300]
-
-
 class InputError(click.ClickException):
     """Data, a file or a download is not what it should be. The command ends with exit code 1.
 

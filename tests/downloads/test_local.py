@@ -12,7 +12,7 @@ import pytest
 
 from genept.downloads.config import read_sources
 from genept.downloads.fetch import fetch
-from tests.downloads.fetching import FOLDER, LOCK, STORE, fetched, forget_files, locked, refused, sha256
+from tests.downloads.fetching import FOLDER, LOCK, fetched, forget_files, locked, refused, sha256
 
 LABELS, CONTENT = Path("data/manual/artery/labels.csv"), b"cell,type\n"
 KEY = "data/demo/labels.csv"
