@@ -129,9 +129,8 @@ JSON = (*FILE, a_list, null, no_keys)
 TABLE = (*FILE, latin1, other_titles)
 SOME_NPY = {name: NPY[name] for name in ("fewer_rows", "nan", "objects")}
 HANDED_ON = [
-    *spoil(LABEL, "params.yaml", (empty, noise, latin1, a_list, dangling), 2),
-    *spoil(LABEL, "params.yaml", (directory, fifo, device)),
-    *spoil(LABEL, "data/mine.yaml", (empty, noise, a_list, null), 2),
+    *spoil(LABEL, "params.yaml", (*FILE, *MORE, latin1, a_list), 2),
+    *spoil(LABEL, "data/mine.yaml", (*FILE, a_list, null), 2),
     *spoil(f"{EMBED} text_w", "models/text_w.yaml", (noise, a_list), 2),
     *spoil("fetch reference", "data/reference.yaml", (noise, no_keys), 2),
     *spoil("fetch dataset mine", "data/hashes.lock.yaml", (noise, directory, fifo, a_list)),
@@ -271,7 +270,7 @@ HDF5: dict[str, Callable[[h5py.File], Any]] = {
     "csc": attribute("X", "encoding-type", "csc_matrix"),
     "unknown_encoding": attribute("X", "encoding-type", "dia_matrix"),
     "indices_beyond": array("X/indices", some(lambda x: x * 0 + 40)),
-    "indices_far_beyond": array("X/indices", some(lambda x: x * 0 + 2**31 - 1)),
+    "indices_far_beyond": array("X/indices", some(lambda x: x * 0 + (2**31 - 1))),
     "indices_negative": array("X/indices", some(lambda x: x * 0 - 1)),
     "indices_of_fractions": array("X/indices", lambda x: x + 0.5),
     "indices_of_texts": array("X/indices", lambda x: x.astype("S4")),
