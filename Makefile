@@ -16,8 +16,7 @@ export DVC_NO_ANALYTICS := 1
 .PHONY: repro recover show test bench rehearse lint setup readme draws trainings verdicts verify-scores clean
 
 repro: $(VENV)/runtime.done
-	@python -m stages.recover --locks
-	@dvc repro
+	@python -m stages.recover --locks dvc repro
 	@python -m stages.report --show
 
 test: $(VENV)/dev.done
