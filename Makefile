@@ -1,6 +1,6 @@
 # make repro   run the pipeline and print the main scores
 # make show    open the page of the last run
-# make recover   make everything run again after a command was killed; finished work stays
+# make recover   go on after a run was killed
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
 # make rehearse   the paper's grid on miniatures, all servers played here: 12 minutes
