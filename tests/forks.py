@@ -33,7 +33,7 @@ MODULES = (
 
 SHIM = """#!{python} -ISs
 import json, os, socket, subprocess, sys, time
-if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("stages."):
+if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("stages.") or sys.argv[2] == "stages.recover":
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 began = time.monotonic()
 if "DVC_STAGE" in os.environ:  # it ends with DVC, as the stage would
