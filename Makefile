@@ -1,6 +1,6 @@
 # make repro   run the pipeline and print the main scores
 # make show    open the page of the last run
-# make recover   make everything run again after a command was killed; finished work stays
+# make recover   go on after a run was killed
 # make verify  compare all files and DVC's cache with dvc.lock
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
@@ -17,8 +17,7 @@ export DVC_NO_ANALYTICS := 1
 .PHONY: repro recover show test bench rehearse lint setup readme draws trainings verdicts verify verify-scores clean
 
 repro: $(VENV)/runtime.done
-	@python -m stages.recover --locks
-	@dvc repro
+	@python -m stages.recover --locks dvc repro
 	@python -m stages.report --show
 
 test: $(VENV)/dev.done

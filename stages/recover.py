@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from genept.core import files, recovery
+from genept.core import files, orphans, recovery
 from genept.core.cli import OUTPUTS
 from genept.core.errors import InputError
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--locks", is_flag=True, help="Only free the locks and remove left-overs: what `make` does before DVC.")
-def main(locks: bool) -> None:
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def main(locks: bool, command: tuple[str, ...]) -> None:
     """Make everything run again after `dvc repro`, `dvc exp run`, a stage or git was killed.
 
     \b
@@ -23,10 +25,14 @@ def main(locks: bool) -> None:
     - After a killed `dvc exp run`, HEAD returns to its branch, and params.yaml and other settings files to what they
       were before it, uncommitted changes of yours included. All other files stay as they are, and so does a settings
       file that was changed after the kill.
-    Then `dvc repro` or the same `dvc exp run` goes on: what had finished is not computed again.
+    With COMMAND, such as `dvc repro`, it becomes that command in the end, which ends with its parent.
+    `dvc repro` or the same `dvc exp run` then goes on: what had finished is not computed again.
     """
     for line in done(locks):
         click.echo(line)
+    if command:
+        orphans.die_with_parent()
+        os.execvp(command[0], command)
 
 
 def done(only_locks: bool) -> Iterator[str]:

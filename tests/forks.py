@@ -37,9 +37,12 @@ MODULES = (
 
 SHIM = """#!{python} -ISs
 import json, os, socket, subprocess, sys, time
-if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("stages."):
+if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("stages.") or sys.argv[2] == "stages.recover":
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 began = time.monotonic()
+if "DVC_STAGE" in os.environ:  # it ends with DVC, as the stage would
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 9)
 if {address!r}:
     with socket.socket(socket.AF_UNIX) as server:
         server.connect({address!r})
@@ -88,6 +91,12 @@ def serve(address: str, repository: str = "") -> NoReturn:
     sys.exit()
 
 
+def end_with(asker: socket.socket) -> None:
+    """End this process when whoever asked for it has ended without the answer."""
+    if not asker.recv(1):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def answer(asker: socket.socket) -> NoReturn:
     """Run a module and say how it ended; in the fork."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -100,6 +109,7 @@ def answer(asker: socket.socket) -> NoReturn:
         os.dup2(stream, number)
     os.environ.clear()
     os.environ.update(environment)
+    threading.Thread(target=end_with, args=(asker,), daemon=True).start()
     os.chdir(folder)
     signal.alarm(int(environment.get("STAGE_WAIT", 0)))
     if seconds := int(environment.get("STAGE_SECONDS", 0)):

@@ -102,7 +102,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def writing(parent: Path) -> Iterator[Path]:
     """Give a temporary folder in `parent`, locked as long as this process lives, and remove it at the end."""
     parent.mkdir(parents=True, exist_ok=True)
-    with locked(parent):  # so that no other process sweeps the folder before it has its lock
+    is_swept = not parent.name.startswith(WRITING)  # what is in a temporary folder is this process's own
+    with locked(parent) if is_swept else contextlib.nullcontext():  # no other one sweeps before the folder has its lock
         folder = Path(tempfile.mkdtemp(prefix=WRITING, dir=parent))
         lock = lock_of(folder)
     try:

@@ -79,7 +79,8 @@ def test_a_killed_writer_leaves_what_was_there_and_the_next_run_sweeps_the_rest(
 
 def test_json_refuses_nan_and_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
-    files.write_json(path, {"ari": 0.5})
+    with files.replacing(path) as temporary:
+        files.write_json(temporary, {"ari": 0.5})
     with pytest.raises(ValueError, match="Out of range"):
         files.write_json(path, {"ari": float("nan")})
     assert files.read_json(path) == {"ari": 0.5}
