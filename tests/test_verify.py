@@ -165,9 +165,8 @@ def test_a_tampered_embedding_is_not_scored(
     arguments: list[str], by_dvc: bool, refuses: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By hand it is: what is tried need not be in the lock."""
-    lock.LOCK.write_text(
-        lock.LOCK.read_text().replace("data/a/", "data/covid/").replace("evaluate:", "evaluate@covid:")
-    )
+    text = lock.LOCK.read_text().replace("data/a/", "data/covid/")
+    lock.LOCK.write_text(text.replace("evaluate:", "evaluate@covid:"))
     Path("data/a").rename("data/covid")
     shutil.copy(ROOT / "data/covid.yaml", "data/covid.yaml")
     if by_dvc:
