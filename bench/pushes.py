@@ -59,8 +59,6 @@ def server(folder: Path) -> Iterator[str]:
         "s3",
         "--addr",
         "127.0.0.1:0",
-        "--dir-cache-time",
-        "0s",
         "--auth-key",
         ",".join(KEYS.values()),
     ]
@@ -163,7 +161,7 @@ def main(pushes: int, seed: int) -> None:
                 whole, none = whole + (not found[MISSING]), none + (found[MISSING] == n_objects)
                 damaged += found[CHANGED]
                 for one in problems(project) if found[CHANGED] else ():
-                    (buckets / one.path).unlink(missing_ok=True)
+                    S3FileSystem(endpoint_url=endpoint).rm_file(one.path)
                 run("dvc", "push", "-q", cwd=project)
                 fresh = Path(place, f"fresh-{number}")
                 run("git", "clone", "-q", os.fspath(project), os.fspath(fresh), cwd=buckets)
