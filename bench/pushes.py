@@ -14,14 +14,21 @@ import random
 import re
 import shutil
 import signal
+import site
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from s3fs import S3FileSystem
+
+from genept.core import lock, objects
+from genept.core.tracked import CHANGED, MISSING, Problem
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET"}
@@ -46,7 +53,7 @@ STAGE = """stages:
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[str]:
     """Serve the folders in a folder as buckets; gives the address."""
-    command = [
+    command: list[str | Path] = [
         Path(sys.executable).parent / "rclone",
         "serve",
         "s3",
@@ -58,7 +65,9 @@ def server(folder: Path) -> Iterator[str]:
     with subprocess.Popen([*command, folder], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
-            yield next(filter(None, (re.search(r"http://[\d.:]+", line) for line in process.stderr)))[0]
+            address = next(filter(None, (re.search(r"http://[\d.:]+", line) for line in process.stderr)))[0]
+            threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the server
+            yield address
         finally:
             process.kill()
 
@@ -107,15 +116,11 @@ def add_remote(folder: Path, url: str, endpoint: str = "") -> None:
     (folder / ".dvc/config.local").write_text("\n".join(lines) + "\n")
 
 
-def missing_and_changed(folder: Path) -> tuple[int, int]:
-    """Count the objects of the remote that are missing, and that are damaged, by `verify`."""
-    command = [*DVC[:2], "import site, sys; site.addsitedir(sys.argv.pop(1)); from stages.verify import main; main()"]
-    words = [*command, os.fspath(ROOT / ".dvc"), "--remote", "shared"]
-    variables = {**environment(), "PYTHONPATH": os.fspath(ROOT)}
-    result = subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, check=False)
-    line = next(line for line in result.stdout.splitlines() if line.startswith("remote shared"))
-    missing, changed = (re.search(rf"(\d+) {kind}", line) for kind in ("missing", "changed"))
-    return int(missing[1]) if missing else 0, int(changed[1]) if changed else 0
+def problems(folder: Path) -> list[Problem]:
+    """Return what `verify` finds on the remote."""
+    S3FileSystem.clear_instance_cache()  # it keeps listings
+    with contextlib.chdir(folder):
+        return objects.verify(lock.read(), [], "shared")[-1].problems
 
 
 @click.command()
@@ -123,6 +128,8 @@ def missing_and_changed(folder: Path) -> tuple[int, int]:
 @click.option("--seed", default=0, show_default=True, help="Of the moments.")
 def main(pushes: int, seed: int) -> None:
     """Kill pushes at random moments, and print what came of them."""
+    os.environ.update(environment())
+    site.addsitedir(os.fspath(ROOT / ".dvc"))
     draw = random.Random(seed)
     whole = none = damaged = lost = 0
     with tempfile.TemporaryDirectory() as place:
@@ -150,21 +157,27 @@ def main(pushes: int, seed: int) -> None:
                 duration = duration or time.monotonic() - began
                 if not number:
                     continue
-                missing, changed = missing_and_changed(project)
-                whole += not missing
-                none += missing == n_objects
-                damaged += changed > 0
+                found = Counter(one.kind for one in problems(project))
+                whole, none = whole + (not found[MISSING]), none + (found[MISSING] == n_objects)
+                damaged += found[CHANGED]
+                for one in problems(project) if found[CHANGED] else ():
+                    S3FileSystem(endpoint_url=endpoint).rm_file(one.path)
                 run("dvc", "push", "-q", cwd=project)
                 fresh = Path(place, f"fresh-{number}")
                 run("git", "clone", "-q", os.fspath(project), os.fspath(fresh), cwd=buckets)
                 shutil.copy(project / ".dvc/config.local", fresh / ".dvc/config.local")
                 run("dvc", "pull", "-q", cwd=fresh)
-                lost += missing_and_changed(fresh) != (0, 0) or "up to date" not in run("dvc", "status", cwd=fresh)
+                lost += bool(problems(fresh)) or "up to date" not in run("dvc", "status", cwd=fresh)
                 shutil.rmtree(fresh)
-                shutil.rmtree(buckets / str(number))
+            run("dvc", "exp", "run", "-q", "--queue", "-S", "seed=1", "--name", "queued", cwd=project)
+            run("dvc", "exp", "run", "-q", "--run-all", cwd=project)
+            run("dvc", "exp", "apply", "-q", "queued", cwd=project)
+            run("dvc", "push", "-q", cwd=project)
+            pushed = "all of its objects are" if not problems(project) else "objects are not"
     moments = f"{none} before the first object was there, {pushes - none - whole} in between, {whole} after the last"
     click.echo(f"{pushes} pushes of {n_objects} objects killed: {moments}")
-    click.echo(f"{damaged} left a damaged object; after a second push, {lost} fresh clones lacked a file")
+    click.echo(f"{damaged} objects damaged, {lost} fresh clones lacked a file after the next push")
+    click.echo(f"An experiment of the queue, which reads a local file, was pushed: {pushed} on the remote")
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def test_trace_refuses_in_one_line_what_is_not_as_recorded(change: Callable[[], 
         (lambda: Path("metrics/full/a/x.csv").touch(), [], ["unknown  metrics/full/a/x.csv", "Unknown: "]),
         (lambda: Path("data/a/embeddings/x.npy").touch(), [], ["1 unknown", "unknown  data/a/embeddings/x.npy"]),
         (lambda: Path("metrics/full/a/one.csv").unlink(), ["metrics"], ["missing  metrics/full/a/one.csv by evaluate"]),
-        (lambda: tamper(cached(EMBEDDING)), [], ["cache: 6 objects hashed; 1 changed", f"of {EMBEDDING}", "Cache, "]),
+        (lambda: tamper(cached(EMBEDDING)), [], ["cache: 6 objects hashed; 1 changed", str(EMBEDDING), "Cache, "]),
         (lambda: shutil.rmtree(".dvc/cache"), [], ["cache: 6 objects hashed; 6 missing", "files: 7 files hashed; all"]),
         (lambda: tamper(EMBEDDING), ["metrics/full"], []),
         (lambda: Path("data/a/.writing-x").touch(), [], []),
@@ -165,15 +165,13 @@ def test_a_tampered_embedding_is_not_scored(
     arguments: list[str], by_dvc: bool, refuses: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By hand it is: what is tried need not be in the lock."""
-    lock.LOCK.write_text(
-        lock.LOCK.read_text().replace("data/a/", "data/covid/").replace("evaluate:", "evaluate@covid:")
-    )
+    text = lock.LOCK.read_text().replace("data/a/", "data/covid/")
+    lock.LOCK.write_text(text.replace("evaluate:", "evaluate@covid:"))
     Path("data/a").rename("data/covid")
     shutil.copy(ROOT / "data/covid.yaml", "data/covid.yaml")
     if by_dvc:
         monkeypatch.setenv("DVC_STAGE", "evaluate@covid")
-    scored = CliRunner().invoke(evaluate.main, arguments)
-    assert "obs.csv: no such file" in scored.output  # so the sound embedding was accepted
+    assert "not as dvc.lock" not in CliRunner().invoke(evaluate.main, arguments).output
     tamper(Path("data/covid/embeddings/one.npy"))
     output = CliRunner().invoke(evaluate.main, arguments).output
     assert output.count("\n") == 1

@@ -77,6 +77,7 @@ def hash_all(paths: Iterable[str], label: str, fs: Any = None) -> dict[str, str]
         except FileNotFoundError:
             return path, ""
 
+    getattr(fs, "fs", None)  # connects here, before several threads would
     todo = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(WORKERS) as pool:
         return dict(progress(pool.map(one, todo), label, len(todo), "file"))
