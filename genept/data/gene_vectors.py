@@ -60,11 +60,11 @@ def read(folder: Path) -> tuple[np.ndarray, list[VectorGene]]:
     """
     path = folder / "vectors.npy"
     try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        vectors = np.load(files.require_file(path), mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise InputError(f"{path}: not a readable matrix ({error}); run the stage that makes it again") from None
     path = folder / "genes.tsv"
-    titles, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    titles, *lines = files.require_file(path).read_text(encoding="utf-8").splitlines() or [""]
     rows = [line.split("\t") for line in lines]
     if titles.split("\t") != list(VectorGene._fields) or any(len(row) != len(VectorGene._fields) for row in rows):
         raise InputError(f"{path}: expected the columns {', '.join(VectorGene._fields)} in every line")
