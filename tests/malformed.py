@@ -180,7 +180,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     """Return the bytes of all files but those of caches and locks; of what is no file, what it is."""
     found: dict[str, bytes] = {}
     for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in ("cache", "downloads")]
+        folders[:] = [name for name in folders if name not in ("cache", "downloads", "tmp")]
         for name in [*names, *folders]:
             path = Path(root, name)
             is_file = path.is_file() and not path.is_symlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import anndata
@@ -88,6 +89,8 @@ def test_rows_follow_the_cell_ids_of_the_file_and_all_else_stays(project: Path) 
         ("blood other --output o.h5ad", 1, "made for other cells"),
         ("blood one --into twice.h5ad --output o.h5ad", 1, "cell id 'a-1' occurs more than once"),
         ("blood one --into text.h5ad --output o.h5ad", 1, "text.h5ad: damaged, cut short or not a file of cells"),
+        ("blood one --into linked.h5ad", 1, "linked.h5ad: refused, obsm is a link to another file"),
+        ("blood one --into pipe.h5ad --output o.h5ad", 1, "pipe.h5ad: is a pipe, a socket or a device, not a file"),
         ("blood one --into empty.h5ad --output o.h5ad", 1, "empty.h5ad: no table obs in it"),
         ("blood one --into others.h5ad --missing nan", 1, "2 of 2 cells have no embedding"),
         ("blood one --into mine.h5ad", 1, "1 of 2 cells have no embedding, the first is 'stranger'; --missing nan"),
@@ -100,6 +103,11 @@ def test_bad_requests_are_one_line_and_write_nothing(project: Path, arguments: s
     make(["a-1", "stranger"]).write_h5ad("mine.h5ad")
     Path("text.h5ad").write_text("cell_id,X\n")
     h5py.File("empty.h5ad", "w").close()
+    make(["a-1"]).write_h5ad("linked.h5ad")
+    with h5py.File("linked.h5ad", "a") as file:
+        del file["obsm"]
+        file["obsm"] = h5py.ExternalLink("others.h5ad", "/obsm")
+    os.mkfifo("pipe.h5ad")
     before = {path: files.sha256(path) for path in project.rglob("*") if path.is_file()}
     result = run(*arguments.split())
     assert result.exit_code == code

@@ -300,7 +300,6 @@ HDF5: dict[str, Callable[[h5py.File], Any]] = {
     "codes_beyond": put("obs/kind/codes", np.full(60, 7, "i1")),
     "column_short": as_column(np.zeros(59)),
     "column_of_two_axes": as_column(np.zeros((60, 2))),
-    "column_complex": as_column(np.arange(60) % 3 + 1j),
     "cells_twice": array("obs/_index", lambda x: np.concatenate([x[:1], x[:-1]])),
     "cells_without_name": put("obs/_index", np.array([""] * 60, object)),
     "loom": loom,

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from genept.core import files
 from genept.core.errors import InputError
 from genept.core.text import printable
 from genept.data.cells import UNKNOWN
@@ -76,7 +77,7 @@ def rows(path: Path) -> list[dict[str, str]]:
     """Read and check the rows of a marker table, spaces around values removed."""
     checked = []
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with files.require_file(path).open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream, delimiter="\t")
             header = reader.fieldnames or []
             if missing := [name for name in COLUMNS if name not in header]:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
+from genept.core import files
 from genept.core.errors import InputError
 
 DAMAGE: tuple[type[Exception], ...] = (pickle.UnpicklingError, struct.error, EOFError, LookupError, TypeError)
@@ -40,7 +41,10 @@ def load(path: Path, *, pack: bool = False) -> Any:
     floats become arrays of float32, 4 bytes a number. `InputError` if the pickle asks for anything else, or is damaged.
     """
     try:
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with (
+            files.require_file(path).open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
             return PlainUnpickler(data, path, pack).load()
     except DAMAGE as error:
         raise InputError(f"{path}: not a readable pickle ({one_line(error)}); fetch it again") from None

@@ -6,6 +6,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from genept.core import files
 from genept.core.errors import InputError
 
 PATH = Path("data/reference/hgnc.tsv")
@@ -39,7 +40,7 @@ def read(path: Path = PATH) -> list[Gene]:
     The table is HGNC's custom download as text: tab-separated, no quoting, several symbols in one cell separated by
     commas. `InputError` if one of `COLUMNS` is missing, a row is cut short, or no row is approved.
     """
-    with path.open(encoding="utf-8") as stream:
+    with files.require_file(path).open(encoding="utf-8") as stream:
         rows = [line.rstrip("\n").split("\t") for line in stream]
     titles = rows[0] if rows else []
     if missing := [title for title in COLUMNS if title not in titles]:

@@ -71,12 +71,7 @@ class DatasetConfig(Config):
         """The dataset's files of cells by part: the one file under an empty name, else those of reference and query."""
         if self.samples:
             return {}
-        stems = {
-            name: stem
-            for name in files_of(self.source)
-            for stem in (RAW, *REFERENCE_QUERY)
-            if name in [f"{stem}.{ending}" for ending in ENDINGS]
-        }
+        stems = {name: stem for name in files_of(self.source) if (stem := stem_of(name))}
         parts = [""] if RAW in stems.values() else [*REFERENCE_QUERY]
         return {part: name for part in parts for name, stem in stems.items() if stem == (part or RAW)}
 
@@ -132,7 +127,7 @@ class DatasetConfig(Config):
 
     def check_cell_files(self, names: list[str]) -> None:
         """Check that there is one file of cells, or a reference and a query, in a format that is read."""
-        of_parts = [name.partition(".")[0] for name in self.cell_files.values()]
+        of_parts = sorted(filter(None, map(stem_of, names)), reverse=True)
         if not self.samples and of_parts not in ([RAW], [*REFERENCE_QUERY]):
             for name in names:
                 if name.partition(".")[0] in (RAW, *REFERENCE_QUERY) and (hint := hint_by_name(name)):
@@ -141,7 +136,7 @@ class DatasetConfig(Config):
                 f"source.files needs one {RAW}.h5ad, or {' and '.join(f'{part}.h5ad' for part in REFERENCE_QUERY)}; "
                 f"other endings are {', '.join(f'.{ending}' for ending in ENDINGS[1:])}"
             )
-        if self.labels and [*of_parts] == [*REFERENCE_QUERY]:
+        if self.labels and not self.samples and len(of_parts) > 1:
             raise ValueError("labels is for one file of cells or for samples, not for reference and query")
 
     @model_validator(mode="after")
@@ -165,6 +160,12 @@ class DatasetConfig(Config):
             if self.fallback:
                 refuse_unknown([self.finetune], self.fallback.annotations, "finetune, of the fallback: ")
         return self
+
+
+def stem_of(name: str) -> str | None:
+    """Return ``raw``, ``reference`` or ``query`` of the name of a file of cells, `None` of any other."""
+    stem, _, ending = name.partition(".")
+    return stem if stem in (RAW, *REFERENCE_QUERY) and ending in ENDINGS else None
 
 
 def comparable(text: str) -> str:

@@ -105,7 +105,7 @@ def join_cell_types(published: RawDataset, dataset: str) -> tuple[RawDataset, di
         if summary["label_source"] == AUTHOR:
             raise InputError(f"{dataset}: no file has cell types, and there is no annotation; {again}")
         columns = ["cell_id", "cluster", "cell_type", "qc"]
-        table = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False, usecols=columns)
+        table = pd.read_csv(files.require_file(folder / "cells.csv"), dtype=str, keep_default_na=False, usecols=columns)
         if sum(summary["cells"].values()) != len(table):
             raise ValueError(f"summary.json is not of the {len(table)} cells in cells.csv")
     except (KeyError, TypeError, ValueError) as error:

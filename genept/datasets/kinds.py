@@ -41,6 +41,8 @@ SIGNATURES = (
     (b"MATLAB", MATLAB),
     (b"PAR1", "a parquet table, which is not read; write counts, cells and genes as an h5ad"),
     (b"version https://git-lfs", "a pointer of Git LFS and not the file; fetch the file itself (`git lfs pull`)"),
+    (HDF5, "an HDF5 file, not a table of text"),
+    (ZIP, "a spreadsheet or an archive; save what is in it as text, with commas or tabs"),
     (b"%PDF", "a PDF, not data; correct the address"),
     (b"<", "a web page and not a file of cells; correct the address, which may ask to log in"),
 )

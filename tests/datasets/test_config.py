@@ -51,6 +51,11 @@ MARKERS = local("raw.h5ad", "markers.tsv")
         ({"annotation": {"batch": None}}, "annotation needs a table of marker genes, markers.tsv, under source.files"),
         ({"annotation": {"batch": "cell_type"}, "source": MARKERS}, "annotation.batch: no 'cell_type' here. Known: p"),
         ({"annotation": {"batch": None, "n_hgv": 9}, "source": MARKERS}, "no setting 'n_hgv'; did you mean 'n_hvgs'?"),
+        ({"source": local("raw.h5ad", "raw.h5")}, "source.files needs one raw.h5ad, or reference.h5ad and"),
+        ({"source": local("raw.loom")}, "source.files: raw.loom is a loom file, which is not read; `anndata"),
+        ({"source": local("raw.h5ad.gz")}, "source.files: raw.h5ad.gz is compressed; unpack it or, in a source on the"),
+        ({"source": local("raw.Rds")}, "source.files: raw.Rds is an R object, which is not read; in R, `anndataR::"),
+        ({"source": local("query.csv")}, "source.files: query.csv is a table of text; with genes in rows"),
         # samples
         (sample_keys(labels=None), "samples needs labels, a table of the cells' labels, or annotation"),
         ({"labels": LABELS}, "labels.sample is for `samples`; leave it out"),

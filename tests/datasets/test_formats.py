@@ -20,8 +20,11 @@ import scipy.sparse as sp
 from anndata.io import write_elem
 from scipy.io import mmwrite
 
+from genept.core.errors import InputError
+from genept.data import cells as labelled
 from genept.downloads import zipped
 from tests.datasets.made import (
+    CELLS,
     FOLDER,
     N_CELLS,
     RAW,
@@ -206,10 +209,11 @@ def declare(n_cells: int, n_genes: int) -> Hdf5:
 
     def apply(file: h5py.File) -> None:
         for table, size in (("obs", n_cells), ("var", n_genes)):
-            attributes = dict(file[table]["_index"].attrs)
+            index = file[table].attrs["_index"]
+            attributes = dict(file[table][index].attrs)
             file[table].attrs["column-order"] = np.array([], dtype=h5py.string_dtype())
-            del file[table]["_index"]
-            file[table].create_dataset("_index", (size,), h5py.string_dtype(), chunks=(9,)).attrs.update(attributes)
+            del file[table][index]
+            file[table].create_dataset(index, (size,), h5py.string_dtype(), chunks=(9,)).attrs.update(attributes)
         del file["X"]
         x = file.create_dataset("X", (n_cells, n_genes), "f4", chunks=(9, 9), compression="gzip")
         x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
@@ -358,6 +362,41 @@ REFUSALS: list[tuple[Callable[[], None], str]] = [
 def test_what_contradicts_itself_is_refused(project: Path, how: Callable[[], None], text: str) -> None:
     how()
     assert_refused(1, text)
+
+
+def of_cells(how: Callable[[], None]) -> Callable[[], None]:
+    """Make a change to the labelled cells in the place of the raw file."""
+
+    def apply() -> None:
+        run()
+        RAW.unlink()
+        CELLS.rename(RAW)
+        how()
+        RAW.rename(CELLS)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        (
+            replace("X/indices", at_5(12)),
+            "no valid file of cells (indices must be < 12); `dvc repro label@mine` makes it",
+        ),
+        (replace("X/data", lambda values: values * np.inf), "X has values that are no finite numbers"),
+        (attribute("X", "encoding-type", "csc_matrix"), "X is not as label writes it"),
+        (stored(lambda file: file.pop("obs")), "it has no obs"),
+        (stored(lambda file: file.__setitem__("uns/a", h5py.ExternalLink("b", "/c"))), "a is a link to another file"),
+        (stored(declare(10**6, 30_000)), "refused, it declares"),
+        (write(b""), "damaged, cut short or not a file of cells"),
+        (instead(os.mkfifo), "is a pipe, a socket or a device"),
+    ],
+)
+def test_labelled_cells_are_read_with_suspicion(project: Path, how: Callable[[], None], text: str) -> None:
+    of_cells(how)()
+    with pytest.raises(InputError, match=re.escape(text)):
+        labelled.read("mine")
 
 
 @pytest.mark.parametrize("dtype", ["f2", ">f4", ">i2", "g", "u8"])
