@@ -48,7 +48,7 @@ def describe(
     annotations, small = dict[str, Any](), list[str]()
     for key in labelled.obs.columns.drop(PART, errors="ignore"):
         counts = tally(evaluated[key])
-        rare = [name for name, number in counts.items() if number < min_class_size]
+        rare = [name for name, number in counts.items() if number < min_class_size and name != UNKNOWN]
         annotations[key] = {
             "column": origins[key],
             "n_labels_scored": len(set(scored[key]) - {UNKNOWN}),

@@ -112,12 +112,12 @@ def patients(params: Params) -> str:
     )
 
 
-def section_4_4(params: Params) -> str:
+def section_4_4(params: Params, has_patients: bool = True) -> str:
     """Explain Section 4.4."""
     logreg = params.evaluate.logreg
     sentences = [
         f"ARI (adjusted Rand index) compares the labels with as many clusters, by {clustering(params)}.",
-        patients(params),
+        *([patients(params)] if has_patients else []),
     ]
     if logreg.labels:
         sentences += [

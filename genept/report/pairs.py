@@ -106,6 +106,11 @@ class Run:
         evaluate = self.params.evaluate.model_copy(update={"split": split})
         return self.params.model_copy(update={"evaluate": evaluate})
 
+    @property
+    def has_patients(self) -> bool:
+        """Whether patients of some dataset were clustered."""
+        return any(key[:2] == ("kmeans", "patient") for pair in self.pairs for key in pair.scores)
+
     def is_comparable(self, dataset: str, model: str) -> bool:
         """Whether no note calls the scores of a row not comparable."""
         pair = self.pair(dataset, model)

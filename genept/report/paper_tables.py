@@ -108,8 +108,8 @@ def section_4_4(run: Run) -> Table:
             groups.append(group_of(run, dataset, "", "", "patient", columns))
     return Table(
         "section_4_4",
-        f"Section 4.4: patient{', and ' if labels else ''}{' or '.join(labels)}",
-        captions.section_4_4(run.applied),
+        f"Section 4.4: {', and '.join(filter(None, ['patient' * run.has_patients, ' or '.join(labels)]))}",
+        captions.section_4_4(run.applied, run.has_patients),
         columns,
         (Size("n_cells", "Cells"), Size("n_test_cells", "Test cells", column=2), DONORS),
         with_rows(groups, required=2),

@@ -40,10 +40,11 @@ def view(sources: Sources) -> View:
     names = list(dict.fromkeys(name for of_score in chains.values() for name in of_score))
     models = list(glossary.models(run))
     ensemble = [captions.ensemble(params.evaluate)] if params.grid.ensemble else []
+    patients = [captions.patients(params)] if run.has_patients else []
     text = html(
         "method.html",
         scored=[captions.protocol(run.applied), captions.unlike_authors(params), captions.missing(params)],
-        made=[captions.clusters(params), captions.patients(params), captions.nearest(params), *ensemble],
+        made=[captions.clusters(params), *patients, captions.nearest(params), *ensemble],
         read=[captions.runs(run.applied), captions.bounds(params, has_supervised=True), captions.bold(is_shown=True)],
         rule=words.RULE,
         metrics=[

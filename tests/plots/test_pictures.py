@@ -83,7 +83,7 @@ def test_all_models_share_one_grid_and_each_is_drawn_once() -> None:
 
 def test_long_labels_are_broken_over_lines_not_cut_and_cells_without_one_are_named() -> None:
     name = "CD8-positive, alpha-beta cytotoxic T cell of a long-named lineage, 200 characters long or so, " * 2
-    figure = pictures(pd.DataFrame({"cell_type": [f"{name}{i % 9}" for i in range(200)] + [""]}))["cell_type"]
+    figure = pictures(pd.DataFrame({"cell_type": [f"{name}{i % 9}" for i in range(200)] + ["Unknown"]}))["cell_type"]
     (legend,) = figure.legends
     assert page.size(legend)[0] <= panels.NARROW
     written = ["".join(text.get_text().split()) for text in legend.get_texts()]
