@@ -99,6 +99,7 @@ def test_numbers_and_arrays_of_numpy_and_torch_become_plain_notes() -> None:
         ("return pd.DataFrame(ALL, index=ids[::-1]), notes", "DataFrame whose index is not the given cells in their"),
         ("return np.where(ALL == 3, np.nan, ALL), notes", "1 of 6 cells have NaN or infinite coordinates"),
         ("return np.ma.masked_equal(ALL, 3), notes", "1 of 6 cells have NaN or infinite coordinates"),
+        ("return ALL * 1e15, notes", "6 of 6 cells have NaN or infinite coordinates, or some above 1e+15"),
         ("return ALL * 1e300, notes", "6 of 6 cells have NaN or infinite coordinates"),
         ("cells._inplace_subset_obs(ids[:4]); return ALL[:4], notes", "its 6 cells were reduced to 4; work on `cells"),
         ("cells._inplace_subset_obs(ids[::-1]); return ALL, notes", "its 6 cells were reordered or renamed; work on"),
