@@ -51,6 +51,7 @@ class Notes(BaseModel):
     unseen_cells: list[NonNegativeInt] | None = None
 
 
+LARGEST = 1e15  # beyond, squared distances in float32 are infinite
 FINETUNED = ("base", "annotation", "finetune", "unseen_cells")
 
 
@@ -93,8 +94,12 @@ def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str],
     if matrix.ndim not in (2, 3) or matrix.shape[-2] != len(cell_ids) or not matrix.size:
         raise InputError(f"{model} on {dataset}: the model gave {matrix.shape} for {len(cell_ids)} cells")
     draws = matrix if matrix.ndim == 3 else matrix[np.newaxis]
-    if bad := int((~np.isfinite(draws).all(axis=(0, 2))).sum()):
-        raise InputError(f"{model} on {dataset}: {bad} of {len(cell_ids)} cells have NaN or infinite coordinates")
+    good = np.all([(np.abs(draw) < LARGEST).all(axis=1) for draw in draws], axis=0)
+    if bad := int((~good).sum()):
+        raise InputError(
+            f"{model} on {dataset}: {bad} of {len(cell_ids)} cells have NaN or infinite coordinates, or some above "
+            f"{LARGEST:g}"
+        )
     header = {"dataset": dataset, "model": model, "n_cells": len(cell_ids), "n_dimensions": int(matrix.shape[-1])}
     header |= {"n_draws": len(matrix)} if matrix.ndim == 3 else {}
     header["cell_ids_sha256"] = cells.ids_digest(cell_ids)

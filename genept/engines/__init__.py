@@ -7,7 +7,7 @@ model that names no engine has both in ``models/<model>.py``; ``models/expressio
     def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]
 
 ``cells``
-    The evaluated cells, see `genept.data.cells`. Do not change them.
+    The evaluated cells, see `genept.data.cells`. Do not filter or reorder them in place.
 ``folder``
     ``models/<model>/``: what an earlier stage made or fetched for the model.
 ``config``

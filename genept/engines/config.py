@@ -11,6 +11,7 @@ from genept.core.config import Config, check_name, read_yaml
 from genept.core.errors import ParamsError, nearest
 from genept.core.text import Line, Title
 from genept.downloads.config import Sources
+from genept.engines import custom
 
 MODELS = Path("models")
 ENGINES = Path(__file__).parent
@@ -44,9 +45,10 @@ def read(name: str) -> Any:
     content = read_yaml(path(name))
     engine = content.get("engine")
     if engine is None:
-        from genept.engines import custom
-
-        return custom.read(name, content)
+        file = MODELS / f"{name}.py"
+        model = custom.load(file, ModelConfig).Model
+        with custom.explained(file):  # also of the user's own validators
+            return model.parse(content, path(name).as_posix())
     known = sorted(folder.parent.name for folder in ENGINES.glob("*/config.py"))
     if engine not in known:
         hint = nearest(str(engine), known) or "."
@@ -58,9 +60,7 @@ def read(name: str) -> Any:
 def code(name: str, config: ModelConfig) -> ModuleType:
     """Import the module whose ``embed`` embeds cells; `ParamsError` for an engine that `stages.embed` does not run."""
     if config.engine is None:
-        from genept.engines import custom
-
-        return custom.load(name)
+        return custom.load(MODELS / f"{name}.py", ModelConfig)
     if not (ENGINES / config.engine / "embed.py").is_file():
         raise ParamsError(f"{path(name).as_posix()}: engine {config.engine} makes its embeddings in another stage")
     return importlib.import_module(f"genept.engines.{config.engine}.embed")

@@ -14,20 +14,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from genept.core.errors import InputError, ParamsError
-from genept.engines.config import MODELS, ModelConfig
+from genept.data.embeddings import FINETUNED
 
 if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
 
 TERMINATED = 128 + signal.SIGTERM  # with which a stage ends that is asked to, see `genept.core.cli`
-RESERVED = ("base", "annotation", "finetune", "unseen_cells")  # notes of fine-tuned embeddings
 
 
-def load(name: str) -> ModuleType:
-    """Import ``models/<model>.py``; `ParamsError` without the file, its class `Model` or its function ``embed``."""
-    file = MODELS / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"models_{name}", file)
+def load(file: Path, base: type) -> ModuleType:
+    """Import ``models/<model>.py``; `ParamsError` without the file, a `Model` derived from `base`, or an ``embed``."""
+    spec = importlib.util.spec_from_file_location(f"models_{file.stem}", file)
     if not file.is_file() or spec is None or spec.loader is None:
         raise ParamsError(f"{file.as_posix()}: no such file; a model whose yaml names no engine needs it")
     module = importlib.util.module_from_spec(spec)
@@ -37,17 +35,9 @@ def load(name: str) -> ModuleType:
     for needed in ("Model", "embed"):
         if not callable(getattr(module, needed, None)):
             raise ParamsError(f"{file.as_posix()}: has no {needed}; models/expression.py is an example")
-    if not isinstance(module.Model, type) or not issubclass(module.Model, ModelConfig):
-        raise ParamsError(f"{file.as_posix()}: Model should derive from genept.engines.config.ModelConfig")
+    if not isinstance(module.Model, type) or not issubclass(module.Model, base):
+        raise ParamsError(f"{file.as_posix()}: Model should derive from {base.__module__}.{base.__name__}")
     return module
-
-
-def read(name: str, content: dict[str, Any]) -> ModelConfig:
-    """Check the content of ``models/<model>.yaml`` by the `Model` of the user's code."""
-    file = MODELS / f"{name}.py"
-    model = load(name).Model
-    with explained(file):  # also of the user's own validators
-        return model.parse(content, file.with_suffix(".yaml").as_posix())
 
 
 @contextlib.contextmanager
@@ -97,7 +87,7 @@ def check(returned: Any, cells: AnnData, ids: Sequence[str]) -> tuple[np.ndarray
         kinds = [type(part).__name__ for part in returned] if isinstance(returned, tuple) else [type(returned).__name__]
         raise InputError(f"embed should return a matrix and a dict of notes, not {' and '.join(kinds) or 'nothing'}")
     notes = {} if returned[1] is None else plain(returned[1], "notes")
-    if reserved := [name for name in RESERVED if name in notes]:
+    if reserved := [name for name in FINETUNED if name in notes]:
         raise InputError(f"notes: {reserved[0]} belongs to fine-tuned embeddings; choose another name")
     return as_matrix(returned[0], ids), notes
 
