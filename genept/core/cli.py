@@ -141,8 +141,8 @@ def is_full_disk(error: BaseException | None) -> bool:
     while error is not None:
         text = str(error)
         if getattr(error, "errno", None) in FULL or FULL_TEXTS.search(text):
-            if "errno = " in text:  # HDF5 would try to write again when the process ends, and crash
-                atexit.register(leave)
+            if getattr(sys.modules["__main__"].__spec__, "name", "").startswith("stages."):
+                atexit.register(leave)  # HDF5 would try to write again when the process ends, and crash
             return True
         error = error.__cause__ or error.__context__
     return False

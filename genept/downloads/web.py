@@ -109,7 +109,7 @@ class Watch(io.RawIOBase):
         self.waited, self.n_bytes = self.waited + clock() - start, self.n_bytes + (count or 0)
         self.left -= count or 0
         if self.left < 0:
-            raise Failure(f"more than {MAX_HEAD >> 20} MB come before its answer", f"run again later, or {BY_HAND}")
+            raise Failure(f"it sent more than {MAX_HEAD >> 20} MB of headers", f"run again later, or {BY_HAND}")
         if self.waited >= WINDOW:
             if self.n_bytes < LEAST_RATE * self.waited:
                 raise Failure(f"it sent less than {LEAST_RATE / 1000:g} kB a second for {WINDOW:.0f} s", GO_ON)
@@ -134,6 +134,10 @@ class WatchedResponse(http.client.HTTPResponse):
         """Read what comes before the body."""
         super().begin()
         self.watch.left = math.inf
+
+    def _read_and_discard_trailer(self) -> None:
+        self.watch.left = MAX_HEAD
+        super()._read_and_discard_trailer()  # type: ignore[misc]
 
 
 class Adapter(requests.adapters.HTTPAdapter):

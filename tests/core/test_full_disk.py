@@ -173,8 +173,12 @@ def main(params):
     anndata.AnnData(numpy.random.rand(300, 100)).write_h5ad("a.h5ad", compression="gzip")
 main()
 """
+    Path("stages").mkdir()
+    Path("stages/__init__.py").touch()
+    Path("stages/crash.py").write_text(code)
     environment = {**os.environ, "PYTHONPATH": str(helpers.ROOT)}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "stages.crash"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1, result.stderr
     assert "the disk is full" in result.stderr.splitlines()[-1]
 

@@ -227,17 +227,26 @@ def test_a_server_that_is_slow_for_ever_is_given_up_and_the_next_run_goes_on(
     assert web.ranges == ["bytes=100000-"]
 
 
-def test_what_comes_before_an_answer_is_bounded() -> None:
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+    ],
+    ids=["before the body", "after it"],
+)
+def test_headers_without_end_are_bounded(start: bytes, more: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             connection, _ = server.accept()
             with contextlib.suppress(ConnectionError):
+                connection.sendall(start)
                 while True:
-                    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+                    connection.sendall(more * 1000)
 
         threading.Thread(target=serve, daemon=True).start()
-        refused(f"http://127.0.0.1:{server.getsockname()[1]}/f", text="more than 1 MB come before its answer")
+        refused(f"http://127.0.0.1:{server.getsockname()[1]}/f", text="it sent more than 1 MB of headers")
 
 
 def test_a_login_comes_from_netrc(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

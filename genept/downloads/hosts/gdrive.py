@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -31,6 +32,7 @@ PAGE = "text/html"
 MAX_PAGE = 4 << 20  # bytes
 MAX_PAGES = 100  # a folder may be in itself
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}  # in which Drive's page says a size
+ONE_AT_A_TIME = threading.Lock()
 GONE = "it is not there: deleted, moved, or another id"
 Word = Annotated[str, Field(pattern=r"^[-\w]{10,}$")]
 
@@ -158,11 +160,12 @@ def bounded() -> Iterator[None]:
         made.hooks["response"].append(bound)
         return made
 
-    usual, requests.session = requests.session, make
-    try:
-        yield
-    finally:
-        requests.session = usual
+    with ONE_AT_A_TIME:
+        usual, requests.session = requests.session, make
+        try:
+            yield
+        finally:
+            requests.session = usual
 
 
 def failures() -> tuple[type[Exception], ...]:
