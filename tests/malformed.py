@@ -26,12 +26,11 @@ GRID = {"custom": ["plain"], "controls": ["random_w"], "genept_w": ["text_w"], "
 STAGES = """
 fetch reference, fetch dataset mine, fetch dataset tissue, fetch dataset parts, fetch encoder text_w
 fetch encoder released, fetch model text_s, annotate mine, annotate tissue, annotate parts
-label mine, label tissue, label parts, vectors released, vectors text_w, pretrain scgpt_t, pretrain gf_t
-embed mine plain, embed mine random_w, embed mine text_w, embed mine text_s, embed mine scgpt_t, embed mine gf_t
-embed tissue plain, embed tissue random_w, embed tissue text_w
-finetune mine genept_w_ft --from text_w, finetune tissue genept_w_ft --from text_w
-evaluate mine, evaluate tissue, plot mine, plot tissue
+label mine, label tissue, label parts, vectors text_w, pretrain scgpt_t, pretrain gf_t
+embed mine plain, embed mine random_w, embed mine text_w
+finetune mine genept_w_ft --from text_w, evaluate mine, plot mine
 """
+EARLIER = ("metrics/answer.md", "plots/report.html", "data/mine/embeddings/text_s.npy")  # of outputs that no case reads
 
 
 class Server:
@@ -104,7 +103,7 @@ def write_settings() -> None:
         for name in ("scgpt_mini", "geneformer_mini", "genept_w_ft_minilm", "random_w")
     )
     params = yaml.safe_load((helpers.ROOT / "params.yaml").read_text(encoding="utf-8"))
-    grid = {"datasets": ["mine", "tissue"], "models": GRID, "pretrain": ["mine"], "ensemble": ["plain", "text_w"]}
+    grid = {"datasets": ["mine"], "models": GRID, "pretrain": ["mine"], "ensemble": ["plain", "text_w"]}
     params |= {"threads": 1, "device": "cpu", "baseline": "plain", "grid": grid, "grids": {}}
     few: dict[str, Any] = {"repeats": 2, "kmeans": {"n_init": 1}}
     helpers.merge(params, {"evaluate": few, "protocols": {"authors": few}, "plot": {"n_epochs": 5}})
@@ -150,8 +149,8 @@ def build(folder: Path, server: Server) -> Path:
         status, text = server.run(folder, *stage.split())
         assert status == 0, f"{stage}: {status}\n{text}"
     write_lock()
-    status, text = server.run(folder, "report")
-    assert status == 0, text
+    for name in EARLIER:
+        Path(name).write_bytes(b"earlier")
     return folder
 
 

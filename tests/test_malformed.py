@@ -123,81 +123,74 @@ def wrong(stage: str, path: str, key: str, *values: Any) -> Iterator[Case]:
 
 # What stages hand each other
 
-FILE = (empty, noise, fifo)
-MORE = (truncated, directory, dangling, device)
-JSON = (*FILE, a_list, null, no_keys)
+FILE = (noise, fifo)
+MORE = (empty, truncated, directory, dangling, device)
+JSON = (*FILE, a_list, no_keys)
 TABLE = (*FILE, latin1, other_titles)
-SOME_NPY = {name: NPY[name] for name in ("fewer_rows", "nan", "objects")}
+SOME_NPY = {name: NPY[name] for name in ("fewer_rows", "nan")}
+ANNOTATION, ENCODER = "data/tissue/annotation", "data/encoders/text_w"
 HANDED_ON = [
     *spoil(LABEL, "params.yaml", (*FILE, *MORE, latin1, a_list), 2),
-    *spoil(LABEL, "data/mine.yaml", (*FILE, a_list, null), 2),
+    *spoil(LABEL, "data/mine.yaml", (fifo, null), 2),
     *spoil(f"{EMBED} text_w", "models/text_w.yaml", (noise, a_list), 2),
     *spoil("fetch reference", "data/reference.yaml", (noise, no_keys), 2),
-    *spoil("fetch dataset mine", "data/hashes.lock.yaml", (noise, directory, fifo, a_list)),
+    *spoil("fetch dataset mine", "data/hashes.lock.yaml", (*FILE, directory, a_list)),
     *spoil(LABEL, "data/reference/hgnc.tsv", (*FILE, *MORE, latin1, other_titles, only_titles)),
-    *spoil("annotate tissue", "data/tissue/raw/markers.tsv", (*TABLE, directory, only_titles)),
+    *spoil("annotate tissue", "data/tissue/raw/markers.tsv", (*TABLE, only_titles)),
+    *spoil("annotate tissue", "data/tissue/raw/raw.h5ad", FILE),
     *spoil(LABEL, str(RAW), (*FILE, *MORE)),
-    *spoil("annotate tissue", "data/tissue/raw/raw.h5ad", (truncated, fifo)),
-    *spoil("label parts", "data/parts/raw/labels.csv", (*TABLE, only_titles)),
-    *spoil("label parts", "data/parts/raw/dense.txt.gz", (*FILE, truncated, device)),
-    *spoil("label parts", "data/parts/raw/x/matrix.mtx.gz", (*FILE, truncated), text="raw/x"),
-    *spoil("label parts", "data/parts/raw/x/barcodes.tsv.gz", (noise, fifo, truncated), text="raw/x"),
-    *spoil("vectors text_w", "data/encoders/text_w/config.json", (*JSON, deep), text="text_w"),
-    *spoil("vectors text_w", "data/encoders/text_w/tokenizer.json", (*JSON, deep), text="text_w"),
-    *spoil("vectors text_w", "data/encoders/text_w/sentence_bert_config.json", (noise, a_list, null), text="text_w"),
-    *spoil("vectors text_w", "data/encoders/text_w/model.safetensors", (*FILE, *MORE), text="text_w"),
-    *spoil("vectors released", "data/encoders/released/released.pickle", (*FILE, *MORE, payload)),
+    *spoil("label parts", "data/parts/raw/labels.csv", TABLE),
+    *spoil("label parts", "data/parts/raw/dense.txt.gz", (*FILE, truncated)),
+    *spoil("label parts", "data/parts/raw/x/matrix.mtx.gz", FILE, text="raw/x"),
+    *spoil("label parts", "data/parts/raw/x/barcodes.tsv.gz", FILE, text="raw/x"),
+    *spoil("vectors text_w", f"{ENCODER}/config.json", (*JSON, deep), text="text_w"),
+    *spoil("vectors text_w", f"{ENCODER}/tokenizer.json", JSON, text="text_w"),
+    *spoil("vectors text_w", f"{ENCODER}/sentence_bert_config.json", (noise, a_list, null), text="text_w"),
+    *spoil("vectors text_w", f"{ENCODER}/model.safetensors", (*FILE, truncated), text="text_w"),
+    *spoil("vectors released", "data/encoders/released/released.pickle", (*FILE, truncated, device, payload)),
     *spoil(f"{EMBED} plain", str(CELLS), (*FILE, *MORE)),
     *spoil("pretrain scgpt_t", "data/corpus/mine/cells.h5ad", (fifo, truncated)),
     *spoil(
-        EVALUATE,
-        "data/mine/obs.csv",
-        (*TABLE, first_column_missing, only_titles, row_repeated, row_missing),
-        text="obs.csv",
+        EVALUATE, "data/mine/obs.csv", (*TABLE, empty, first_column_missing, only_titles, row_repeated), text="obs.csv"
     ),
     *spoil(
         EVALUATE, "data/mine/obs.csv", (row_missing, rows_swapped, extra_field, other_cells, open_quote), text="obs.csv"
     ),
-    *spoil(FINETUNE, "data/mine/obs.csv", (noise, only_titles, row_missing), text="obs.csv"),
+    *spoil(FINETUNE, "data/mine/obs.csv", (noise, row_missing), text="obs.csv"),
     *spoil(EXPORT, "data/mine/obs.csv", (noise, row_missing, row_repeated), text="obs.csv"),
-    *spoil("plot mine", "data/mine/obs.csv", (fifo, row_missing, other_titles), text="obs.csv"),
-    *spoil(f"{EMBED} text_w", "models/text_w/genes.tsv", (*TABLE, only_titles, row_repeated, row_missing)),
+    *spoil("plot mine", "data/mine/obs.csv", (fifo, row_missing), text="obs.csv"),
+    *spoil(f"{EMBED} text_w", "models/text_w/genes.tsv", (*TABLE, row_repeated, row_missing)),
     *spoil(f"{EMBED} text_w", "models/text_w/vectors.npy", (*FILE, *MORE)),
-    *spoil(f"{EMBED} text_w", "models/text_w/vectors.npy", NPY, text="vectors|text_w"),
-    *spoil(f"{EMBED} scgpt_t", "models/scgpt_t/best_model.pt", (*FILE, *MORE, payload, bad_crc)),
+    *spoil(f"{EMBED} text_w", "models/text_w/vectors.npy", SOME_NPY, text="vectors|text_w"),
+    *spoil(f"{EMBED} scgpt_t", "models/scgpt_t/best_model.pt", (*FILE, truncated, payload, bad_crc)),
     *spoil(f"{EMBED} scgpt_t", "models/scgpt_t/args.json", (*JSON, deep, text_values)),
-    *spoil(f"{EMBED} scgpt_t", "models/scgpt_t/vocab.json", (*JSON, nan_values)),
-    *spoil(f"{EMBED} gf_t", "models/gf_t/config.json", (*JSON, null_values), text="gf_t"),
-    *spoil(f"{EMBED} gf_t", "models/gf_t/model.safetensors", (*FILE, truncated)),
-    *spoil(f"{EMBED} gf_t", "models/gf_t/token_dictionary.pkl", (*FILE, truncated, payload)),
-    *spoil(EVALUATE, "data/mine/embeddings/plain.npy", (*FILE, *MORE)),
+    *spoil(f"{EMBED} scgpt_t", "models/scgpt_t/vocab.json", (*FILE, nan_values)),
+    *spoil(f"{EMBED} gf_t", "models/gf_t/config.json", (*FILE, null_values), text="gf_t"),
+    *spoil(f"{EMBED} gf_t", "models/gf_t/model.safetensors", FILE),
+    *spoil(f"{EMBED} gf_t", "models/gf_t/token_dictionary.pkl", (*FILE, payload)),
+    *spoil(EVALUATE, "data/mine/embeddings/plain.npy", (*FILE, truncated)),
     *spoil(EVALUATE, "data/mine/embeddings/plain.npy", NPY),
     *spoil(EVALUATE, "data/mine/embeddings/plain.json", (*JSON, deep, null_values)),
     *spoil("plot mine", "data/mine/embeddings/plain.npy", SOME_NPY),
     *spoil(EXPORT, "data/mine/embeddings/plain.npy", SOME_NPY),
     *spoil(FINETUNE, "data/mine/embeddings/text_w.npy", SOME_NPY),
-    *spoil("label tissue", "data/tissue/annotation/cells.csv", (*TABLE, row_missing, row_repeated), text="annotation"),
-    *spoil("label tissue", "data/tissue/annotation/summary.json", JSON, text="annotation"),
-    *spoil("plot tissue", "data/tissue/annotation/summary.json", (fifo, a_list, no_keys), text="annotation"),
-    *spoil("plot tissue", "data/tissue/annotation/clusters.csv", (*TABLE, texts_for_numbers), text="annotation"),
-    *spoil("plot tissue", "data/tissue/annotation/umap.csv", (infinite_numbers, row_repeated), text="annotation"),
-    *spoil("plot tissue", "metrics/annotation/tissue/agreement.json", (fifo, null_values), text="agreement"),
-    *spoil("report", "metrics/full/mine/plain.csv", (*TABLE, truncated, texts_for_numbers, infinite_numbers)),
-    *spoil("report", "metrics/scores/mine/plain.json", (*JSON, nan_values, text_values)),
-    *spoil("report", "metrics/verification/mine.json", (*JSON, deep, null_values, text_values)),
-    *spoil("report", "metrics/comparisons/mine/models.csv", (*TABLE, texts_for_numbers, infinite_numbers)),
-    *spoil("report", "metrics/comparisons/mine/text.csv", (fifo, other_titles, texts_for_numbers)),
-    *spoil("report", "metrics/predictions/mine.csv", (*TABLE, row_repeated)),
-    *spoil(
-        "report", "metrics/probabilities/mine/phenotype/plain.csv", (*TABLE, texts_for_numbers), text="probabilities"
-    ),
-    *spoil("report", "metrics/annotation/tissue/agreement.json", (fifo, a_list, text_values)),
-    *spoil("report", "plots/cells/mine.csv", (*TABLE, texts_for_numbers)),
-    *spoil("report", "dvc.lock", (noise, fifo, a_list, no_keys), text="dvc.lock"),
-    *spoil("trace metrics/predictions/mine.csv", "dvc.lock", (*JSON, directory, latin1), text="dvc.lock"),
-    *spoil("trace metrics/predictions/mine.csv", "metrics/predictions/mine.csv", (noise, fifo)),
-    *spoil("verify", "dvc.lock", (empty, noise, fifo, a_list, null, no_keys), text="dvc.lock"),
-    *spoil("verify", "data/mine/obs.csv", (empty, missing, directory, fifo, dangling), text="dvc.lock"),
+    *spoil("label tissue", f"{ANNOTATION}/cells.csv", (*TABLE, row_missing, row_repeated), text="annotation"),
+    *spoil("label tissue", f"{ANNOTATION}/summary.json", JSON, text="annotation"),
+    *spoil("plot tissue", f"{ANNOTATION}/clusters.csv", (other_titles, texts_for_numbers), text="annotation"),
+    *spoil("plot tissue", f"{ANNOTATION}/umap.csv", (infinite_numbers, row_repeated), text="annotation"),
+    *spoil("report", "metrics/full/mine/plain.csv", (*TABLE, truncated, infinite_numbers)),
+    *spoil("report", "metrics/scores/mine/plain.json", (fifo, a_list, nan_values)),
+    *spoil("report", "metrics/verification/mine.json", (*JSON, deep, null_values)),
+    *spoil("report", "metrics/comparisons/mine/models.csv", (*FILE, other_titles, texts_for_numbers)),
+    *spoil("report", "metrics/comparisons/mine/text.csv", (fifo, texts_for_numbers)),
+    *spoil("report", "metrics/predictions/mine.csv", (other_titles, row_repeated)),
+    *spoil("report", "metrics/probabilities/mine/phenotype/plain.csv", (noise, texts_for_numbers)),
+    *spoil("report", "plots/cells/mine.csv", (fifo, texts_for_numbers)),
+    *spoil("report", "dvc.lock", (noise, no_keys), text="dvc.lock"),
+    *spoil("trace metrics/predictions/mine.csv", "dvc.lock", (*JSON, empty), text="dvc.lock"),
+    *spoil("trace metrics/predictions/mine.csv", "metrics/predictions/mine.csv", FILE),
+    *spoil("verify", "dvc.lock", (*FILE, null), text="dvc.lock"),
+    *spoil("verify", "data/mine/obs.csv", (empty, missing, fifo), text="dvc.lock"),
 ]
 
 # Files of cells
@@ -264,7 +257,6 @@ HDF5: dict[str, Callable[[h5py.File], Any]] = {
     "huge": attribute("X", "shape", (10**6, 30_000)),
     "huge_dense": bomb,
     "negative_shape": attribute("X", "shape", (-60, 40)),
-    "one_axis": attribute("X", "shape", (60,)),
     "shape_of_text": attribute("X", "shape", "60"),
     "no_shape": lambda file: file["X"].attrs.pop("shape"),
     "csc": attribute("X", "encoding-type", "csc_matrix"),
@@ -273,28 +265,21 @@ HDF5: dict[str, Callable[[h5py.File], Any]] = {
     "indices_far_beyond": array("X/indices", some(lambda x: x * 0 + (2**31 - 1))),
     "indices_negative": array("X/indices", some(lambda x: x * 0 - 1)),
     "indices_of_fractions": array("X/indices", lambda x: x + 0.5),
-    "indices_of_texts": array("X/indices", lambda x: x.astype("S4")),
     "indices_short": array("X/indices", lambda x: x[:-5]),
     "data_short": array("X/data", lambda x: x[:-5]),
     "indptr_beyond": array("X/indptr", lambda x: np.append(x[:-1], 10**7)),
     "indptr_descends": array("X/indptr", lambda x: x[::-1]),
     "indptr_short": array("X/indptr", lambda x: x[:-3]),
     "indptr_from_one": array("X/indptr", lambda x: x + 1),
-    "indptr_of_two_axes": array("X/indptr", lambda x: np.stack([x, x])),
     "complex": array("X/data", lambda x: x.astype("c8")),
-    "compound": array("X/data", lambda x: x.astype([("a", "f4")])),
-    "texts": array("X/data", lambda x: x.astype("S6")),
     "nan": array("X/data", some(lambda x: x * np.nan)),
     "dense_fewer_rows": dense(lambda x: x[:-1]),
     "dense_more_columns": dense(lambda x: np.hstack([x, x])),
     "dense_flat": dense(np.ravel),
-    "dense_three_axes": dense(lambda x: x[np.newaxis]),
     "dense_complex": dense(lambda x: x.astype(complex)),
-    "number": dense(lambda x: 5.0),
     "no_obs": lambda file: file.pop("obs"),
     "no_var_names": lambda file: file.pop("var/_index"),
     "fewer_names": array("var/_index", lambda x: x[:-1]),
-    "names_of_two_axes": array("var/_index", lambda x: np.stack([x, x])),
     "index_elsewhere": attribute("obs", "_index", "gone"),
     "index_is_a_list": attribute("obs", "_index", [1, 2]),
     "codes_beyond": put("obs/kind/codes", np.full(60, 7, "i1")),
@@ -350,7 +335,7 @@ OF_CELLS = [
             "indptr_short": hdf5(array("X/indptr", lambda x: x[:-3]), CELLS),
             "more_columns": hdf5(attribute("X", "shape", (40, 45)), CELLS),
             "nan": hdf5(array("X/data", lambda x: x * np.nan), CELLS),
-            "cells_twice": hdf5(array("obs/_index", lambda x: np.concatenate([x[:1], x[:-1]])), CELLS),
+            "cells_twice": hdf5(array("obs/cell_id", lambda x: np.concatenate([x[:1], x[:-1]])), CELLS),
         },
         "cells.h5ad",
     ),
@@ -364,9 +349,7 @@ LABELS = {
     "long": "x" * 10_000,
     "control": "a\x1b[31m\x07b\u202ec",
     "lines": "a\r\nb\tc",
-    "quotes": "'a\"b`|c,d;e",
-    "emoji": "🧬 T̈ 细胞",
-    "spreadsheet": "=1+1",
+    "quotes": "'a\"b`|c,d;e🧬",
 }
 
 
@@ -385,40 +368,29 @@ def no_markup(finished: Path) -> None:
 
 OF_LABELS = [
     *accepted(LABEL, "labels", {name: relabel(label) for name, label in LABELS.items()}, one_row_for_each_cell),
-    *accepted(
-        "plot mine", "labels", {name: rename_everywhere(LABELS[name]) for name in ("formula", "long")}, no_markup
-    ),
-    *accepted("report", "labels", {name: rename_everywhere(LABELS[name]) for name in ("script", "control")}, no_markup),
+    Case("labels-all", "plot mine", rename_everywhere("".join(LABELS.values())), 0, check=no_markup),
+    Case("labels-all", "report", rename_everywhere("".join(LABELS.values())), 0, check=no_markup),
 ]
 
 # Settings
 
-OF_SETTINGS = [
-    *wrong(LABEL, "params.yaml", "seed", -1, 2**32, True),
-    *wrong(LABEL, "params.yaml", "threads", 10**6),
+OF_SETTINGS = [  # a few of each room; tests/core has all of them
     *wrong(LABEL, "params.yaml", "evaluate.repeats", 10**12),
-    *wrong(LABEL, "params.yaml", "evaluate.logreg.C", INF, NAN),
-    *wrong(LABEL, "params.yaml", "grid.datasets", ["a;rm -rf b"], ["../mine"], "mine", [None], None),
-    *wrong(LABEL, "params.yaml", "grids", [], {"a;b": {}}),
-    *wrong(LABEL, "params.yaml", "label.missing_labels", "nan", [None]),
-    *wrong(LABEL, "data/mine.yaml", "obs", {}, {"cell_type": ["kind"]}, None),
+    *wrong(LABEL, "params.yaml", "evaluate.logreg.C", NAN),
+    *wrong(LABEL, "params.yaml", "grid.datasets", ["a;rm -rf b"], ["../mine"], None),
+    *wrong(LABEL, "params.yaml", "grids", {"a;b": {}}),
+    *wrong(LABEL, "data/mine.yaml", "obs", {}, {"cell_type": ["kind"]}),
     *wrong(LABEL, "data/mine.yaml", "subset", {"n_cells": True}, {"share": NAN}),
-    *wrong(LABEL, "data/mine.yaml", "derive", {"age": {"of": "patient", "map": None}}, {"age": {"of": "a", "map": {}}}),
-    *wrong(LABEL, "data/mine.yaml", "derive", {"age": {"of": "patient", "edges": [NAN]}}, []),
-    *wrong(LABEL, "data/mine.yaml", "source", {}, {"kind": "local", "files": {"../raw.h5ad": {"path": "a"}}}, 5),
-    *wrong(LABEL, "data/mine.yaml", "keep_var", {"kind": None}, []),
+    *wrong(LABEL, "data/mine.yaml", "derive", {"age": {"of": "patient", "map": None}}, []),
+    *wrong(LABEL, "data/mine.yaml", "source", {}, {"kind": "local", "files": {"../raw.h5ad": {"path": "a"}}}),
     *wrong(LABEL, "data/mine.yaml", "title", ABSENT, 5),
-    *wrong(f"{EMBED} text_w", "models/text_w.yaml", "embed.unit_norm", "no", 1),
-    *wrong(f"{EMBED} text_w", "models/text_w.yaml", "engine", "../genept_w", 5, ["genept_w"]),
+    *wrong(f"{EMBED} text_w", "models/text_w.yaml", "embed.unit_norm", "no"),
+    *wrong(f"{EMBED} text_w", "models/text_w.yaml", "engine", "../genept_w", ["genept_w"]),
     *wrong(f"{EMBED} random_w", "models/random_w.yaml", "draws", 0, True, 10**12),
-    *wrong(f"{EMBED} plain", "models/plain.yaml", "embed.n_components", 0, True),
     *wrong(f"{EMBED} text_s", "models/text_s.yaml", "embed.max_symbols", True),
     *wrong(f"{EMBED} scgpt_t", "models/scgpt_t.yaml", "embed.max_length", 1, 10**12),
     *wrong("pretrain scgpt_t", "models/scgpt_t.yaml", "pretrain.steps", 0, 10**12),
-    *wrong("pretrain scgpt_t", "models/scgpt_t.yaml", "pretrain.learning_rate", INF, -1),
-    *wrong("pretrain scgpt_t", "models/scgpt_t.yaml", "pretrain.width", 7, 10**9),
-    *wrong(FINETUNE, "models/genept_w_ft.yaml", "finetune.epochs", 0, 10**12),
-    *wrong(FINETUNE, "models/genept_w_ft.yaml", "finetune.learning_rate", NAN),
+    *wrong(FINETUNE, "models/genept_w_ft.yaml", "finetune.epochs", 10**12),
 ]
 
 # A user's own model, by what its `embed` does
@@ -434,36 +406,29 @@ def embedded(finished: Path) -> None:
 ACCEPTED_MODELS = {
     "float64": "return x.astype(float), {}",
     "big_endian": "return x.astype('>f4'), {}",
+    "no_notes": "return x, None",
     "numpy_numbers": "return x, {'a': np.int64(1), 'b': np.float32(0.5), 'c': np.bool_(True)}",
     "tensor_with_gradient": "import torch; return torch.tensor(x, requires_grad=True), {}",
 }
 REFUSED_MODELS = {
     "nothing": "return None",
     "only_a_matrix": "return x",
-    "three": "return x, {}, 5",
-    "no_notes": "return x, None",
     "notes_with_nan": "return x, {'a': float('nan')}",
     "notes_with_an_object": "return x, {'a': object()}",
-    "notes_with_pairs": "return x, {(1, 2): 3}",
     "notes_in_a_circle": "notes = {}; notes['a'] = notes; return x, notes",
     "fewer_rows": "return x[1:], {}",
     "one_axis": "return x[:, 0], {}",
     "no_dimensions": "return x[:, :0], {}",
-    "no_draws": "return x[np.newaxis][:0], {}",
-    "four_axes": "return x[np.newaxis, np.newaxis], {}",
-    "number": "return 5, {}",
     "texts": "return x.astype(str), {}",
     "complex": "return x + 1j, {}",
     "objects": "return np.full((40, 5), None), {}",
     "nan": "return x * np.nan, {}",
     "beyond_float32": "return x + 1e300, {}",
     "raises": "raise ValueError('no luck')",
-    "asserts": "assert False, 'no luck'",
     "recurses": "return embed(cells, folder, config, device)",
     "leaves": "import sys; sys.exit(0)",
     "filters": "cells._inplace_subset_obs(np.arange(30)); return x[:30], {}",
     "reorders": "cells._inplace_subset_obs(np.arange(40)[::-1]); return x, {}",
-    "renames": "cells.obs_names = [f'n{i}' for i in range(40)]; return x, {}",
     "memory": "return np.ones((10**6, 10**6)), {}",
 }
 BROKEN_MODELS = {
@@ -482,7 +447,7 @@ OF_MODELS = [
 # Checkpoints and gene vectors
 
 WEIGHT = "transformer_encoder.layers.0.linear1.weight"
-ARGS: dict[str, Any] = {"embsize": 0, "nheads": 3, "nlayers": 5, "d_hid": 10**9, "pad_token": "x", "n_bins": True}
+ARGS: dict[str, Any] = {"embsize": 0, "nheads": 3, "nlayers": 5, "d_hid": 10**9}
 VOCAB: dict[str, Any] = {"negative": -1, "twice": 0, "text": "1", "huge": 10**30}
 CONFIG: dict[str, Any] = {"vocab_size": 5, "num_hidden_layers": 10**6, "hidden_size": 7, "num_attention_heads": 0}
 WEIGHTS: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -497,14 +462,10 @@ WEIGHTS: dict[str, Callable[[dict[str, Any]], Any]] = {
 RELEASED: dict[str, Any] = {
     "list": [1, 2],
     "empty": {},
-    "numbers_as_names": {1: [1.0]},
     "no_vectors": {"A1BG": "x"},
-    "empty_vector": {"A1BG": []},
     "other_lengths": {"A1BG": [1.0], "A2M": [1.0, 2.0]},
     "nan": {"A1BG": [NAN]},
     "huge_numbers": {"A1BG": [10**400]},
-    "no_genes": {"xyz": [1.0]},
-    "nested": {"A1BG": [[1.0]]},
     "complex": {"A1BG": np.array([1j])},
     "objects": {"A1BG": np.array([None])},
 }
@@ -518,7 +479,7 @@ def released(value: Any) -> Change:
     return lambda: Path("data/encoders/released/released.pickle").write_bytes(pickle.dumps(value))
 
 
-SCGPT, BERT = "models/scgpt_t", "data/encoders/text_w"
+SCGPT = "models/scgpt_t"
 OF_CHECKPOINTS = [
     *refused(f"{EMBED} scgpt_t", "checkpoint", json_values(f"{SCGPT}/args.json", ARGS), "scgpt_t"),
     *refused(
@@ -531,7 +492,9 @@ OF_CHECKPOINTS = [
         f"{EMBED} scgpt_t", "weights", {name: edit_weights(how) for name, how in WEIGHTS.items()}, "best_model.pt"
     ),
     *refused(f"{EMBED} gf_t", "checkpoint", json_values("models/gf_t/config.json", CONFIG), "gf_t"),
-    *refused("vectors text_w", "encoder", json_values(f"{BERT}/config.json", {**CONFIG, "model_type": "a"}), "text_w"),
+    *refused(
+        "vectors text_w", "encoder", json_values(f"{ENCODER}/config.json", {**CONFIG, "model_type": "a"}), "text_w"
+    ),
     *refused("vectors released", "released", {name: released(value) for name, value in RELEASED.items()}, "released"),
 ]
 
@@ -543,7 +506,6 @@ URLS = {
     "no_host": "http://",
     "bracket": "http://[/a",
     "file": "file:///etc/passwd",
-    "space": "http://a b/c",
     "port": "http://127.0.0.1:99999/a",
     "lines": "http://127.0.0.1/a\nb",
     "number": 5,
@@ -551,7 +513,9 @@ URLS = {
 
 
 def source(name: str = "raw.h5ad", kind: str = "local", **place: Any) -> Change:
-    return settings("data/mine.yaml", {"source": {"kind": kind, "files": {name: place}}})
+    """Name one file, of which nothing is known."""
+    change = settings("data/mine.yaml", {"source": {"kind": kind, "files": {name: place}}})
+    return lambda: (Path("data/hashes.lock.yaml").unlink(), change())
 
 
 def piped() -> None:
@@ -563,34 +527,29 @@ FETCH = "fetch dataset mine"
 OF_SOURCES = [
     *refused(FETCH, "url", {name: source(kind="http", url=url) for name, url in URLS.items()}, "url", 2),
     Case("source-refused", FETCH, source(kind="http", url="http://127.0.0.1:9/a"), 1, "127.0.0.1"),
-    Case("source-password", FETCH, source(kind="http", url="http://me:sesame@127.0.0.1:9/a"), 1, "^(?!.*sesame).*127"),
+    Case("source-password", FETCH, source(kind="http", url="http://me:sesame@127.0.0.1:9/a"), 2, "^(?!.*sesame).*127"),
     Case("source-absent", FETCH, source(path="gone"), 1, "gone"),
     Case("source-folder", FETCH, source(path="data"), 1, "data"),
     Case("source-device", FETCH, source(path="/dev/zero"), 1, "/dev/zero"),
     Case("source-fifo", FETCH, piped, 1, "pipe"),
-    Case("source-long_name", FETCH, source(path="x" * 5000), 1, "xxx"),
-    Case("source-other_hash", FETCH, source(path="params.yaml", sha256="0" * 64), 1, "params.yaml"),
+    Case("source-long_name", FETCH, source(path="x" * 5000), 2, "path"),
+    Case("source-other_hash", FETCH, source(path="params.yaml", sha256="0" * 64), 1, "sha256"),
     Case("source-name_in_use", FETCH, source("attempts.json", path="params.yaml"), 2, "attempts.json"),
 ]
 COMMANDS = {
     2: {
-        **{f"label {name}": "name|such" for name in ("nobody", "../mine", "mine;ls", "MINE", "🧬", "x" * 300)},
-        **{f"{stage} nobody": "nobody" for stage in ("annotate", "evaluate", "plot", "vectors", "pretrain")},
+        **{f"label {name}": "name|such" for name in ("../mine", "mine;ls", "🧬", "x" * 300)},
+        **{f"{stage} nobody": "nobody" for stage in ("evaluate", "plot", "vectors")},
         "embed mine nobody": "nobody",
-        "embed nobody plain": "nobody",
         "embed mine genept_w_ft": "genept_w_ft",
-        "vectors plain": "plain",
         "vectors random_w": "random_w",
-        "pretrain plain": "plain",
         "finetune mine plain --from text_w": "plain",
         "finetune mine genept_w_ft --from ../obs": "obs",
         "fetch dataset": "name",
         "fetch dataset reference": "reference",
-        "fetch model sources": "sources",
         "fetch everything": "everything",
         "export mine plain": "--output",
         "export mine plain --output data/mine/cells.h5ad": "cells.h5ad",
-        "export mine plain --output data": "data",
     },
     1: {
         "evaluate parts": "parts",
