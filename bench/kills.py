@@ -27,7 +27,8 @@ import click
 import psutil
 import yaml
 
-from genept.core import files, recovery
+from genept.core import files
+from genept.repository import recovery
 
 RESULT = Path("docs/kills.json")
 COMMANDS = (("make", "repro"), ("dvc", "repro"), ("dvc", "exp", "run", "-S", "seed=1"))

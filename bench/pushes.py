@@ -3,7 +3,7 @@
 Each push goes to a bucket of its own, on an S3 server of this machine (rclone), and is killed by SIGKILL at a random
 moment between shortly before its first object and its end. `python -m stages.verify --remote` then finds what is
 missing, and nothing that is damaged; the next push completes the remote, and a fresh clone pulls every file and runs
-nothing. Also used by tests/test_remote.py.
+nothing. Also used by tests/repository/test_remote.py.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from pathlib import Path
 import click
 from s3fs import S3FileSystem
 
-from genept.core import lock, objects
-from genept.core.tracked import CHANGED, MISSING, Problem
+from genept.repository import lock, objects
+from genept.repository.tracked import CHANGED, MISSING, Problem
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET"}

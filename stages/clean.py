@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from genept.core import leaving
 from genept.core.cli import say, stage
 from genept.core.params import Params
+from genept.repository import leaving
 
 
 @click.command()

@@ -6,10 +6,10 @@ import os
 
 import click
 
-from genept.core import lock, tracked
 from genept.core.cli import say, stage
 from genept.core.params import AUTHORS, Params
 from genept.datasets import config as datasets
+from genept.repository import lock, tracked
 
 
 @click.command()

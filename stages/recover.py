@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from genept.core import files, orphans, recovery
+from genept.core import files, orphans
 from genept.core.cli import OUTPUTS
 from genept.core.errors import InputError
+from genept.repository import recovery
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genept.core import files, lock
+from genept.core import files
 from genept.core.cli import say, stage
 from genept.core.params import Params
+from genept.repository import lock
 
 if TYPE_CHECKING:
     from genept.report.pairs import Key, Run

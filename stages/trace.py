@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from genept.core import lock as locks
 from genept.core.cli import explain, say
 from genept.core.errors import InputError
 from genept.report import trace
+from genept.repository import lock as locks
 
 
 @click.command()
@@ -21,7 +21,7 @@ def main(path: Path) -> None:
     PATH is any output of the pipeline, for example metrics/scores/covid/scgpt_mini.json. Nothing is printed of a file
     that is not as its stage wrote it. Files behind it that have changed since are marked, and the exit code is then 1.
     """
-    from genept.core import tracked
+    from genept.repository import tracked
 
     path, lock = Path(os.path.relpath(path)), locks.read()
     if not lock:
@@ -38,7 +38,7 @@ def main(path: Path) -> None:
         with tracked.open_repository() as repo:
             files = tracked.Files(repo, (one.path for one in locks.recorded(lock) if one.stage in behind))
     except OSError as error:
-        raise InputError(explain(error)) from None
+        raise InputError(explain(error) or str(error)) from None
     marked = set()
 
     def state(recorded: str, md5: str) -> str:

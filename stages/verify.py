@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genept.core import lock as locks
 from genept.core.cli import stage
 from genept.core.errors import InputError
 from genept.core.params import Params
+from genept.repository import lock as locks
 
 if TYPE_CHECKING:
-    from genept.core.objects import Checked
+    from genept.repository.objects import Checked
 
 COLUMNS = 79
 AT_MOST = 10  # problems of a place that are named
@@ -43,7 +43,7 @@ def main(params: Params, paths: tuple[Path, ...], remote: str | None) -> None:
     Examples: python -m stages.verify
               python -m stages.verify data/covid models/genept_w_minilm --remote shared
     """
-    from genept.core import objects
+    from genept.repository import objects
 
     lock = locks.read()
     if not lock:

@@ -103,6 +103,7 @@ PLUMBING = (
     "genept/engines/network/job.py",
     "genept/engines/pretraining.py",  # settings
     "stages",
+    "genept/repository",
 )
 
 
@@ -260,6 +261,7 @@ def test_the_committed_lock_is_of_the_default_grid_and_small(stages: dict[str, A
 #: A folder of the package imports from folders of earlier rows and from itself.
 LAYERS = (
     ("core",),
+    ("repository",),
     ("data",),
     ("downloads",),
     ("datasets", "engines"),

@@ -176,12 +176,6 @@ def exchange(one: Path, other: Path) -> bool:
     return rename(here, os.fsencode(one), here, os.fsencode(other), exchanged) == 0
 
 
-def check_regular(path: Path) -> None:
-    """Refuse a folder, a fifo and a device, of which some would be waited for; `FileNotFoundError` if there is none."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise InputError(f"{path}: not an ordinary file; remove it, and make or fetch it again")
-
-
 def foreign(path: Path) -> str | None:
     """Say what stands in the place of a file that could not be read, if its first bytes tell."""
     with path.open("rb") as stream:
@@ -218,7 +212,7 @@ def check_room(path: Path, n_bytes: int) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file; `InputError` if it is damaged."""
-    check_regular(path)
+    require_file(path)
     try:
         with path.open(encoding="utf-8") as stream:
             return json.load(stream)
@@ -245,7 +239,7 @@ def read_matrix(path: Path, again: str, dtype: str | None = "float32") -> np.nda
 
     import numpy as np
 
-    check_regular(path)
+    require_file(path)
     try:
         with np.errstate(over="ignore"):
             matrix = np.lib.format.open_memmap(path, mode="r")

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from genept.core import files
+from genept.core import readers
 from genept.core.params import Annotation
 
 if TYPE_CHECKING:
@@ -69,12 +69,16 @@ def _read(path: Path, dataset: str) -> AnnData:
 def read_obs(dataset: str) -> pd.DataFrame:
     """Read the annotations of the evaluated cells: text columns named as in `ANNOTATIONS`, indexed by cell id.
 
-    Where a dataset has a reference and a query file, the column `PART` tells which one each cell is from.
+    Where a dataset has a reference and a query file, the column `PART` tells which one each cell is from. `InputError`
+    if the table is damaged.
     """
     import pandas as pd
 
-    table = pd.read_csv(files.require_file(DATA / dataset / "obs.csv"), dtype=str, keep_default_na=False)
-    return table.set_index("cell_id")  # index_col would turn ids such as 007 into numbers
+    path, stage = DATA / dataset / "obs.csv", f"label@{dataset}"
+    table = readers.read_table(path, {"cell_id": str}, stage, key="cell_id", may_be_empty=False)
+    if others := set(table) - {"cell_id", PART, *ANNOTATIONS}:
+        raise readers.damaged(path, stage, f"no annotation is called {min(others)!r}")
+    return pd.DataFrame(table, dtype=object).set_index("cell_id")
 
 
 def ids_digest(cell_ids: Iterable[str]) -> str:

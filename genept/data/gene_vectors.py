@@ -67,7 +67,7 @@ def read(folder: Path) -> tuple[np.ndarray, list[VectorGene]]:
     """
     vectors = files.read_matrix(folder / "vectors.npy", AGAIN)
     path = folder / "genes.tsv"
-    files.check_regular(path)
+    files.require_file(path)
     try:
         titles, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
     except UnicodeDecodeError:

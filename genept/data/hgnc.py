@@ -41,7 +41,10 @@ def read(path: Path = PATH) -> list[Gene]:
     commas. `InputError` if one of `COLUMNS` is missing, a row is cut short, or no row is approved.
     """
     with files.require_file(path).open(encoding="utf-8") as stream:
-        rows = [line.rstrip("\n").split("\t") for line in stream]
+        try:
+            rows = [line.rstrip("\n").split("\t") for line in stream]
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: not text in UTF-8; fetch it again") from None
     titles = rows[0] if rows else []
     if missing := [title for title in COLUMNS if title not in titles]:
         raise InputError(f"{path}: not an HGNC table, no column {', '.join(map(repr, missing))}")

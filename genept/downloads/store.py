@@ -192,7 +192,7 @@ def read_lock() -> dict[str, Record]:
     if not LOCK.exists():
         return {}
     try:
-        content = yaml.safe_load(LOCK.read_text(encoding="utf-8"))
+        content = yaml.safe_load(files.require_file(LOCK).read_text(encoding="utf-8"))
         return RECORDS.validate_python({} if content is None else content)
     except (yaml.YAMLError, ValueError) as error:
         reason = explain(error) if isinstance(error, ValidationError) else " ".join(str(error).split())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from genept.core.lock import Lock, LockedStage, outputs
+from genept.repository.lock import Lock, LockedStage, outputs
 
 
 def explain(path: Path, lock: Lock, state: Callable[[str, str], str]) -> Iterator[str]:
@@ -25,7 +25,7 @@ def explain(path: Path, lock: Lock, state: Callable[[str, str], str]) -> Iterato
             yield f"{indent}by {name}: {stage['cmd'].strip()}"
             yield from (f"{indent}   {line}" for line in parameters(stage))
             for out in stage.get("outs", []):
-                if path.is_relative_to(out["path"]):
+                if path.is_relative_to(out["path"]) or Path(out["path"]).is_relative_to(path):
                     yield f"{indent}   wrote {out['path']}  md5 {out['md5']}{state(out['path'], out['md5'])}"
             for dep in stage.get("deps", []):
                 yield f"{indent}   from {dep['path']}  md5 {dep['md5']}{state(dep['path'], dep['md5'])}"

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from genept.core.lock import Lock, LockedFile, outputs
 from genept.report import captions, glossary, trace
 from genept.report import tracking_words as words
 from genept.report.pairs import BOUNDS
 from genept.report.records import METRICS
+from genept.repository.lock import Lock, LockedFile, outputs
 from genept.webpage.render import html
 from genept.webpage.sources import Sources, View
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from genept.core.lock import Lock
 from genept.report import answer
 from genept.report.pairs import Key, Run
 from genept.report.paper import Paper
@@ -17,6 +16,7 @@ from genept.report.significance import Differences
 from genept.report.text_effect import Line
 from genept.report.tracking import Counterparts, Tracked
 from genept.report.tracking_rows import TrackedRow
+from genept.repository.lock import Lock
 
 
 @dataclass(frozen=True)

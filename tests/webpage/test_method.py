@@ -10,10 +10,11 @@ import pytest
 import yaml
 from bs4 import Tag
 
-from genept.core import lock, params
+from genept.core import params
 from genept.metrics.scores import METRICS
 from genept.report import captions, glossary
 from genept.report.trace import explain
+from genept.repository import lock
 from genept.webpage import method
 from tests.helpers import write_settings
 from tests.report import made

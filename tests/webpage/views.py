@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from bs4 import BeautifulSoup, Tag
 
-from genept.core import lock, params
+from genept.core import params
 from genept.report import pairs, paper, records, tracking, tracking_rows
+from genept.repository import lock
 from genept.webpage.sources import Sources, View
 
 

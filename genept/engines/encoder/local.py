@@ -203,7 +203,7 @@ def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
     from tokenizers import Tokenizer, normalizers
 
     path = folder / "tokenizer.json"
-    files.check_regular(path)
+    files.require_file(path)
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001  (the tokenizers package raises bare Exception)

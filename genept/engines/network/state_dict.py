@@ -48,7 +48,7 @@ def read(path: Path, parts: Collection[str] | None = None) -> dict[str, torch.Te
     is removed, such as the ``module.`` of torch's ``DataParallel``. With None names stay. `InputError` if the file is
     damaged, a checksum in it is wrong, or it holds anything that could run code.
     """
-    files.check_regular(path)
+    files.require_file(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # of pickle protocols, before the error itself
             content = load_file(path) if path.suffix == ".safetensors" else load(path)

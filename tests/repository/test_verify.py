@@ -11,8 +11,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from genept.core import lock, tracked
 from genept.core.errors import InputError
+from genept.repository import lock, tracked
 from stages import evaluate, trace, verify
 from tests.helpers import ROOT, run, write_settings
 

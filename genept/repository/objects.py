@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genept.core.errors import InputError, ParamsError
-from genept.core.lock import Lock, Recorded, recorded
-from genept.core.tracked import (
+from genept.repository.lock import Lock, Recorded, recorded
+from genept.repository.tracked import (
     CHANGED,
     MISSING,
     Files,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genept.core.cli import progress
 from genept.core.errors import InputError
-from genept.core.lock import LOCK, Lock, Recorded, is_within, outputs, recorded
+from genept.repository.lock import LOCK, Lock, Recorded, is_within, outputs, recorded
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

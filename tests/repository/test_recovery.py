@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from genept.core import files, recovery
+from genept.core import files
+from genept.repository import recovery
 from stages import recover
 from tests import helpers
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from genept.core import leaving
 from genept.core.errors import ParamsError
+from genept.repository import leaving
 from tests import helpers
 
 PIPELINE = """
