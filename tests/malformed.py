@@ -71,6 +71,8 @@ def local(*names: str) -> dict[str, Any]:
 def write_inputs() -> None:
     """Write what a user has before the first stage, into the working folder."""
     manual, genes = Path("data/manual"), annotated.symbols()
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     helpers.write_counts(manual / "mine/raw.h5ad", genes[:N_GENES], N_CELLS, seed=1)
     (manual / "tissue").mkdir()
     annotated.cells()[:120].copy().write_h5ad(manual / "tissue/raw.h5ad")
