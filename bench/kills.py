@@ -70,11 +70,11 @@ class Playground:
         assert self.server.stdout is not None and self.server.stdout.readline() == b"ready\n"
         forks.write_shim(commands / "python", sys.executable, address, folder / "seconds.tsv")
         (self.path / ".venv/runtime.done").touch()
+        self.commit("code")  # which the report names
         began = time.monotonic()
         self.run("make", "repro")
         self.seconds = time.monotonic() - began
-        self.run("git", "add", "-A")
-        self.run("git", "commit", "-qm", "tiny grid")
+        self.commit("results")
         self.stages = list(self.lock())
         self.wanted = self.state()
 
@@ -88,6 +88,11 @@ class Playground:
                 f"{' '.join(command)} ended with {done.returncode}: {(done.stdout + done.stderr)[-800:]}"
             )
         return done.stdout
+
+    def commit(self, message: str) -> None:
+        """Commit everything."""
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message)
 
     def lock(self) -> dict[str, Any]:
         """Return the entries of ``dvc.lock``."""

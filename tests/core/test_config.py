@@ -128,7 +128,7 @@ def test_what_a_setting_cannot_be_is_said_in_one_line(key: str, value: Any, mess
     assert "\n" not in error.value.message
 
 
-ODD = (
+ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 10**12, 1.5, float("nan"), float("inf"), float("1e400"), datetime.date(2020, 1, 2)),
     *("", "no", "x" * 10_000, "a\0b", "\ud800", [], ["a"], [None], {}, {"a": 1}, {1: 2}, {None: 1}, b"a"),
 )
