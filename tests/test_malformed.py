@@ -517,7 +517,12 @@ URLS = {
 def source(name: str = "raw.h5ad", kind: str = "local", **place: Any) -> Change:
     """Name one file, of which nothing is known."""
     change = settings("data/mine.yaml", {"source": {"kind": kind, "files": {name: place}}})
-    return lambda: (Path("data/hashes.lock.yaml").unlink(), change())
+
+    def apply() -> None:
+        Path("data/hashes.lock.yaml").unlink()
+        change()
+
+    return apply
 
 
 def piped() -> None:
