@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import socket
@@ -71,6 +72,8 @@ def local(*names: str) -> dict[str, Any]:
 def write_inputs() -> None:
     """Write what a user has before the first stage, into the working folder."""
     manual, genes = Path("data/manual"), annotated.symbols()
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     helpers.write_counts(manual / "mine/raw.h5ad", genes[:N_GENES], N_CELLS, seed=1)
     (manual / "tissue").mkdir()
     annotated.cells()[:120].copy().write_h5ad(manual / "tissue/raw.h5ad")
@@ -78,7 +81,8 @@ def write_inputs() -> None:
     helpers.write_encoder(manual / "encoder", [f"{gene}: protein" for gene in genes])
     (manual / "encoder/genes_ncbi.py").write_text("GENEID2NT = {\n}\n", encoding="utf-8")
     shutil.copy(helpers.HGNC, manual / "hgnc.tsv")
-    pd.to_pickle({gene: [float(row), 1.0, -1.0] for row, gene in enumerate(genes)}, manual / "released.pickle")
+    vectors = {gene: [float(row), 1.0, -1.0] for row, gene in enumerate(genes)}
+    (manual / "released.pickle").write_bytes(pickle.dumps(vectors))
     parts = manual / "parts"
     labelled.write_tenx(parts, labelled.counts_of(0), labelled.barcodes(0), "features.tsv.gz")
     table = pd.DataFrame(labelled.counts_of(1).T, index=labelled.GENES, columns=labelled.barcodes(1))
