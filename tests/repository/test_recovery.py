@@ -72,9 +72,10 @@ def test_after_a_killed_experiment_one_command_brings_everything_back(folder: Pa
         ("", True),
         ('{"write": {"/data', True),
         ('{"write": {"/a": {"pid": 4194303, "cmd": "dvc repro"}}}', True),  # no such process
-        (f'{{"read": {{"/a": [{{"pid": {os.getpid()}, "cmd": "dvc repro"}}]}}}}', True),  # another one got its number
+        (f'{{"read": {{"/a": [{{"pid": {os.getpid()}, "cmd": "dvc repro"}}]}}}}', True),
         ('{"write": {"/a": {"pid": DVC, "cmd": "dvc repro"}}}', False),
     ],
+    ids=["empty", "cut", "no such process", "another process got its number", "held"],
 )
 def test_a_lock_of_dvc_is_removed_unless_dvc_holds_it(
     content: str, is_removed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
