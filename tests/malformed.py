@@ -9,6 +9,7 @@ import pickle
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from genept.core import files
 from tests import forks, helpers
 from tests.annotation import made as annotated
 from tests.datasets import made as labelled
@@ -179,15 +181,43 @@ def write_lock() -> None:
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False))
 
 
-def snapshot(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all files but those of caches and locks; of what is no file, what it is."""
-    found: dict[str, bytes] = {}
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in ("cache", "downloads", "tmp")]
-        for name in [*names, *folders]:
-            path = Path(root, name)
-            is_file = path.is_file() and not path.is_symlink()
-            found[path.relative_to(folder).as_posix()] = (
-                path.read_bytes() if is_file else str(path.lstat().st_mode).encode()
-            )
-    return found
+class Copy:
+    """A working copy of the finished project: what a case and its stage change in it, and how it is brought back."""
+
+    def __init__(self, finished: Path, folder: Path) -> None:
+        self.finished, self.folder = finished, shutil.copytree(finished, folder, symlinks=True)
+        self.pristine = self.look()
+
+    def look(self) -> dict[str, tuple[int, ...]]:
+        """Return what the system says of each file and folder: kind, size, times and inode."""
+        found = {}
+        for root, folders, names in os.walk(self.folder):
+            for name in [*names, *folders]:
+                path = Path(root, name)
+                said = path.lstat()
+                if not stat.S_ISDIR(said.st_mode):
+                    times = said.st_size, said.st_mtime_ns, said.st_ctime_ns, said.st_ino
+                found[path.relative_to(self.folder).as_posix()] = (
+                    said.st_mode,
+                    *(() if stat.S_ISDIR(said.st_mode) else times),
+                )
+        return found
+
+    def is_same(self, name: str) -> bool:
+        """Say whether a file has the bytes that it has in the finished project."""
+        path, before = self.folder / name, self.finished / name
+        return path.is_file() and before.is_file() and path.read_bytes() == before.read_bytes()
+
+    def restore(self) -> None:
+        """Make everything as it was."""
+        now = self.look()
+        for name in sorted(now.keys() | self.pristine.keys()):
+            if now.get(name) != self.pristine.get(name):
+                path, before = self.folder / name, self.finished / name
+                if os.path.lexists(path):
+                    files.remove(path)
+                if before.is_dir() and not before.is_symlink():
+                    shutil.copytree(before, path, symlinks=True)
+                elif os.path.lexists(before):
+                    shutil.copy2(before, path, follow_symlinks=False)
+        self.pristine = self.look()

@@ -11,7 +11,6 @@ import json
 import os
 import pickle
 import re
-import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -79,6 +78,7 @@ from tests.spoiled import (
 )
 
 INF, NAN = float("inf"), float("nan")
+NOT_COMPARED = {"cache", "downloads", "tmp"}  # folders of what may be made again at any time
 LONGEST = 1500  # characters of an error
 EMBED, EVALUATE, LABEL = "embed mine", "evaluate mine", "label mine"
 FINETUNE, EXPORT = "finetune mine genept_w_ft --from text_w", "export mine plain --output x.h5ad"
@@ -595,13 +595,19 @@ def finished(server: malformed.Server, tmp_path_factory: pytest.TempPathFactory)
     os.chdir(before)
 
 
-def symptom(case: Case, server: malformed.Server, folder: Path, finished: Path) -> str:
-    """Change a copy of the project, run the stage, and say what is wrong with what it does; empty if nothing is."""
+@pytest.fixture(scope="module")
+def copy(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> malformed.Copy:
+    return malformed.Copy(finished, tmp_path_factory.mktemp("copy") / "project")
+
+
+def symptom(case: Case, server: malformed.Server, copy: malformed.Copy) -> str:
+    """Change the project, run the stage, and say what is wrong with what it does; empty if nothing is."""
     case.change()
-    before = malformed.snapshot(folder)
-    status, output = server.run(folder, *case.stage.split())
-    after = malformed.snapshot(folder)
-    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    before = copy.look()
+    status, output = server.run(copy.folder, *case.stage.split())
+    after = copy.look()
+    touched = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    changed = sorted(name for name in touched if not NOT_COMPARED & {*Path(name).parts} and not copy.is_same(name))
     errors = [line for line in output.splitlines() if line.startswith("Error: ")]
     if "Traceback" in output or status not in (0, 1, 2):
         return f"{status}: {output[-300:]}"
@@ -610,7 +616,7 @@ def symptom(case: Case, server: malformed.Server, folder: Path, finished: Path) 
     if left := [name for name in after if ".writing-" in name]:
         return f"left {left}"
     if case.check:
-        case.check(finished)
+        case.check(copy.finished)
     elif changed:
         return f"changed {changed[:9]}"
     if status and (len(errors) != 1 or len(errors[0]) > LONGEST):
@@ -626,9 +632,10 @@ def identify(case: Case) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=identify)
 def test_malformed_inputs_are_one_line_or_right(
-    case: Case, server: malformed.Server, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: Case, server: malformed.Server, copy: malformed.Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = shutil.copytree(finished, tmp_path / "project", symlinks=True)
-    monkeypatch.chdir(folder)
-    assert not symptom(case, server, folder, finished)
-    shutil.rmtree(folder)
+    monkeypatch.chdir(copy.folder)
+    try:
+        assert not symptom(case, server, copy)
+    finally:
+        copy.restore()
