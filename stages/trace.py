@@ -53,7 +53,7 @@ def main(path: Path) -> None:
         text = line.lstrip()
         say(text, line[: -len(text)])
     if marked:
-        raise InputError(f"{len(marked)} of the files behind {path} not as {locks.LOCK} records; see `make verify`")
+        raise InputError(f"{len(marked)} files behind it are not as {locks.LOCK} records; `make verify` lists them")
 
 
 if __name__ == "__main__":

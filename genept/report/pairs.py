@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import FiniteFloat
 
 from genept.core.config import read_yaml
-from genept.core.errors import ParamsError
-from genept.core.params import AUTHORS, ENSEMBLE, MAJORITY, OWN, PATH, RANDOM_CELLS, SUPERVISED, Params
+from genept.core.params import AUTHORS, ENSEMBLE, MAJORITY, OWN, RANDOM_CELLS, SUPERVISED, Params
 from genept.core.readers import Reader, count, exactly, number, optional, read_json, read_table, rows_of
 from genept.core.text import MESSAGE, printable, shorten
 from genept.engines.config import MODELS, ModelConfig
@@ -136,13 +135,10 @@ class Run:
 def read(params: Params) -> Run:
     """Read the scores and descriptions of what the grid names.
 
-    `ParamsError` if the grid has no pair of dataset and model, or a model has no file; `InputError` if a file of scores
+    `ParamsError` if a model has no file; `InputError` if a file of scores
     or a verification record is missing or damaged.
     """
-    names = list(params.pairs())
-    if not names:
-        raise ParamsError(f"{PATH}: grid has no pair of dataset and model to report")
-    pairs = [read_pair(dataset, model) for dataset, model in names]
+    pairs = [read_pair(dataset, model) for dataset, model in params.pairs()]
     records = {dataset: read_record(dataset) for dataset in params.grid.datasets}
     models = {}
     for path in [*(MODELS / f"{model}.yaml" for model in params.grid.models.names), *sorted(MODELS.glob("*.yaml"))]:

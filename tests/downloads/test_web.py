@@ -61,7 +61,7 @@ def no_way(error: OSError) -> Callable[..., Any]:
         ({"status": 503}, "it answered 503 (Service Unavailable); run again: it goes on where it stopped", 5),
         ({"status": 429, "headers": {"Retry-After": "3600"}}, "and asks to wait 3600 s; run again then", 1),
         ({"content": b""}, "the answer is empty", 1),
-        ({"content": PAGE}, "it answered with a web page ('Sign in to ?[31myour account'), not the file", 1),
+        ({"content": PAGE}, "it answered with a web page ('Sign in to \\\\x1b[31myour account'), not the file", 1),
         ({"content": b"\xef\xbb\xbf <!-- quota --> <HTML>"}, "it answered with a web page, not the file", 1),
         ({"content": b"log in", "headers": {"Content-Type": "text/html; charset=utf-8"}}, "with a web page", 1),
         ({"content": POINTER}, "it answered with a pointer of Git LFS, not the file; use the file's address under", 1),

@@ -20,6 +20,7 @@ CUSTOM = "from genept.engines.config import ModelConfig as Model\n\n\ndef embed(
 IDS = [f"cell{i}" for i in range(N_CELLS)]
 MODELS = {"custom": ["expression"], "genept_w": ["worded"], "controls": ["random"], "finetuned": ["tuned"]}
 SOURCE = {"kind": "local", "files": {"raw.h5ad": {"path": "x.h5ad"}}}
+FINETUNED = {"base": "worded", "annotation": "cell_type", "finetune": {}, "unseen_cells": [1, 5, *range(20, 32)]}
 DATASET = {"title": "Tiny cells", "note": "made up", "source": SOURCE, "obs": {"cell_type": "kind", "patient": "donor"}}
 
 
@@ -37,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         draws = np.stack([matrix, -matrix[::-1]]) if name == "random" else matrix
         embeddings.write("tiny", name, draws, IDS, {})
         Path(f"models/{name}.py").write_text(CUSTOM)
-    embeddings.write("tiny", "tuned", matrix[:, :5], IDS, {"unseen_cells": [1, 5, *range(20, 32)]})
+    embeddings.write("tiny", "tuned", matrix[:, :5], IDS, FINETUNED)
     Path("models/tuned.py").write_text(CUSTOM)
 
 

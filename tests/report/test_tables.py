@@ -232,7 +232,7 @@ def claim_twice() -> None:
         (lambda: write_pair("blood", "tuned", [row("knn", "", "a", 0.5) | {"value": "high"}]), 1, "full/blood/tuned"),
         (lambda: Path("metrics/scores/blood/tuned.json").write_text("{"), 1, "--single-item evaluate@blood"),
         (lambda: Path("metrics/verification/blood.json").unlink(), 1, "no such file; `dvc repro label@blood`"),
-        (lambda: write_settings(Path(), {"grid": {"datasets": []}}), 2, "grid has no pair of dataset and model"),
+        (lambda: write_settings(Path(), {"grid": {"datasets": []}}), 2, "grid.datasets: list should have at least"),
         (lambda: Path("models/text_w.yaml").unlink(), 2, "models/text_w.yaml: no such file"),
         (lambda: write_settings(Path(), models={"text_w": {"note": ""}}), 2, "models/text_w.yaml: title is missing"),
         (lambda: write_record("blood", paper="aorte"), 2, "data/blood.yaml: paper: the paper has no 'aorte'; did"),

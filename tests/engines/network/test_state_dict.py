@@ -132,7 +132,7 @@ def test_a_file_that_is_no_state_dict_is_one_line(
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "weights.pt")
     for path in (tmp_path, tmp_path / "weights.pt"):
-        with pytest.raises(InputError, match="not an ordinary file"):
+        with pytest.raises(InputError, match=r"is a folder, not a file|is a pipe"):
             state_dict.read(path)
 
 
