@@ -46,7 +46,7 @@ def declared(shape: str, descr: str = "<f4", content: bytes = MATRIX.tobytes()) 
         (saved(MATRIX.astype(">f4")), ">f4 instead of float32"),
         (saved(np.array(["a"])), "<U1 instead of float32"),
         (saved(np.where(MATRIX == 5, np.nan, MATRIX)), "NaN or infinite numbers in it"),
-        (saved(np.float32("inf")), "NaN or infinite numbers in it"),
+        (saved(np.array("inf", dtype=np.float32)), "NaN or infinite numbers in it"),
         (declared("(1000000, 30000)"), "mmap length is greater than file size"),
         (declared("(4294967296, 4294967296)"), "array is too big"),
         (declared(f"({10**30}, 5)"), "too large"),
