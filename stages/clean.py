@@ -18,7 +18,8 @@ def main(params: Params, names: tuple[str, ...], dry_run: bool) -> None:
 
     DVC keeps the entries of stages that are gone in dvc.lock, and their files. This command removes both: every entry
     that no stage of the grid has, and its outputs, also those in git (metrics) and those that DVC keeps (raw files). Of
-    a NAME whose stages never finished, or whose entries are gone, it also removes the outputs that dvc.yaml names.
+    a NAME whose stages never finished, or whose entries are gone, it also removes the outputs that dvc.yaml names. Of a
+    dataset or model whose settings file is gone, it removes the lines of data/hashes.lock.yaml, too.
     Settings, files of your own in data/manual, DVC's cache and the store of downloads stay, so that a name that comes
     back to the grid is not computed again.
 
@@ -27,7 +28,10 @@ def main(params: Params, names: tuple[str, ...], dry_run: bool) -> None:
         python -m stages.clean
         dvc repro
     """
+    from genept.downloads.store import LOCK, Store
+
     done = leaving.clean([*params.grid.datasets, *params.grid.models.names], names, dry_run)
+    done += [f"{LOCK}: {key}" for key in Store().forget_unnamed(dry_run)]
     for line in done:
         say(line)
     if not done:

@@ -131,11 +131,11 @@ def read_reference_and_query(folder: Path, config: DatasetConfig) -> RawDataset:
     if not places[0]:
         raise InputError(f"{folder}: {' and '.join(names.values())} have no gene in common")
     x = sp.vstack([dataset.x[:, own] for dataset, own in zip(datasets, places, strict=True)], format="csr")
-    var = reference.var.iloc[places[0]].set_axis(columns[0]["name"].iloc[places[0]].to_list())
+    var, shared = reference.var.iloc[places[0]], set(columns[0]["name"].iloc[places[0]])
     obs = pd.concat([dataset.obs.assign(**{PART: part}) for part, dataset in zip(names, datasets, strict=True)])
     notes = [*reference.notes, *query.notes]
     for name, own in zip(names.values(), columns, strict=True):
-        if n_alone := int((~own["name"].isin(var.index)).sum()):
+        if n_alone := int((~own["name"].isin(shared)).sum()):
             notes.append(f"{name}: {n_alone} of {len(own)} genes are not in the other file")
     notes += repeats
     if not obs.index.is_unique:
@@ -147,8 +147,8 @@ def read_reference_and_query(folder: Path, config: DatasetConfig) -> RawDataset:
 def describe_columns(dataset: RawDataset, config: DatasetConfig) -> pd.DataFrame:
     """Return name, id and total of each gene of a file; the top of this file says what an id is."""
     var = dataset.var
-    if config.ensembl is not None and config.ensembl in var:
-        ids = [genes.unversioned(str(text)) for text in var[config.ensembl]]
+    if config.ensembl is not None and config.ensembl in {*var.columns, var.index.name, "index"}:
+        ids = [genes.unversioned(text) for text in dataset.ensembl_ids(config) or ()]
     elif config.symbol is not None:  # the index may be something else in one of them
         ids = [str(text) for text in var.index]
     else:

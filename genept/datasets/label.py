@@ -27,6 +27,10 @@ from genept.datasets.derive import add_derived
 from genept.datasets.raw import RawDataset, check_scorable, missing_texts
 
 CODE = re.compile(r"(?:(?:cluster|leiden|louvain|group|c)[ _.-]?)?\d{1,4}", re.IGNORECASE)
+#: Texts that cannot be labels, and what they stand for; the columns are those of ``metrics/probabilities``.
+RESERVED = {UNKNOWN: "stands for no label"} | dict.fromkeys(
+    ("cell_id", "task", "split", "actual"), "is a column of metrics/probabilities"
+)
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
 
 
@@ -111,7 +115,7 @@ def label(
     if is_empty.any():
         x, obs = x[~is_empty], obs[~is_empty]
     missing = missing_texts(texts.loc[obs.index], obs)
-    obs, renamed = rename_unknown(obs)
+    obs, renamed = rename_reserved(obs)
     filled = obs.fillna(UNKNOWN)
     by = config.subset.by if config.subset else None
     evaluated = draw(list(obs.index), None if by is None else list(filled[by]), config.subset)
@@ -148,15 +152,17 @@ def count(published: RawDataset, obs: pd.DataFrame) -> dict[str, int]:
     return counted | obs.drop(columns=PART, errors="ignore").nunique().to_dict()
 
 
-def rename_unknown(obs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Give another name to labels that are spelt like a missing one and are none, by the dataset's own list."""
-    names = [name for name in obs.columns if (obs[name] == UNKNOWN).any()]
-    other = f"{UNKNOWN} (label)"
-    while obs[names].isin([other]).any(axis=None):  # it is a label, too
-        other += " (label)"
-    why = f"is written {other!r}, since {UNKNOWN!r} stands for no label"
-    renamed = obs.replace({name: {UNKNOWN: other} for name in names})
-    return renamed, [f"{name}: the label {UNKNOWN!r} {why}" for name in names]
+def rename_reserved(obs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Give another name to labels that are spelt like a missing one and are none, or like a column of our tables."""
+    notes = []
+    for text, meaning in RESERVED.items():
+        names = [name for name in obs.columns if (obs[name] == text).any()]
+        other = f"{text} (label)"
+        while obs[names].isin([other]).any(axis=None):  # it is a label, too
+            other += " (label)"
+        obs = obs.replace({name: {text: other} for name in names})
+        notes += [f"{name}: the label {text!r} is written {other!r}, since {text!r} {meaning}" for name in names]
+    return obs, notes
 
 
 def codes(obs: pd.DataFrame) -> list[str]:

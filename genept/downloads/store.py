@@ -20,7 +20,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -159,11 +159,18 @@ class Store:
         with locked(self.partial, str(LOCK.absolute())):
             size = self.path(sha256).stat().st_size
             records = {**read_lock(), key: Record(sha256=sha256, size=size, date=today, place=place)}
-            content = {key: record.model_dump(exclude_none=True) for key, record in records.items()}
-            text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True, width=1000)
-            with files.replacing(LOCK) as temporary:
-                temporary.write_text(f"{HEADING}\n{text}", encoding="utf-8")
+            write_lock(records)
         return records
+
+    def forget_unnamed(self, only_say: bool = False) -> list[str]:
+        """Remove the records of datasets and models whose settings file is gone, and return their keys."""
+        with locked(self.partial, str(LOCK.absolute())):
+            records = read_lock()
+            settings = {key: "/".join(key.split("/")[:2]).removesuffix(".fallback") for key in records}
+            gone = [key for key, name in settings.items() if not Path(f"{name}.yaml").exists()]
+            if gone and not only_say:
+                write_lock({key: record for key, record in records.items() if key not in gone})
+        return gone
 
     def listing(self, key: Any, ask: Callable[[], Any]) -> Any:
         """Return what a service lists, asking it once in a run."""
@@ -182,6 +189,14 @@ class Record(Config):
 
 
 RECORDS = TypeAdapter(dict[str, Record])
+
+
+def write_lock(records: Mapping[str, Record]) -> None:
+    """Replace the lock of hashes."""
+    content = {key: record.model_dump(exclude_none=True) for key, record in records.items()}
+    text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True, width=1000)
+    with files.replacing(LOCK) as temporary:
+        temporary.write_text(f"{HEADING}\n{text}", encoding="utf-8")
 
 
 def read_lock() -> dict[str, Record]:

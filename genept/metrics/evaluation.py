@@ -149,6 +149,9 @@ def heads(grid: Grid, notes: dict[str, Any]) -> dict[str, tuple[str, str]]:
         if "base" not in notes[name]:
             path = embeddings.notes_path(notes[name]["dataset"], name)
             raise InputError(f"{path}: not of a fine-tuned embedding; `python -m stages.finetune` writes one")
+        if (base := notes[name]["base"]) not in notes:
+            path = embeddings.notes_path(notes[name]["dataset"], name)
+            raise InputError(f"{path}: made from {base!r}, which the grid no longer has; `dvc repro` makes it anew")
     own = {name: (name, notes[name]["base"]) for name in grid.models.finetuned}
     return own | grid.heads_on_controls
 

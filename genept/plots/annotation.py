@@ -117,7 +117,7 @@ def agreement(scores: Path, folder: Path, whose: str = "the authors'") -> str:
     `scores` is the file of `genept.annotation.results.write_agreement`, `folder` that of its tables; `whose` the labels
     are. Empty where the files have none.
     """
-    if not scores.is_file():
+    if not scores.exists():
         return ""
     ranges, by_patient, stage = "", folder / "agreement_by_patient.csv", f"annotate@{folder.parent.name}"
     if by_patient.is_file():

@@ -206,8 +206,10 @@ def test_the_files_are_joined_by_gene_and_shared_ids_are_told_apart(project: Pat
         (IDS, IDS, {}, ["CD4", "TP53", "LYZ"], BY_ID),
         (IDS, [*IDS[:3], "g9"], {}, ["CD4", "LYZ", "TP53"], BY_TOTAL),
         (ENSEMBL_IDS, ENSEMBL_IDS, {"ensembl": "id"}, ["CD4", "TP53", "LYZ", "CD8A"], BY_ID),
+        (ENSEMBL_IDS, ENSEMBL_IDS, {"ensembl": "index"}, ["CD4", "TP53", "LYZ", "CD8A"], BY_ID),
+        (ENSEMBL_IDS, ENSEMBL_IDS, {}, ["CD4", "TP53", "LYZ", "CD8A"], BY_ID),
     ],
-    ids=["the total over both files decides", "each file keeps its own", "two known genes stay two"],
+    ids=["the total over both decides", "each keeps its own", "two genes stay two", "ids in the index", "unnamed ids"],
 )
 def test_columns_with_one_name_are_joined(
     project: Path, ids: list[str], query_ids: list[str], config: dict[str, str], symbols: list[str], note: str

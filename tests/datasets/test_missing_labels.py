@@ -64,15 +64,17 @@ def test_texts_that_mean_missing_are_no_labels_of_any_annotation(
     assert report["annotations"]["phenotype"]["n_labels_scored"] == len(kinds) - 1
 
 
-def test_a_label_that_is_spelt_unknown_and_is_none_gets_another_name(project: Path) -> None:
-    change(set_obs("celltype", ["B", "Unknown", ""] * 20))
+def test_labels_spelt_like_a_missing_one_or_like_a_column_of_ours_get_another_name(project: Path) -> None:
+    change(set_obs("celltype", ["B", "Unknown", "", "actual"] * 15))
     configure(missing_labels=[])
     cells, report = run()
-    assert cells.obs["cell_type"].value_counts().to_dict() == {"B": 20, "Unknown": 20, "Unknown (label)": 20}
-    assert (
-        "cell_type: the label 'Unknown' is written 'Unknown (label)', since 'Unknown' stands for no label"
-        in (report["notes"])
-    )
+    counts = dict.fromkeys(("B", "Unknown", "Unknown (label)", "actual (label)"), 15)
+    assert cells.obs["cell_type"].value_counts().to_dict() == counts
+    assert {
+        "cell_type: the label 'Unknown' is written 'Unknown (label)', since 'Unknown' stands for no label",
+        "cell_type: the label 'actual' is written 'actual (label)', since 'actual' is a column of "
+        "metrics/probabilities",
+    } <= {*report["notes"]}
 
 
 @pytest.mark.parametrize(

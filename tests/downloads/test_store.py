@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from genept.downloads.store import Store, default_folder
+from genept.downloads import store
+from genept.downloads.store import Record, Store, default_folder, read_lock
 from tests import helpers
 from tests.downloads.fetching import COUNTS, FOLDER, LOCK, STORE, fetched, forget_files, locked, refused, sha256, tar
 from tests.downloads.loopback import Web
@@ -146,3 +147,13 @@ def test_a_damaged_lock_is_not_read_as_an_empty_one(web: Web, lock: str, text: s
     assert line.startswith("data/hashes.lock.yaml: ")
     assert "restore it with `git checkout data/hashes.lock.yaml`" in line
     assert not web.server.requests
+
+
+def test_records_without_a_settings_file_are_forgotten(web: Web) -> None:
+    hashes = {name: Record(sha256="0" * 64, size=1, date="2026-01-01") for name in ("a/x", "a.fallback/archive of y z")}
+    store.write_lock({f"data/{name}": one for name, one in hashes.items()} | {"models/b/x": hashes["a/x"]})
+    Path("data/a.yaml").write_text("title: A\n")
+    assert Store().forget_unnamed(only_say=True) == ["models/b/x"] and len(read_lock()) == 3
+    assert Store().forget_unnamed() == ["models/b/x"] and len(read_lock()) == 2
+    Path("data/a.yaml").unlink()
+    assert len(Store().forget_unnamed()) == 2 and read_lock() == {}

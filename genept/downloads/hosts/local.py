@@ -55,8 +55,10 @@ class Local(Place):
     def probe(self, store: Store) -> int | None:
         """See `Place.probe`."""
         self.refuse_endless()
-        if not self.file.is_file():
+        if not self.file.exists():
             raise NotFoundAtSource(self.explain(), "no such file")
+        if self.file.is_dir():  # a zarr store, or the files of a matrix
+            return sum(path.stat().st_size for path in self.file.rglob("*") if path.is_file())
         return self.file.stat().st_size
 
     def refuse_endless(self) -> None:
