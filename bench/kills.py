@@ -81,6 +81,11 @@ class Playground:
         self.stages = list(self.lock())
         self.wanted = self.state()
 
+    def restore(self, pristine: Path) -> None:
+        """Make everything as it was in the beginning."""
+        shutil.rmtree(self.path)
+        shutil.copytree(pristine, self.path, symlinks=True)
+
     def run(self, *command: str) -> str:
         """Run a command to its end; `RuntimeError` if it fails or takes too long."""
         done = subprocess.run(
@@ -171,6 +176,8 @@ class Playground:
             process.wait(chance.uniform(0, 0.7 * self.seconds))
         killed = self.kill(process, victim)
         process.wait()
+        if killed is None:
+            return None
         try:
             if "exp" in command or chance.random() < 0.5:
                 self.wait_for_dvc()
@@ -179,7 +186,7 @@ class Playground:
             faults = self.faults()
         except (RuntimeError, subprocess.TimeoutExpired, ValueError) as error:
             faults = [str(error)]
-        return (stage, " ".join(command[:3]), killed, faults) if killed else None
+        return stage, " ".join(command[:3]), killed, faults
 
     def wait_for_dvc(self) -> None:
         """Wait for a DVC that lost a stage to end by itself; what was killed is not waited for."""
@@ -202,7 +209,8 @@ def main(n_kills: int, seed: int, output: Path) -> None:
         done = 0
         while done < n_kills:
             result = playground.round(chance)
-            if result is None:
+            if result is None:  # the run ended first, perhaps an experiment, whose settings stay
+                playground.restore(pristine)
                 continue
             done += 1
             for name, value in zip(counts, result[:3], strict=True):
@@ -212,8 +220,7 @@ def main(n_kills: int, seed: int, output: Path) -> None:
             )
             if result[3]:
                 failed.append(f"{done}: {result[2]} of {result[1]}, from {result[0]}: {result[3][0]}")
-                shutil.rmtree(playground.path)
-                shutil.copytree(pristine, playground.path, symlinks=True)
+                playground.restore(pristine)
             summary = {"kills": done, "seed": seed, "recovered": done - len(failed), "failed": failed}
             sorts = {name: dict(sorted(count.items())) for name, count in counts.items()}
             files.write_json(output, {**summary, **sorts})
