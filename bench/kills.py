@@ -182,6 +182,8 @@ class Playground:
             if "exp" in command or chance.random() < 0.5:
                 self.wait_for_dvc()
                 self.run("make", "recover")
+                if killed == "stage":  # the experiment has failed, and DVC leaves its settings on purpose
+                    self.run("git", "checkout", "params.yaml")
             self.run("make", "repro")
             faults = self.faults()
         except (RuntimeError, subprocess.TimeoutExpired, ValueError) as error:

@@ -25,7 +25,8 @@ def main(locks: bool, command: tuple[str, ...]) -> None:
     - Half-written outputs (.writing-*) are removed; earlier ones are in place.
     - After a killed `dvc exp run`, HEAD returns to its branch, and params.yaml and other settings files to what they
       were before it, uncommitted changes of yours included. All other files stay as they are, and so does a settings
-      file that was changed after the kill.
+      file that was changed after the kill. An experiment that failed, since one of its stages did or was killed alone,
+      leaves its settings on purpose: a line says how to undo them.
     With COMMAND, such as `dvc repro`, it becomes that command in the end, which ends with its parent.
     `dvc repro` or the same `dvc exp run` then goes on: what had finished is not computed again.
     """
@@ -49,6 +50,7 @@ def done(only_locks: bool) -> Iterator[str]:
     if not only_locks:
         yield from recovery.free_git()
         yield from recovery.end_experiment()
+        yield from recovery.changed_settings()
     elif recovery.is_left():
         yield "a killed `dvc exp run` has left its settings; `make recover` brings back those before it"
     yield from recovery.restore_lock()

@@ -147,6 +147,15 @@ def end_experiment() -> Iterator[str]:
         files.remove(path)
 
 
+def changed_settings() -> Iterator[str]:
+    """Name settings files that are not as committed: an experiment that failed, and was not killed, leaves its own."""
+    for name in git("diff", "--name-only", "-z", "HEAD", "--", "params.yaml", "data/*.yaml", "models/*.yaml").split(
+        b"\0"
+    ):
+        if path := name.decode():
+            yield f"{path}: not as committed; if a failed `dvc exp run` left it so, `git checkout {path}` undoes it"
+
+
 def branch_before() -> str | None:
     """Return the branch that DVC has taken HEAD off; None if HEAD is on one, or the user has left it for a commit."""
     if git("symbolic-ref", "-q", "HEAD", check=False):
