@@ -49,8 +49,7 @@ def done(only_locks: bool) -> Iterator[str]:
         return
     if not only_locks:
         yield from recovery.free_git()
-        yield from recovery.end_experiment()
-        yield from recovery.changed_settings()
+        yield from list(recovery.end_experiment()) or recovery.changed_settings()
     elif recovery.is_left():
         yield "a killed `dvc exp run` has left its settings; `make recover` brings back those before it"
     yield from recovery.restore_lock()
