@@ -39,8 +39,8 @@ KEY = list(Score._fields)
 COLUMNS = ["model", "dataset", "settings", *KEY]  # the other columns are trainings
 
 
-def spread(model: str, dataset: str, params: Params, path: Path = TABLE) -> Spread:
-    """Return how far the scores of a model on a dataset move with its training: each score's `margin`.
+def spread(model: str, dataset: str, params: Params, path: Path = TABLE, level: float = LEVEL) -> Spread:
+    """Return how far the scores of a model on a dataset move with its training: each score's `margin` at `level`.
 
     `model` is a model of the grid or ``ensemble``; the numbers are by task, annotation, split and metric. Empty for
     models that are not trained here, and for those that the study does not cover with their present settings;
@@ -48,7 +48,7 @@ def spread(model: str, dataset: str, params: Params, path: Path = TABLE) -> Spre
     """
     table = covered(model, dataset, params, path)
     return {
-        Score(*line): margin(values)
+        Score(*line): margin(values, level)
         for line, values in zip(table[KEY].to_numpy(), by_seed(table), strict=True)
         if np.isfinite(values).all()
     }
@@ -59,14 +59,14 @@ def is_uncovered(model: str, dataset: str, params: Params, path: Path = TABLE) -
     return bool(trained_members(model, params)) and covered(model, dataset, params, path).empty
 
 
-def margin(values: np.ndarray) -> float:
+def margin(values: np.ndarray, level: float = LEVEL) -> float:
     """Return how far another training falls from this one, in 95 % of cases: t(degrees of freedom) SD sqrt(2).
 
     `values` of one score have shape (n_seeds, n_processors). The root of 2 is there because both trainings are single
     draws: their difference has twice the variance of one.
     """
     sd, freedom = total_sd(values)
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * sd * 2**0.5)
+    return float(stats.t.ppf((1 + level) / 2, freedom) * sd * 2**0.5)
 
 
 def covered(model: str, dataset: str, params: Params, path: Path = TABLE) -> pd.DataFrame:

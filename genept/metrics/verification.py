@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -19,10 +20,11 @@ from genept.core.errors import InputError
 from genept.core.params import AUTHORS, Params
 from genept.core.readers import Reader, number, optional, parse_table
 from genept.datasets import config as datasets
-from genept.metrics import evaluation
+from genept.metrics import evaluation, trainings
 from genept.metrics.results import FULL
 
-TOLERANCE = 0.01  # of a number without a range, or with a narrower one
+TOLERANCE = 0.01  # of a number without a range, or with a narrower one; of models trained here that of trainings, too
+LEVEL = 0.999  # of that: of some 500 numbers of such models, one in twenty would lie outside 95 %
 NAMED = 10  # scores that the message names
 KEY = ["dataset", "model", "protocol", "task", "annotation", "split", "metric"]
 COUNTS = ["n_cells", "n_classes", "n_donors"]
@@ -37,7 +39,13 @@ def check(names: Sequence[str], params: Params) -> None:
     """
     before = pd.concat([committed(name) for name in names])
     after = pd.concat([table for name in names for table in score_again(name, params)])
-    compared = compare(before, after)
+    pairs = before[["dataset", "model"]].drop_duplicates().itertuples(index=False)
+    margins = {
+        (dataset, model, *score): margin
+        for dataset, model in pairs
+        for score, margin in trainings.spread(model, dataset, params, level=LEVEL).items()
+    }
+    compared = compare(before, after, margins)
     outside = compared[compared["excess"] > 0]
     largest = compared["excess"].replace(np.inf, np.nan).max()
     largest = 0.0 if np.isnan(largest) else largest
@@ -77,15 +85,17 @@ def committed(dataset: str) -> pd.DataFrame:
         ) from None
 
 
-def compare(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+def compare(before: pd.DataFrame, after: pd.DataFrame, margins: Mapping[Any, float]) -> pd.DataFrame:
     """Return, for each score of either full table that is of all classes, its `excess` and a `text` that tells it.
 
     The excess is how far a value lies outside its committed range, or outside `TOLERANCE` of the committed value if
-    that is wider: 0 within, infinite where a count changed, or a number appeared or vanished.
+    that is wider, or outside the margin of another training (by dataset, model and `trainings.Score`): 0 within,
+    infinite where a count changed, or a number appeared or vanished.
     """
     old, new = (prepare(table).add_suffix(suffix) for table, suffix in ((before, "_old"), (after, "_new")))
     both = old.join(new, how="outer")
     tolerance = np.where(both.index.get_level_values("task").isin(EXACT), 0, TOLERANCE)
+    tolerance = np.maximum(tolerance, [margins.get((*index[:2], *index[3:]), 0) for index in both.index])
     low = both[["low_old", "value_old"]].min(axis=1).clip(upper=both["value_old"] - tolerance)
     high = both[["high_old", "value_old"]].max(axis=1).clip(lower=both["value_old"] + tolerance)
     excess = pd.concat([low - both["value_new"], both["value_new"] - high], axis=1).max(axis=1).clip(lower=0).round(4)

@@ -40,9 +40,17 @@ def table(**changes: Any) -> pd.DataFrame:
     ],
 )
 def test_excess(before: dict[str, Any], after: dict[str, Any], excess: float | None) -> None:
-    compared = verification.compare(table(**before), table(**after))
+    compared = verification.compare(table(**before), table(**after), {})
     assert compared["excess"].tolist()[:1] == pytest.approx([] if excess is None else [excess])
     assert len(compared) == (0 if excess is None else 2 if after.get("split") else 1)
+
+
+def test_a_model_trained_here_may_move_as_far_as_another_training() -> None:
+    score = ("knn", "cell_type", "random", "accuracy")
+    before, after = table(low=None, high=None), table(value=0.9, low=None, high=None)
+    for margin, excess in ((0.1, 0), (0.06, 0.04)):
+        margins = {("blood", "one", *score): margin, ("blood", "two", *score): 1.0}
+        assert verification.compare(before, after, margins)["excess"].tolist() == pytest.approx([excess])
 
 
 def test_the_command_names_what_moved_appeared_and_vanished_and_writes_nothing(project: Path) -> None:
