@@ -107,6 +107,7 @@ def prepare(params: Params) -> None:
     variables = [name for name in THREAD_VARIABLES if name != NUMBA or "numba" not in sys.modules]
     os.environ.update(dict.fromkeys(variables, str(params.threads)))
     os.environ.update(OFFLINE)
+    os.environ[orphans.STAGE] = str(os.getpid())
 
 
 def say(text: str, indent: str = "") -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from subprocess import PIPE
 
 import pytest
 
+from genept.core import orphans
 from tests import helpers
 
 STAGE = "from genept.core import orphans; orphans.end_with_parent(); "
@@ -31,3 +33,11 @@ def test_a_process_ends_with_its_parent_also_behind_a_shell(shell: list[str], co
         assert process.stdout.readline() == b"ready\n"
         process.kill()
         assert process.stdout.read() == b"", "the pipe ends when all that hold it have ended"
+
+
+def test_a_worker_whose_stage_has_ended_before_it_ends_too() -> None:
+    code = "from genept.core import orphans; orphans.tied(print, 'worked')"
+    for stage, done in ((os.getpid(), (0, "worked\n")), (os.getpid() + 1, (-9, ""))):
+        environment = {**os.environ, orphans.STAGE: str(stage)}
+        ended = subprocess.run([sys.executable, "-c", code], env=environment, cwd=helpers.ROOT, stdout=PIPE, text=True)
+        assert (ended.returncode, ended.stdout) == done
