@@ -59,6 +59,7 @@ def without_subsets(workspace: Workspace, names: list[str], world: World) -> tup
             shared = world.folders[place["folder"]]
             shared["readme.txt"] = "1" + "0" * 32  # an empty folder could as well be one that is not shared
             del shared[place["name"]]
+        shutil.rmtree(Path("data", name, "raw"))  # what is there would be used
         ends += workspace.until_done("dvc", "repro", "--force", "--single-item", f"fetch@{name}")
         workspace.run("dvc", "repro", f"label@{name}")
         record = checks.record(name)
