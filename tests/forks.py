@@ -102,8 +102,10 @@ def answer(asker: socket.socket) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     head, streams, *_ = socket.recv_fds(asker, 8, 3)
     request = b""
-    while len(request) < int.from_bytes(head, "big"):
-        request += asker.recv(1 << 16)
+    while not head or len(request) < int.from_bytes(head, "big"):
+        if not (part := asker.recv(1 << 16)):  # whoever asked was killed
+            os._exit(1)
+        request += part
     (module, *arguments), folder, environment = json.loads(request)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
