@@ -14,12 +14,9 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genept.core.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 CHUNK = 1 << 20
 ROOT = Path(__file__).parents[2]  # the folder that holds the package genept
@@ -176,17 +173,6 @@ def exchange(one: Path, other: Path) -> bool:
     return rename(here, os.fsencode(one), here, os.fsencode(other), exchanged) == 0
 
 
-def foreign(path: Path) -> str | None:
-    """Say what stands in the place of a file that could not be read, if its first bytes tell."""
-    with path.open("rb") as stream:
-        start = stream.read(512).lstrip()
-    if start.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS, not the file itself"
-    if start[:15].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page, not the file itself"
-    return None if start else "empty"
-
-
 @contextlib.contextmanager
 def writing_h5(path: Path) -> Iterator[Any]:
     """Give a new HDF5 file in memory, and write it to `path` in one piece.
@@ -208,62 +194,6 @@ def check_room(path: Path, n_bytes: int) -> None:
             size = path.stat().st_size
             os.posix_fallocate(stream.fileno(), size, n_bytes)
             stream.truncate(size)
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file; `InputError` if it is damaged."""
-    require_file(path)
-    try:
-        with path.open(encoding="utf-8") as stream:
-            return json.load(stream)
-    except (ValueError, RecursionError) as error:
-        reason = foreign(path) or error
-        raise InputError(f"{path}: not readable as JSON ({reason}); make or fetch it again") from None
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; `InputError` if it is damaged, or something else."""
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object, not {type(content).__name__}; make or fetch it again")
-    return content
-
-
-def read_matrix(path: Path, again: str, dtype: str | None = "float32") -> np.ndarray:
-    """Map an array of finite numbers in a ``.npy`` file into memory; `again` tells how to make the file anew.
-
-    `dtype` is the type it must have, None for any whole or floating-point numbers, which then may be NaN, too. Nothing
-    is reserved for what the header declares. `InputError` if the file is not as long as that, or holds anything else.
-    """
-    import tokenize
-
-    import numpy as np
-
-    require_file(path)
-    try:
-        with np.errstate(over="ignore"):
-            matrix = np.lib.format.open_memmap(path, mode="r")
-        reason = "" if matrix.offset + matrix.nbytes == path.stat().st_size else "more bytes than its header declares"
-    except (
-        ValueError,
-        TypeError,
-        OverflowError,
-        SyntaxError,
-        RecursionError,
-        MemoryError,
-        tokenize.TokenError,
-    ) as error:
-        reason = foreign(path) or " ".join(str(error).split())[:120]
-    if not reason and (matrix.dtype.kind not in "iuf" if dtype is None else matrix.dtype != dtype):
-        reason = f"{matrix.dtype} instead of {dtype or 'numbers'}"
-    if not reason and dtype is not None:
-        rows = matrix if matrix.ndim > 1 else matrix.reshape(1, -1)
-        step = 1024 if rows.ndim == 2 else 1  # rows, or draws, at a time
-        if not all(np.isfinite(rows[start : start + step]).all() for start in range(0, len(rows), step)):
-            reason = "NaN or infinite numbers in it"
-    if reason:
-        raise InputError(f"{path}: not a readable matrix ({reason}); {again}")
-    return matrix
 
 
 def write_json(path: Path, content: Any) -> None:

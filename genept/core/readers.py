@@ -1,21 +1,26 @@
-"""Reading what stages hand each other: JSON of a known shape, and tables with typed columns.
+"""Reading what stages hand each other: JSON of a known shape, tables with typed columns, matrices; and foreign JSON.
 
-Whatever is wrong with a file is one line that names the file, what is wrong, and the stage that makes it again.
+Whatever is wrong with a file is one line that names the file, what is wrong, and how to make it again.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from genept.core import files
 from genept.core.config import explain
 from genept.core.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Table = dict[str, list[Any]]  # the values of each column, line by line
 Reader = Callable[[str], Any]  # of a field; `ValueError` says what is wrong with it
@@ -144,3 +149,64 @@ def damaged(path: Path, stage: str, reason: str) -> InputError:
         by, again = f"`python -m {stage}`", f"`git checkout {path}` restores it"
     reason = " ".join(reason.split())
     return InputError(f"{path}: not what {by} writes ({reason[:LONGEST]}); {again}")
+
+
+def read_foreign(path: Path, kind: type = dict) -> Any:
+    """Read a JSON object, or a list, from a file that another program wrote; `InputError` if it holds anything else."""
+    files.require_file(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON ({foreign(path) or error}); make or fetch it again") from None
+    if not isinstance(content, kind):
+        wanted = "object" if kind is dict else "array"
+        raise InputError(f"{path}: expected a JSON {wanted}, not {type(content).__name__}; make or fetch it again")
+    return content
+
+
+def read_matrix(path: Path, again: str, dtype: str | None = "float32") -> np.ndarray:
+    """Map an array of finite numbers in a ``.npy`` file into memory; `again` tells how to make the file anew.
+
+    `dtype` is the type it must have, None for any whole or floating-point numbers, which then may be NaN, too. Nothing
+    is reserved for what the header declares. `InputError` if the file is not as long as that, or holds anything else.
+    """
+    import tokenize
+
+    import numpy as np
+
+    files.require_file(path)
+    try:
+        with np.errstate(over="ignore"):
+            matrix = np.lib.format.open_memmap(path, mode="r")
+        reason = "" if matrix.offset + matrix.nbytes == path.stat().st_size else "more bytes than its header declares"
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        SyntaxError,
+        RecursionError,
+        MemoryError,
+        tokenize.TokenError,
+    ) as error:
+        reason = foreign(path) or " ".join(str(error).split())[:120]
+    if not reason and (matrix.dtype.kind not in "iuf" if dtype is None else matrix.dtype != dtype):
+        reason = f"{matrix.dtype} instead of {dtype or 'numbers'}"
+    if not reason and dtype is not None:
+        rows = matrix if matrix.ndim > 1 else matrix.reshape(1, -1)
+        step = 1024 if rows.ndim == 2 else 1  # rows, or draws, at a time
+        if not all(np.isfinite(rows[start : start + step]).all() for start in range(0, len(rows), step)):
+            reason = "NaN or infinite numbers in it"
+    if reason:
+        raise InputError(f"{path}: not a readable matrix ({reason}); {again}")
+    return matrix
+
+
+def foreign(path: Path) -> str | None:
+    """Say what stands in the place of a file that could not be read, if its first bytes tell."""
+    with path.open("rb") as stream:
+        start = stream.read(512).lstrip()
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the file itself"
+    if start[:15].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, not the file itself"
+    return None if start else "empty"

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from genept.core import files
 from genept.core.config import explain
 from genept.core.errors import InputError
+from genept.core.readers import read_foreign, read_matrix
 from genept.data import cells
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def read_draws(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
     notes, path = read_notes(dataset, model), matrix_path(dataset, model)
     if notes["cell_ids_sha256"] != cells.ids_digest(cell_ids):
         raise InputError(f"{path}: made for other cells than data/{dataset}/obs.csv; {again(dataset, model)}")
-    matrix = files.read_matrix(path, again(dataset, model))
+    matrix = read_matrix(path, again(dataset, model))
     shape = (*([notes["n_draws"]] if "n_draws" in notes else []), notes["n_cells"], notes["n_dimensions"])
     if matrix.shape != shape or notes["n_cells"] != len(cell_ids):
         raise InputError(f"{path}: has shape {matrix.shape}, its notes say {shape}; {again(dataset, model)}")
@@ -132,7 +133,7 @@ def read_draws(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
 def read_notes(dataset: str, model: str) -> dict[str, Any]:
     """Read an embedding's provenance; `InputError` if it is damaged, or of another embedding."""
     path = notes_path(dataset, model)
-    notes = check_notes(files.read_object(path), str(path))
+    notes = check_notes(read_foreign(path), str(path))
     if (notes["dataset"], notes["model"]) != (dataset, model):
         raise InputError(f"{path}: of {notes['model']} on {notes['dataset']}; {again(dataset, model)}")
     return notes

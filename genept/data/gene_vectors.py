@@ -19,6 +19,7 @@ import numpy as np
 
 from genept.core import files
 from genept.core.errors import InputError
+from genept.core.readers import read_matrix
 
 AGAIN = "run the stage that makes it again"
 
@@ -65,7 +66,7 @@ def read(folder: Path) -> tuple[np.ndarray, list[VectorGene]]:
 
     `InputError` if a file is damaged, the two disagree on the number of genes, or a gene is there twice.
     """
-    vectors = files.read_matrix(folder / "vectors.npy", AGAIN)
+    vectors = read_matrix(folder / "vectors.npy", AGAIN)
     path = folder / "genes.tsv"
     files.require_file(path)
     try:

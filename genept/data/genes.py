@@ -31,7 +31,6 @@ from genept.core.errors import InputError
 from genept.core.text import listed, shorten
 from genept.data.hgnc import Gene
 
-ENSEMBL_ID = re.compile(r"ENSG\d{11}")
 ENSEMBL_ID_WITH_VERSION = re.compile(r"(ENSG\d{11})(?:\.\d+)?(?:_PAR_Y)?")
 AROUND = r"[\s_|:;,.()\[\]-]+"  # between a symbol and an Ensembl id in one name
 WITH_SYMBOL = re.compile(rf"(?:(.+?){AROUND})?({ENSEMBL_ID_WITH_VERSION.pattern})(?:{AROUND}(.*))?")

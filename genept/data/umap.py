@@ -18,6 +18,7 @@ from genept.core import files
 from genept.core.compute import import_umap
 from genept.core.errors import InputError
 from genept.core.params import Plot
+from genept.core.readers import read_matrix
 from genept.data.cells import DATA
 
 MIN_CELLS = 10  # fewer have no neighbourhoods worth the name, and UMAP's spectral start needs a few
@@ -40,7 +41,7 @@ def cached_coordinates(matrix: np.ndarray, settings: Plot) -> np.ndarray:
     described = json.dumps([options, versions, matrix.shape, str(matrix.dtype)]).encode()
     path = CACHE / f"{hashlib.sha256(described + np.ascontiguousarray(matrix).tobytes()).hexdigest()}.npy"
     with contextlib.suppress(InputError, FileNotFoundError):
-        layout = np.array(files.read_matrix(path, "it is computed anew"))
+        layout = np.array(read_matrix(path, "it is computed anew"))
         if layout.shape == (len(matrix), 2):
             path.touch()
             return layout

@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple
 
 from pydantic import PositiveInt, model_validator
 
-from genept.core import files
 from genept.core.config import Config, check_name
 from genept.core.errors import InputError
 from genept.core.params import Annotation as AnnotationName
+from genept.core.readers import read_json
 from genept.core.text import Line, Title
 from genept.data.cells import ANNOTATIONS, DATA
 from genept.datasets.kinds import ENDINGS, hint_by_name
@@ -204,6 +204,6 @@ def fetched(name: str) -> tuple[DatasetConfig, Replacement | None]:
         return config, None
     if config.fallback is None:
         raise InputError(f"{folder}: holds files of a fallback that {path(name)} no longer has; fetch it again")
-    because = str(files.read_json(folder / FALLBACK_NOTE)["because"])
+    because = read_json(folder / FALLBACK_NOTE, dict[str, str], f"fetch@{name}").get("because", "")
     own = {key: getattr(config, key) for key in ("title", "note", "paper", "finetune")}
     return config.fallback.model_copy(update=own), Replacement(config.fallback.title, config.fallback.note, because)

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from genept.core import files
 from genept.core.errors import InputError
+from genept.core.readers import damaged, read_json, read_table
 from genept.data.cells import DATA
 from genept.datasets import h5ad, samples
 from genept.datasets.config import ANNOTATION, AUTHOR, DatasetConfig
 from genept.datasets.raw import RawDataset
 from genept.downloads.config import files_of
 
+SHAPE = ConfigDict(extra="allow", strict=True)
 ATTEMPTS = "attempts.json"  # by `fetch`: what was tried for each file with several places, the successful one last
+
+
+@with_config(SHAPE)
+class Attempt(TypedDict):
+    """A place that `fetch` tried."""
+
+    kind: str
+    where: str
+
+
+@with_config(SHAPE)
+class Summary(TypedDict):
+    """What is read of the summary of `annotate`; the record holds all of it."""
+
+    label_source: str
+    cells: NotRequired[dict[str, int]]
 
 
 def read_raw(folder: Path, config: DatasetConfig) -> RawDataset:
@@ -77,7 +97,7 @@ def uses_annotation(folder: Path, config: DatasetConfig) -> bool:
     return config.label_source == ANNOTATION or not has_types
 
 
-def local_labels(folder: Path, config: DatasetConfig) -> dict[str, str]:
+def local_labels(folder: Path, config: DatasetConfig, dataset: str) -> dict[str, str]:
     """Return ``path`` and ``sha256`` of a table of labels that came from a file on this machine, else nothing.
 
     Records are the same on every machine, so of an absolute path only the name is returned.
@@ -88,9 +108,16 @@ def local_labels(folder: Path, config: DatasetConfig) -> dict[str, str]:
     places = files_of(config.source)[name].places
     kind, words = places[0].kind, places[0].words
     if len(places) > 1:
-        successful = files.read_json(folder / ATTEMPTS)[name][-1]
-        kind, words = successful["kind"], successful["where"]
+        attempts = read_attempts(folder, dataset)
+        if not attempts.get(name):
+            raise damaged(folder / ATTEMPTS, f"fetch@{dataset}", f"nothing of {name}")
+        kind, words = attempts[name][-1]["kind"], attempts[name][-1]["where"]
     return {"path": words.removeprefix("local "), "sha256": files.sha256(folder / name)} if kind == "local" else {}
+
+
+def read_attempts(folder: Path, dataset: str) -> dict[str, list[Attempt]]:
+    """Return what `fetch` tried for each file that has several places."""
+    return read_json(folder / ATTEMPTS, dict[str, list[Attempt]], f"fetch@{dataset}")
 
 
 def join_cell_types(published: RawDataset, dataset: str) -> tuple[RawDataset, dict[str, Any]]:
@@ -99,17 +126,15 @@ def join_cell_types(published: RawDataset, dataset: str) -> tuple[RawDataset, di
     A cell is ``Unknown`` if its cluster has no type. Returns the cells and the content of ``summary.json``: method,
     settings and numbers. `InputError` if the annotation is damaged or of other cells.
     """
-    folder, again = DATA / dataset / "annotation", f"`dvc repro annotate@{dataset}` makes it"
-    try:
-        summary = files.read_json(folder / "summary.json")
-        if summary["label_source"] == AUTHOR:
-            raise InputError(f"{dataset}: no file has cell types, and there is no annotation; {again}")
-        columns = ["cell_id", "cluster", "cell_type", "qc"]
-        table = pd.read_csv(files.require_file(folder / "cells.csv"), dtype=str, keep_default_na=False, usecols=columns)
-        if sum(summary["cells"].values()) != len(table):
-            raise ValueError(f"summary.json is not of the {len(table)} cells in cells.csv")
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{folder}: damaged ({' '.join(str(error).split())}); {again}") from None
+    folder, stage = DATA / dataset / "annotation", f"annotate@{dataset}"
+    again = f"`dvc repro {stage}` makes it"
+    summary = read_json(folder / "summary.json", Summary, stage)
+    if summary["label_source"] == AUTHOR:
+        raise InputError(f"{dataset}: no file has cell types, and there is no annotation; {again}")
+    columns = dict.fromkeys(("cell_id", "cluster", "cell_type", "qc"), str)
+    table = pd.DataFrame(read_table(folder / "cells.csv", columns, stage, key="cell_id"))
+    if sum(summary.get("cells", {}).values()) != len(table):
+        raise damaged(folder / "summary.json", stage, f"it is not of the {len(table)} cells in cells.csv")
     table = table.set_index("cell_id")
     if set(table.index) != set(published.obs.index):
         raise InputError(f"{dataset}: the annotation is of other cells than data/{dataset}/raw; {again}")

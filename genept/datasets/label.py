@@ -90,7 +90,7 @@ def label(
         label_source = ANNOTATION
     else:
         raw = published = inputs.read_raw(folder, config)
-        labels_from = inputs.local_labels(folder, config)
+        labels_from = inputs.local_labels(folder, config, dataset)
         label_source = config.label_source or (USER if labels_from else AUTHOR)
     texts = raw.obs
     obs, derived = add_derived(texts, config.derive, raw.path, config.missing(missing_labels))

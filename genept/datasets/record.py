@@ -14,7 +14,7 @@ from genept.data import hgnc
 from genept.data.cells import PART, QUERY, UNKNOWN
 from genept.data.genes import COLLISION, KNOWN, Harmonised
 from genept.datasets.config import ANNOTATION, DatasetConfig, Replacement
-from genept.datasets.inputs import ATTEMPTS
+from genept.datasets.inputs import ATTEMPTS, read_attempts
 from genept.datasets.label import Labelled
 
 OPTIONAL = (
@@ -63,7 +63,6 @@ def describe(
             small.append(f"{key}: fewer than {min_class_size} evaluated cells of {names}")
     counted, expected = labelled.counted, config.expected
     comparisons, patients = compare(config.reported, counted, scored), count_patients(labelled.obs)
-    attempts = folder / ATTEMPTS
     digests = digests | {hgnc.PATH.as_posix(): files.sha256(hgnc.PATH)}
     record: dict[str, Any] = {
         "dataset": dataset,
@@ -80,7 +79,7 @@ def describe(
         "n_samples": len(config.samples),
         "finetune": config.finetune,
         "files": {path: {"sha256": digest} for path, digest in digests.items()},
-        "attempts": files.read_json(attempts) if attempts.is_file() else None,
+        "attempts": read_attempts(folder, dataset) if (folder / ATTEMPTS).exists() else None,
         "checked": {
             key: {"found": n} | ({"expected": expected[key], "match": expected[key] == n} if key in expected else {})
             for key, n in counted.items()

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from genept.annotation import results
 from genept.core import files
+from genept.core.readers import read_foreign
 from stages.annotate import main
 from tests import helpers
 from tests.annotation import made
@@ -89,14 +90,14 @@ def test_tables_and_agreement(project: Path) -> None:
     assert (markers.loc[markers["z"] > 1, "cell_type"] == "Blue").sum() == 4
     scored = markers[(markers["cluster"] == blue) & (markers["cell_type"] == "Blue")]
     assert scored["z"].mean() == pytest.approx(clusters.loc[clusters["cluster"] == blue, "score"].item(), abs=1e-3)
-    summary = files.read_json(FOLDER / "summary.json")
+    summary = read_foreign(FOLDER / "summary.json")
     assert (summary["label_source"], summary["method_version"]) == ("annotation", 1)
     assert summary["marker_table"]["sha256"] == files.sha256(Path("data/mine/raw/markers.tsv"))
     assert summary["settings"] == {"batch": "patient", **made.SETTINGS}
 
     # of the 236 with a label (one of 240 is called Unknown, three fail quality control) those of Red are wrong
-    scores = files.read_json(FOLDER / "agreement.json")
-    assert files.read_json(METRICS / "agreement.json") == {name: round(scores[name], 3) for name in results.AGREEMENT}
+    scores = read_foreign(FOLDER / "agreement.json")
+    assert read_foreign(METRICS / "agreement.json") == {name: round(scores[name], 3) for name in results.AGREEMENT}
     kinds = source.obs["kind"].astype(str).to_numpy()[3:]
     kinds = kinds[kinds != "Unknown"]
     assert scores["n_cells"] == len(kinds) == 236
@@ -125,7 +126,7 @@ def test_names_and_settings_of_the_dataset_go_before_the_shared_ones(project: Pa
     assert "ari" in run()
     assert pd.read_csv(FOLDER / "agreement.csv")["label"].tolist() == ["Blue", "Green"]
     assert read_csv("agreement.csv")["f1"].tolist()[1] == 0
-    settings = files.read_json(FOLDER / "summary.json")["settings"]
+    settings = read_foreign(FOLDER / "summary.json")["settings"]
     assert (settings["seed"], settings["qc"]["min_genes"], settings["n_hvgs"]) == (3, 4, 60)
     assert set(read_csv("umap.csv")["batch"]) == {""}
 
@@ -150,7 +151,7 @@ def test_without_several_patients_their_agreement_is_left_out_and_the_line_says_
     write_settings(**changes)
     assert f"; agreement by patient left out: {reason}" in run()
     assert not (FOLDER / "agreement_by_patient.csv").exists()
-    assert "ari_lowest_patient" not in files.read_json(FOLDER / "agreement.json")
+    assert "ari_lowest_patient" not in read_foreign(FOLDER / "agreement.json")
 
 
 def test_the_dataset_s_own_list_of_missing_labels_decides_what_is_compared(project: Path) -> None:
@@ -187,7 +188,7 @@ def test_without_annotation_nothing_is_left_and_nothing_heavy_imported(project: 
     )
     subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(helpers.ROOT), "PATH": ""}, check=True)
     assert contents(FOLDER, METRICS).keys() == {f"{FOLDER}/summary.json"}
-    assert files.read_json(FOLDER / "summary.json") == {"label_source": "author"}
+    assert read_foreign(FOLDER / "summary.json") == {"label_source": "author"}
     assert METRICS.is_dir()
 
 

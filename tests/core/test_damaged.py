@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genept.core import files
+from genept.core import readers
 from genept.core.errors import InputError
 from genept.data import embeddings
 
@@ -62,7 +62,7 @@ def test_a_damaged_matrix_is_one_line(tmp_path: Path, content: bytes, message: s
     path = tmp_path / "m.npy"
     path.write_bytes(content)
     with pytest.raises(InputError) as error:
-        files.read_matrix(path, "make it again")
+        readers.read_matrix(path, "make it again")
     assert message in error.value.message, error.value.message
     assert error.value.message.startswith(f"{path}: not a readable matrix (") and "\n" not in error.value.message
     assert error.value.message.endswith("; make it again")
@@ -71,11 +71,11 @@ def test_a_damaged_matrix_is_one_line(tmp_path: Path, content: bytes, message: s
 @pytest.mark.parametrize("matrix", [MATRIX, np.asfortranarray(MATRIX), MATRIX[:0], np.stack([MATRIX, MATRIX])])
 def test_a_whole_matrix_is_mapped(tmp_path: Path, matrix: np.ndarray) -> None:
     np.save(tmp_path / "m.npy", matrix)
-    found = files.read_matrix(tmp_path / "m.npy", "")
+    found = readers.read_matrix(tmp_path / "m.npy", "")
     assert isinstance(found, np.memmap) and np.array_equal(found, matrix)
 
 
-@pytest.mark.parametrize("read", [files.read_json, files.read_object, lambda path: files.read_matrix(path, "")])
+@pytest.mark.parametrize("read", [readers.read_foreign, lambda path: readers.read_matrix(path, "")])
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path, read: Callable[[Path], object]) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path, tmp_path / "fifo", Path("/dev/zero")):
@@ -89,7 +89,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, read: Callable[[Path]
 def test_damaged_json_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.json: (not readable as JSON|expected a JSON object)") as error:
-        files.read_object(tmp_path / "a.json")
+        readers.read_foreign(tmp_path / "a.json")
     assert "\n" not in error.value.message and len(error.value.message) < 300
 
 

@@ -216,6 +216,8 @@ STIM = {"cell_type": "celltype", "batch": "sample", "phenotype": "stim"}
 CLUSTERS = (
     "see data/mine/annotation/clusters.csv and plots/annotation/mine, then correct the marker table or annotation.mi"
 )
+TITLES = "cell_id,cluster,cell_type,qc\n"
+OF_OTHERS = "".join(f"{row},1,B,ok\n" for row in range(N_CELLS))
 REFUSALS: list[tuple[Callable[[], Any], str]] = [
     # labels that do not fit
     (table((f"{CELL}-1", "Con4", "a")), f"labels.csv: none of the 1 barcodes of Con4 (not {CELL}) found among"),
@@ -238,16 +240,17 @@ REFUSALS: list[tuple[Callable[[], Any], str]] = [
     (lambda: keys(x="lognorm"), "data/mine/raw: X is declared lognorm but has whole numbers only"),
     (gathered(UNKNOWN, samples=SUFFIXES), "no barcode ends in -7; the endings are 1, 2"),
     # where they are from
-    (lambda: labels_from(PUBLISHED, OWN), "attempts.json: no such file; run the stage that makes it first"),
+    (lambda: labels_from(PUBLISHED, OWN), "attempts.json: no such file; `dvc repro fetch@mine` makes it"),
     # annotation
     (gathered(UNKNOWN), f"cell_type has only 'Unknown' in the evaluated cells, so nothing can be scored; {CLUSTERS}"),
     (gathered(UNKNOWN, obs=STIM), "phenotype is column 'stim' of a table of labels that is not there"),
-    (annotated("cell_id,cluster,cell_type,qc\n" + "x,1,B,ok\n" * N_CELLS, "cells.csv"), "annotation is of other cells"),
+    (annotated(f"{TITLES}{OF_OTHERS}", "cells.csv"), "annotation is of other cells"),
+    (annotated(f"{TITLES}{OF_OTHERS}0,1,B,ok\n", "cells.csv"), "writes (two rows have the same cell_id)"),
     (annotated('{"label_source": "author"}'), "no file has cell types, and there is no annotation; `dvc"),
-    (annotated("[]"), "data/mine/annotation: damaged ("),
-    (annotated("cell_id,qc\n", "cells.csv"), "data/mine/annotation: damaged ("),
-    (annotated("cell_id,cluster,cell_type,qc\n", "cells.csv"), "summary.json is not of the 0 cells in"),
-    (gather, "data/mine/annotation/summary.json: no such file; run the stage that makes it first"),
+    (annotated("[]"), "summary.json: not what annotate writes (should be an object"),
+    (annotated("cell_id,qc\n", "cells.csv"), "cells.csv: not what annotate writes (no column cluster, cell_type)"),
+    (annotated(TITLES, "cells.csv"), "summary.json: not what annotate writes (it is not of the 0 cells in cells.csv)"),
+    (gather, "data/mine/annotation/summary.json: no such file; `dvc repro annotate@mine` makes it"),
 ]  # fmt: skip
 
 

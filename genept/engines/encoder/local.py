@@ -23,6 +23,7 @@ import torch
 
 from genept.core import compute, files
 from genept.core.errors import InputError
+from genept.core.readers import foreign, read_foreign
 from genept.engines.encoder import words as words_once
 from genept.engines.encoder.encoder import Encoded, Encoder
 from genept.engines.encoder.words import Text
@@ -136,7 +137,7 @@ def read_modules(folder: Path) -> Modules:
         pooling = next((folder / name for name in POOLING if (folder / name).is_file()), None)
         return Modules(folder, read_pooling(pooling) if pooling else "mean", unit_length=True)
     try:
-        modules = [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in files.read_json(path)]
+        modules = [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in read_foreign(path, list)]
     except (TypeError, KeyError):
         raise InputError(f"{path}: expected a list of modules, each with type and path; fetch it again") from None
     kinds = [kind for kind, _ in modules]
@@ -156,7 +157,7 @@ def read_modules(folder: Path) -> Modules:
 
 def read_pooling(path: Path) -> str:
     """Return how a text's states are pooled, of `POOLED`; `InputError` for any other way, and for several."""
-    config = files.read_object(path)
+    config = read_foreign(path)
     modes = config.get("pooling_mode")  # since sentence-transformers 5; before, a switch for each mode
     if modes is None:
         modes = [SWITCHES.get(name, name) for name, on in config.items() if name.startswith("pooling_mode_") and on]
@@ -176,10 +177,10 @@ def read_max_length(folder: Path, n_positions: int) -> int:
     ``model_max_length`` in ``tokenizer_config.json``.
     """
     path = folder / "sentence_bert_config.json"
-    found = (files.read_object(path) if path.is_file() else {}).get("max_seq_length")
+    found = (read_foreign(path) if path.is_file() else {}).get("max_seq_length")
     if found is None:
         path = folder / "tokenizer_config.json"
-        found = (files.read_object(path) if path.is_file() else {}).get("model_max_length", n_positions)
+        found = (read_foreign(path) if path.is_file() else {}).get("model_max_length", n_positions)
         found = min(found, n_positions) if type(found) in (int, float) else found
     if type(found) is not int or not 0 < found < sys.maxsize:
         raise InputError(f"{path}: the tokens that are read of a text should be a positive number, not {found!r:.50}")
@@ -207,12 +208,12 @@ def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001  (the tokenizers package raises bare Exception)
-        reason = files.foreign(path) or str(error).splitlines()[0]
+        reason = foreign(path) or str(error).splitlines()[0]
         raise InputError(f"{path}: not a readable tokenizer ({reason}); fetch it again") from None
     if max_length <= (n_special := tokenizer.num_special_tokens_to_add(is_pair=False)):
         raise InputError(f"{path}: adds {n_special} tokens to a text, so max_length {max_length} leaves no room for it")
     settings = folder / "sentence_bert_config.json"
-    if settings.is_file() and files.read_object(settings).get("do_lower_case") is True:
+    if settings.is_file() and read_foreign(settings).get("do_lower_case") is True:
         own = [tokenizer.normalizer] if tokenizer.normalizer else []
         tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
     tokenizer.no_padding()
@@ -249,7 +250,7 @@ class AutoNetwork:
 def read_kind(folder: Path) -> str:
     """Return the ``model_type`` of a folder's ``config.json``, such as ``bert``."""
     path = folder / "config.json"
-    kind = files.read_object(path).get("model_type")
+    kind = read_foreign(path).get("model_type")
     if not isinstance(kind, str):
         raise InputError(f"{path}: model_type is {kind!r}; 'bert' or another encoder of transformers is expected")
     return kind

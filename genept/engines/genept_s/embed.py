@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from genept.core import files
 from genept.core.errors import InputError
+from genept.core.readers import read_matrix
 from genept.data.expression import coverage
 from genept.engines.encoder.loading import load_encoder
 from genept.engines.genept_s.config import Embed, Model
@@ -186,7 +187,7 @@ def read_table(path: Path) -> tuple[np.ndarray, pd.Index]:
 
 def read_npy(path: Path) -> tuple[np.ndarray, pd.Index]:
     """Map a matrix into memory and read the ids beside it."""
-    vectors = files.read_matrix(path, "save it again by numpy.save", dtype=None)
+    vectors = read_matrix(path, "save it again by numpy.save", dtype=None)
     ids_path = path.with_suffix(".cells.txt")
     if not ids_path.is_file():
         raise InputError(f"{ids_path}: no such file; it names the cells of {path.name}, one on each line")

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from genept.core import files
 from genept.core.config import explain
 from genept.core.errors import InputError
+from genept.core.readers import read_foreign
 from genept.engines.network import state_dict, transformer
 from genept.engines.network.transformer import Layer, Transformer
 
@@ -136,7 +136,7 @@ class BertConfig(BaseModel):
 def read_config(path: Path) -> dict[str, Any]:
     """Read and check a configuration."""
     try:
-        config = BertConfig.model_validate(files.read_object(path))
+        config = BertConfig.model_validate(read_foreign(path))
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
     if config.hidden_size % config.num_attention_heads:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from genept.core import files
 from genept.core.errors import InputError
+from genept.core.readers import foreign
 
 #: Under which training loops save the weights, beside their own state.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
@@ -91,7 +92,7 @@ def explain(path: Path, error: Exception) -> str:
         return f"holds {found[1]}, which could run code; save the tensors alone, by torch.save(model.state_dict(), ...)"
     if text.startswith("Weights only load failed"):
         text = "something other than tensors in it"
-    reason = files.foreign(path) or text[:200] or type(error).__name__
+    reason = foreign(path) or text[:200] or type(error).__name__
     return f"damaged or not a weights file ({reason}); make or fetch it again"
 
 

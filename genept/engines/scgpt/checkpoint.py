@@ -15,6 +15,7 @@ from torch import nn
 from genept.core import files
 from genept.core.config import explain
 from genept.core.errors import InputError
+from genept.core.readers import read_foreign
 from genept.engines.network import state_dict
 
 PAD, CLS, EOC = "<pad>", "<cls>", "<eoc>"
@@ -83,7 +84,7 @@ def read(folder: Path) -> Checkpoint:
     neither the encoder's nor one of `UNUSED`.
     """
     try:
-        args = Args.model_validate(files.read_object(folder / "args.json"))
+        args = Args.model_validate(read_foreign(folder / "args.json"))
     except ValidationError as error:
         raise InputError(f"{folder / 'args.json'}: {explain(error)}") from None
     vocab = read_vocab(folder / "vocab.json")
@@ -121,7 +122,7 @@ def read(folder: Path) -> Checkpoint:
 
 def read_vocab(path: Path) -> dict[str, int]:
     """Read ``vocab.json``; the numbers must be 0, 1, 2 and so on, each once, else `InputError`."""
-    vocab = files.read_object(path)
+    vocab = read_foreign(path)
     tokens: dict[int, str] = {}
     for token, number in vocab.items():
         if type(number) is not int or not 0 <= number < len(vocab):

@@ -390,7 +390,7 @@ def more_tokens(folder: Path) -> None:
             "asks for Transformer, Pooling, D",
         ),
         ("folder", written("modules.json", modules("Transformer")), "modules.json: asks for Transformer; only"),
-        ("folder", written("modules.json", "{}"), "modules.json: asks for nothing; only"),
+        ("folder", written("modules.json", "{}"), "modules.json: expected a JSON array, not dict"),
         ("folder", written("modules.json", "[1]"), "modules.json: expected a list of modules"),
         (
             "folder",

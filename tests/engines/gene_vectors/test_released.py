@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from genept.core import files
+from genept.core.readers import read_foreign
 from genept.data import gene_vectors
 from tests.engines.gene_vectors.made import FOLDER, MODEL, run
 
@@ -25,7 +26,7 @@ def take(content: Any, protocol: int = 4) -> tuple[dict[str, np.ndarray], dict[s
     PATH.write_bytes(pickle.dumps(content, protocol=protocol))
     run(ok=True, released=FILE)
     vectors, genes = gene_vectors.read(MODEL)
-    return {gene.symbol: row for gene, row in zip(genes, vectors, strict=True)}, files.read_json(MODEL / "card.json")
+    return {gene.symbol: row for gene, row in zip(genes, vectors, strict=True)}, read_foreign(MODEL / "card.json")
 
 
 def draw(n_genes: int, n_dimensions: int = 1536) -> list[list[float]]:

@@ -13,7 +13,7 @@ from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.core import files
+from genept.core import files, readers
 from genept.core.errors import InputError
 from genept.data import gene_vectors, hgnc
 from genept.engines.gene_vectors import texts as gene_texts
@@ -58,7 +58,7 @@ def test_genes_without_summary_are_read_by_name_or_left_out(summarised: Path) ->
     assert texts["TP53"] == "This gene encodes a tumor suppressor protein."
     assert texts["CXCL8"] == TEXTS["IL8"]
     assert texts["A4GALT"] == "A4GALT: alpha 1,4-galactosyltransferase (P1PK blood group)"
-    card = files.read_json(MODEL / "card.json")
+    card = readers.read_foreign(MODEL / "card.json")
     path = FOLDER / "summaries.json"
     assert card["summaries"] == {"file": path.name, "sha256": files.sha256(path), "n_summaries": 4}
     assert (card["text"], card["without_summary"]) == ("summary", "name")
@@ -66,7 +66,7 @@ def test_genes_without_summary_are_read_by_name_or_left_out(summarised: Path) ->
     assert card["n_truncated"] == sum(gene.truncated for gene in genes) >= 1
     assert embed(without_summary="leave_out").exit_code == 0
     assert sorted(gene.symbol for gene in gene_vectors.read(MODEL)[1]) == ["CXCL8", "GAPDH", "TP53"]
-    card = files.read_json(MODEL / "card.json")
+    card = readers.read_foreign(MODEL / "card.json")
     assert (card["n_genes"], card["n_without_summary"], card["without_summary"]) == (3, len(coding) - 3, "leave_out")
 
 

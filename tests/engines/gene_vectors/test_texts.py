@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.core import files
+from genept.core import files, readers
 from genept.core.errors import InputError, ParamsError
 from genept.data import gene_vectors, hgnc
 from genept.engines.encoder.local import LocalEncoder
@@ -77,7 +77,7 @@ def test_every_gene_is_embedded_with_its_text(embedded: Path) -> None:
     encoder = LocalEncoder(FOLDER, "cpu")
     for row, gene in zip(vectors, genes, strict=True):
         np.testing.assert_allclose(row, encoder.encode([gene.text]).vectors[0], atol=1e-6)
-    assert files.read_json(MODEL / "card.json") == {
+    assert readers.read_foreign(MODEL / "card.json") == {
         "n_genes": 4,
         "n_dimensions": 16,
         "vectors": "text",
@@ -97,7 +97,7 @@ def test_an_embeddings_api_reads_the_texts_of_genes_too(project: Path, service: 
     vectors, genes = gene_vectors.read(MODEL)
     np.testing.assert_array_equal(vectors[:3], np.stack([vector(gene.text) for gene in genes[:3]]))
     assert [gene.truncated for gene in genes] == [False, False, False, True] and genes[3].n_tokens <= 60
-    card = files.read_json(MODEL / "card.json")
+    card = readers.read_foreign(MODEL / "card.json")
     assert (card["encoder"], card["model"], card["max_length"]) == ("openai", "text-embedding-ada-002", 60)
     assert "usd" not in card  # a run that finds all in the cache gives equal bytes
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from genept.core import files
+from genept.core import files, readers
 from genept.core.errors import InputError
 from genept.engines.scgpt import checkpoint
 from tests.engines.scgpt.made import ARGS, SYMBOLS, change, upstream_model
@@ -53,7 +53,7 @@ def test_flash_attention_names_unused_heads_and_a_training_loops_wrapping_load_a
 def test_missing_special_tokens_take_the_rows_at_the_end_as_in_upstream(saved: Path, tmp_path: Path) -> None:
     folder = change(saved, tmp_path)
     files.write_json(folder / "vocab.json", {symbol: i for i, symbol in enumerate(SYMBOLS)})
-    assert checkpoint.read(folder).vocab == files.read_json(saved / "vocab.json")
+    assert checkpoint.read(folder).vocab == readers.read_foreign(saved / "vocab.json")
 
 
 NORM = "value_encoder.norm.bias"
