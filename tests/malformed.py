@@ -9,7 +9,6 @@ import pickle
 import re
 import shutil
 import socket
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -189,18 +188,18 @@ class Copy:
         self.pristine = self.look()
 
     def look(self) -> dict[str, tuple[int, ...]]:
-        """Return what the system says of each file and folder: kind, size, times and inode."""
-        found = {}
-        for root, folders, names in os.walk(self.folder):
-            for name in [*names, *folders]:
-                path = Path(root, name)
-                said = path.lstat()
-                if not stat.S_ISDIR(said.st_mode):
-                    times = said.st_size, said.st_mtime_ns, said.st_ctime_ns, said.st_ino
-                found[path.relative_to(self.folder).as_posix()] = (
-                    said.st_mode,
-                    *(() if stat.S_ISDIR(said.st_mode) else times),
-                )
+        """Return what the system says of each file and folder: kind; of what is no folder also size, times and inode."""
+        found: dict[str, tuple[int, ...]] = {}
+        folders = [""]
+        for folder in folders:
+            with os.scandir(f"{self.folder}/{folder}") as entries:
+                for entry in entries:
+                    said = entry.stat(follow_symlinks=False)
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    times = () if is_folder else (said.st_size, said.st_mtime_ns, said.st_ctime_ns, said.st_ino)
+                    found[folder + entry.name] = (said.st_mode, *times)
+                    if is_folder:
+                        folders.append(f"{folder}{entry.name}/")
         return found
 
     def is_same(self, name: str) -> bool:

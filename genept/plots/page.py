@@ -136,8 +136,7 @@ def fill(text: str, width: float, size: float, weight: str = "normal") -> str:
     font = FontProperties(size=size, weight=weight)
     for length in range(int(width * 72 / (0.4 * size)), 8, -1):
         lines = textwrap.wrap(text, length, break_on_hyphens=False)
-        widths = [PIXELS.get_text_width_height_descent(line, font, False)[0] for line in lines]
-        if max(widths, default=0) <= width * DPI:
+        if all(PIXELS.get_text_width_height_descent(line, font, False)[0] <= width * DPI for line in lines):
             break
     return "\n".join(lines)
 

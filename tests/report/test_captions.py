@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.helpers import ROOT, write_settings
-from tests.report.made import texts
+from tests.report.made import texts, write_project
 
 TABLES = ("table_c4", "section_4_4", "table2", "summary", "text_effect", "paper_tracking")
 C4, S44, T2, SUM, TEXT, PAGE = ({name} for name in TABLES)
@@ -59,11 +59,21 @@ CASES: list[tuple[str, Any, str, str, set[str]]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the stage writes with the settings as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("before"))
+        patch.setattr("stages.report.draw", lambda *_: None)
+        write_project()
+        return of_this_run()
+
+
 @pytest.mark.parametrize(("key", "value", "old", "new", "names"), CASES, ids=[f"{case[0]}={case[1]}" for case in CASES])
 def test_every_text_follows_a_parameter(
-    project: Path, key: str, value: Any, old: str, new: str, names: set[str]
+    project: Path, before: dict[str, str], key: str, value: Any, old: str, new: str, names: set[str]
 ) -> None:
-    assert all(re.search(old, text) for name, text in of_this_run().items() if name in names)
+    assert all(re.search(old, text) for name, text in before.items() if name in names)
     for part in reversed(key.split(".")):
         value = {part: value}
     write_settings(Path(), value)
