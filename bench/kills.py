@@ -113,6 +113,10 @@ class Playground:
         hashes = {name: files.sha256(path) for name, path in names.items() if not name.startswith("data/cache/")}
         return {**hashes, "dvc.lock": self.lock(), "params.yaml": files.sha256(self.path / "params.yaml")}
 
+    def experiments(self) -> str:
+        """Return the experiments that have ended, each a reference of git's."""
+        return self.run("git", "for-each-ref", "refs/exps/??/**")
+
     def forget(self, chance: random.Random) -> str:
         """Remove what a stage and some of those after it have made, and DVC's memory of runs; return the first."""
         first = chance.randrange(len(self.stages))
@@ -169,6 +173,7 @@ class Playground:
     def round(self, chance: random.Random) -> tuple[str, str, str, list[str]] | None:
         """Kill one run, run again; return first stage, command, victim and faults, None if it ended before the kill."""
         stage, command, victim = self.forget(chance), chance.choice(COMMANDS), chance.choice(VICTIMS)
+        before = self.experiments()
         process = subprocess.Popen(
             command, cwd=self.path, env=self.environment, start_new_session=True, stdout=-3, stderr=-3
         )
@@ -182,7 +187,7 @@ class Playground:
             if "exp" in command or chance.random() < 0.5:
                 self.wait_for_dvc()
                 self.run("make", "recover")
-                if killed == "stage":  # the experiment has failed, and DVC leaves its settings on purpose
+                if killed == "stage" or self.experiments() != before:  # it has failed, or ended: its settings stay
                     self.run("git", "checkout", "params.yaml")
             self.run("make", "repro")
             faults = self.faults()

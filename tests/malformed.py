@@ -188,7 +188,7 @@ class Copy:
         self.pristine = self.look()
 
     def look(self) -> dict[str, tuple[int, ...]]:
-        """Return what the system says of each file and folder: kind; of what is no folder also size, times and inode."""
+        """Return the kind of each file and folder; of what is no folder also size, times and inode."""
         found: dict[str, tuple[int, ...]] = {}
         folders = [""]
         for folder in folders:

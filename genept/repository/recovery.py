@@ -148,12 +148,12 @@ def end_experiment() -> Iterator[str]:
 
 
 def changed_settings() -> Iterator[str]:
-    """Name settings files that are not as committed: an experiment that failed, and was not killed, leaves its own."""
+    """Name settings files that are not as committed: an experiment that has failed, or ended, leaves its own."""
     for name in git("diff", "--name-only", "-z", "HEAD", "--", "params.yaml", "data/*.yaml", "models/*.yaml").split(
         b"\0"
     ):
         if path := name.decode():
-            yield f"{path}: not as committed; if a failed `dvc exp run` left it so, `git checkout {path}` undoes it"
+            yield f"{path}: not as committed; if a `dvc exp run` left it so, `git checkout {path}` undoes it"
 
 
 def branch_before() -> str | None:
