@@ -7,6 +7,7 @@ of params.yaml. `genept.engines` says what `embed` gets and returns.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,15 @@ import numpy as np
 from pydantic import PositiveInt
 
 from genept.core.config import Config
-from genept.data.expression import coverage, log_normalise
-from genept.data.pca import principal_components
+from genept.data.expression import coverage, log_normalise, log_normalised_parts
+from genept.data.pca import components_of_parts, principal_components
 from genept.engines.config import ModelConfig
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+
+IN_MEMORY = 20_000  # cells; of more, expression is normalised in parts
 
 
 class Embed(Config):
@@ -36,6 +40,10 @@ class Model(ModelConfig):
 
 def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the first principal components of log-normalised expression, and notes."""
-    matrix = principal_components(log_normalise(cells), config.embed.n_components)
+    if cells.n_obs <= IN_MEMORY:
+        matrix = principal_components(log_normalise(cells), config.embed.n_components)
+    else:
+        parts = partial(log_normalised_parts, cells)
+        matrix = components_of_parts(parts, cells.shape, config.embed.n_components)
     notes = coverage(cells, known=np.ones(cells.n_vars, dtype=bool))  # this model knows every gene
     return matrix.astype(np.float32), {**notes, "comparable": True}

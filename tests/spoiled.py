@@ -150,6 +150,16 @@ def infinite_numbers(path: Path) -> None:
     path.write_text(re.sub(r"(?<=,)-?\d+\.\d+", "inf", path.read_text()))
 
 
+def surplus_fields(path: Path) -> None:
+    title, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([title, *(line + separator(path) for line in lines)]) + "\n")
+
+
+def titles_repeated(path: Path) -> None:
+    lines = [line.split("\t") for line in path.read_text().splitlines()]
+    path.write_text("".join("\t".join([*line, line[0]]) + "\n" for line in lines))
+
+
 def open_quote(path: Path) -> None:
     path.write_text(path.read_text().replace("\n", '\n"', 1))
 
@@ -271,6 +281,20 @@ def virtual(file: h5py.File) -> None:
     layout[:] = h5py.VirtualSource(os.path.abspath("other.h5"), "part", values.shape)  # noqa: PTH100
     del file["X/data"]
     file.create_virtual_dataset("X/data", layout)
+
+
+def broken_heap(path: Path = RAW) -> Change:
+    """Give an entry in the first collection of texts the size 0, at which HDF5 turns for ever."""
+
+    def apply() -> None:
+        content = bytearray(path.read_bytes())
+        at = content.index(b"GCOL") + 16
+        while content[at : at + 2] != b"\0\0":  # the free rest, which is entry 0
+            at += 16 + -(-int.from_bytes(content[at + 8 : at + 16], "little") // 8) * 8
+        content[at + 8 : at + 16] = bytes(8)
+        path.write_bytes(content)
+
+    return apply
 
 
 def dense(how: Callable[[np.ndarray], Any]) -> Callable[[h5py.File], None]:

@@ -35,6 +35,7 @@ from tests.spoiled import (
     attribute,
     bad_crc,
     bomb,
+    broken_heap,
     code,
     dangling,
     deep,
@@ -71,8 +72,10 @@ from tests.spoiled import (
     rows_swapped,
     settings,
     stored_outside,
+    surplus_fields,
     text_values,
     texts_for_numbers,
+    titles_repeated,
     truncated,
     virtual,
 )
@@ -136,10 +139,10 @@ HANDED_ON = [
     *spoil("fetch reference", "data/reference.yaml", (noise, no_keys), 2),
     *spoil("fetch dataset mine", "data/hashes.lock.yaml", (*FILE, directory, a_list)),
     *spoil(LABEL, "data/reference/hgnc.tsv", (*FILE, *MORE, latin1, other_titles, only_titles)),
-    *spoil("annotate tissue", "data/tissue/raw/markers.tsv", (*TABLE, only_titles)),
+    *spoil("annotate tissue", "data/tissue/raw/markers.tsv", (*TABLE, only_titles, titles_repeated)),
     *spoil("annotate tissue", "data/tissue/raw/raw.h5ad", FILE),
     *spoil(LABEL, str(RAW), (*FILE, *MORE)),
-    *spoil("label parts", "data/parts/raw/labels.csv", TABLE),
+    *spoil("label parts", "data/parts/raw/labels.csv", (*TABLE, surplus_fields)),
     *spoil("label parts", "data/parts/raw/dense.txt.gz", (*FILE, truncated)),
     *spoil("label parts", "data/parts/raw/x/matrix.mtx.gz", FILE, text="raw/x"),
     *spoil("label parts", "data/parts/raw/x/barcodes.tsv.gz", FILE, text="raw/x"),
@@ -231,6 +234,21 @@ def unsorted(file: h5py.File) -> None:
         array(f"X/{name}", lambda x: np.concatenate([x[:end][::-1], x[end:]]))(file)
 
 
+def fixed_length(file: h5py.File) -> None:
+    """Write the labels as texts of a fixed length, as other programs than anndata do."""
+    labels = file["obs/kind/categories"][...].astype("S")[file["obs/kind/codes"][...]]
+    del file["obs/kind"]
+    file["obs"].create_dataset("kind", data=labels)
+    file["obs/kind"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+
+
+def huge_count() -> None:
+    path = Path("data/parts/raw/x/matrix.mtx.gz")
+    *lines, last = gzip.decompress(path.read_bytes()).decode().splitlines()
+    lines.append(" ".join([*last.split()[:2], "9" * 24]))
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+
+
 def same_cells(finished: Path) -> None:
     """The evaluated cells are those of the undisturbed file."""
     assert Path("data/mine/obs.csv").read_bytes() == (finished / "data/mine/obs.csv").read_bytes()
@@ -308,6 +326,9 @@ OF_CELLS = [
     *refused(LABEL, "h5ad", {name: hdf5(how) for name, how in HDF5.items()}, "raw.h5ad"),
     *refused(LABEL, "h5ad", {"column_of_nan": hdf5(as_column(np.full(60, np.nan)))}, "cell_type"),
     *refused(LABEL, "not_h5ad", OTHER_KINDS, "^(?!.*damaged).*raw.h5ad"),
+    *refused(LABEL, "h5ad", {"broken_heap": broken_heap()}, "raw.h5ad"),
+    *refused(f"{EMBED} plain", "cells", {"broken_heap": broken_heap(CELLS)}, "cells.h5ad"),
+    *refused("label parts", "mtx", {"count_beyond_64_bits": huge_count}, "raw/x"),
     *refused(LABEL, "genes", GENES, "gene"),
     *accepted(
         LABEL,
@@ -321,6 +342,7 @@ OF_CELLS = [
             "bytes": hdf5(array("X/data", lambda x: x.astype("u1"))),
             "dense": hdf5(dense(lambda x: x)),
             "dense_big_endian": hdf5(dense(lambda x: x.astype(">f8"))),
+            "column_of_bytes": hdf5(fixed_length),
         },
         same_cells,
     ),

@@ -82,6 +82,8 @@ def rows(path: Path) -> list[dict[str, str]]:
             header = reader.fieldnames or []
             if missing := [name for name in COLUMNS if name not in header]:
                 raise InputError(f"{path}: no column {', '.join(missing)}; a marker table has {', '.join(COLUMNS)}")
+            if len(set(header)) < len(header):
+                raise InputError(f"{path}: two columns have one title; a marker table has {', '.join(COLUMNS)}")
             for cells in reader:
                 where = f"{path}: line {reader.line_num}"
                 if None in cells or None in cells.values():

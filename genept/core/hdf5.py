@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import mmap
 import os
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -24,6 +26,7 @@ from genept.core.errors import InputError
 
 MAX_RATIO = 1100  # times its bytes on disk that an array may unpack to; gzip, HDF5's own compression, reaches 1,032
 SLACK = 64 << 20  # a small array of zeros does no harm
+HEAP = b"GCOL\x01\0\0\0"  # begins a collection of texts in an HDF5 file
 TEXTS_AT_ONCE = 10, 10_000  # the fewest and most texts read to add up their lengths
 
 
@@ -36,6 +39,7 @@ def opened(path: Path, mode: str = "r", title: Path | None = None, again: str = 
     title = title or path
     files.require_file(path)
     with explained(title, again), h5py.File(path, mode) as file:
+        require_whole_heaps(path, title)
         require_contained(file, title)
         yield file
 
@@ -87,6 +91,26 @@ def walk(group: h5py.Group) -> Iterator[tuple[str, int, Any]]:
                 seen.add(address)
                 groups += [stored] if isinstance(stored, h5py.h5g.GroupID) else []
             yield name.decode("utf-8", "replace"), kind, stored
+
+
+def require_whole_heaps(path: Path, title: Path) -> None:
+    """Refuse collections of texts whose sizes do not add up: at an entry of size 0, HDF5 itself would never end.
+
+    See "Global Heap" in the HDF5 file format specification, version 3: a collection has a size, and entries one behind
+    the other, each with 16 bytes of header; entry 0 is the free rest, its size being that of header and rest.
+    """
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(HEAP)
+        while at >= 0:
+            size = int.from_bytes(content[at + 8 : at + 16], "little")
+            entry, end = at + 16, min(at + size, len(content))
+            while entry + 16 <= end:
+                number, _, _, length = struct.unpack("<HHIQ", content[entry : entry + 16])
+                step = length if number == 0 else 16 + -(-length // 8) * 8
+                if step < 16 or entry + step > at + size:
+                    raise InputError(f"{title}: damaged, a collection of its texts is not whole; fetch it again")
+                entry += step
+            at = content.find(HEAP, at + 16)
 
 
 def require_contained(file: h5py.File, path: Path) -> None:

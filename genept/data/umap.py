@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 from sklearn.decomposition import PCA  # here, because a limit on threads holds only for libraries already loaded
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
@@ -24,6 +26,7 @@ from genept.data.cells import DATA
 MIN_CELLS = 10  # fewer have no neighbourhoods worth the name, and UMAP's spectral start needs a few
 CACHE = DATA / "cache" / "umap"
 CACHED_LAYOUTS = 500
+MOST_PARTS = 50  # of a graph of neighbours for UMAP's spectral start, which works on each part for itself
 
 
 def folder(dataset: str) -> Path:
@@ -68,9 +71,11 @@ def coordinates(
     UMAP reads at most `n_components_pca` principal components; its own settings are as in `umap.UMAP`. Below
     `MIN_CELLS` cells the layout is the first two principal components.
 
-    One deviation from the authors: the nearest neighbours are exact at every size and given to UMAP, which itself
+    Two deviations from the authors. The nearest neighbours are exact at every size and given to UMAP, which itself
     computes them exactly below 4,096 cells and approximately above. Equal inputs give equal bytes on one kind of CPU;
-    on another the last bits of a product differ, and UMAP amplifies them.
+    on another the last bits of a product differ, and UMAP amplifies them. And where the neighbours make more than
+    `MOST_PARTS` separate groups, as copies of cells do, the layout starts from principal components: UMAP's spectral
+    start takes each group for itself, and for thousands of groups it does not end.
     """
     with threadpool_limits(limits=1):
         components = principal_components(np.asarray(matrix, dtype=np.float32), n_components_pca, seed)
@@ -86,6 +91,7 @@ def coordinates(
             warnings.filterwarnings("ignore", message="precomputed_knn")  # no search index to add cells later
             warnings.filterwarnings("ignore", message=".*[Gg]raph is not fully connected")  # centroids place its parts
             umap = UMAP(
+                init="spectral" if n_parts(indices) <= MOST_PARTS else "pca",
                 n_neighbors=n_neighbors,
                 min_dist=min_dist,
                 spread=spread,
@@ -95,6 +101,14 @@ def coordinates(
                 precomputed_knn=(indices.astype(np.int32), distances.astype(np.float32)),
             )
             return np.ascontiguousarray(umap.fit_transform(components), dtype=np.float32)
+
+
+def n_parts(indices: np.ndarray) -> int:
+    """Return the number of groups of cells between which no cell is a neighbour; (n_cells, n_neighbors)."""
+    n_cells, n_neighbors = indices.shape
+    starts = np.arange(0, indices.size + 1, n_neighbors)
+    graph = csr_matrix((np.ones(indices.size, dtype=np.int8), indices.ravel(), starts), shape=(n_cells, n_cells))
+    return int(connected_components(graph, directed=False)[0])
 
 
 def principal_components(matrix: np.ndarray, n_components: int, seed: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from genept.data.cells import PART, QUERY
 from genept.datasets.config import Derive
 from genept.datasets.raw import label_text, without_missing
 
+OLDEST = 1000.0  # years; a larger number is no age
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(years?|yrs?|y|months?|m|weeks?|w|days?|d)?(?:[ -]old)?")
 PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
 NOT_KNOWN = ("not available", "not applicable", "unknown", "na", "n/a")  # in a column of ages, whatever else is missing
@@ -75,8 +76,9 @@ def to_years(labels: pd.Series, path: Path) -> pd.Series:
     """Read ages: ``52``, ``52 year``, ``6 months``; in years, NaN where missing or called not available."""
     years, others = dict[str, float](), list[str]()
     for text in labels.dropna().unique():
-        if match := AGE.fullmatch(text.strip().lower()):
-            years[text] = float(match[1]) / PER_YEAR[(match[2] or "y")[0]]
+        match = AGE.fullmatch(text.strip().lower())
+        if match and (age := float(match[1]) / PER_YEAR[(match[2] or "y")[0]]) < OLDEST:
+            years[text] = age
         elif text.strip().lower() not in NOT_KNOWN:
             others.append(repr(shorten(text)))
     if others:
@@ -109,6 +111,8 @@ def quantile_edges(ages: pd.Series, obs: pd.DataFrame, how: Derive, path: Path) 
                 "in the dataset's file to count each cell for itself"
             )
         values = by_donor.first()
+        if values.empty:
+            raise InputError(f"{path}: no cell with {how.of} has {how.over}, so there are no bins")
     inner = np.arange(1, how.quantiles) / how.quantiles
     return np.unique(np.quantile(values, inner).round(4)).tolist()
 

@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from anndata.utils import make_index_unique
 
 from genept.core.errors import InputError, nearest
-from genept.data import genes
+from genept.data import expression, genes
 from genept.data.cells import PART
 from genept.datasets import samples, stored, tables
 from genept.datasets.config import DatasetConfig, Value
@@ -153,7 +153,7 @@ def describe_columns(dataset: RawDataset, config: DatasetConfig) -> pd.DataFrame
         ids = [str(text) for text in var.index]
     else:
         ids = [str(place) for place in range(len(var))]
-    return pd.DataFrame({"name": dataset.gene_names(config), "id": ids, "total": dataset.gene_totals()})
+    return pd.DataFrame({"name": dataset.gene_names(config), "id": ids, "total": expression.gene_totals(dataset.x)})
 
 
 def match_columns(reference: pd.DataFrame, query: pd.DataFrame) -> tuple[list[list[int]], list[str]]:

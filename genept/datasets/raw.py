@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from genept.core.errors import InputError, nearest
 from genept.core.text import listed, printable, shorten
-from genept.data import genes
+from genept.data import expression, genes
 from genept.data.cells import ANNOTATIONS, PART, UNKNOWN
 from genept.datasets.config import DatasetConfig, comparable
 
@@ -37,10 +37,6 @@ class RawDataset:
     var: pd.DataFrame  # the genes' own table; of reference and query that of the reference
     content: str  # what x holds: counts or lognorm
     notes: list[str]  # what a user should know, one sentence each
-
-    def gene_totals(self) -> np.ndarray:
-        """Sum each gene over the cells, shape (n_genes,)."""
-        return np.asarray(self.x.sum(axis=0, dtype=np.float64)).ravel()
 
     def gene_names(self, config: DatasetConfig) -> list[str]:
         """Return the genes' names: the index of ``var``, or the column that the config calls ``symbol``.
@@ -77,7 +73,7 @@ class RawDataset:
         """Give the genes approved symbols, by the columns that the config names; see `genept.data.genes`."""
         names, notes = self.symbols(config)
         try:
-            found = genes.harmonise(names, self.gene_totals(), table, self.ensembl_ids(config), least_known)
+            found = genes.harmonise(names, expression.gene_totals(self.x), table, self.ensembl_ids(config), least_known)
         except InputError as error:
             raise InputError(f"{self.path}: {error.message}{self.better_column(table)}") from None
         return dataclasses.replace(found, notes=(*notes, *found.notes))
@@ -203,6 +199,8 @@ def label_text(value: object) -> str | None:
     """Return one label as text, or `None` if it is missing."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
+    if isinstance(value, bytes):  # texts of a fixed length, as other programs write them
+        value = value.decode("utf-8", "replace")
     return printable(str(value).strip()) or None
 
 

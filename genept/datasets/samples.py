@@ -139,9 +139,12 @@ def join_labels(obs: pd.DataFrame, path: Path, config: Labels) -> tuple[pd.DataF
 def read_labels(path: Path, config: Labels, sample: str | None = None) -> pd.DataFrame:
     """Read the table of labels, indexed by sample and barcode letters; of one `sample` by its ids as they stand."""
     with damage_explained(path, "a readable table"), open_bounded(path) as stream:
-        table = pd.read_csv(stream, index_col=0, dtype=str, keep_default_na=False)
-    if not len(table.columns):
+        table = pd.read_csv(stream, dtype=str, keep_default_na=False)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas would put each title above the column beside its own
+        raise InputError(f"{path}: its rows have more fields than its header; give every column a title")
+    if len(table.columns) < 2:
         raise InputError(f"{path}: one column only, no comma was found")
+    table = table.set_index(table.columns[0])
     if sample is not None:
         index = pd.MultiIndex.from_product([[sample], table.index])
     else:

@@ -93,7 +93,7 @@ def damage_explained(path: Path, expected: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError) as error:
         if not path.is_dir() and (hint := kinds.hint(path)) not in ("", kinds.TABLE, kinds.PACKED):
             raise InputError(f"{path}: is {hint}") from None
         reason = " ".join(str(error).split())[:200]

@@ -79,7 +79,8 @@ def distance_sums(matrix: np.ndarray, members: np.ndarray, distance: params.Dist
     """Sum each cell's distances to the members of each class: shape (n_cells, n_classes).
 
     Each distance is computed once and counts for both its cells. The tiles are dealt out to `SHARES` sums, which are
-    added in their order, so that the number of threads does not change what is added to what.
+    added in their order, so that the number of threads does not change what is added to what. As many sums are held as
+    there are threads.
     """
     points = matrix if distance == "cosine" else matrix - matrix.mean(axis=0)
     if is_cosine := distance != "euclidean":
@@ -109,8 +110,11 @@ def distance_sums(matrix: np.ndarray, members: np.ndarray, distance: params.Dist
         return sums
 
     total = np.zeros((len(matrix), members.shape[1]))
-    for sums in compute.each(share, range(min(SHARES, len(tiles)))):
-        total += sums
+    n_shares, at_once = min(SHARES, len(tiles)), compute.n_threads()
+    for first in range(0, n_shares, at_once):
+        sums = compute.each(share, range(first, min(first + at_once, n_shares)))
+        while sums:  # so that none is left when the next are made
+            total += sums.pop(0)
     return total
 
 

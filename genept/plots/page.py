@@ -35,6 +35,7 @@ SPACING = 1  # between the columns of a legend, in heights of the text
 LONGEST, LONGEST_LABEL = 4000, 240  # characters of a caption and of a label
 DPI, PRINT = 150, 300  # of pictures on a screen, and on paper
 POINTS = 400  # dots per inch of the points in a PDF
+IMAGES = 1 << 30  # bytes of the images of such points, see `save_vector`
 PIXELS = RendererAgg(1, 1, DPI)  # measures text as a figure does
 
 #: Context of every picture: matplotlib's own defaults, whatever the user's are, and no text read as a formula, since
@@ -165,10 +166,16 @@ def few_colours(image: Image.Image) -> Image.Image:
 
 
 def save_vector(figure: Figure, path: Path) -> None:
-    """Write a picture as PDF with texts as fonts, without date or program."""
+    """Write a picture as PDF with texts as fonts, without date or program.
+
+    Of each group of points matplotlib holds an image of the whole page until the end, so many groups are drawn coarser.
+    """
     metadata = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+    n_images = sum(bool(artist.get_rasterized()) for artist in figure.findobj())
+    n_bytes = 4 * n_images * figure.get_figwidth() * figure.get_figheight()  # at one dot per inch
+    dpi = min(POINTS, (IMAGES / max(1, n_bytes)) ** 0.5)
     with files.replacing(path) as temporary, style.context({"pdf.fonttype": 42}):
-        figure.savefig(temporary, format="pdf", dpi=POINTS, bbox_inches=bounds(figure), metadata=metadata)
+        figure.savefig(temporary, format="pdf", dpi=dpi, bbox_inches=bounds(figure), metadata=metadata)
 
 
 def bounds(figure: Figure) -> Bbox:

@@ -105,9 +105,11 @@ def one_by_one(layout: Layout, column: Column, title: str, words: str) -> Figure
     for (label, _), (ax,) in zip(shown, blocks, strict=True):
         side = frame(ax, coordinates)
         size = point_size(side, len(labels))
-        for chosen, colour, larger in ((labels != label, OTHERS, 1.0), (labels == label, COLOURS[0], 2.0)):
-            x, y = coordinates[chosen].T
-            ax.scatter(x, y, s=larger * size, c=colour, linewidths=0, rasterized=True)
+        order = np.argsort(labels == label, kind="stable")  # its own cells last, upon the others
+        own = labels[order] == label
+        colours, sizes = np.array([OTHERS, COLOURS[0]])[own.astype(int)], np.where(own, 2 * size, size)
+        x, y = coordinates[order].T
+        ax.scatter(x, y, s=sizes, c=colours, linewidths=0, rasterized=True)
     write_caption(page, below, f"{words} In brackets: cells with the label, which are coloured.")
     return page.figure
 

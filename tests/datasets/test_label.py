@@ -264,6 +264,21 @@ def test_copies_are_counted_and_noted_where_a_split_can_part_them(project: Path)
     assert report["copies"]["n_cells"] == 4 and report["cells"]["n_evaluated"] == 20
 
 
+def test_of_two_columns_of_one_gene_that_with_more_counts_stays_beyond_what_float32_can_add(project: Path) -> None:
+    def two_columns(data: anndata.AnnData) -> None:
+        """TP53 twice: 2^23 counts in two cells each, then one count in every other cell, which float32 would lose."""
+        data.var_names = ["TP53", "TP53", *data.var_names[2:]]
+        x = data.X.toarray().astype(np.float32)
+        x[:, :2] = 0
+        x[:2, :2] = 2**23
+        x[2:, 1] = 1
+        data.X = sp.csr_matrix(x)
+
+    change(two_columns)
+    cells, _ = run()
+    assert cells[:, "TP53"].X.sum(dtype=float) == 2**24 + N_CELLS - 2
+
+
 def test_codes_as_labels_and_labels_that_are_very_long_many_or_no_text_get_short_notes(project: Path) -> None:
     change(set_obs("celltype", [str(i % 3) for i in range(N_CELLS)]))
     _, report = run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +36,23 @@ def test_one_run_is_the_authors_own_call_and_full_is_k_means(recwarn: pytest.War
     # fewer distinct cells than clusters
     assert len(np.unique(clustering.kmeans(runs_of(np.ones((4, 2)), 0), 3, AUTHORS)[0])) < 3
     assert not recwarn.list
+
+
+def test_sums_of_distances_are_held_once_a_thread_and_equal_for_any_number_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matrix = np.random.default_rng(0).normal(size=(4000, 2))
+    members = np.eye(100)[np.arange(4000) % 100]
+    sums = list[np.ndarray]()
+    monkeypatch.setattr(clustering, "TILE", 100)
+    for n_threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", n_threads)
+        tracemalloc.start()
+        sums.append(clustering.distance_sums(matrix, members, "euclidean"))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < (int(n_threads) + 1.5) * members.nbytes  # with the total, and what is small
+    np.testing.assert_array_equal(sums[0], sums[1])
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)  # now and then rounding decides a tie

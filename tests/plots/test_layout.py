@@ -58,6 +58,24 @@ def test_a_layout_is_computed_once_per_embedding_settings_and_version(
     assert len(list(umap.CACHE.iterdir())) == 1
 
 
+@pytest.mark.parametrize(("n_copies", "start"), [(1, "spectral"), (30, "pca")])
+def test_many_groups_of_copies_start_from_principal_components(
+    n_copies: int, start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 60 groups of 30 equal cells each; UMAP's spectral start works on one group after the other."""
+    starts = []
+    own = umap.import_umap()
+
+    def constructor(init: str, **options: Any) -> Any:
+        starts.append(init)
+        return own(init=init, **options)
+
+    monkeypatch.setattr(umap, "import_umap", lambda: constructor)
+    cells = np.random.default_rng(0).normal(size=(1800 // n_copies, 5))
+    assert np.isfinite(lay_out(np.repeat(cells, n_copies, axis=0), n_epochs=5)).all()
+    assert starts == [start]
+
+
 def test_every_library_runs_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 

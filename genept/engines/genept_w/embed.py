@@ -5,7 +5,7 @@ Controls are the same with gene vectors that mean nothing; what the text adds is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from anndata import AnnData
 
 from genept.data import gene_vectors
-from genept.data.expression import coverage, log_normalise
+from genept.data.expression import coverage, log_normalised_parts
 from genept.engines.genept_w.config import Embed, Model
 from genept.engines.genept_w.weighted_sums import weighted_sums
 
@@ -26,20 +26,21 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
     that `stages.label` dropped as repeated are not counted, and white space at either end of a name does not matter.
     """
     vectors, genes = gene_vectors.read(folder)
-    weigh, notes = weight_by_expression(cells, [gene.symbol for gene in genes], config.embed)
+    embeddings, notes = weigh(cells, [gene.symbol for gene in genes], [vectors], config.embed)
     if config.vectors and config.vectors.released and "original_symbol" in cells.var:
         in_file = {gene.text for gene in genes}
         notes["n_genes_missing_exact"] = sum(name not in in_file for name in cells.var["original_symbol"].astype(str))
-    return weigh(vectors), notes
+    return embeddings[0], notes
 
 
-def weight_by_expression(
-    cells: AnnData, symbols: Sequence[str], config: Embed
-) -> tuple[Callable[[np.ndarray], np.ndarray], dict[str, Any]]:
-    """Return what multiplies log-normalised expression with gene vectors (Chen & Zou, Section 2, and their notebook).
+def weigh(
+    cells: AnnData, symbols: Sequence[str], tables: Sequence[np.ndarray], config: Embed
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Multiply log-normalised expression with gene vectors (Chen & Zou, Section 2, and their notebook).
 
-    The function takes vectors of the genes `symbols`, float32 of shape (n_genes, n_dimensions), and returns the
-    embedding, float32 of shape (n_cells, n_dimensions). Expression is normalised once, however often it is called.
+    Each of `tables` holds vectors of the genes `symbols`, float32 of shape (n_genes, n_dimensions). Returns an
+    embedding for each, float32 of shape (n_tables, n_cells, n_dimensions), and notes. Some cells after the other are
+    normalised, once for all tables, so that no second matrix of all cells is held.
 
     Expression is log(1 + counts / total of the cell * 10,000). A gene without vector counts as a zero vector. The sum
     is divided as ``divide_by`` says: ``n_genes``, by the number of the dataset's genes, with or without vector (the
@@ -52,15 +53,18 @@ def weight_by_expression(
     rows = np.array([row_of.get(symbol, -1) for symbol in cells.var_names])
     known = rows >= 0
     notes = coverage(cells, known)
-    expression = log_normalise(cells)[:, known]
-    divisors = np.full(cells.n_obs, cells.n_vars) if config.divide_by == "n_genes" else expression.sum(axis=1)
-    divisors = np.asarray(divisors, dtype=np.float32).ravel()
-
-    def weigh(vectors: np.ndarray) -> np.ndarray:
-        embedding = divide(weighted_sums(expression, vectors[rows[known]]), divisors)
-        return divide(embedding, np.linalg.norm(embedding, axis=1)) if config.unit_norm else embedding
-
-    return weigh, {**notes, "comparable": True}
+    used = [table[rows[known]] for table in tables]
+    embeddings = np.empty((len(tables), cells.n_obs, tables[0].shape[1]), dtype=np.float32)
+    for part, expression in log_normalised_parts(cells):
+        expression = expression[:, known]
+        divisors = np.full(expression.shape[0], cells.n_vars)
+        if config.divide_by == "weights":
+            divisors = np.asarray(expression.sum(axis=1)).ravel()
+        for embedding, vectors in zip(embeddings[:, part], used, strict=True):
+            embedding[:] = divide(weighted_sums(expression, vectors), divisors.astype(np.float32))
+            if config.unit_norm:
+                embedding[:] = divide(embedding, np.linalg.norm(embedding, axis=1))
+    return embeddings, {**notes, "comparable": True}
 
 
 def divide(rows: np.ndarray, divisors: np.ndarray) -> np.ndarray:
@@ -78,14 +82,12 @@ def embed_control(
     """
     vectors, genes = gene_vectors.read(folder)
     symbols = [gene.symbol for gene in genes]
-    weigh, notes = weight_by_expression(cells, symbols, config.embed)
-    embeddings = np.empty((config.draws or 1, cells.n_obs, vectors.shape[1]), dtype=np.float32)
-    for draw, embedding in enumerate(embeddings):
-        generator = np.random.default_rng(seed_of(seed, draw))
-        if config.control == "random":
-            embedding[:] = weigh(random(vectors, symbols, generator).astype(np.float32))
-        else:
-            embedding[:] = weigh(vectors[shuffle(symbols, generator)])
+    generators = [np.random.default_rng(seed_of(seed, draw)) for draw in range(config.draws or 1)]
+    if config.control == "random":
+        tables = [random(vectors, symbols, generator).astype(np.float32) for generator in generators]
+    else:
+        tables = [vectors[shuffle(symbols, generator)] for generator in generators]
+    embeddings, notes = weigh(cells, symbols, tables, config.embed)
     return embeddings, {"control": config.control, "control_of": folder.name, "seed": seed, **notes}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import anndata
@@ -15,11 +16,11 @@ from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_limits
 
 from genept.core.errors import InputError
-from genept.data import expression
+from genept.data import expression, pca
 from genept.data.pca import principal_components
 from genept.engines import config as models
 from tests import helpers
-from tests.engines.embed.made import make_cells
+from tests.engines.embed.made import GENES, make_cells
 
 
 def log_normalised(cells: anndata.AnnData) -> np.ndarray:
@@ -74,9 +75,11 @@ def test_coverage_is_that_of_the_dense_matrix_however_it_is_stored(
     x.indices, x.indptr = x.indices.astype(index_type), x.indptr.astype(index_type)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(expression, "CELLS_AT_ONCE", cells_at_once)
-        sums, n_without = expression.totals(x, known)
+        sums = expression.gene_totals(x)
+        if known.any():
+            notes = expression.coverage(anndata.AnnData(x, var=pd.DataFrame(index=GENES[: len(known)])), known)
+            assert notes["n_cells_without_gene"] == sum(not row.any() for row in dense[:, known])
     assert sums.tolist() == dense.sum(axis=0).tolist() and sums.dtype == np.float64
-    assert n_without == sum(not row.any() for row in dense[:, known])
     assert x.indices.dtype == index_type
 
 
@@ -112,6 +115,34 @@ def test_components_do_not_depend_on_the_number_of_threads_or_on_storage() -> No
     with threadpool_limits(2):
         np.testing.assert_array_equal(principal_components(x, 20), one)
     np.testing.assert_allclose(principal_components(x.toarray(), 20), one, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("x", ["counts", "lognorm"])
+@pytest.mark.parametrize("shape", [(300, 90), (90, 300)])
+def test_components_of_many_cells_are_read_in_parts_and_the_same(
+    x: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch, repository: None
+) -> None:
+    config = models.read("expression")
+    code, cells = models.code("expression", config), make_cells(*shape, x)
+    whole, _ = code.embed(cells, Path(), config, "cpu")
+    monkeypatch.setattr(expression, "CELLS_AT_ONCE", 70)
+    monkeypatch.setattr(pca, "PANEL", 40)
+    monkeypatch.setattr(code, "IN_MEMORY", 0)
+    parts, _ = code.embed(cells, Path(), config, "cpu")
+    assert np.abs(parts - whole).max() <= 1e-6 * whole.std(axis=0).min()
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    np.testing.assert_array_equal(code.embed(cells, Path(), config, "cpu")[0], parts)
+
+
+def test_normalising_takes_memory_for_its_result_and_little_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expression, "CELLS_AT_ONCE", 100)
+    cells = make_cells(5000, 60)
+    expression.log_normalise(cells[:10])
+    tracemalloc.start()
+    found = expression.log_normalise(cells)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * found.data.nbytes + 200_000
 
 
 @pytest.mark.parametrize("shape", [(6, 40), (40, 6)])

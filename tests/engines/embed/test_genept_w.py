@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genept.data import gene_vectors
+from genept.data import expression, gene_vectors
 from genept.engines.genept_w import embed as genept_w
 from genept.engines.genept_w.config import Model
 from genept.engines.genept_w.weighted_sums import DIMENSIONS, weighted_sums
@@ -73,6 +73,20 @@ def test_genept_w_equals_the_sum_gene_by_gene(folder: Path, x: str, divide_by: s
     assert (matrix[3] == 0).all() and notes["comparable"] is True
     if (divide_by, unit_norm) == ("n_genes", True):  # the defaults: the authors' sum, the paper's unit length
         np.testing.assert_array_equal(genept_w.embed(cells, folder, DEFAULT, "cpu")[0], matrix)
+
+
+def test_cells_in_parts_give_the_same_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells, divided = make_cells_of_genes(), Model.parse(ENTRY | {"embed": {"divide_by": "weights"}}, "models/t.yaml")
+    control = Model.parse({"title": "c", "engine": "genept_w", "control": "random", "draws": 3}, "models/c.yaml")
+
+    def embeddings() -> list[np.ndarray]:
+        found = [genept_w.embed(cells, folder, config, "cpu")[0] for config in (DEFAULT, divided)]
+        return [*found, genept_w.embed_control(cells, folder, control, "cpu", seed=0)[0]]
+
+    whole = embeddings()
+    monkeypatch.setattr(expression, "CELLS_AT_ONCE", 7)
+    for part, at_once in zip(embeddings(), whole, strict=True):
+        np.testing.assert_array_equal(part, at_once)
 
 
 def test_neither_other_cells_nor_the_order_of_genes_matter_and_the_input_stays(folder: Path) -> None:
