@@ -397,6 +397,33 @@ def edit_json(path: str, change: dict[str, Any]) -> Change:
     return apply
 
 
+def tokenizer(*keys: str, folder: str = "data/encoders/text_w", **change: Any) -> Change:
+    """Change the tokenizer of an encoder: values within a part of it, which the keys lead to."""
+
+    def apply() -> None:
+        path = Path(folder, "tokenizer.json")
+        content = json.loads(path.read_text())
+        functools.reduce(lambda inner, key: inner[key], keys, content).update(change)
+        path.write_text(json.dumps(content))
+
+    return apply
+
+
+def corpus(how: Callable[[Any], Any]) -> Change:
+    """Change the cells to learn from."""
+
+    def apply() -> None:
+        import anndata
+
+        path = Path("data/corpus/mine/cells.h5ad")
+        cells = anndata.read_h5ad(path)
+        how(cells)
+        path.unlink()
+        cells.write_h5ad(path)
+
+    return apply
+
+
 def edit_weights(how: Callable[[dict[str, Any]], Any], path: str = "models/scgpt_t/best_model.pt") -> Change:
     """Rewrite a checkpoint of torch or safetensors."""
 

@@ -37,6 +37,7 @@ from tests.spoiled import (
     bomb,
     broken_heap,
     code,
+    corpus,
     dangling,
     deep,
     dense,
@@ -76,6 +77,7 @@ from tests.spoiled import (
     text_values,
     texts_for_numbers,
     titles_repeated,
+    tokenizer,
     truncated,
     virtual,
 )
@@ -126,6 +128,15 @@ def wrong(stage: str, path: str, key: str, *values: Any) -> Iterator[Case]:
 
 # What stages hand each other
 
+
+def negated(cells: Any) -> None:
+    cells.X = -cells.X
+
+
+def unnamed(cells: Any) -> None:
+    cells.var["ensembl_id"] = ""
+
+
 FILE = (noise, fifo)
 MORE = (empty, truncated, directory, dangling, device)
 JSON = (*FILE, a_list, no_keys)
@@ -153,6 +164,8 @@ HANDED_ON = [
     *spoil("vectors released", "data/encoders/released/released.pickle", (*FILE, truncated, device, payload)),
     *spoil(f"{EMBED} plain", str(CELLS), (*FILE, *MORE)),
     *spoil("pretrain scgpt_t", "data/corpus/mine/cells.h5ad", (fifo, truncated)),
+    *refused("pretrain scgpt_t", "corpus", {"negative": corpus(negated)}, "cells.h5ad"),
+    *refused("pretrain gf_t", "corpus", {"negative": corpus(negated), "no_ids": corpus(unnamed)}, "cells.h5ad"),
     *spoil(
         EVALUATE, "data/mine/obs.csv", (*TABLE, empty, first_column_missing, only_titles, row_repeated), text="obs.csv"
     ),
@@ -346,6 +359,7 @@ OF_CELLS = [
         },
         same_cells,
     ),
+    Case("h5ad-equal", "annotate tissue", hdf5(dense(np.ones_like), Path("data/tissue/raw/raw.h5ad")), 1, "genes vary"),
     *accepted(LABEL, "h5ad", {"column_of_bool": hdf5(as_column(np.arange(60) % 2 == 0))}, other_labels),
     *refused(
         f"{EMBED} plain",
@@ -448,6 +462,8 @@ REFUSED_MODELS = {
     "raises": "raise ValueError('no luck')",
     "recurses": "return embed(cells, folder, config, device)",
     "leaves": "import sys; sys.exit(0)",
+    "closes": "raise GeneratorExit",
+    "is_cancelled": "import asyncio; raise asyncio.CancelledError",
     "filters": "cells._inplace_subset_obs(np.arange(30)); return x[:30], {}",
     "reorders": "cells._inplace_subset_obs(np.arange(40)[::-1]); return x, {}",
     "memory": "return np.ones((10**6, 10**6)), {}",
@@ -495,6 +511,34 @@ RELEASED: dict[str, Any] = {
 }
 
 
+def both(*changes: Change) -> Change:
+    return lambda: [change() for change in changes]
+
+
+def added(path: str, kind: Callable[[Path], Any]) -> Change:
+    """Put a file that is spoiled where none was."""
+
+    def apply() -> None:
+        Path(path).touch()
+        kind(Path(path))
+
+    return apply
+
+
+def summaries(name: str) -> Change:
+    """Let the summaries come from a pipe."""
+    vectors = {"text": "summary", "summaries": name, "without_summary": "name"}
+    return both(settings("models/text_w.yaml", {"vectors": vectors}), added(f"{ENCODER}/{name}", fifo))
+
+
+def python_source(designation: str) -> Callable[[Path], Any]:
+    return lambda path: path.write_text(f"5 : NtData(other_designations='{designation}')")
+
+
+def normalizer(**change: Any) -> Change:
+    return tokenizer(normalizer=change)
+
+
 def json_values(path: str, values: dict[str, Any]) -> dict[str, Change]:
     return {f"{Path(path).stem}_{key}": edit_json(path, {key: value}) for key, value in values.items()}
 
@@ -502,6 +546,42 @@ def json_values(path: str, values: dict[str, Any]) -> dict[str, Change]:
 def released(value: Any) -> Change:
     return lambda: Path("data/encoders/released/released.pickle").write_bytes(pickle.dumps(value))
 
+
+LONG = settings("models/text_w.yaml", {"vectors.text": "long"})
+OF_FILE = settings("models/text_s.yaml", {"embed": {"encoder": "file"}})
+NCBI = Path("data/reference/genes_ncbi.py")
+DESIGNATIONS: dict[str, Callable[[Path], Any]] = {
+    "fifo": fifo,
+    "device": device,
+    "latin1": latin1,
+    "escape": python_source(r"\x"),
+    "name_of_no_letter": python_source(r"\N{nothing}"),
+    "nul": python_source("\0"),
+}
+UNKNOWN: dict[str, dict[str, Any]] = {
+    "word_level": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "z"},
+    "bpe": {"type": "BPE", "vocab": {"a": 0}, "merges": [], "unk_token": "z"},
+    "unigram": {"type": "Unigram", "vocab": [["a", -1.0]], "unk_id": None},
+}
+CUT = {"type": "Precompiled", "precompiled_charsmap": "/" * 24}
+TOKENIZERS: dict[str, Change] = {
+    "vocab_empty": tokenizer("model", vocab={}),
+    **{name: tokenizer(model=model) for name, model in UNKNOWN.items()},
+    "no_special_tokens": tokenizer("post_processor", special_tokens={}),
+    "second_text": tokenizer("post_processor", single=[{"Sequence": {"id": "B", "type_id": 0}}]),
+    "special_beyond": tokenizer("post_processor", "special_tokens", "[SEP]", ids=[999_999]),
+    "special_far_beyond": tokenizer("post_processor", "special_tokens", "[SEP]", ids=[2**32 - 1]),
+    "charsmap_short": normalizer(type="Precompiled", precompiled_charsmap="AAAA"),
+    "charsmap_cut": normalizer(**CUT),
+    "charsmap_within": normalizer(type="Sequence", normalizers=[CUT]),
+    "charsmap_no_text": normalizer(type="Precompiled", precompiled_charsmap=5),
+    "regex": normalizer(type="Replace", pattern={"Regex": r"(a+)+$|(\w+\s?)*$"}, content="b"),
+    "pieces_of_0": tokenizer(pre_tokenizer={"type": "FixedLength", "length": 0}),
+}
+OF_SENTENCES = {
+    "vocab_empty": tokenizer("model", folder="models/text_s", vocab={}),
+    "special_beyond": tokenizer("post_processor", "special_tokens", "[SEP]", folder="models/text_s", ids=[999_999]),
+}
 
 SCGPT = "models/scgpt_t"
 OF_CHECKPOINTS = [
@@ -519,6 +599,16 @@ OF_CHECKPOINTS = [
     *refused(
         "vectors text_w", "encoder", json_values(f"{ENCODER}/config.json", {**CONFIG, "model_type": "a"}), "text_w"
     ),
+    *refused("vectors text_w", "tokenizer", TOKENIZERS, "tokenizer.json"),
+    *refused(f"{EMBED} text_s", "tokenizer", OF_SENTENCES, "tokenizer.json"),
+    *refused(
+        "vectors text_w",
+        "designations",
+        {name: both(LONG, partial(kind, NCBI)) for name, kind in DESIGNATIONS.items()},
+        "genes_ncbi",
+    ),
+    *(Case(f"{name}-fifo", "vectors text_w", summaries(name), 1, name) for name in ("s.json", "s.csv")),
+    Case("v.csv-fifo", f"{EMBED} text_s", both(OF_FILE, added("models/text_s/v.csv", fifo)), 1, "v.csv"),
     *refused("vectors released", "released", {name: released(value) for name, value in RELEASED.items()}, "released"),
 ]
 

@@ -4,7 +4,7 @@
 2. log1p of counts per 10,000, the total over all genes (`genept.data.expression`).
 3. Highly variable genes: dispersion as in Seurat, ranked within each batch and combined (scanpy's ``seurat`` flavour
    with ``batch_key``), so that no gene is chosen because batches differ. It reads log-normalised values, since
-   a dataset without counts has only those. Batches of fewer than `MIN_BATCH` cells do not vote.
+   a dataset without counts has only those. Batches of fewer than `MIN_BATCH` cells, or of equal ones, do not vote.
 4. Exact principal components of those genes, centred and not scaled (`genept.data.pca`).
 5. Neighbours balanced over batches (`graph`).
 6. Edges with UMAP's weights.
@@ -46,6 +46,7 @@ METHOD = (
     "batches, Leiden clusters, each named by the mean z of a cell type's marker genes"
 )
 MIN_CELLS = 30  # fewer have no clusters worth a name
+MIN_GENES = 2  # that differ between cells, with fewer there are no principal components
 MIN_BATCH = 30  # cells of a batch that has a say in the choice of genes
 
 
@@ -111,6 +112,11 @@ def annotate_ordered(cells: anndata.AnnData, batches: np.ndarray, markers: Marke
         )
     x_common = x[:, is_common]
     hvgs = highly_variable(x_common, batches, settings.n_hvgs)
+    if len(hvgs) < MIN_GENES:
+        raise InputError(
+            f"{len(hvgs)} genes vary among the {len(passing)} cells that pass quality control, and {MIN_GENES} are "
+            "needed to find clusters; does X of the file hold counts of different cells?"
+        )
     points = pca.principal_components(x_common[:, hvgs], settings.n_components)
     indices, distances = graph.balanced_neighbors(points, batches, settings.n_neighbors)
     connectivities = graph.connect(indices, distances)
@@ -134,12 +140,24 @@ def annotate_ordered(cells: anndata.AnnData, batches: np.ndarray, markers: Marke
     return Result(qc, cluster, layout, calls, genes, means, z, shares, absent, rare, n_hvgs, n_neighbors)
 
 
+def varies(x: csr_matrix) -> bool:
+    """Say whether any two cells differ."""
+    n_expressed = np.diff(x.indptr)
+    return bool((n_expressed != n_expressed[0]).any() or (x[1:] != x[:-1]).nnz)
+
+
 def highly_variable(x: csr_matrix, batches: np.ndarray, n_genes: int) -> np.ndarray:
-    """Return the columns of the most variable genes, ascending; all of them if there are at most `n_genes`."""
+    """Return the columns of the most variable genes, ascending; all of them if there are at most `n_genes`.
+
+    Batches of few cells, or of equal ones, have no vote. If all cells are equal there are no such genes.
+    """
+    if not varies(x):
+        return np.array([], dtype=int)
     if x.shape[1] <= n_genes:
         return np.arange(x.shape[1])
     names, sizes = np.unique(batches, return_counts=True)
-    voting = names[sizes >= MIN_BATCH]
+    votes = [size >= MIN_BATCH and varies(x[batches == name]) for name, size in zip(names, sizes, strict=True)]
+    voting = names[np.array(votes)]
     voters = np.isin(batches, voting)
     cells, key = anndata.AnnData(x), None
     if len(voting) > 1:

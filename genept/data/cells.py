@@ -63,6 +63,8 @@ def _read(path: Path, dataset: str) -> AnnData:
         cells.X.check_format(full_check=True)  # with an index out of range the process would die later
         if cells.X.dtype.kind not in "fiu" or not np.isfinite(cells.X.data).all():
             raise ValueError("X has values that are no finite numbers")
+        if (cells.X.data < 0).any():
+            raise ValueError("X has negative values")
     return cells
 
 

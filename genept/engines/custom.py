@@ -42,13 +42,13 @@ def load(file: Path, base: type) -> ModuleType:
 
 @contextlib.contextmanager
 def explained(file: Path) -> Iterator[None]:
-    """Turn an error in a user's code, or its end by ``sys.exit``, into one line: where in `file`, and which."""
+    """Turn what a user's code raises, its end by ``sys.exit`` included, into one line: where in `file`, and which."""
     try:
         with contextlib.chdir("."):  # back here, wherever the code goes
             yield
-    except (InputError, MemoryError):
+    except (InputError, MemoryError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         if isinstance(error, SystemExit) and error.code == TERMINATED:
             raise
         report = traceback.TracebackException.from_exception(error)

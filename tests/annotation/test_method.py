@@ -106,6 +106,23 @@ def test_a_marker_in_too_few_cells_is_left_out_and_another_seed_gives_another_la
         annotate(cells, qc={"min_cells_per_gene": 241})
 
 
+@pytest.mark.parametrize("n_equal", [60, 64, 77])
+def test_a_batch_of_equal_cells_has_no_say_in_the_choice_of_genes(n_equal: int) -> None:
+    x = np.log1p(np.random.default_rng(0).poisson(2, size=(80, 100)).astype(np.float32))
+    both = sp.csr_matrix(np.vstack([x, np.repeat(x[:1], n_equal, axis=0)]))
+    batches = np.array(["one"] * 40 + ["other"] * 40 + ["equal"] * n_equal)
+    chosen = method.highly_variable(both, batches, 20)
+    assert np.array_equal(chosen, method.highly_variable(sp.csr_matrix(x), batches[:80], 20))
+
+
+@pytest.mark.parametrize(("n_doubled", "text"), [(0, "0 genes vary among the 240 cells"), (1, "1 genes vary")])
+def test_cells_that_hardly_differ_have_no_clusters(cells: anndata.AnnData, n_doubled: int, text: str) -> None:
+    counts = np.ones(cells.shape, dtype=np.float32)
+    counts[:n_doubled, 0] = 2
+    with pytest.raises(InputError, match=text):
+        annotate(with_counts(cells, counts), n_hvgs=30)
+
+
 def test_genes_are_chosen_by_the_batches_that_have_enough_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     x = np.log1p(rng.negative_binomial(1, rng.uniform(0.2, 0.8, size=200), size=(100, 200)).astype(np.float32))

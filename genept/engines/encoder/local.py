@@ -10,6 +10,8 @@ numbers are those of the package sentence-transformers, which is not needed. A B
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import copy
 import re
 import sys
@@ -54,7 +56,8 @@ class LocalEncoder(Encoder):
     `max_length` counts the tokens read of a text, the special ones included; what comes after is cut off. By default it
     is what the folder says (`read_max_length`). `InputError` if a file is missing or damaged, the network cannot be
     read, has fewer positions than `max_length` or fewer tokens than the tokenizer, or the folder asks for anything else
-    than is done here. So nothing of this can end the work later.
+    than is done here. So nothing of this can end the work later. A tokenizer that fails on a text is an `InputError` of
+    `encode`, before the network runs.
     """
 
     def __init__(
@@ -70,13 +73,18 @@ class LocalEncoder(Encoder):
                 f"{folder}: the encoder has {network.n_positions} positions, fewer than max_length {self.max_length}"
             )
         self.tokenizer = load_tokenizer(folder, self.max_length)
-        if (last := max(self.tokenizer.get_vocab().values(), default=0)) >= network.n_tokens:
-            raise InputError(
-                f"{folder}: tokenizer.json has tokens up to number {last}, but the network has {network.n_tokens}; "
-                "they do not belong together"
-            )
+        self.n_tokens = network.n_tokens
+        self.require_known(max(self.tokenizer.get_vocab().values(), default=0))
         self.networks = {worker: network.to(worker, dtype) for worker in workers}
         self.n_dimensions = network.width
+
+    def require_known(self, last: int) -> None:
+        """Raise `InputError` if the network does not have the token of the highest number."""
+        if last >= self.n_tokens:
+            raise InputError(
+                f"{self.modules.folder}: tokenizer.json has tokens up to number {last}, but the network has "
+                f"{self.n_tokens}; they do not belong together"
+            )
 
     def card(self) -> dict[str, Any]:
         """See `Encoder.card`."""
@@ -88,20 +96,24 @@ class LocalEncoder(Encoder):
 
     def encode(self, texts: Iterable[str], label: str = "encoding") -> Encoded:
         """Encode texts; the result depends neither on their order nor on the batches, beyond float rounding."""
-        return self._encode(tokenise(self.tokenizer, texts), label)
+        with tokenizing(self.modules.folder):
+            tokens = list(tokenise(self.tokenizer, texts))
+        return self._encode(tokens, label)
 
     def encode_words(
         self, prompt: str, words: Sequence[str], rows: Iterable[np.ndarray], label: str = "encoding"
     ) -> Encoded:
         """Do as `Encoder.encode_words`; with a tokenizer that splits at spaces every word is tokenised once only."""
         rows = list(rows)
-        joined = words_once.texts(self.tokenizer, prompt, words, rows, self.max_length)
+        with tokenizing(self.modules.folder):
+            joined = words_once.texts(self.tokenizer, prompt, words, rows, self.max_length)
         return super().encode_words(prompt, words, rows, label) if joined is None else self._encode(joined, label)
 
     def _encode(self, texts: Iterable[Text], label: str) -> Encoded:
         texts = list(texts)
         ids = [text.ids for text in texts]
         lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
+        self.require_known(max((int(tokens.max(initial=0)) for tokens in ids), default=0))
 
         def forward(device: str, batch: np.ndarray) -> torch.Tensor:
             hidden = self.networks[device].hidden([ids[i] for i in batch], lengths[batch])
@@ -196,6 +208,31 @@ def tokenise(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Text]:
             yield Text(np.array(encoding.ids, dtype=np.int32), end, len(encoding.overflowing) > 0)
 
 
+@contextlib.contextmanager
+def tokenizing(folder: Path) -> Iterator[None]:
+    """Turn what the tokenizers package raises, bare `Exception` and panics of Rust, into one line."""
+    path = folder / "tokenizer.json"
+    try:
+        yield
+    except (InputError, MemoryError, OSError):
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = foreign(path) or " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not a usable tokenizer ({reason}); fetch it again") from None
+
+
+def require_charsmaps(normalizers: list[Any]) -> None:
+    """Raise `ValueError` if a ``precompiled_charsmap`` declares more bytes than it has: Rust would end the process."""
+    for normalizer in normalizers:
+        if isinstance(normalizer, dict):
+            charsmap = base64.b64decode(normalizer.get("precompiled_charsmap", "AAAAAA=="))
+            if len(charsmap) < 4 + int.from_bytes(charsmap[:4], "little"):
+                raise ValueError("the charsmap of its normalizer is cut")
+            require_charsmaps(normalizer.get("normalizers", []))
+
+
 def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
     """Read ``tokenizer.json``; what it says of truncation and padding is replaced, as sentence-transformers does.
 
@@ -204,13 +241,11 @@ def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
     from tokenizers import Tokenizer, normalizers
 
     path = folder / "tokenizer.json"
-    files.require_file(path)
-    try:
+    with tokenizing(folder):
+        require_charsmaps([read_foreign(path).get("normalizer")])
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001  (the tokenizers package raises bare Exception)
-        reason = foreign(path) or str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable tokenizer ({reason}); fetch it again") from None
-    if max_length <= (n_special := tokenizer.num_special_tokens_to_add(is_pair=False)):
+        n_special = tokenizer.num_special_tokens_to_add(is_pair=False)
+    if max_length <= n_special:
         raise InputError(f"{path}: adds {n_special} tokens to a text, so max_length {max_length} leaves no room for it")
     settings = folder / "sentence_bert_config.json"
     if settings.is_file() and read_foreign(settings).get("do_lower_case") is True:

@@ -109,10 +109,14 @@ def read_designations(path: Path = NCBI) -> dict[str, list[str]]:
 
     The table is Python source. It is searched as text and never run; only its string literals are evaluated.
     """
-    found = {
-        ncbi_id: [designation for designation in ast.literal_eval(literal).split("|") if designation]
-        for ncbi_id, literal in ENTRY.findall(path.read_text(encoding="utf-8"))
-    }
+    files.require_file(path)
+    try:
+        found = {
+            ncbi_id: [designation for designation in ast.literal_eval(literal).split("|") if designation]
+            for ncbi_id, literal in ENTRY.findall(path.read_text(encoding="utf-8"))
+        }
+    except (ValueError, SyntaxError) as error:
+        raise InputError(f"{path}: not readable as GOATOOLS' table of NCBI genes ({error}); fetch it again") from None
     if not found:
         raise InputError(f"{path}: no gene found; expected GOATOOLS' table of NCBI genes")
     return found
@@ -133,6 +137,7 @@ def read_summaries(path: Path, hgnc_genes: Iterable[Gene]) -> Summaries:
     kind = Path(path.name.removesuffix(".gz")).suffix
     if kind not in (".json", ".csv"):
         raise InputError(f"{path}: expected summaries as .json, .csv, .json.gz or .csv.gz")
+    files.require_file(path)
     texts: dict[str, str] = {}
     try:
         for symbol, text in read_json(path) if kind == ".json" else read_csv(path):

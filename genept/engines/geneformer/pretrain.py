@@ -6,6 +6,7 @@ parameters, 30 million cells), so it says what the method learns from a few thou
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def make_dictionaries(corpora: list[AnnData]) -> Dictionaries:
         parts.append(summed)
     by_gene = sparse.vstack(parts).tocsc()
     by_gene.eliminate_zeros()
-    values = np.split(by_gene.data, by_gene.indptr[1:-1])
+    values = [by_gene.data[start:end] for start, end in pairwise(by_gene.indptr)]
     medians = {gene: float(np.median(seen)) for gene, seen in zip(genes, values, strict=True) if len(seen)}
     return Dictionaries(SPECIAL | {gene: len(SPECIAL) + i for i, gene in enumerate(medians)}, medians)
 

@@ -176,6 +176,7 @@ def read_vectors(cells: AnnData, folder: Path) -> tuple[np.ndarray, dict[str, An
 
 def read_table(path: Path) -> tuple[np.ndarray, pd.Index]:
     """Read a table: vectors of shape (n_rows, n_dimensions) and the cell ids of the rows."""
+    files.require_file(path)
     try:
         vectors, ids = read_npy(path) if path.suffix == ".npy" else read_csv(path)
     except (ValueError, EOFError) as error:

@@ -360,7 +360,7 @@ def more_tokens(folder: Path) -> None:
         ("roberta", config(model_type=None), "config.json: model_type is None; 'bert' or another encoder"),
         ("folder", written("config.json", "{"), "config.json: not readable as JSON (Expecting"),
         ("folder", config(hidden_act="swish"), "config.json: hidden_act: should be 'gelu' or 'relu', got 'swish'"),
-        ("folder", written("tokenizer.json", "{"), "tokenizer.json: not a readable tokenizer ("),
+        ("folder", written("tokenizer.json", "{"), "tokenizer.json: not readable as JSON ("),
         ("folder", written("sentence_bert_config.json", '{"max_seq_length": 65}'), "64 positions, fewer than max_leng"),
         ("roberta", written("sentence_bert_config.json", '{"max_seq_length": 65}'), "64 positions, fewer than max_len"),
         (
