@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from genept.core.cli import say, stage
+from genept.core.errors import ParamsError
 from genept.core.params import Params
 from genept.repository import leaving
+from stages.fetch import DATASETS_IN_USE, MODELS_IN_USE
 
 
 @click.command()
@@ -30,6 +32,11 @@ def main(params: Params, names: tuple[str, ...], dry_run: bool) -> None:
     """
     from genept.downloads.store import LOCK, Store
 
+    for name in names:
+        if name in (*DATASETS_IN_USE, *MODELS_IN_USE):
+            raise ParamsError(
+                f"clean: {name!r} is a folder of the repository, not a dataset or model; nothing is removed"
+            )
     done = leaving.clean([*params.grid.datasets, *params.grid.models.names], names, dry_run)
     done += [f"{LOCK}: {key}" for key in Store().forget_unnamed(dry_run)]
     for line in done:

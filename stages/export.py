@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from genept.core.cli import DATASET, MODEL, say, stage
 from genept.core.errors import ParamsError
 from genept.core.params import Params
 from genept.data import cells, embeddings
+from genept.repository import lock
 
 
 @click.command()
@@ -55,8 +57,11 @@ def main(
     target = output or source
     if target is None:
         raise ParamsError("say where to write: --output FILE.h5ad, or --into FILE.h5ad to add to a file of yours")
-    if target.resolve() == own.resolve():
-        raise ParamsError(f"{own} belongs to the pipeline and is not changed; give another --output")
+    inside = os.path.relpath(target.resolve(), Path.cwd().resolve())
+    if target.resolve() == own.resolve() or lock.is_within(inside, lock.outputs(lock.read())):
+        raise ParamsError(f"{target} belongs to the pipeline and is not changed; give another --output")
+    if target.suffix != ".h5ad":
+        raise ParamsError(f"{target}: is written as h5ad; give an --output whose name ends in .h5ad")
     source = source or own
 
     import pandas as pd

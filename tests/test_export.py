@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import yaml
 from click.testing import CliRunner, Result
 
 from genept.core import files
@@ -84,6 +85,9 @@ def test_rows_follow_the_cell_ids_of_the_file_and_all_else_stays(project: Path) 
         ("blood one", 2, "say where to write: --output FILE.h5ad, or --into"),
         ("blood one --output data/blood/cells.h5ad", 2, "belongs to the pipeline"),
         ("blood one --into data/blood/cells.h5ad", 2, "belongs to the pipeline"),
+        ("blood one --output params.yaml", 2, "params.yaml: is written as h5ad; give an --output whose name ends in"),
+        ("blood one --into params.yaml", 2, "params.yaml: is written as h5ad; give an --output whose name ends in"),
+        ("blood one --output data/raw/new.h5ad", 2, "data/raw/new.h5ad belongs to the pipeline"),
         ("bloot one --output o.h5ad", 2, "did you mean 'blood'"),
         ("blood unmade --output o.h5ad", 1, "data/blood/embeddings/unmade.json: no such file; run the stage"),
         ("blood other --output o.h5ad", 1, "made for other cells"),
@@ -108,6 +112,8 @@ def test_bad_requests_are_one_line_and_write_nothing(project: Path, arguments: s
         del file["obsm"]
         file["obsm"] = h5py.ExternalLink("others.h5ad", "/obsm")
     os.mkfifo("pipe.h5ad")
+    stage = {"cmd": "x", "outs": [{"path": "data/raw", "md5": "0.dir"}]}
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"fetch@blood": stage}}))
     before = {path: files.sha256(path) for path in project.rglob("*") if path.is_file()}
     result = run(*arguments.split())
     assert result.exit_code == code

@@ -126,6 +126,14 @@ def wrong(stage: str, path: str, key: str, *values: Any) -> Iterator[Case]:
         yield Case(f"{path}-{key}={name}", stage, settings(path, {key: value}), 2, Path(path).stem)
 
 
+def damaged_cache() -> None:
+    """Damage joblib's records of the cached functions of `evaluate`."""
+    records = [*Path("data/cache/evaluate").rglob("func_code.py")]
+    for path in records:
+        noise(path)
+    assert records
+
+
 # What stages hand each other
 
 
@@ -206,6 +214,8 @@ HANDED_ON = [
     *spoil("trace metrics/predictions/mine.csv", "dvc.lock", (*JSON, empty), text="dvc.lock"),
     *spoil("trace metrics/predictions/mine.csv", "metrics/predictions/mine.csv", FILE),
     *spoil("verify", "dvc.lock", (*FILE, null), text="dvc.lock"),
+    Case("dvcignore-latin1", "verify", lambda: Path(".dvcignore").write_bytes(b"\xe9\xff"), 1, ".dvcignore"),
+    Case("cache-noise", EVALUATE, damaged_cache, 0),
     *spoil("verify", "data/mine/obs.csv", (empty, missing, fifo), text="dvc.lock"),
 ]
 
@@ -668,6 +678,10 @@ COMMANDS = {
         "fetch everything": "everything",
         "export mine plain": "--output",
         "export mine plain --output data/mine/cells.h5ad": "cells.h5ad",
+        "export mine plain --output data/mine/obs.csv": "obs.csv",
+        "export mine plain --output params.yaml": "params.yaml",
+        "export mine plain --into params.yaml": "params.yaml",
+        "clean sources": "sources",
     },
     1: {
         "finetune mine genept_w_ft --from ../obs": "obs",
@@ -675,7 +689,6 @@ COMMANDS = {
         "plot parts": "parts",
         "finetune mine genept_w_ft --from nobody": "nobody",
         "export mine plain --output params.yaml/x.h5ad": "params.yaml",
-        "export mine plain --into params.yaml": "params.yaml",
         "export mine plain --into data/tissue/cells.h5ad": "cells.h5ad",
         "trace gone": "gone",
         "trace ../../etc/passwd": "passwd",

@@ -10,20 +10,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
 
 STAGE = "GENEPT_STAGE"  # environment variable: the process of the stage, by which its workers know their parent
 CHECKED_EVERY = 1.0  # seconds, where the kernel sends no signal
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh", "csh", "tcsh")  # by which DVC starts a stage's command
 
 
-def tied(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a worker process, which from then on ends with the process that started it."""
+def tie_worker() -> None:
+    """Let this worker process end with the stage that started it; what a pool of workers calls first in each."""
     if int(os.environ.get(STAGE, os.getppid())) != os.getppid():  # the stage ended before this worker was ready
         os.kill(os.getpid(), signal.SIGKILL)
     end_with_parent()
-    return function(*arguments)
 
 
 @functools.cache

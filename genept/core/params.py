@@ -74,6 +74,8 @@ class Grid(Config):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{key}: {name!r} stands twice")
+        if not self.models.names:
+            raise ValueError("models: names no model; name at least one")
         for name in self.models.names:
             if name in (ENSEMBLE, MAJORITY, RANDOM_CELLS, SUPERVISED, *self.heads_on_controls):
                 raise ValueError(f"models: {name!r} is the name of a row that every table has")
@@ -219,7 +221,7 @@ class Params(Config):
         if AUTHORS not in self.protocols:
             raise ValueError(f"protocols: {AUTHORS!r} is missing")
         names = [name for name in self.grid.models.names if name not in self.grid.models.finetuned]
-        if names and self.baseline not in names:
+        if self.baseline not in names:
             hint = nearest(self.baseline, names) or "."
             raise ValueError(f"baseline: {self.baseline!r} is not in the grid{hint} It has {', '.join(names)}")
         return self

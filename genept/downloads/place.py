@@ -146,8 +146,10 @@ def read_listing(url: str, remotes: Callable[[Any], Iterable[tuple[str, Remote]]
     answer = read_json(url)
     try:
         listed = dict(remotes(answer))
-        if not all(isinstance(one, str) for name, remote in listed.items() for one in (name, *remote.urls)):
+        for url in (url for remote in listed.values() for url in remote.urls):
+            check_address(url)
+        if not all(isinstance(name, str) for name in listed):
             raise TypeError
         return listed
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise InputError(f"{what}: its list of files is not as expected; use `kind: http`") from None

@@ -179,7 +179,7 @@ def ask(url: str, headers: Mapping[str, str] | None = None) -> Iterator[requests
             if url.startswith("https:") and not secure:
                 raise Failure("it redirects from https to http, which anyone could alter", "use another address")
             yield answer
-    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise explain(error, urlsplit(url).hostname or "") from None
 
 
@@ -202,6 +202,8 @@ def explain(error: Exception, host: str) -> Failure:
         return Failure("no connection", network, again=True)
     if "timed out" in text or isinstance(error, exceptions.Timeout | urllib3.exceptions.ReadTimeoutError):
         return Failure(f"it stalled: nothing came for {TIMEOUT[1]:.0f} s", GO_ON, again=True)
+    if "Content-Length" in text:
+        return Failure("it states several lengths of one file", f"run again later, or {BY_HAND}")
     if isinstance(error, ValueError | urllib3.exceptions.LocationParseError):  # of addresses
         return Failure("it is, or redirects to, no web address", "correct the address in the settings")
     return Failure("the connection broke off", GO_ON, again=True)

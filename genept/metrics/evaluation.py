@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from joblib import Memory, Parallel, delayed
+from joblib.memory import extract_first_line
 
 from genept.core import orphans
 from genept.core.cli import progress
@@ -83,7 +84,7 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
         if name not in grid.models.finetuned
     }
     jobs: dict[tuple[str, str], tuple[Any, ...]] = {}  # by what is done and to which model; the longest first
-    scored, measured = memory.cache(score), memory.cache(measure_text)
+    scored, measured = cached(memory, score), cached(memory, measure_text)
     for head, (finetuned, base) in heads(grid, notes).items():
         lesson = read_lesson(notes[finetuned], obs)
         jobs["score", head] = scored, code, *once_a_draw(planned, evaluate, len(draws[base])), draws[base], lesson, seed
@@ -125,13 +126,29 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
     return Evaluation(named, predictions, tables, headlines)
 
 
+def cached(memory: Memory, function: Callable[..., Any]) -> Any:
+    """Cache a function's results; drop earlier ones if joblib's record of the function, beside them, is damaged."""
+    found = memory.cache(function)
+    if memory.location is not None:
+        try:
+            _, first_line = extract_first_line(found.store_backend.get_cached_func_code([found.func_id]))
+        except FileNotFoundError:  # nothing is cached yet
+            return found
+        except ValueError:
+            first_line = -1
+        if first_line < 0:
+            found.clear(warn=False)
+    return found
+
+
 def in_processes(jobs: Mapping[Job, tuple[Any, ...]], n_processes: int, label: str) -> dict[Job, Any]:
     """Call a function for each job, (function, *arguments), several at a time, and return the results."""
     if n_processes == 1 or len(jobs) == 1:
         found = (function(*arguments) for function, *arguments in jobs.values())
     else:
-        calls = (delayed(orphans.tied)(*call) for call in jobs.values())
-        found = Parallel(n_jobs=n_processes, return_as="generator")(calls)
+        calls = (delayed(function)(*arguments) for function, *arguments in jobs.values())
+        n_jobs = min(n_processes, len(jobs))
+        found = Parallel(n_jobs=n_jobs, return_as="generator", initializer=orphans.tie_worker)(calls)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped")  # one whose memory grew; another takes its place
         return dict(zip(jobs, progress(found, label, len(jobs), unit="job"), strict=True))

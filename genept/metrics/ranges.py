@@ -98,9 +98,11 @@ def corrected_t(differences: np.ndarray, test_over_train: float) -> tuple[float,
     Splits overlap, so their differences are not independent; Nadeau and Bengio (Machine Learning 52, 2003) multiply the
     variance by 1/n + n_test/n_train instead of 1/n. It holds for further cells of the same donors. With
     `test_over_train` 0 it is the paired t-test, which fits independent runs such as k-means seeds. Equal differences
-    have an interval without width and the p of a sign test, 2^(1 - n), or 1 if all are 0.
+    have an interval without width and the p of a sign test, 2^(1 - n), or 1 if all are 0. One split gives NaN.
     """
     n, mean = len(differences), float(differences.mean())
+    if n < 2:
+        return math.nan, math.nan, math.nan
     error = math.sqrt(float(differences.var(ddof=1)) * (1 / n + test_over_train))
     if error < 1e-12:
         return mean, mean, 1.0 if abs(mean) < 1e-12 else 2.0 ** (1 - n)

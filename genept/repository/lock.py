@@ -51,7 +51,8 @@ class Recorded(NamedTuple):
 def read() -> Lock:
     """Read ``dvc.lock`` of the working folder, by name: DVC's order is that of changes. Nothing where there is none.
 
-    `InputError` if it is no lock: something is missing or not what it should be, or stages need each other.
+    `InputError` if it is no lock: something is missing or not what it should be, a path leads out of the repository,
+    or stages need each other.
     """
     if not LOCK.exists():
         return {}
@@ -62,6 +63,9 @@ def read() -> Lock:
         raise InputError(f"{LOCK}: stages: {explain(error)}; {restore}") from None
     except InputError as error:
         raise InputError(f"{error.message}; {restore}") from None
+    for one in recorded(lock):
+        if Path(one.path).is_absolute() or ".." in Path(one.path).parts:
+            raise InputError(f"{LOCK}: {one.stage}: {one.path} is outside of the repository; {restore}")
     made_by = outputs(lock)
     needs = {one.stage: set[str]() for one in recorded(lock)}
     for one in recorded(lock):

@@ -40,17 +40,12 @@ def verify(lock: Lock, asked: Collection[str], remote: str | None) -> list[Check
     Only stages of the grid count. `ParamsError` for a path that none of them reads or writes, `InputError` if a remote
     is not configured or cannot be read.
     """
-    from dvc.exceptions import DvcException
-
     with open_repository() as repo:
-        try:
-            outs = {os.path.relpath(out.fs_path, repo.root_dir): out for out in repo.index.outs}
-            names = {stage.addressing for stage in repo.index.stages}
-            odbs = {"cache": repo.cache.local}
-            if remote:
-                odbs[f"remote {remote}"] = repo.cloud.get_remote_odb(remote, "verify")
-        except DvcException as error:
-            raise InputError(one_line(error)) from None
+        outs = {os.path.relpath(out.fs_path, repo.root_dir): out for out in repo.index.outs}
+        names = {stage.addressing for stage in repo.index.stages}
+        odbs = {"cache": repo.cache.local}
+        if remote:
+            odbs[f"remote {remote}"] = repo.cloud.get_remote_odb(remote, "verify")
         records = touching((one for one in recorded(lock) if one.stage in names), asked)
         for path in asked:
             if not touching(records, [path]):

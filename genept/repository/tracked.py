@@ -6,9 +6,10 @@ and takes whatever lies in its cache for what was once put there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,15 +44,19 @@ class Problem(NamedTuple):
         return "object" if self.of else UNKNOWN if self.kind == UNKNOWN else "input" if self.is_input else "output"
 
 
-def open_repository() -> Repo:
+@contextlib.contextmanager
+def open_repository() -> Iterator[Repo]:
     """Open the DVC repository of the working folder; `InputError` if there is none, or its settings are damaged."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
-        return Repo(os.curdir)
+        with Repo(os.curdir) as repo:
+            yield repo
     except DvcException as error:
-        raise InputError(one_line(error)) from None
+        raise InputError(f"dvc: {one_line(error)}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"dvc: .dvcignore or .dvc/config: {error}; save it as UTF-8") from None
 
 
 def one_line(error: BaseException) -> str:
@@ -177,7 +182,9 @@ def unknown(repo: Repo, lock: Lock) -> list[Problem]:
     places |= {one.path for one in recorded(lock) if any(name.startswith(f"{one.path}/") for name in made_by)}
     found = {join(place, name) for place in places for name in find(repo, place) if place != "."}
     git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(git, capture_output=True, text=True, check=False).stdout.split("\0")
+    listed = subprocess.run(git, capture_output=True, text=True, errors="surrogateescape", check=False).stdout.split(
+        "\0"
+    )
     return [Problem(UNKNOWN, path) for path in sorted(found - {*listed}) if not is_within(path, made_by)]
 
 

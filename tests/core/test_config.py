@@ -110,6 +110,7 @@ def test_what_cannot_be_a_name_is_refused_by_a_rule_that_is_true(name: Any) -> N
         ("evaluate.split.test_size", 1.0, "params.yaml: evaluate.split.test_size: should be less than 1, got 1.0"),
         ("evaluate.logreg.labels", ["phenotyp"], "got 'phenotyp'; did you mean 'phenotype'?"),
         ("grid.ensemble", ["expresion"], "'expresion' is not in the grid; did you mean 'expression'?"),
+        ("grid.models", {}, "models: names no model; name at least one"),
         ("grid.pretrain", [], "pretrain: names no dataset to train scgpt_trained and geneformer_trained on"),
         ("grid.models.controls", ["expression"], "models: 'expression' stands twice"),
         ("grid.models.custom", ["expression", "random_ft_minilm"], "'random_ft_minilm' is the name of a row"),

@@ -81,7 +81,7 @@ def configure(**changes: Any) -> None:
 def params_text(pretrain: str = "mine") -> str:
     """The repository's params.yaml, with a grid that pretrains on one dataset and no other grids."""
     params = yaml.safe_load((helpers.ROOT / "params.yaml").read_text(encoding="utf-8"))
-    grid = {"datasets": ["mine", "other"], "models": {}, "pretrain": [pretrain]}
+    grid = {"datasets": ["mine", "other"], "models": {"custom": [params["baseline"]]}, "pretrain": [pretrain]}
     return yaml.safe_dump({**params, "threads": 1, "grid": grid, "grids": {}})
 
 

@@ -115,9 +115,11 @@ def test_a_key_that_is_needed_is_asked_for_and_never_shown(web: Web, monkeypatch
 def test_another_grid_is_checked_by_its_name(web: Web) -> None:
     write(web, {})
     params = json.loads(Path("params.yaml").read_text())
-    params["grids"] = {"other": {**params["grid"], "models": {}}}
+    params["grids"] = {"other": {**params["grid"], "models": {"custom": ["m"], "genept_w": ["n"]}}}
     Path("params.yaml").write_text(json.dumps(params))
-    assert check("other").startswith("What a run of 1 datasets and 0 models will need")
+    for kind in ("yaml", "py"):
+        Path(f"models/n.{kind}").write_text(Path(f"models/m.{kind}").read_text())
+    assert check("other").startswith("What a run of 1 datasets and 2 models will need")
     assert "no grid 'othr'; did you mean 'other'? Known: other" in invoke("check", "othr").output
 
 

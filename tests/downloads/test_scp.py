@@ -129,5 +129,7 @@ def test_what_is_not_there_or_there_twice_is_said(portal: Portal) -> None:
     refused("scp", {"twin": {"name": "twin.csv"}}, "SCP1303: 2 files are called twin.csv", **STUDY)
     portal.special = lambda request: Answer(200, odd)
     refused("scp", FILES, "has no file 'raw.mtx'; it has c,=.csv", **STUDY)
+    portal.special = lambda request: Answer(200, odd.replace(b"x.org", b"["))
+    refused("scp", FILES, "SCP1303: the portal's list of files is not as expected; use `kind: local`", **STUDY)
     portal.special = lambda request: Answer(200, b"<html>Sign in</html>")
     refused("scp", FILES, "has no file 'raw.mtx'; it lists no files", **STUDY)

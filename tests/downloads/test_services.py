@@ -144,10 +144,13 @@ ODD = "its list of files is not as expected; use `kind: http`"
     [
         ("zenodo", b'{"files": []}', "Zenodo record 7 has no file 'a'; it lists no files"),
         ("zenodo", b'{"files": [{"key": "a", "checksum": null, "links": {"self": "x"}}]}', ODD),
+        ("zenodo", b'{"files": [{"key": "a", "checksum": "", "links": {"self": "http://[/a"}}]}', ODD),
+        ("zenodo", b'{"files": [{"key": "a", "checksum": "", "links": {"self": "http://\\ud800/"}}]}', ODD),
         ("zenodo", b"[]", ODD),
         ("zenodo", b"<html>", "/api/records/7: the answer is not the JSON it should be"),
         ("figshare", b'{"message": "no"}', ODD),
         ("figshare", b'[{"name": "a"}]', ODD),
+        ("figshare", b'[{"name": "a", "id": 1, "download_url": "http://[/"}]', ODD),
     ],
 )
 def test_what_a_service_might_answer_is_said(

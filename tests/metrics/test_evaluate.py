@@ -246,6 +246,13 @@ def test_files_do_not_depend_on_threads_and_scoring_an_embedding_does_not_load_t
     assert [path.read_bytes() for path in blood.outputs("one")] == written
 
 
+def test_no_more_processes_start_than_there_are_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Mock(return_value=iter)
+    monkeypatch.setattr(evaluation, "Parallel", pool)
+    assert len(evaluation.in_processes({"one": (max, 1, 2), "two": (max, 3, 4)}, 1024, "")) == 2
+    assert pool.call_args.kwargs["n_jobs"] == 2
+
+
 MATRIX = np.ones((blood.N_CELLS, 2))
 OTHER_CELLS = [f"other{number}" for number in range(blood.N_CELLS)]
 ONE_TYPE = ["T cell"] * 140 + ["Unknown"] * 10

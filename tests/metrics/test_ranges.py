@@ -52,6 +52,11 @@ def test_without_overlap_the_corrected_test_is_the_paired_one(differences: np.nd
     assert wider[2] >= p
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_split_gives_no_interval_and_no_test() -> None:
+    assert np.isnan(ranges.corrected_t(np.array([0.1]), 0.25)).all()
+
+
 def test_swaps_of_accuracy_are_sign_flips_of_the_donors_differences() -> None:
     differences = np.array([3.0, 1.0, 2.0, -1.0])
     swap = ranges.swaps(4, 0)

@@ -75,3 +75,16 @@ def test_a_name_that_never_finished_is_removed_and_one_in_the_grid_refused(folde
     assert "data/never/cells" in removed and not Path("data/never").exists() and Path("models/own/w").exists()
     with pytest.raises(ParamsError, match="'stays' is in the grid; take it out first"):
         leaving.clean(["stays"], ["stays"])
+
+
+def test_what_a_stage_reads_or_git_tracks_is_not_removed(folder: Path) -> None:
+    pattern, stages = "models/${item.model}", yaml.safe_load(PIPELINE)["stages"]
+    stages["fetch"] = {"matrix": {"model": "${grid.models}"}, "cmd": "x", "deps": ["models/read"], "outs": [pattern]}
+    stages.pop("finetune")
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    for name in ("read", "tracked", "gone"):
+        Path("models", name).mkdir()
+        Path("models", name, "a").touch()
+    helpers.run("git", "add", "models/tracked/a", cwd=folder)
+    assert "models/gone" in leaving.clean(["stays", "head"], ["read", "tracked", "gone"])
+    assert Path("models/read/a").exists() and Path("models/tracked/a").exists() and not Path("models/gone").exists()

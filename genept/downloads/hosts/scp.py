@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from pydantic import Field
 
 from genept.core.errors import InputError
-from genept.downloads.place import WebPlace, pick
+from genept.downloads.place import WebPlace, check_address, pick
 from genept.downloads.store import Remote, Store
 
 SETTING = re.compile(r'^[ \t]*(url|output)[ \t]*=[ \t]*"(.*)"[ \t\r]*$', re.MULTILINE)
@@ -74,7 +74,13 @@ def list_files(study: str, way: str) -> dict[str, list[str]]:
         raise InputError(f"{study}: the Single Cell Portal wants a code, and SCP_TOKEN is not set; {way}")
     query = urlencode({"accessions": study, "auth_code": code, "directory": "all", "context": "study"})
     url = f"{portal()}/api/v1/bulk_download/generate_curl_config?{query}"
-    return parse(read(url, ("the Single Cell Portal refused the code in SCP_TOKEN", way)).decode(errors="replace"))
+    listed = parse(read(url, ("the Single Cell Portal refused the code in SCP_TOKEN", way)).decode(errors="replace"))
+    try:
+        for address in itertools.chain(*listed.values()):
+            check_address(address)
+    except ValueError:
+        raise InputError(f"{study}: the portal's list of files is not as expected; use `kind: local`") from None
+    return listed
 
 
 def parse(text: str) -> dict[str, list[str]]:

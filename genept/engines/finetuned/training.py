@@ -81,8 +81,8 @@ def fit_each(matrices: Sequence[np.ndarray], labels: Sequence[np.ndarray], confi
         names, code = np.unique(own, return_inverse=True)
         if len(names) < 2:
             raise InputError(
-                f"fine-tuning needs two classes in the training cells, found {len(names)}; "
-                "name another annotation under `finetune` in the dataset's file"
+                f"fine-tuning needs two classes in the training cells, found {len(names)} in {len(own)} cells; "
+                "label more cells, or name another annotation under `finetune` in the dataset's file"
             )
         classes.append(names)
         codes.append(code)

@@ -171,7 +171,7 @@ def one_class() -> None:
         (("models/tuned.yaml", "finetune", {"dropout": 0.1}), 2, "no setting 'dropout'"),
         (("params.yaml", "evaluate", {"split": {"test_size": 1}}), 2, "split.test_size: should be less than 1"),
         (another_engine, 2, "models/tuned.yaml: fine-tuning needs `engine: finetuned`, got None"),
-        (one_class, 1, "fine-tuning needs two classes in the training cells, found 1"),
+        (one_class, 1, "fine-tuning needs two classes in the training cells, found 1 in "),
         (Path("data/blood/embeddings/base.json").unlink, 1, "data/blood/embeddings/base.json: no such file"),
     ],
 )
