@@ -44,7 +44,7 @@ def read(
     if batch is not None and batch not in obs:
         raise InputError(f"{raw.path}: has no {batch} without the cell types; choose another annotation.batch")
     harmonised = raw.harmonise(config, table, least_known_genes)
-    x = raw.x[:, harmonised.keep].astype(np.float32)
+    x = raw.x.genes(harmonised.keep).csr()
     cells = AnnData(x, obs=pd.DataFrame(index=obs.index), var=pd.DataFrame(index=harmonised.symbols))
     cells.uns["x"] = raw.content
     return cells, None if batch is None else obs[batch].fillna(UNKNOWN).to_numpy(dtype=str)

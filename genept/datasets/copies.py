@@ -6,32 +6,35 @@ import hashlib
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from genept.core.text import listed
 from genept.data.cells import PART, QUERY, REFERENCE, UNKNOWN
+from genept.datasets.matrix import Matrix
 
 
-def groups(x: sp.csr_matrix) -> np.ndarray:
-    """Give each cell a number that just the cells with the same value in each gene share, shape (n_cells,).
+def digests(x: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Return a hash of each cell that just the cells with the same value in each gene share, and which have no value.
 
-    `x` has sorted indices and no stored zeros. Of each cell only a hash of 128 bits is kept.
+    Both have shape (n_cells,). A hash has 128 bits.
     """
-    digests = []
-    for start, end in zip(x.indptr[:-1], x.indptr[1:], strict=True):
-        digest = hashlib.blake2b(x.indices[start:end].tobytes(), digest_size=16)
-        digest.update(x.data[start:end].tobytes())
-        digests.append(digest.digest())
-    return pd.factorize(np.array(digests, dtype=object))[0]
+    found, empty = list[bytes](), list[np.ndarray]()
+    for block in x.read():
+        values, indices = block.data.astype(np.float32, copy=False), block.indices.astype(np.int32, copy=False)
+        for start, end in zip(block.indptr[:-1], block.indptr[1:], strict=True):
+            digest = hashlib.blake2b(indices[start:end].tobytes(), digest_size=16)
+            digest.update(values[start:end].tobytes())
+            found.append(digest.digest())
+        empty.append(np.diff(block.indptr) == 0)
+    return np.array(found, dtype=object), np.concatenate(empty)
 
 
-def count(x: sp.csr_matrix, obs: pd.DataFrame, evaluated: np.ndarray) -> tuple[dict[str, int], list[str]]:
+def count(digests: np.ndarray, obs: pd.DataFrame, evaluated: np.ndarray) -> tuple[dict[str, int], list[str]]:
     """Count the cells that have a copy, for the verification record; say what copies are in both halves of a split.
 
-    `obs` has the annotations of all cells, ``Unknown`` for none, and `evaluated` says which are scored or, of a
-    reference and a query, may be learned from. An annotation ``patient`` tells donors apart.
+    `digests` are those of all cells, of which `obs` has the annotations, ``Unknown`` for none. `evaluated` says which
+    are scored or, of a reference and a query, may be learned from. An annotation ``patient`` tells donors apart.
     """
-    numbers = groups(x)
+    numbers = pd.factorize(digests)[0]
     is_copy = np.bincount(numbers)[numbers] > 1
     if not is_copy.any():
         return {"n_cells": 0}, []

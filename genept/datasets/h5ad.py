@@ -13,20 +13,19 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata.utils import make_index_unique
 
 from genept.core.errors import InputError, nearest
-from genept.data import expression, genes
+from genept.data import genes
 from genept.data.cells import PART
 from genept.datasets import samples, stored, tables
 from genept.datasets.config import DatasetConfig, Value
-from genept.datasets.raw import RawDataset, check_values, column, to_csr, to_schema
+from genept.datasets.matrix import Matrix, in_memory, stack
+from genept.datasets.raw import RawDataset, check_values, column, to_schema
 
 
 def read(path: Path, config: DatasetConfig) -> RawDataset:
@@ -42,14 +41,14 @@ def read(path: Path, config: DatasetConfig) -> RawDataset:
     if config.labels is not None:
         to_schema(raw_obs, {}, path)  # ids are unique
         raw_obs, rows, note = samples.join_labels(raw_obs, path, config.labels)
-        matrix = matrix.tocsr()[rows]
+        matrix = matrix.cells(rows)
         notes.append(note)
     obs = to_schema(raw_obs, config.obs, path)
     if 0 in (len(obs), len(var)):
         raise InputError(f"{path}: has {len(obs)} cells and {len(var)} genes; nothing can be scored")
-    x = to_csr(matrix)
+    x = matrix
     if not is_gene.all():
-        x, var = x[:, np.flatnonzero(is_gene)], var[is_gene]
+        x, var = x.genes(np.flatnonzero(is_gene)), var[is_gene]
     return RawDataset(path, x, obs, var, check_values(x, config.x, path, layers), notes)
 
 
@@ -66,7 +65,7 @@ def count_cells(path: Path, modality: str | None = None) -> int | None:
 
 def read_elements(
     path: Path, layer: str | None = None, modality: str | None = None
-) -> tuple[Any, pd.DataFrame, pd.DataFrame, list[str]]:
+) -> tuple[Matrix, pd.DataFrame, pd.DataFrame, list[str]]:
     """Read the matrix (cells x genes, in the file's order), ``obs``, ``var`` and the names of the other layers.
 
     Layer ``raw`` is the layer of that name or, where there is none, the file's ``raw``, with its own ``var``. Counts of
@@ -78,7 +77,7 @@ def read_elements(
             if layer is not None:
                 raise InputError(f"{path}: no layer {layer!r}; a matrix of 10x Genomics has none")
             counts = tables.read_stored(file, path)
-            return counts.x, pd.DataFrame(index=counts.barcodes), counts.genes, []
+            return in_memory(counts.x), pd.DataFrame(index=counts.barcodes), counts.genes, []
         group = file.group
         if missing := [name for name in ("obs", "var") if name not in group]:
             has = ", ".join([*group][:5]) or "nothing"
@@ -101,7 +100,7 @@ def read_elements(
             raise InputError(f"{path}: no layer {layer!r}{nearest(layer, layers)}; {listed}")
         name = "X" if layer is None else layers[layer]
         var = stored.read_table(file, "raw/var" if name == "raw/X" else "var", path)
-        matrix = stored.read_matrix(file, name, (len(obs), len(var)), path)
+        matrix = stored.read_matrix(file, name, (len(obs), len(var)), path, modality)
         return matrix, obs, var, [other for other in layers if other != layer]
 
 
@@ -130,7 +129,7 @@ def read_reference_and_query(folder: Path, config: DatasetConfig) -> RawDataset:
     places, repeats = match_columns(*columns)
     if not places[0]:
         raise InputError(f"{folder}: {' and '.join(names.values())} have no gene in common")
-    x = sp.vstack([dataset.x[:, own] for dataset, own in zip(datasets, places, strict=True)], format="csr")
+    x = stack([dataset.x.genes(np.array(own)) for dataset, own in zip(datasets, places, strict=True)])
     var, shared = reference.var.iloc[places[0]], set(columns[0]["name"].iloc[places[0]])
     obs = pd.concat([dataset.obs.assign(**{PART: part}) for part, dataset in zip(names, datasets, strict=True)])
     notes = [*reference.notes, *query.notes]
@@ -153,7 +152,7 @@ def describe_columns(dataset: RawDataset, config: DatasetConfig) -> pd.DataFrame
         ids = [str(text) for text in var.index]
     else:
         ids = [str(place) for place in range(len(var))]
-    return pd.DataFrame({"name": dataset.gene_names(config), "id": ids, "total": expression.gene_totals(dataset.x)})
+    return pd.DataFrame({"name": dataset.gene_names(config), "id": ids, "total": dataset.x.survey.gene_totals})
 
 
 def match_columns(reference: pd.DataFrame, query: pd.DataFrame) -> tuple[list[list[int]], list[str]]:

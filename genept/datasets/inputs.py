@@ -143,4 +143,4 @@ def join_cell_types(published: RawDataset, dataset: str) -> tuple[RawDataset, di
     obs = published.obs.iloc[rows].copy()
     obs.insert(0, "cell_type", table["cell_type"].astype(object).iloc[rows])
     note = f"cell types by annotation of clusters; its quality control left out {len(table) - len(rows)} cells"
-    return replace(published, x=published.x[rows], obs=obs, notes=[*published.notes, note]), summary
+    return replace(published, x=published.x.cells(rows), obs=obs, notes=[*published.notes, note]), summary

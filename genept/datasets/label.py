@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import write_elem
 
@@ -24,6 +23,7 @@ from genept.data.cells import PART, UNKNOWN
 from genept.datasets import copies, inputs
 from genept.datasets.config import ANNOTATION, AUTHOR, USER, DatasetConfig, Subset
 from genept.datasets.derive import add_derived
+from genept.datasets.matrix import Matrix
 from genept.datasets.raw import RawDataset, check_scorable, missing_texts
 
 CODE = re.compile(r"(?:(?:cluster|leiden|louvain|group|c)[ _.-]?)?\d{1,4}", re.IGNORECASE)
@@ -103,23 +103,20 @@ def label(
     harmonised = raw.harmonise(config, table, least_known_genes)
     path, x, content = raw.path, raw.x, raw.content
     notes = [*raw.notes, *annotation.get("notes", []), *harmonised.notes]
-    del published, raw  # the matrix may be most of the memory: no more than one name holds it from here on
+    del published, raw
     if len(harmonised.keep) < x.shape[1]:
-        x = x[:, harmonised.keep]
-    dtype, x = str(x.dtype), x.astype(np.float32, copy=False)
-    x.sort_indices()
-
-    is_empty = np.diff(x.indptr) == 0
+        x = x.genes(harmonised.keep)
+    digests, is_empty = copies.digests(x)
     if is_empty.all():
         raise InputError(f"{path}: none of its {len(obs)} cells has a count")
     if is_empty.any():
-        x, obs = x[~is_empty], obs[~is_empty]
+        x, obs, digests = x.cells(np.flatnonzero(~is_empty)), obs[~is_empty], digests[~is_empty]
     missing = missing_texts(texts.loc[obs.index], obs)
     obs, renamed = rename_reserved(obs)
     filled = obs.fillna(UNKNOWN)
     by = config.subset.by if config.subset else None
     evaluated = draw(list(obs.index), None if by is None else list(filled[by]), config.subset)
-    counted_copies, torn = copies.count(x, filled, evaluated)
+    counted_copies, torn = copies.count(digests, filled, evaluated)
     notes += [*renamed, *codes(filled[evaluated]), *torn]
     notes += check_scorable(filled[evaluated], dataset, is_annotated=bool(annotation))
     return Labelled(
@@ -127,7 +124,7 @@ def label(
         corpus=assemble(x, filled, ~evaluated, harmonised) if with_corpus else None,
         obs=obs,
         content=content,
-        dtype=dtype,
+        dtype=str(x.dtype),
         missing=missing,
         derived=derived,
         label_source=label_source,
@@ -228,17 +225,13 @@ def shares(sizes: dict[str, int], n_cells: int) -> dict[str, int]:
     return given
 
 
-def assemble(x: sp.csr_matrix, obs: pd.DataFrame, selected: np.ndarray, harmonised: genes.Harmonised) -> AnnData:
+def assemble(x: Matrix, obs: pd.DataFrame, selected: np.ndarray, harmonised: genes.Harmonised) -> AnnData:
     """Put the selected cells into an AnnData; labels become categories in alphabetical order."""
-    if selected.all():  # the values are not copied; the constructor makes the indices 32 bits, as a selection does
-        x = sp.csr_matrix((x.data, x.indices, x.indptr), shape=x.shape)
-    else:
-        x = x[selected]
     var = pd.DataFrame(
         {"ensembl_id": harmonised.ensembl_ids, "original_symbol": harmonised.original},
         index=pd.Index(harmonised.symbols, name="symbol"),
     )
-    return AnnData(x, obs=obs[selected].astype("category"), var=var)
+    return AnnData(x.cells(np.flatnonzero(selected)).csr(), obs=obs[selected].astype("category"), var=var)
 
 
 def write(path: Path, cells: AnnData, uns: dict[str, Any]) -> None:

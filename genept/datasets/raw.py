@@ -1,4 +1,4 @@
-"""A raw dataset in memory, all cells as published: its annotations in the common schema, its matrix checked."""
+"""A raw dataset, all cells as published: its annotations in the common schema, its matrix checked."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from genept.core.errors import InputError, nearest
 from genept.core.text import listed, printable, shorten
-from genept.data import expression, genes
+from genept.data import genes
 from genept.data.cells import ANNOTATIONS, PART, UNKNOWN
 from genept.datasets.config import DatasetConfig, comparable
+from genept.datasets.matrix import Matrix
 
 NO_SYMBOL = re.compile(
     r"(?:nan|na|n/a|none|null|<na>|-|\.)?(?:-\d+)?", re.IGNORECASE
@@ -32,7 +32,7 @@ class RawDataset:
     """All cells of a dataset as they were published."""
 
     path: Path  # the file, or the folder of several, for errors
-    x: sp.csr_matrix  # shape (n_cells, n_genes); without rows of var that are no genes
+    x: Matrix  # shape (n_cells, n_genes); without rows of var that are no genes
     obs: pd.DataFrame  # the annotations that columns hold, as text, missing ones None; of reference and query also part
     var: pd.DataFrame  # the genes' own table; of reference and query that of the reference
     content: str  # what x holds: counts or lognorm
@@ -73,7 +73,7 @@ class RawDataset:
         """Give the genes approved symbols, by the columns that the config names; see `genept.data.genes`."""
         names, notes = self.symbols(config)
         try:
-            found = genes.harmonise(names, expression.gene_totals(self.x), table, self.ensembl_ids(config), least_known)
+            found = genes.harmonise(names, self.x.survey.gene_totals, table, self.ensembl_ids(config), least_known)
         except InputError as error:
             raise InputError(f"{self.path}: {error.message}{self.better_column(table)}") from None
         return dataclasses.replace(found, notes=(*notes, *found.notes))
@@ -116,35 +116,25 @@ def column(table: pd.DataFrame, name: str, path: Path, key: str) -> pd.Series:
     return table[name]
 
 
-def to_csr(matrix: Any) -> sp.csr_matrix:
-    """Return a dense or sparse matrix as CSR without stored zeros, the column indices of each row ascending."""
-    csr = sp.csr_matrix(matrix)
-    csr.sum_duplicates()
-    csr.eliminate_zeros()
-    return csr
-
-
-def check_values(matrix: sp.csr_matrix, declared: str, path: Path, layers: Sequence[str] = ()) -> str:
+def check_values(matrix: Matrix, declared: str, path: Path, layers: Sequence[str] = ()) -> str:
     """Check that a matrix (cells x genes) holds what is declared, and return what it holds: ``counts`` or ``lognorm``.
 
     Counts are whole numbers from 0 to 2**24. Log-normalised values are not negative, have fractions and stay below 50.
     ``detect`` is either; values that are whole numbers only are counts. `layers` names the file's other matrices.
     `InputError` says what it looks like if it holds something else.
     """
-    values = matrix.data
-    if values.dtype.kind not in "biuf":
-        raise InputError(f"{path}: X holds {values.dtype}, not numbers")
-    n_damaged = np.count_nonzero(~np.isfinite(matrix.sum(axis=1, dtype=np.float64)))
-    if n_damaged:
+    if matrix.dtype.kind not in "biuf":
+        raise InputError(f"{path}: X holds {matrix.dtype}, not numbers")
+    found = matrix.survey
+    if found.n_damaged:
         raise InputError(
-            f"{path}: X has NaN or infinite values in {n_damaged} of {matrix.shape[0]} cells; remove those cells or "
-            "genes"
+            f"{path}: X has NaN or infinite values in {found.n_damaged} of {matrix.shape[0]} cells; remove those cells "
+            "or genes"
         )
-    if not len(values):
+    if not found.n_values:
         return "counts" if declared == "detect" else declared
-    least, largest = values.min(), values.max()
-    n_fractions = np.count_nonzero(values != np.rint(values)) if values.dtype.kind == "f" else 0
-    fractions = f"{n_fractions} of its {len(values)} non-zero values have fractions"
+    least, largest, n_fractions = found.least, found.largest, found.n_fractions
+    fractions = f"{n_fractions} of its {found.n_values} non-zero values have fractions"
     advice = "the file has no other layer; give raw counts"
     if layers:
         advice = f"name the layer with counts as `layer:` in the dataset's file (it has {', '.join(layers)})"
@@ -159,8 +149,7 @@ def check_values(matrix: sp.csr_matrix, declared: str, path: Path, layers: Seque
         problem += ", or declare `x: lognorm`"
     elif n_fractions and (declared == "counts" or largest > LARGEST_LOGARITHM):
         problem = f"neither counts ({fractions}) nor logarithms (up to {largest:.6g}): "
-        totals = matrix.sum(axis=1, dtype=np.float64).A1
-        totals = totals[totals > 0]
+        totals = found.cell_totals[found.cell_totals > 0]
         if totals.max() <= totals.min() * 1.001:
             problem += f"it looks normalised to {np.median(totals):.0f} per cell, without logarithm; {advice}"
         else:

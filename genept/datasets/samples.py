@@ -36,7 +36,8 @@ import scipy.sparse as sp
 from genept.core.errors import InputError
 from genept.data.cells import PART, QUERY, REFERENCE
 from genept.datasets.config import DatasetConfig, Labels
-from genept.datasets.raw import RawDataset, check_values, to_csr, to_schema
+from genept.datasets.matrix import in_memory
+from genept.datasets.raw import RawDataset, check_values, to_schema
 from genept.datasets.tables import Counts, damage_explained, open_bounded, read_counts
 
 SAMPLE = "sample"
@@ -78,7 +79,7 @@ def read(folder: Path, config: DatasetConfig) -> RawDataset:
     if not len(var):
         raise InputError(f"{folder}: the samples have no gene in common")
     aligned = [x[:, own.index.get_indexer(var.index)] for x, own in zip(matrices, genes, strict=True)]
-    x, joined = to_csr(sp.vstack(aligned, format="csr")), pd.concat(labels)
+    x, joined = in_memory(sp.vstack(aligned, format="csr")), pd.concat(labels)
     content = check_values(x, config.x, folder)
     obs = to_schema(joined, config.obs, table_path)
     if config.reference:

@@ -7,8 +7,9 @@ the three files of a matrix. The content says which, not the name.
 from __future__ import annotations
 
 import contextlib
+import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -20,9 +21,13 @@ from anndata.experimental import read_dispatched
 
 from genept.core import files, hdf5
 from genept.core.errors import InputError, nearest
+from genept.data.expression import CELLS_AT_ONCE
 from genept.datasets import kinds
+from genept.datasets.matrix import Matrix, in_memory
 
 BYTES_AT_ONCE = 2**26  # of a matrix that is stored dense
+IN_MEMORY = 2**26  # values, with their indices half a gigabyte: 30,000 cells of 2,000 genes each
+SPARSENESS = 10  # times fewer values than places, at least, are expected in a matrix that is stored dense
 MAX_RATIO = 250  # that a zip may unpack to, as in genept.downloads, of archives
 SPARSE: dict[str, Any] = {"csr_matrix": sp.csr_matrix, "csc_matrix": sp.csc_matrix}
 AGAIN = "write it again with a current anndata, `anndata.read_h5ad(old).write_h5ad(new)`"
@@ -146,38 +151,82 @@ def native(values: Any) -> Any:
     return values.astype(kind, copy=False)
 
 
-def read_matrix(stored: Stored, name: str, shape: tuple[int, int], path: Path) -> Any:
+def read_matrix(stored: Stored, name: str, shape: tuple[int, int], path: Path, modality: str | None = None) -> Matrix:
     """Read a matrix of cells x genes, of one that is stored dense the values that are not zero, some cells at a time.
 
     `shape` is what ``obs`` and ``var`` say; `InputError` if the matrix is another one, holds no numbers or is not a
     valid sparse matrix. Expression is mostly zeros: 60,000 cells of 36,000 genes take 9 GB dense in float32 and under
-    1 GB as CSR.
+    1 GB as CSR. A matrix of more than `IN_MEMORY` values is read from the file whenever it is needed, unless its values
+    are in the order of the genes (CSC): then no cells can be read without all others.
     """
     item, title = stored.group[name], name.removesuffix("/X") if name != "X" else name
     kind = item.attrs.get("encoding-type") or f"{item.attrs.get('h5sparse_format', '')}_matrix"
+    read_block: Callable[..., sp.csr_matrix] = read_rows
     if hasattr(item, "keys"):
         if kind not in SPARSE:
             raise InputError(f"{path}: {title} is stored as {kind}, not as a matrix; {AGAIN}")
         declared = tuple(map(int, item.attrs["shape" if "shape" in item.attrs else "h5sparse_shape"]))
         require_shape(declared, shape, title, path)
-        return read_sparse(item, SPARSE[kind], shape, title, stored, path)
-    require_shape(item.shape or (), shape, title, path)
-    require_numbers(item.dtype, title, path)
-    n_bytes = item.id.get_storage_size() if isinstance(item, h5py.Dataset) else stored.n_bytes
-    hdf5.require_size([item], n_bytes, path, title, is_whole=False)
-    n_cells, n_genes = shape
-    n_at_once = max(1, BYTES_AT_ONCE // max(1, n_genes * item.dtype.itemsize))
-    if chunks := getattr(item, "shards", None) or item.chunks:  # whole ones, or they would be unpacked more than once
-        n_at_once = -(-n_at_once // chunks[0]) * chunks[0]
-    blocks = [sp.csr_matrix(native(item[first : first + n_at_once])) for first in range(0, max(1, n_cells), n_at_once)]
-    return sp.vstack(blocks, format="csr")
+        if kind == "csc_matrix" or item["data"].size <= IN_MEMORY:
+            return in_memory(read_sparse(item, SPARSE[kind], shape, title, stored, path))
+        require_parts(item, shape[0], shape, title, stored, path, is_whole=False)
+        n_at_once, dtype = CELLS_AT_ONCE, native(item["data"][:1]).dtype
+    else:
+        require_shape(item.shape or (), shape, title, path)
+        require_numbers(item.dtype, title, path)
+        n_bytes = item.id.get_storage_size() if isinstance(item, h5py.Dataset) else stored.n_bytes
+        hdf5.require_size([item], n_bytes, path, title, is_whole=False)
+        n_at_once = max(1, BYTES_AT_ONCE // max(1, shape[1] * item.dtype.itemsize))
+        if chunks := getattr(item, "shards", None) or item.chunks:  # whole ones, or they would be unpacked repeatedly
+            n_at_once = -(-n_at_once // chunks[0]) * chunks[0]
+        read_block, dtype = read_dense_rows, native(np.empty(0, item.dtype)).dtype
+
+    def read() -> Iterator[sp.csr_matrix]:
+        with opened(path, modality) as again:
+            for first in range(0, shape[0], n_at_once):
+                block = read_block(again.group[name], first, min(first + n_at_once, shape[0]), shape[1], title, path)
+                block.eliminate_zeros()
+                yield block
+
+    matrix = Matrix(read, shape, dtype)
+    is_small = not hasattr(item, "keys") and math.prod(shape) <= IN_MEMORY * SPARSENESS
+    return in_memory(sp.vstack([*read()], format="csr")) if is_small and shape[0] else matrix
+
+
+def read_dense_rows(item: Any, first: int, last: int, n_genes: int, title: str, path: Path) -> sp.csr_matrix:
+    """Read some cells of a matrix that is stored dense."""
+    return sp.csr_matrix(native(item[first:last]))
+
+
+def read_rows(group: Any, first: int, last: int, n_genes: int, title: str, path: Path) -> sp.csr_matrix:
+    """Read some cells of a CSR matrix, checking that they are ones."""
+    indptr = native(group["indptr"][first : last + 1]).astype(np.int64)
+    start, stop = int(indptr[0]), int(indptr[-1])
+    if np.any(np.diff(indptr) < 0) or not 0 <= start <= stop <= group["data"].size:
+        raise InputError(f"{path}: {title} is no valid sparse matrix, its index pointer descends; {AGAIN}")
+    values, indices = (native(group[key][start:stop]) for key in ("data", "indices"))
+    return checked(sp.csr_matrix, values, indices, indptr - start, (last - first, n_genes), title, path)
 
 
 def read_sparse(group: Any, kind: Any, shape: tuple[int, int], title: str, stored: Stored, path: Path) -> Any:
     """Read ``data``, ``indices`` and ``indptr`` as a matrix of that kind and shape, checking that they are one."""
+    parts = require_parts(group, shape[0] if kind is sp.csr_matrix else shape[1], shape, title, stored, path)
+    values, indices, indptr = (native(parts[key][()]) for key in ("data", "indices", "indptr"))
+    return checked(kind, values, indices, indptr, shape, title, path)
+
+
+def require_parts(
+    group: Any,
+    n_major: int,
+    shape: tuple[int, int],
+    title: str,
+    stored: Stored,
+    path: Path,
+    is_whole: bool = True,
+) -> dict[str, Any]:
+    """Return the three arrays of a sparse matrix; refuse those that do not fit each other, or are not all there."""
     parts = {key: group[key] for key in ("data", "indices", "indptr")}
     sizes = {key: tuple(part.shape) for key, part in parts.items()}
-    n_major = shape[0] if kind is sp.csr_matrix else shape[1]
     wrong = f"{path}: {title} is no valid sparse matrix, "
     if sizes["indptr"] != (n_major + 1,) or sizes["data"] != sizes["indices"] or len(sizes["data"]) != 1:
         raise InputError(f"{wrong}its parts do not fit {shape[0]} cells and {shape[1]} genes ({sizes}); {AGAIN}")
@@ -186,18 +235,32 @@ def read_sparse(group: Any, kind: Any, shape: tuple[int, int], title: str, store
     require_numbers(parts["data"].dtype, title, path)
     if lost := getattr(parts["data"], "nchunks", 0) - getattr(parts["data"], "nchunks_initialized", 0):
         raise InputError(f"{wrong}{lost} chunks of it are not there; copy the whole store again")
-    hdf5.require_size(parts.values(), stored.n_bytes, path, title)
-    values = native(parts["data"][()])
+    hdf5.require_size(parts.values(), stored.n_bytes, path, title, is_whole)
+    (n_values,), start, end = sizes["data"], int(parts["indptr"][0]), int(parts["indptr"][-1])
+    if start or end != (n_values if n_major else 0):
+        where = f"begins at {start}" if start else f"ends at {end}"
+        raise InputError(f"{wrong}{n_values} values, but its index pointer {where}; {AGAIN}")
+    return parts
+
+
+def checked(
+    kind: Any,
+    values: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    shape: tuple[int, int],
+    title: str,
+    path: Path,
+) -> Any:
+    """Return a sparse matrix of the kind, whose indices are in range and in each row or column different."""
     try:
-        matrix = kind((values, native(parts["indices"][()]), native(parts["indptr"][()])), shape=shape)
-        if len(values) != (matrix.indptr[-1] if n_major else 0):
-            raise ValueError(f"{len(values)} values, but its index pointer ends at {matrix.indptr[-1]}")
+        matrix = kind((values, indices, indptr), shape=shape)
         matrix.check_format(full_check=True)
         matrix.sum_duplicates()
         if matrix.nnz != len(values):
             raise ValueError("it has several values for one gene of a cell")
     except ValueError as error:
-        raise InputError(f"{wrong}{hdf5.one_line(error)}; {AGAIN}") from None
+        raise InputError(f"{path}: {title} is no valid sparse matrix, {hdf5.one_line(error)}; {AGAIN}") from None
     return matrix
 
 

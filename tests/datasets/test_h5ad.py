@@ -15,16 +15,20 @@ import pytest
 import scipy.sparse as sp
 
 from genept.data import cells as shared
-from genept.data import genes, hgnc
+from genept.data import expression, genes, hgnc
 from genept.datasets import h5ad, label, raw
 from genept.datasets import stored as stored_files
 from genept.datasets.h5ad import match_columns
+from genept.datasets.matrix import in_memory
 from tests import helpers
 from tests.datasets.made import (
     CELLS,
+    CORPUS,
     FOLDER,
     N_CELLS,
     RAW,
+    RECORD,
+    assert_refused,
     change,
     configure,
     local,
@@ -60,8 +64,8 @@ def test_every_block_of_a_dense_matrix_is_read_once(
         file.create_dataset("X", data=dense, **stored).attrs.update(attributes)
     monkeypatch.setattr(stored_files, "BYTES_AT_ONCE", ROWS * dense[0].nbytes)
     matrix, obs, var, layers = h5ad.read_elements(tmp_path / "a.h5ad")
-    assert sp.isspmatrix_csr(matrix) and matrix.dtype == dense.dtype
-    assert (matrix.toarray() == dense).all() and matrix.nnz == np.count_nonzero(dense)
+    assert matrix.dtype == dense.dtype and matrix.survey.n_values == np.count_nonzero(dense)
+    assert (matrix.csr().toarray() == dense).all()
     assert list(obs.index) == list(data.obs_names) and list(var.index) == list(data.var_names)
     assert layers == ["logged"]
 
@@ -71,7 +75,8 @@ def test_every_block_of_a_dense_matrix_is_read_once(
 def test_the_matrix_is_in_memory_at_most_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subset: dict[str, Any], is_dense: bool
 ) -> None:
-    monkeypatch.setattr(stored_files, "BYTES_AT_ONCE", 2**20)
+    monkeypatch.setattr(stored_files, "BYTES_AT_ONCE", 2**17)
+    monkeypatch.setattr(expression, "CELLS_AT_ONCE", 100)
     counts = np.random.default_rng(0).poisson(0.1, size=(N_LARGE, N_GENES)).astype(np.float32)
     matrix = sp.csr_matrix(counts)
     size = matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes
@@ -89,6 +94,32 @@ def test_the_matrix_is_in_memory_at_most_twice(
     tracemalloc.stop()
     assert labelled.corpus is not None and labelled.cells.n_obs + labelled.corpus.n_obs == N_LARGE
     assert peak < 2.5 * size, peak / size
+
+
+@pytest.mark.parametrize("is_dense", [False, True])
+def test_a_sample_of_a_large_file_takes_the_memory_of_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_dense: bool
+) -> None:
+    small = {"IN_MEMORY": 0, "BYTES_AT_ONCE": 2**17, "CELLS_AT_ONCE": 20}
+    for name, value in small.items():
+        monkeypatch.setattr(stored_files, name, value)
+    counts = np.random.default_rng(0).poisson(0.1, size=(N_LARGE, N_GENES)).astype(np.float32)
+    size = 8 * np.count_nonzero(counts)
+    hgnc_genes = hgnc.read(helpers.HGNC)
+    names = [*(gene.symbol for gene in hgnc_genes), *(f"unknown{i}" for i in range(N_GENES))][:N_GENES]
+    obs = pd.DataFrame({"type": np.array(["B", "T"])[np.arange(N_LARGE) % 2]}, index=[f"c{i}" for i in range(N_LARGE)])
+    x = counts if is_dense else sp.csr_matrix(counts)
+    anndata.AnnData(x, obs=obs, var=pd.DataFrame(index=names)).write_h5ad(tmp_path / "raw.h5ad")
+    config, table = parse(obs={"cell_type": "type"}, subset={"n_cells": 30}), genes.Table(hgnc_genes)
+    label.label(tmp_path, config, table, "x")
+    tracemalloc.start()
+    labelled = label.label(tmp_path, config, table, "x")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    rows = [int(name[1:]) for name in labelled.cells.obs_names]
+    expected = counts[rows][:, [names.index(name) for name in labelled.cells.var["original_symbol"]]]
+    assert (labelled.cells.X.toarray() == expected).all() and len(rows) == 30
+    assert peak < 0.6 * size, peak / size  # most of it ids and tables; the matrix alone is 1.0
 
 
 @pytest.mark.parametrize("subset", [None, {"n_cells": 20}])
@@ -133,13 +164,13 @@ def test_log_normalised_values_are_marked_and_found_by_themselves(
 
 def test_explicit_zeros_and_repeated_entries_are_no_values() -> None:
     matrix = sp.csr_matrix((np.array([1.0, 2.0, 0.0]), np.array([1, 1, 0]), np.array([0, 3])), shape=(1, 3))
-    result = raw.to_csr(matrix)
+    result = in_memory(matrix).csr()
     assert result.toarray().tolist() == [[0, 3, 0]] and result.nnz == 1
 
 
 def test_whole_floats_are_counts() -> None:
-    assert raw.check_values(sp.csr_matrix((3, 4)), "counts", RAW) == "counts"
-    assert raw.check_values(sp.csr_matrix(np.array([[0.0, 2.0**24]])), "detect", RAW) == "counts"
+    assert raw.check_values(in_memory(sp.csr_matrix((3, 4))), "counts", RAW) == "counts"
+    assert raw.check_values(in_memory(np.array([[0.0, 2.0**24]])), "detect", RAW) == "counts"
 
 
 NAMES = ["CD4", "TP53", "LYZ", "TP53"]
@@ -233,3 +264,57 @@ def test_columns_with_one_name_are_joined(
     np.testing.assert_array_equal(cells.X.toarray(), expected)
     assert note.replace("(x)", "(TP53)") in report["notes"]
     assert report["annotations"]["cell_type"]["n_labels_scored"] == 2
+
+
+def dropped_copies_and_empty_cells(data: anndata.AnnData) -> None:
+    """Cells without a count, cells with the counts of another, and two columns for one gene."""
+    x = data.X.toarray()
+    x[[2, 50]] = 0
+    x[[9, 41]] = x[[8, 3]]
+    data.X = sp.csr_matrix(x)
+    data.var_names = [*data.var_names[:-1], data.var_names[0]]
+
+
+SCENARIOS: list[Callable[[], Any]] = [
+    lambda: configure(subset={"n_cells": 20, "by": "patient", "seed": 1}),
+    lambda: change(dropped_copies_and_empty_cells),
+    lambda: change(set_x(np.asarray)),
+    lambda: change(set_x(lambda x: x.astype(np.int32))),
+    lambda: change(set_x(lambda x: sp.csr_matrix(x.astype(np.float64)))),
+    lambda: configure(layer="logged", x="lognorm"),
+    lambda: split_files(),
+]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=range(len(SCENARIOS)))
+def test_cells_that_are_read_some_after_the_other_are_the_same_bytes(
+    project: Path, scenario: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario()
+    run()
+    whole = {path: path.read_bytes() for path in (CELLS, CORPUS, RECORD) if path.exists()}
+    for name, value in {"IN_MEMORY": 0, "BYTES_AT_ONCE": 1, "CELLS_AT_ONCE": 7}.items():
+        monkeypatch.setattr(stored_files, name, value)
+    run()
+    assert {path: path.read_bytes() for path in (CELLS, CORPUS, RECORD) if path.exists()} == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "text"),
+    [
+        ("indices", lambda x: np.where(np.arange(len(x)) == 300, 10**6, x), "no valid sparse matrix"),
+        ("indptr", lambda x: np.where(np.arange(len(x)) == 30, 10**6, x), "its index pointer descends"),
+        ("data", lambda x: np.where(np.arange(len(x)) == 300, np.nan, x), "NaN or infinite values in 1 of 60 cells"),
+        ("data", lambda x: x[:-1], "its parts do not fit"),
+    ],
+)
+def test_a_fault_far_into_a_file_that_is_read_in_parts_is_refused(
+    project: Path, name: str, how: Callable[[np.ndarray], np.ndarray], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(RAW, "a") as file:
+        changed = how(file[f"X/{name}"][...])
+        del file[f"X/{name}"]
+        file[f"X/{name}"] = changed
+    monkeypatch.setattr(stored_files, "IN_MEMORY", 0)
+    monkeypatch.setattr(stored_files, "CELLS_AT_ONCE", 7)
+    assert_refused(1, text)
