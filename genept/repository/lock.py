@@ -64,7 +64,7 @@ def read() -> Lock:
     except InputError as error:
         raise InputError(f"{error.message}; {restore}") from None
     for one in recorded(lock):
-        if Path(one.path).is_absolute() or ".." in Path(one.path).parts:
+        if one.is_out and (Path(one.path).is_absolute() or ".." in Path(one.path).parts):  # an input may be anywhere
             raise InputError(f"{LOCK}: {one.stage}: {one.path} is outside of the repository; {restore}")
     made_by = outputs(lock)
     needs = {one.stage: set[str]() for one in recorded(lock)}

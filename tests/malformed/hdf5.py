@@ -80,10 +80,8 @@ def broken_heap(path: Path = RAW) -> Change:
 
     def apply() -> None:
         content = bytearray(path.read_bytes())
-        at = content.index(b"GCOL") + 16
-        while content[at : at + 2] != b"\0\0":  # the free rest, which is entry 0
-            at += 16 + -(-int.from_bytes(content[at + 8 : at + 16], "little") // 8) * 8
-        content[at + 8 : at + 16] = bytes(8)
+        entry = content.index(b"GCOL") + 16
+        content[entry : entry + 16] = bytes(16)  # entry 0 is the free rest
         path.write_bytes(content)
 
     return apply

@@ -169,9 +169,21 @@ def test_more_than_24_labels_show_mixing_and_types_stand_one_by_one() -> None:
     tiles = pictures(obs)["cell_type_one_by_one"]
     assert len(tiles.axes) == 25
     for i, ax in enumerate(tiles.axes):
-        others, own = ax.collections
-        assert (len(np.asarray(others.get_offsets())), len(np.asarray(own.get_offsets()))) == (192, 8)
+        (points,) = ax.collections
+        sizes = np.asarray(points.get_sizes(), dtype=float)
+        assert (sizes > sizes[0]).tolist() == [False] * 192 + [True] * 8  # its own cells, which lie on top
         assert f"cell_type {i} (8)" in [" ".join(text.get_text().split()) for text in tiles.texts]
+
+
+def test_points_of_many_panels_are_coarser_in_a_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each panel's points matplotlib holds an image of the whole page."""
+    tiles = pictures(annotated(cell_type=25, patient=2))["cell_type_one_by_one"]
+    sizes = []
+    for n_bytes in (page.IMAGES, page.IMAGES // 1000):
+        monkeypatch.setattr(page, "IMAGES", n_bytes)
+        page.save_vector(tiles, tmp_path / "a.pdf")
+        sizes.append((tmp_path / "a.pdf").stat().st_size)
+    assert sizes[1] < sizes[0]
 
 
 def test_mixing_is_0_in_groups_of_one_label_and_1_on_average_at_random() -> None:

@@ -194,7 +194,7 @@ STAGE = {"cmd": "true", "deps": [{"path": "a", "md5": 32 * "0"}], "outs": [{"pat
         ({"stages": {"one": STAGE | {"outs": [{"path": "b", "md5": 7}]}}}, "one.outs.0.md5: put quotes around 7"),
         ({"stages": {"one": STAGE | {"params": ["seed"]}}}, "one.params: should be a valid dictionary"),
         ({"stages": {"one": STAGE | {"outs": [{"path": "../../etc", "md5": "0.dir"}]}}}, "one: ../../etc is outside"),
-        ({"stages": {"one": STAGE | {"deps": [{"path": "/etc", "md5": "0.dir"}]}}}, "one: /etc is outside"),
+        ({"stages": {"one": STAGE | {"outs": [{"path": "/etc", "md5": "0.dir"}]}}}, "one: /etc is outside"),
         ({"stages": {"one": STAGE | {"deps": STAGE["outs"]}}}, "stages need each other: one <- one"),
         (
             {"stages": {"one": STAGE, "two": STAGE | {"deps": STAGE["outs"], "outs": STAGE["deps"]}}},
