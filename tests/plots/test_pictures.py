@@ -170,7 +170,8 @@ def test_more_than_24_labels_show_mixing_and_types_stand_one_by_one() -> None:
     assert len(tiles.axes) == 25
     for i, ax in enumerate(tiles.axes):
         (points,) = ax.collections
-        sizes = np.asarray(points.get_sizes(), dtype=float)
+        assert isinstance(points, PathCollection)
+        sizes = np.array(points.get_sizes())
         assert (sizes > sizes[0]).tolist() == [False] * 192 + [True] * 8  # its own cells, which lie on top
         assert f"cell_type {i} (8)" in [" ".join(text.get_text().split()) for text in tiles.texts]
 
