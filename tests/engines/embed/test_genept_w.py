@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import tracemalloc
 from pathlib import Path
 from unittest import mock
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
@@ -87,6 +89,21 @@ def test_cells_in_parts_give_the_same_bytes(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(expression, "CELLS_AT_ONCE", 7)
     for part, at_once in zip(embeddings(), whole, strict=True):
         np.testing.assert_array_equal(part, at_once)
+
+
+def test_beside_the_matrix_memory_is_that_of_the_embedding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = anndata.AnnData(
+        sp.csr_matrix(np.random.default_rng(0).poisson(1.0, size=(20_000, len(GENES))).astype(np.float32)),
+        var=pd.DataFrame(index=GENES),
+        uns={"x": "counts"},
+    )
+    monkeypatch.setattr(expression, "CELLS_AT_ONCE", 500)
+    genept_w.embed(cells[:10].copy(), folder, DEFAULT, "cpu")
+    tracemalloc.start()
+    matrix, _ = genept_w.embed(cells, folder, DEFAULT, "cpu")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak - matrix.nbytes < 3e6 < cells.X.data.nbytes  # some cells at a time, and the table of the compiled sums
 
 
 def test_neither_other_cells_nor_the_order_of_genes_matter_and_the_input_stays(folder: Path) -> None:
