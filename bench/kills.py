@@ -53,7 +53,9 @@ class Playground:
         self.path = helpers.clone(folder / "project")
         for name in ("metrics", "plots", "dvc.lock"):
             files.remove(self.path / name)
-        helpers.write_settings(self.path, **tiny(self.site))
+        settings = tiny(self.site)
+        settings["params"]["threads"] = 2  # with workers, which may be left over
+        helpers.write_settings(self.path, **settings)
         (self.path / OWN_FILE).write_text("about these cells\n", encoding="utf-8")
         commands = self.path / ".venv/bin"
         commands.mkdir(parents=True)

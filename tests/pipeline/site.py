@@ -93,7 +93,7 @@ def tiny(site: Site) -> dict[str, dict[str, Any]]:
     source["files"]["notes.txt"] = {"kind": "local", "path": OWN_FILE, "optional": True}
     subset = {"n_cells": 80, "by": "patient", "seed": 0}
     return {
-        "params": {"grid": grid, "grids": {"tiny": grid, "small": small}, "plot": {"n_epochs": 20}},
+        "params": {"threads": 1, "grid": grid, "grids": {"tiny": grid, "small": small}, "plot": {"n_epochs": 20}},
         "datasets": {
             "reference": {"source": [site.source("hgnc.tsv", "genes_ncbi.py")]},
             "alpha": dataset("alpha", source, subset=subset, finetune="phenotype"),
