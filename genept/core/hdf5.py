@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-import mmap
 import os
 import re
 import struct
@@ -17,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 
@@ -99,18 +98,33 @@ def require_whole_heaps(path: Path, title: Path) -> None:
     See "Global Heap" in the HDF5 file format specification, version 3: a collection has a size, and entries one behind
     the other, each with 16 bytes of header; entry 0 is the free rest, its size being that of header and rest.
     """
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = content.find(HEAP)
-        while at >= 0:
-            size = int.from_bytes(content[at + 8 : at + 16], "little")
-            entry, end = at + 16, min(at + size, len(content))
-            while entry + 16 <= end:
-                number, _, _, length = struct.unpack("<HHIQ", content[entry : entry + 16])
+    n_bytes = path.stat().st_size
+    with path.open("rb") as stream:
+        for at in places(stream, HEAP):
+            stream.seek(at + 8)
+            end = at + int.from_bytes(stream.read(8), "little")
+            entry = at + 16
+            while entry + 16 <= min(end, n_bytes):
+                stream.seek(entry)
+                number, _, _, length = struct.unpack("<HHIQ", stream.read(16))
                 step = length if number == 0 else 16 + -(-length // 8) * 8
-                if step < 16 or entry + step > at + size:
+                if step < 16 or entry + step > end:
                     raise InputError(f"{title}: damaged, a collection of its texts is not whole; fetch it again")
                 entry += step
-            at = content.find(HEAP, at + 16)
+
+
+def places(stream: BinaryIO, pattern: bytes) -> Iterator[int]:
+    """Yield where a pattern begins in a file, which is read in pieces; the caller may read elsewhere meanwhile."""
+    start, rest = 0, b""
+    while piece := stream.read(files.CHUNK):
+        content = rest + piece
+        found = content.find(pattern)
+        while found >= 0:
+            yield start - len(rest) + found
+            found = content.find(pattern, found + len(pattern))
+        start += len(piece)
+        rest = content[-(len(pattern) - 1) :]
+        stream.seek(start)
 
 
 def require_contained(file: h5py.File, path: Path) -> None:

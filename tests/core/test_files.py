@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from genept.core import files, readers
+from genept.core import files, hdf5, readers
 from tests import helpers
 
 
@@ -110,3 +110,18 @@ def test_code_is_hashed_with_all_that_it_imports_within_the_root_and_none_runs(t
         (root / name).write_text("from lib.a import f\n")
         hashes.append(files.code_sha256(root / "start.py", root))
     assert hashes[0] == hashes[1] == hashes[2] and len(set(hashes[2:])) == 3
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7, 100])
+def test_a_pattern_is_found_wherever_a_file_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    content = b"abcabxabcab\0abcd"
+    (tmp_path / "a").write_bytes(content)
+    monkeypatch.setattr(files, "CHUNK", at_once)
+    with (tmp_path / "a").open("rb") as stream:
+        found = []
+        for place in hdf5.places(stream, b"abc"):
+            found.append(place)
+            stream.seek(0)  # what is found is read, too
+    assert found == [0, 6, 12]
