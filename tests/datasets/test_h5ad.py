@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from genept.core import files
 from genept.data import cells as shared
 from genept.data import expression, genes, hgnc
 from genept.datasets import h5ad, label, raw
@@ -103,6 +104,7 @@ def test_a_sample_of_a_large_file_takes_the_memory_of_the_sample(
     small = {"IN_MEMORY": 0, "BYTES_AT_ONCE": 2**17, "CELLS_AT_ONCE": 20}
     for name, value in small.items():
         monkeypatch.setattr(stored_files, name, value)
+    monkeypatch.setattr(files, "CHUNK", 2**14)
     counts = np.random.default_rng(0).poisson(0.1, size=(N_LARGE, N_GENES)).astype(np.float32)
     size = 8 * np.count_nonzero(counts)
     hgnc_genes = hgnc.read(helpers.HGNC)
