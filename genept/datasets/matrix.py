@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -83,7 +84,7 @@ class Matrix:
             indices.append(block.indices.astype(np.int32))
             sizes.append(np.diff(block.indptr))
         indptr = np.concatenate([[0], *sizes]).cumsum()
-        return sp.csr_matrix((joined(values), joined(indices), indptr), shape=self.shape)
+        return sp.csr_matrix((joined(values, np.float32), joined(indices, np.int32), indptr), shape=self.shape)
 
     @cached_property
     def survey(self) -> Survey:
@@ -107,9 +108,9 @@ class Matrix:
         return Survey(n_values, n_fractions, *bounds, n_damaged, totals, of_genes)
 
 
-def joined(pieces: list[np.ndarray]) -> np.ndarray:
+def joined(pieces: list[np.ndarray], dtype: Any) -> np.ndarray:
     """Join arrays, and drop each as it is copied, so that both never are in memory as a whole."""
-    whole = np.empty(sum(map(len, pieces)), dtype=pieces[0].dtype if pieces else np.float32)
+    whole = np.empty(sum(map(len, pieces)), dtype=dtype)
     end = len(whole)
     while pieces:
         piece = pieces.pop()

@@ -20,7 +20,7 @@ from genept.data import expression, genes, hgnc
 from genept.datasets import h5ad, label, raw
 from genept.datasets import stored as stored_files
 from genept.datasets.h5ad import match_columns
-from genept.datasets.matrix import in_memory
+from genept.datasets.matrix import Matrix, in_memory
 from tests import helpers
 from tests.datasets.made import (
     CELLS,
@@ -320,3 +320,9 @@ def test_a_fault_far_into_a_file_that_is_read_in_parts_is_refused(
     monkeypatch.setattr(stored_files, "IN_MEMORY", 0)
     monkeypatch.setattr(stored_files, "CELLS_AT_ONCE", 7)
     assert_refused(1, text)
+
+
+def test_no_cell_of_a_matrix_that_is_read_in_parts_is_an_empty_matrix() -> None:
+    read = Matrix(lambda: iter([sp.csr_matrix(np.ones((2, 3)))]), (2, 3), np.dtype(float))
+    none = read.cells(np.array([], dtype=int)).csr()
+    assert none.shape == (0, 3) and none.nnz == 0 and none.indices.dtype.kind == "i"
