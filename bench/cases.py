@@ -22,7 +22,7 @@ BFLOAT16 = "bfloat16"
 
 def read_cells(dataset: str, n_cells: int) -> AnnData:
     """Read evenly spaced cells of a dataset; if it has fewer, each several times, under names of its own."""
-    needed(labelled.DATA / dataset / "cells.h5ad")
+    needed(labelled.labelled(dataset))
     found = labelled.read(dataset)
     chosen = found[np.arange(n_cells) * found.n_obs // n_cells].copy()
     chosen.obs_names = [f"{name}-{number}" for number, name in enumerate(chosen.obs_names)]

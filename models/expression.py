@@ -7,7 +7,6 @@ of params.yaml. `genept.engines` says what `embed` gets and returns.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,13 @@ import numpy as np
 from pydantic import PositiveInt
 
 from genept.core.config import Config
-from genept.data.expression import coverage, log_normalise, log_normalised_parts
+from genept.core.notes import merged
+from genept.data.expression import coverage, log_normalise, log_normalised
 from genept.data.pca import components_of_parts, principal_components
 from genept.engines.config import ModelConfig
 
 if TYPE_CHECKING:
-    from anndata import AnnData
+    from genept.data.cells import Cells
 
 
 IN_MEMORY = 20_000  # cells; of more, expression is normalised in parts
@@ -38,12 +38,14 @@ class Model(ModelConfig):
     embed: Embed = Embed()
 
 
-def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
+def embed_parts(cells: Cells, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the first principal components of log-normalised expression, and notes."""
+    known = np.ones(len(cells.var), dtype=bool)  # this model knows every gene
     if cells.n_obs <= IN_MEMORY:
-        matrix = principal_components(log_normalise(cells), config.embed.n_components)
+        whole = cells.whole()
+        matrix = principal_components(log_normalise(whole), config.embed.n_components)
+        found = coverage(whole, known)
     else:
-        parts = partial(log_normalised_parts, cells)
-        matrix = components_of_parts(parts, cells.shape, config.embed.n_components)
-    notes = coverage(cells, known=np.ones(cells.n_vars, dtype=bool))  # this model knows every gene
-    return matrix.astype(np.float32), {**notes, "comparable": True}
+        matrix = components_of_parts(lambda: log_normalised(cells), cells.shape, config.embed.n_components)
+        found = merged([coverage(part, known) for part in cells])
+    return matrix.astype(np.float32), {**found, "comparable": True}

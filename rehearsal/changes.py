@@ -74,5 +74,5 @@ def without_subsets(workspace: Workspace, names: list[str], world: World) -> tup
 
 def read_obs(name: str) -> list[dict[str, str]]:
     """Return the labels of a dataset's cells."""
-    with Path("data", name, "obs.csv").open(encoding="utf-8") as stream:
+    with Path("data", name, "labelled/obs.csv").open(encoding="utf-8") as stream:
         return list(csv.DictReader(stream))

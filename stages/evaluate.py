@@ -53,7 +53,7 @@ def main(params: Params, dataset: str | None, check: bool) -> None:
         return
     name = str(dataset)
     if "DVC_STAGE" in os.environ:  # what is scored by hand need not be in the lock
-        tracked.refuse_changed(written, [f"data/{name}/embeddings", f"data/{name}/obs.csv"])
+        tracked.refuse_changed(written, [f"data/{name}/embeddings", f"data/{name}/labelled"])
     scored = evaluation.evaluate_dataset(name, params)
     by_authors: dict[str, results.Results] = {}
     if config and config.paper:

@@ -21,7 +21,7 @@ from genept.repository import lock
     "--into",
     "source",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="h5ad file with your cells, found by cell id. [default: data/DATASET/cells.h5ad]",
+    help="h5ad file with your cells, found by cell id. [default: data/DATASET/labelled/cells.h5ad]",
 )
 @click.option(
     "--output",
@@ -53,7 +53,7 @@ def main(
     Examples: python -m stages.export covid genept_w_minilm scgpt_mini --output covid.h5ad
               python -m stages.export covid scgpt_mini --into mine.h5ad --missing nan
     """
-    own = cells.DATA / dataset / "cells.h5ad"
+    own = cells.labelled(dataset) / "cells.h5ad"
     target = output or source
     if target is None:
         raise ParamsError("say where to write: --output FILE.h5ad, or --into FILE.h5ad to add to a file of yours")

@@ -27,17 +27,18 @@ def main(params: Params, dataset: str) -> None:
     dropped.
 
     \b
-    Writes  data/DATASET/cells.h5ad               the evaluated cells (all, unless there is a subset)
-            data/DATASET/obs.csv                  their annotations
+    Writes  data/DATASET/labelled/cells.h5ad      the evaluated cells (all, unless there is a subset)
+            data/DATASET/labelled/obs.csv         their annotations
             data/corpus/DATASET/cells.h5ad        the other cells, if grid.pretrain in params.yaml names DATASET
             metrics/verification/DATASET.json     what was found, renamed and dropped, and how many cells of each label
+    More than 32,768 cells are written in parts instead (docs/scaling.md).
     Example: python -m stages.label covid
     """
     config, fallback = fetched(dataset)
 
     from genept.core import files
     from genept.data import genes, hgnc
-    from genept.datasets import label, record
+    from genept.datasets import label, labelled, record
     from genept.datasets.inputs import check_hashes
 
     folder = DATA / dataset
@@ -45,15 +46,14 @@ def main(params: Params, dataset: str) -> None:
     with_corpus = dataset in params.grid.pretrain
     accepts = dataset in params.label.accept_unexpected
     table, missing, least = genes.Table(hgnc.read()), params.label.missing_labels, params.label.least_known_genes
-    labelled = label.label(folder / "raw", config, table, dataset, with_corpus, accepts, missing, least)
-    report = record.describe(dataset, config, fallback, labelled, digests, folder / "raw", params.label.min_class_size)
+    found = label.label(folder / "raw", config, table, dataset, with_corpus, accepts, missing, least)
+    report = record.describe(dataset, config, fallback, found, digests, folder / "raw", params.label.min_class_size)
     with ExitStack() as stack:  # all are written before the first replaces an earlier one
         corpus = stack.enter_context(files.replacing_folder(DATA / "corpus" / dataset))
-        if labelled.corpus is not None:
-            label.write(corpus / "cells.h5ad", labelled.corpus, labelled.uns())
-        label.write(stack.enter_context(files.replacing(folder / "cells.h5ad")), labelled.cells, labelled.uns())
-        obs = stack.enter_context(files.replacing(folder / "obs.csv"))
-        labelled.cells.obs.to_csv(obs, index_label="cell_id", lineterminator="\n", encoding="utf-8")
+        if found.corpus is not None:
+            labelled.write(corpus, found.corpus, found.var(), found.uns(), dataset, obs=False)
+        own = stack.enter_context(files.replacing_folder(folder / "labelled"))
+        labelled.write(own, found.cells, found.var(), found.uns(), dataset)
         path = Path("metrics/verification") / f"{dataset}.json"
         files.write_json(stack.enter_context(files.replacing(path)), report)
 

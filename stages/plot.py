@@ -28,7 +28,7 @@ def main(params: Params, dataset: str) -> None:
     settings are under `plot` in params.yaml. A layout is computed once per embedding and settings.
 
     \b
-    Writes  data/DATASET/umap/MODEL.npy         coordinates of the rows of data/DATASET/obs.csv, NaN if not drawn
+    Writes  data/DATASET/umap/MODEL.npy         coordinates of the labelled cells, NaN if not drawn
             plots/umap/DATASET/all_models.png   the grid, 180 mm wide
             plots/umap/DATASET/cell_type.png    its cell types, 85 mm wide
             plots/cells/DATASET.csv             annotations and coordinates of each cell, for the report's page

@@ -129,11 +129,11 @@ def test_every_goal_is_of_a_case_with_known_precision() -> None:
 
 def test_cells_are_spread_evenly_and_repeated_if_too_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labelled, "DATA", tmp_path)
-    with pytest.raises(InputError, match=r"ovarian/cells\.h5ad: no such file; run `make repro` first"):
+    with pytest.raises(InputError, match=r"ovarian/labelled: no such file; run `make repro` first"):
         benchmarks.read_cells("ovarian", 3)
     cells = make_cells(5)
-    (tmp_path / "ovarian").mkdir()
-    cells.write_h5ad(tmp_path / "ovarian/cells.h5ad")
+    (tmp_path / "ovarian/labelled").mkdir(parents=True)
+    cells.write_h5ad(tmp_path / "ovarian/labelled/cells.h5ad")
     np.testing.assert_array_equal(benchmarks.read_cells("ovarian", 2).X.toarray(), cells.X[[0, 2]].toarray())
     many = benchmarks.read_cells("ovarian", 11)
     assert many.n_obs == 11 and many.obs_names.is_unique

@@ -28,9 +28,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     titles = {name: {"title": name} for name in ("one", "two", "unmade", "other")}
     write_settings(tmp_path, {"threads": 1}, datasets={"blood": {"title": "Blood"}}, models=titles)
-    Path("data/blood").mkdir()
-    make(IDS).write_h5ad("data/blood/cells.h5ad")
-    pd.DataFrame({"cell_type": "B"}, index=pd.Index(IDS, name="cell_id")).to_csv("data/blood/obs.csv")
+    Path("data/blood/labelled").mkdir(parents=True)
+    make(IDS).write_h5ad("data/blood/labelled/cells.h5ad")
+    pd.DataFrame({"cell_type": "B"}, index=pd.Index(IDS, name="cell_id")).to_csv("data/blood/labelled/obs.csv")
     embeddings.write("blood", "one", VECTORS, IDS, {})
     embeddings.write("blood", "two", -VECTORS[:, :2], IDS, {})
     embeddings.write("blood", "other", VECTORS, IDS[::-1], {})
@@ -49,13 +49,13 @@ def run(*arguments: str) -> Result:
 
 
 def test_embeddings_go_into_a_copy_of_the_cells_and_replace_an_earlier_export(project: Path) -> None:
-    before = files.sha256(Path("data/blood/cells.h5ad"))
+    before = files.sha256(Path("data/blood/labelled/cells.h5ad"))
     result = run("blood", "one", "two", "--output", "out.h5ad")
     assert result.exit_code == 0 and result.output == "out.h5ad: X_one, X_two for 6 cells\n"
     data = anndata.read_h5ad("out.h5ad")
     np.testing.assert_array_equal(data.obsm["X_one"], VECTORS)
     np.testing.assert_array_equal(data.obsm["X_two"], -VECTORS[:, :2])
-    assert data.obsm["X_one"].dtype == np.float32 and files.sha256(Path("data/blood/cells.h5ad")) == before
+    assert data.obsm["X_one"].dtype == np.float32 and files.sha256(Path("data/blood/labelled/cells.h5ad")) == before
     embeddings.write("blood", "one", VECTORS[:, :1] + 5, IDS, {})
     assert run("blood", "one", "--into", "out.h5ad").exit_code == 0
     np.testing.assert_array_equal(anndata.read_h5ad("out.h5ad").obsm["X_one"], VECTORS[:, :1] + 5)
@@ -83,8 +83,8 @@ def test_rows_follow_the_cell_ids_of_the_file_and_all_else_stays(project: Path) 
     ("arguments", "code", "message"),
     [
         ("blood one", 2, "say where to write: --output FILE.h5ad, or --into"),
-        ("blood one --output data/blood/cells.h5ad", 2, "belongs to the pipeline"),
-        ("blood one --into data/blood/cells.h5ad", 2, "belongs to the pipeline"),
+        ("blood one --output data/blood/labelled/cells.h5ad", 2, "belongs to the pipeline"),
+        ("blood one --into data/blood/labelled/cells.h5ad", 2, "belongs to the pipeline"),
         ("blood one --output params.yaml", 2, "params.yaml: is written as h5ad; give an --output whose name ends in"),
         ("blood one --into params.yaml", 2, "params.yaml: is written as h5ad; give an --output whose name ends in"),
         ("blood one --output data/raw/new.h5ad", 2, "data/raw/new.h5ad belongs to the pipeline"),

@@ -87,6 +87,7 @@ PLUMBING = (
     "genept/data/__init__.py",
     "genept/data/cells.py",
     "genept/data/embeddings.py",
+    "genept/data/parts.py",
     "genept/data/gene_vectors.py",
     "genept/data/hgnc.py",
     "genept/datasets/__init__.py",

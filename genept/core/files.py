@@ -21,7 +21,19 @@ from genept.core.errors import InputError
 CHUNK = 1 << 20
 ROOT = Path(__file__).parents[2]  # the folder that holds the package genept
 WRITING, EARLIER = ".writing-", "earlier"  # beginning of the names of temporary folders; a folder within one
+TEMPORARY = (".dvc", "tmp", "exps")  # where DVC runs experiments that do not touch the workspace
 SETTINGS = ["genept.downloads"]  # imported for the form of `source` only, which moves no number
+
+
+def shared(folder: Path) -> Path:
+    """Return where a cache such as ``data/cache/embed`` is: in an experiment's temporary folder, the repository's own.
+
+    ``dvc exp run --temp`` and the queue work in ``.dvc/tmp/exps/<name>``, which is removed when they end.
+    """
+    for parent in Path.cwd().parents:
+        if parent.parts[-3:] == TEMPORARY:
+            return parent.parents[2] / folder
+    return folder
 
 
 def require_file(path: Path) -> Path:

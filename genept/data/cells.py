@@ -1,26 +1,38 @@
 """The labelled cells of a dataset, as `stages.label` writes them and every later stage reads them.
 
-``data/<dataset>/cells.h5ad`` holds the evaluated subset: ``X`` CSR (counts, or log-normalised values where declared),
-``obs`` the common schema, ``var`` indexed by gene symbol with a column ``ensembl_id`` (empty where unknown).
-``data/<dataset>/obs.csv`` repeats its ``obs``, so that scoring needs no expression matrix.
-``data/corpus/<dataset>/cells.h5ad`` holds the cells outside the subset in the same form, for pretraining.
+``data/<dataset>/labelled/`` holds the evaluated cells, in one of two forms. Up to `IN_ONE_FILE` of them are
+
+``cells.h5ad``
+    ``X`` CSR (counts, or log-normalised values where declared), ``obs`` the common schema, ``var`` indexed by gene
+    symbol with a column ``ensembl_id`` (empty where unknown).
+``obs.csv``
+    Its ``obs`` again, so that scoring needs no expression matrix.
+
+More are in parts, see `genept.data.parts`. ``data/corpus/<dataset>/`` holds the cells outside the evaluated subset in
+the same form, for pretraining; without ``obs.csv``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from genept.core import readers
+from genept.core import files, readers
 from genept.core.params import Annotation
 
 if TYPE_CHECKING:
+    import h5py
     import pandas as pd
     from anndata import AnnData
+    from scipy.sparse import csr_matrix
 
 DATA = Path("data")
+IN_FILE, OBS = "cells.h5ad", "obs.csv"
+IN_ONE_FILE = 32_768  # cells
 ANNOTATIONS: tuple[str, ...] = get_args(Annotation)
 
 PART = "part"  # column of obs.csv where a dataset has a reference and a query file: which one a cell is from
@@ -28,44 +40,170 @@ UNKNOWN = "Unknown"  # the label of a cell without one, in obs.csv
 REFERENCE, QUERY = "reference", "query"  # its values: scores are of the query; the reference may be learned from
 
 
+class Some(NamedTuple):
+    """Some cells of a dataset that are read together."""
+
+    rows: slice
+    read: Callable[[], AnnData]
+    identity: Callable[[], str]  # which other cells, or other values, do not have
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The labelled cells of a dataset, which are read some at a time.
+
+    ``uns['x']`` tells what X holds, ``counts`` or ``lognorm``, ``uns['x_dtype']`` the type that its file has it in.
+    Iterating reads `parts` one after the other, each an AnnData of at most `genept.data.parts.CELLS` cells with `var`
+    and `uns`.
+    """
+
+    folder: Path
+    n_obs: int
+    var: pd.DataFrame
+    uns: dict[str, Any]
+    ids_sha256: str
+    parts: Sequence[Some]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of cells and of genes."""
+        return self.n_obs, len(self.var)
+
+    def __iter__(self) -> Iterator[AnnData]:
+        return (part.read() for part in self.parts)
+
+    def whole(self) -> AnnData:
+        """Read all cells into memory."""
+        import anndata
+
+        if len(self.parts) == 1:
+            return self.parts[0].read()
+        cells = anndata.concat(list(self), merge="same")
+        cells.uns = dict(self.uns)
+        return cells
+
+
 def heading(annotation: str) -> str:
     """Return an annotation's name as it is printed: ``cell_type`` is "Cell type"."""
     return annotation.replace("_", " ").capitalize()
 
 
-def read(dataset: str) -> AnnData:
-    """Read the evaluated cells of a dataset.
+def labelled(dataset: str) -> Path:
+    """Return the folder of a dataset's labelled cells."""
+    return DATA / dataset / "labelled"
 
-    ``uns['x']`` tells what X holds, ``counts`` or ``lognorm``, ``uns['x_dtype']`` the type that its file has it in.
-    """
-    return _read(DATA / dataset / "cells.h5ad", dataset)
+
+def of(dataset: str) -> Cells:
+    """Return the evaluated cells of a dataset."""
+    return opened(labelled(dataset), f"label@{dataset}")
+
+
+def corpus_of(dataset: str) -> Cells:
+    """Return the cells of a dataset outside its evaluated subset."""
+    return opened(DATA / "corpus" / dataset, f"label@{dataset}")
+
+
+def read(dataset: str) -> AnnData:
+    """Read the evaluated cells of a dataset into memory."""
+    return of(dataset).whole()
 
 
 def read_corpus(dataset: str) -> AnnData:
-    """Read the cells of a dataset outside its evaluated subset."""
-    return _read(DATA / "corpus" / dataset / "cells.h5ad", dataset)
+    """Read the cells of a dataset outside its evaluated subset into memory."""
+    return corpus_of(dataset).whole()
 
 
-def _read(path: Path, dataset: str) -> AnnData:
-    """Read an h5ad: `FileNotFoundError` if there is none, `InputError` if it is damaged or not as `label` writes it."""
-    import numpy as np
+def in_memory(cells: AnnData) -> Cells:
+    """Return cells that are in memory already, in one part."""
+    digest = ids_digest(cells.obs_names)
+    whole = Some(slice(0, cells.n_obs), lambda: cells, lambda: digest)
+    return Cells(Path(), cells.n_obs, cells.var, dict(cells.uns), digest, [whole])
+
+
+def opened(folder: Path, stage: str) -> Cells:
+    """Open labelled cells in either form; `InputError` if they are not what `stage` writes."""
+    from genept.data import parts
+
+    return in_parts(folder, stage) if (folder / parts.MANIFEST).exists() else in_file(folder / IN_FILE, stage)
+
+
+def in_file(path: Path, stage: str) -> Cells:
+    """Open an h5ad; `FileNotFoundError` if there is none, `InputError` if it is damaged or not as `stage` writes it."""
     from anndata.io import read_elem
 
     from genept.core import hdf5
+    from genept.data import parts
 
-    with hdf5.opened(path, again=f"`dvc repro label@{dataset}` makes it") as file:
+    again = f"`dvc repro {stage}` makes it"
+    with hdf5.opened(path, again=again) as file:
         hdf5.require_size(hdf5.arrays(file), path.stat().st_size, path, "it")
         if lacking := {"X", "obs", "var", "uns"} - set(file):
             raise ValueError(f"it has no {min(lacking)}")
-        cells: AnnData = read_elem(file)
-        if cells.uns["x"] not in ("counts", "lognorm") or getattr(cells.X, "format", "") != "csr":
+        obs, var, uns = (read_elem(file[name]) for name in ("obs", "var", "uns"))
+        if uns["x"] not in ("counts", "lognorm") or file["X"].attrs.get("encoding-type") != "csr_matrix":
             raise ValueError("X is not as label writes it")
-        cells.X.check_format(full_check=True)  # with an index out of range the process would die later
-        if cells.X.dtype.kind not in "fiu" or not np.isfinite(cells.X.data).all():
-            raise ValueError("X has values that are no finite numbers")
-        if (cells.X.data < 0).any():
-            raise ValueError("X has negative values")
-    return cells
+        if len(file["X/indptr"]) != len(obs) + 1 or tuple(file["X"].attrs["shape"]) != (len(obs), len(var)):
+            raise ValueError("X, obs and var are of different sizes")
+
+    def read(rows: slice) -> AnnData:
+        with hdf5.opened(path, again=again) as file:
+            x = rows_of(file["X"], rows, len(var))
+            return assembled(x, obs.iloc[rows], var, uns)
+
+    sha256 = cache(partial(files.sha256, path))
+
+    def identity(rows: slice) -> str:
+        return f"{sha256()} {rows.start} {rows.stop}"
+
+    some = [Some(rows, partial(read, rows), partial(identity, rows)) for rows in parts.divide(len(obs))]
+    return Cells(path.parent, len(obs), var, uns, ids_digest(obs.index), some)
+
+
+def in_parts(folder: Path, stage: str) -> Cells:
+    """Open cells in parts, `genept.data.parts`; `InputError` if they are not what `stage` wrote."""
+    from genept.data import parts
+
+    manifest = parts.read_manifest(folder, stage)
+    var = parts.read_table(folder / parts.VAR, manifest.var_sha256, stage)
+    if len(var) != manifest.n_genes or manifest.uns.get("x") not in ("counts", "lognorm"):
+        raise readers.damaged(folder / parts.MANIFEST, stage, "not of these genes and values")
+
+    def read(number: int, entry: parts.Entry) -> AnnData:
+        x = parts.read_part(folder / parts.FOLDER / entry.name, entry.sha256, (entry.n_cells, len(var)), stage)
+        obs = parts.read_table(folder / parts.OBS, manifest.obs_sha256, stage, number)
+        return assembled(x, obs, var, manifest.uns)
+
+    chosen = zip(parts.divide(manifest.n_cells), manifest.parts, strict=True)
+    some = [
+        Some(rows, partial(read, number, entry), partial(str, entry.sha256))
+        for number, (rows, entry) in enumerate(chosen)
+    ]
+    return Cells(folder, manifest.n_cells, var, manifest.uns, manifest.cell_ids_sha256, some)
+
+
+def rows_of(group: h5py.Group, rows: slice, n_genes: int) -> csr_matrix:
+    """Read some rows of a CSR matrix in an h5ad; `ValueError` if it is none."""
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    indptr = group["indptr"][rows.start : rows.stop + 1].astype(np.int64)
+    if np.any(np.diff(indptr) < 0) or indptr[-1] > len(group["data"]):
+        raise ValueError("X is no sparse matrix, its index pointer descends")
+    data, indices = (group[name][indptr[0] : indptr[-1]] for name in ("data", "indices"))
+    return csr_matrix((data, indices, indptr - indptr[0]), shape=(rows.stop - rows.start, n_genes))
+
+
+def assembled(x: csr_matrix, obs: pd.DataFrame, var: pd.DataFrame, uns: dict[str, Any]) -> AnnData:
+    """Put cells together; `ValueError` if X is no matrix of finite numbers from 0."""
+    import numpy as np
+    from anndata import AnnData
+
+    x.check_format(full_check=True)  # with an index out of range the process would die later
+    if x.dtype.kind not in "fiu" or not np.isfinite(x.data).all():
+        raise ValueError("X has values that are no finite numbers")
+    if (x.data < 0).any():
+        raise ValueError("X has negative values")
+    return AnnData(x, obs=obs, var=var, uns=dict(uns))
 
 
 def read_obs(dataset: str) -> pd.DataFrame:
@@ -76,11 +214,20 @@ def read_obs(dataset: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    path, stage = DATA / dataset / "obs.csv", f"label@{dataset}"
-    table = readers.read_table(path, {"cell_id": str}, stage, key="cell_id", may_be_empty=False)
-    if others := set(table) - {"cell_id", PART, *ANNOTATIONS}:
-        raise readers.damaged(path, stage, f"no annotation is called {min(others)!r}")
-    return pd.DataFrame(table, dtype=object).set_index("cell_id")
+    from genept.data import parts
+
+    folder, stage = labelled(dataset), f"label@{dataset}"
+    if (folder / parts.MANIFEST).exists():
+        path = folder / parts.OBS
+        manifest = parts.read_manifest(folder, stage)
+        table = parts.read_table(path, manifest.obs_sha256, stage)
+    else:
+        path = folder / OBS
+        columns = readers.read_table(path, {"cell_id": str}, stage, key="cell_id", may_be_empty=False)
+        table = pd.DataFrame(columns, dtype=object).set_index("cell_id")
+    if others := set(table) - {PART, *ANNOTATIONS}:
+        raise readers.damaged(path, stage, f"no annotation is called {min(map(str, others))!r}")
+    return table
 
 
 def ids_digest(cell_ids: Iterable[str]) -> str:

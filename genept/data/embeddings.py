@@ -1,13 +1,14 @@
 """Embeddings on disk: ``data/<dataset>/embeddings/<model>.npy`` with a small JSON of provenance beside it.
 
-The matrix is float32, one row per cell of ``data/<dataset>/obs.csv`` in the same order, and can be memory-mapped. A
+The matrix is float32, one row per cell of ``data/<dataset>/labelled`` in the same order, and can be memory-mapped. A
 control that is drawn several times has a matrix for each draw, in one array of shape (n_draws, n_cells, n_dimensions).
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,29 +85,87 @@ def notes_path(dataset: str, model: str) -> Path:
 def write(dataset: str, model: str, matrix: np.ndarray, cell_ids: Sequence[str], notes: dict[str, Any]) -> None:
     """Write an embedding, shape (n_cells, n_dimensions), or several draws of one, as float32, and its provenance.
 
-    `notes` are what a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date or
-    a path, so that equal runs give equal files; they do not replace what the file says (dataset, model, sizes, draws).
-    `InputError` if a value is NaN or infinite, or rows and cells differ in number, or there is no dimension.
+    `notes` and errors are those of `writing`.
     """
-    import numpy as np
+    with writing(dataset, model, len(cell_ids), cells.ids_digest(cell_ids)) as writer:
+        writer.add(matrix)
+        writer.notes = notes
 
-    with np.errstate(over="ignore"):  # what float32 does not reach is infinite
-        matrix = np.ascontiguousarray(matrix, dtype=np.float32)
-    if matrix.ndim not in (2, 3) or matrix.shape[-2] != len(cell_ids) or not matrix.size:
-        raise InputError(f"{model} on {dataset}: the model gave {matrix.shape} for {len(cell_ids)} cells")
-    draws = matrix if matrix.ndim == 3 else matrix[np.newaxis]
-    good = np.all([(np.abs(draw) < LARGEST).all(axis=1) for draw in draws], axis=0)
-    if bad := int((~good).sum()):
-        raise InputError(
-            f"{model} on {dataset}: {bad} of {len(cell_ids)} cells have NaN or infinite coordinates, or some above "
-            f"{LARGEST:g}"
-        )
-    header = {"dataset": dataset, "model": model, "n_cells": len(cell_ids), "n_dimensions": int(matrix.shape[-1])}
-    header |= {"n_draws": len(matrix)} if matrix.ndim == 3 else {}
-    header["cell_ids_sha256"] = cells.ids_digest(cell_ids)
-    content = check_notes({**header, **notes, **header}, f"{model} on {dataset}: notes")
-    with files.replacing(matrix_path(dataset, model)) as temporary:
-        np.save(temporary, matrix, allow_pickle=False)
+
+class Writer:
+    """Takes an embedding some cells after the other; `notes` are to be set before the end.
+
+    The first cells are written when the next come, or at the end: of a model that gives them all at once nothing is
+    written before everything is checked.
+    """
+
+    def __init__(self, begin: Callable[[], Path], name: str, n_cells: int) -> None:
+        self.begin, self.name, self.n_cells = begin, name, n_cells
+        self.n_added = self.n_written = self.n_zeros = 0
+        self.shape: tuple[int, ...] = ()  # of the whole: ([n_draws,] n_cells, n_dimensions)
+        self.notes: dict[str, Any] = {}
+        self.path: Path | None = None
+        self.waiting: np.ndarray | None = None
+
+    def add(self, matrix: np.ndarray) -> None:
+        """Take cells, shape (n, n_dimensions) or, of several draws, (n_draws, n, n_dimensions), in float32."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):  # what float32 does not reach is infinite
+            matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+        shape = (*matrix.shape[:-2], self.n_cells, *matrix.shape[-1:])
+        if matrix.ndim not in (2, 3) or not matrix.size or (self.shape and shape != self.shape):
+            raise InputError(f"{self.name}: the model gave {matrix.shape} for {self.n_cells} cells")
+        self.shape = shape
+        draws = matrix if matrix.ndim == 3 else matrix[np.newaxis]
+        good = np.all([(np.abs(draw) < LARGEST).all(axis=1) for draw in draws], axis=0)
+        if bad := int((~good).sum()):
+            raise InputError(
+                f"{self.name}: {bad} of {len(good)} cells have NaN or infinite coordinates, or some above {LARGEST:g}"
+            )
+        self.n_added += len(good)
+        self.n_zeros += int((~draws[0].any(axis=1)).sum())
+        self.write()
+        self.waiting = draws
+
+    def write(self) -> None:
+        """Write what was taken."""
+        import numpy as np
+
+        if self.waiting is None:
+            return
+        self.path = self.path or self.begin()
+        with self.path.open("r+b" if self.n_written else "wb") as stream:
+            described = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
+            np.lib.format.write_array_header_1_0(stream, described)  # as numpy.save writes it
+            start = stream.tell()
+            for number, draw in enumerate(self.waiting):
+                stream.seek(start + 4 * (number * self.n_cells + self.n_written) * draw.shape[1])
+                stream.write(draw.data)
+        self.n_written += self.waiting.shape[1]
+        self.waiting = None
+
+
+@contextlib.contextmanager
+def writing(dataset: str, model: str, n_cells: int, cell_ids_sha256: str) -> Iterator[Writer]:
+    """Give what an embedding is written with, some cells after the other; it takes its place when all are there.
+
+    Its notes are what a reader needs to trust the numbers: engine, settings, missing genes. They must not hold a date
+    or a path, so that equal runs give equal files; they do not replace what the file says (dataset, model, sizes,
+    draws). `InputError` if a value is NaN or infinite, or rows and cells differ in number, or there is no dimension.
+    """
+    name = f"{model} on {dataset}"
+    with contextlib.ExitStack() as stack:  # nothing is written before the first cells are there
+        writer = Writer(lambda: stack.enter_context(files.replacing(matrix_path(dataset, model))), name, n_cells)
+        yield writer
+        if not writer.shape or writer.n_added != n_cells:
+            given = writer.shape and (*writer.shape[:-2], writer.n_added, writer.shape[-1])
+            raise InputError(f"{name}: the model gave {given or 'nothing'} for {n_cells} cells")
+        header = {"dataset": dataset, "model": model, "n_cells": n_cells, "n_dimensions": int(writer.shape[-1])}
+        header |= {"n_draws": int(writer.shape[0])} if len(writer.shape) == 3 else {}
+        header["cell_ids_sha256"] = cell_ids_sha256
+        content = check_notes({**header, **writer.notes, **header}, f"{name}: notes")
+        writer.write()
     files.write_json(notes_path(dataset, model), content)
 
 
@@ -122,7 +181,7 @@ def read_draws(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
     """Memory-map all draws of an embedding as `read` one: shape (n_draws, n_cells, n_dimensions), one without draws."""
     notes, path = read_notes(dataset, model), matrix_path(dataset, model)
     if notes["cell_ids_sha256"] != cells.ids_digest(cell_ids):
-        raise InputError(f"{path}: made for other cells than data/{dataset}/obs.csv; {again(dataset, model)}")
+        raise InputError(f"{path}: made for other cells than {cells.labelled(dataset)}; {again(dataset, model)}")
     matrix = read_matrix(path, again(dataset, model))
     shape = (*([notes["n_draws"]] if "n_draws" in notes else []), notes["n_cells"], notes["n_dimensions"])
     if matrix.shape != shape or notes["n_cells"] != len(cell_ids):

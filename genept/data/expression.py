@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from anndata import AnnData
 
 from genept.core.errors import InputError
+from genept.core.notes import Mean, Total
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -44,6 +45,15 @@ def log_normalised_parts(cells: AnnData) -> Iterator[tuple[slice, csr_matrix]]:
         yield rows, log_normalise(AnnData(x[rows], uns=uns))
 
 
+def log_normalised(parts: Iterable[AnnData]) -> Iterator[tuple[slice, csr_matrix]]:
+    """Yield the same of cells that are read in parts; rows count from the first cell of the first part."""
+    first = 0
+    for part in parts:
+        for rows, x in log_normalised_parts(part):
+            yield slice(first + rows.start, first + rows.stop), x
+        first += part.n_obs
+
+
 def parts(n_cells: int) -> Iterator[slice]:
     """Yield the rows of `CELLS_AT_ONCE` cells after the other."""
     for start in range(0, n_cells, CELLS_AT_ONCE):
@@ -69,8 +79,8 @@ def coverage(cells: AnnData, known: np.ndarray) -> dict[str, Any]:
     return {
         "n_genes": len(names),
         "n_genes_missing": int((~known).sum()),
-        "share_of_counts_missing": round(float(sums[~known].sum() / sums.sum()), 6) if sums.any() else 0.0,
-        "n_cells_without_gene": n_without,
+        "share_of_counts_missing": Mean(sums[~known].sum(), sums.sum(), digits=6),
+        "n_cells_without_gene": Total(n_without),
     }
 
 

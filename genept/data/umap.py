@@ -30,7 +30,7 @@ MOST_PARTS = 50  # of a graph of neighbours for UMAP's spectral start, which wor
 
 
 def folder(dataset: str) -> Path:
-    """Folder of ``<model>.npy``: float32, a row per cell of ``data/<dataset>/obs.csv``, NaN for cells not drawn."""
+    """Folder of ``<model>.npy``: float32, a row per labelled cell, NaN for cells not drawn."""
     return DATA / dataset / "umap"
 
 

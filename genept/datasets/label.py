@@ -12,10 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from anndata.io import write_elem
 
-from genept.core import files
 from genept.core.errors import InputError
 from genept.core.text import listed
 from genept.data import genes
@@ -23,6 +20,7 @@ from genept.data.cells import PART, UNKNOWN
 from genept.datasets import copies, inputs
 from genept.datasets.config import ANNOTATION, AUTHOR, USER, DatasetConfig, Subset
 from genept.datasets.derive import add_derived
+from genept.datasets.labelled import Chosen
 from genept.datasets.matrix import Matrix
 from genept.datasets.raw import RawDataset, check_scorable, missing_texts
 
@@ -31,15 +29,14 @@ CODE = re.compile(r"(?:(?:cluster|leiden|louvain|group|c)[ _.-]?)?\d{1,4}", re.I
 RESERVED = {UNKNOWN: "stands for no label"} | dict.fromkeys(
     ("cell_id", "task", "split", "actual"), "is a column of metrics/probabilities"
 )
-COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
 
 
 @dataclass(frozen=True)
 class Labelled:
     """A labelled dataset: its cells, and all that the verification record says of how they came about."""
 
-    cells: AnnData  # the evaluated cells
-    corpus: AnnData | None  # the other cells, if wanted
+    cells: Chosen  # the evaluated cells
+    corpus: Chosen | None  # the other cells, if wanted
     obs: pd.DataFrame  # the annotations of both, in the order of the file, missing labels being None
     content: str  # what X holds: counts or lognorm
     dtype: str  # of X in the file; it is float32 in the cells
@@ -55,6 +52,11 @@ class Labelled:
     n_dropped_by_qc: int  # cells that the annotation's quality control left out
     unexpected: list[str]  # in what the files differ from ``expected``, where that is accepted
     notes: list[str]  # what a user should know, one sentence each
+
+    def var(self) -> pd.DataFrame:
+        """Return the genes: approved symbols, ids, and names in the file."""
+        columns = {"ensembl_id": self.genes.ensembl_ids, "original_symbol": self.genes.original}
+        return pd.DataFrame(columns, index=pd.Index(self.genes.symbols, name="symbol"))
 
     def uns(self) -> dict[str, Any]:
         """Return what an h5ad says of itself: what X holds, its type in the file, how the labels came about."""
@@ -120,8 +122,8 @@ def label(
     notes += [*renamed, *codes(filled[evaluated]), *torn]
     notes += check_scorable(filled[evaluated], dataset, is_annotated=bool(annotation))
     return Labelled(
-        cells=assemble(x, filled, evaluated, harmonised),
-        corpus=assemble(x, filled, ~evaluated, harmonised) if with_corpus else None,
+        cells=choose(x, filled, digests, evaluated),
+        corpus=choose(x, filled, digests, ~evaluated) if with_corpus else None,
         obs=obs,
         content=content,
         dtype=str(x.dtype),
@@ -225,18 +227,6 @@ def shares(sizes: dict[str, int], n_cells: int) -> dict[str, int]:
     return given
 
 
-def assemble(x: Matrix, obs: pd.DataFrame, selected: np.ndarray, harmonised: genes.Harmonised) -> AnnData:
-    """Put the selected cells into an AnnData; labels become categories in alphabetical order."""
-    var = pd.DataFrame(
-        {"ensembl_id": harmonised.ensembl_ids, "original_symbol": harmonised.original},
-        index=pd.Index(harmonised.symbols, name="symbol"),
-    )
-    return AnnData(x.cells(np.flatnonzero(selected)).csr(), obs=obs[selected].astype("category"), var=var)
-
-
-def write(path: Path, cells: AnnData, uns: dict[str, Any]) -> None:
-    """Write an h5ad with `uns`, texts and numbers; equal cells give equal bytes."""
-    with files.writing_h5(path) as file:
-        write_elem(file, "/", cells, dataset_kwargs=COMPRESSION)
-        for key, value in uns.items():
-            write_elem(file["uns"], key, value)  # by itself, since HDF5 compresses no scalars
+def choose(x: Matrix, obs: pd.DataFrame, digests: np.ndarray, selected: np.ndarray) -> Chosen:
+    """Return the selected cells; labels become categories in alphabetical order."""
+    return Chosen(x.cells(np.flatnonzero(selected)), obs[selected].astype("category"), digests[selected])

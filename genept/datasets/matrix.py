@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from genept.data.expression import gene_totals, parts
+from genept.data import expression
 
 
 @dataclass(frozen=True)
@@ -32,29 +32,34 @@ class Survey:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Cells x genes; `read` begins a new reading of its blocks, CSR matrices of all genes, in the order of the cells.
+    """Cells x genes; `blocks` begins a new reading, of CSR matrices of all genes, in the order of the cells.
 
-    In a block are no stored zeros, and the columns of each row ascend. `dtype` is that of the values in the file. A
-    small matrix is in memory as a `whole`.
+    Given row numbers in ascending order, `blocks` reads these cells only; None stands for all. In a block are no stored
+    zeros, and the columns of each row ascend. `dtype` is that of the values in the file. A small matrix is in memory as
+    a `whole`.
     """
 
-    read: Callable[[], Iterator[sp.csr_matrix]]
+    blocks: Callable[[np.ndarray | None], Iterator[sp.csr_matrix]]
     shape: tuple[int, int]
     dtype: np.dtype
     whole: sp.csr_matrix | None = None
+
+    def read(self) -> Iterator[sp.csr_matrix]:
+        """Yield all cells, some after the other."""
+        return self.blocks(None)
 
     def genes(self, columns: np.ndarray) -> Matrix:
         """Return the matrix with these columns, in this order."""
         if self.whole is not None:
             return in_memory(self.whole[:, columns])
 
-        def read() -> Iterator[sp.csr_matrix]:
-            for block in self.read():
+        def blocks(rows: np.ndarray | None) -> Iterator[sp.csr_matrix]:
+            for block in self.blocks(rows):
                 chosen = block[:, columns]
                 chosen.sort_indices()
                 yield chosen
 
-        return Matrix(read, (self.shape[0], len(columns)), self.dtype)
+        return Matrix(blocks, (self.shape[0], len(columns)), self.dtype)
 
     def cells(self, rows: np.ndarray) -> Matrix:
         """Return the matrix with these rows, row numbers in ascending order."""
@@ -62,16 +67,9 @@ class Matrix:
             return self
         if self.whole is not None:
             return in_memory(self.whole[rows])
-
-        def read() -> Iterator[sp.csr_matrix]:
-            start = 0
-            for block in self.read():
-                first, last = np.searchsorted(rows, [start, start + block.shape[0]])
-                if last > first:
-                    yield block if last - first == block.shape[0] else block[rows[first:last] - start]
-                start += block.shape[0]
-
-        return Matrix(read, (len(rows), self.shape[1]), self.dtype)
+        return Matrix(
+            lambda some: self.blocks(rows if some is None else rows[some]), (len(rows), self.shape[1]), self.dtype
+        )
 
     def csr(self) -> sp.csr_matrix:
         """Read it into memory, as float32: shape (n_cells, n_genes), indices of 32 bits where they suffice."""
@@ -102,7 +100,7 @@ class Matrix:
             rows = np.repeat(np.arange(len(sizes)), sizes)
             cell_totals.append(np.bincount(rows, weights=values, minlength=len(sizes)))
             n_damaged += int(np.count_nonzero(~np.isfinite(cell_totals[-1])))
-            of_genes += gene_totals(block)
+            of_genes += expression.gene_totals(block)
         totals = np.concatenate(cell_totals) if cell_totals else np.empty(0)
         bounds = (float(least), float(largest)) if n_values else (0.0, 0.0)
         return Survey(n_values, n_fractions, *bounds, n_damaged, totals, of_genes)
@@ -124,20 +122,40 @@ def in_memory(matrix: sp.spmatrix | np.ndarray) -> Matrix:
     csr = sp.csr_matrix(matrix)
     csr.sum_duplicates()
     csr.eliminate_zeros()
-
-    def read() -> Iterator[sp.csr_matrix]:
-        for rows in parts(csr.shape[0]):
-            yield csr if rows.stop - rows.start == csr.shape[0] else csr[rows]
-
+    read = partial(
+        in_blocks, lambda first, last: csr if last - first == csr.shape[0] else csr[first:last], csr.shape[0]
+    )
     return Matrix(read, csr.shape, csr.dtype, csr)
+
+
+def in_blocks(
+    read: Callable[[int, int], sp.csr_matrix], n_cells: int, rows: np.ndarray | None, n_at_once: int | None = None
+) -> Iterator[sp.csr_matrix]:
+    """Yield the given rows of a matrix, None for all; `read` reads from a first cell to one before the last.
+
+    `n_at_once` are read at a time, by default `expression.CELLS_AT_ONCE`; those among which none is wanted, never.
+    """
+    n_at_once = n_at_once or expression.CELLS_AT_ONCE
+    for first in range(0, n_cells, n_at_once):
+        last = min(first + n_at_once, n_cells)
+        if rows is None:
+            yield read(first, last)
+            continue
+        start, stop = np.searchsorted(rows, [first, last])
+        if stop > start:
+            block = read(first, last)
+            yield block if stop - start == last - first else block[rows[start:stop] - first]
 
 
 def stack(matrices: Sequence[Matrix]) -> Matrix:
     """Return the cells of several matrices with the same genes, one matrix after the other."""
+    starts = np.cumsum([0, *(matrix.shape[0] for matrix in matrices)])
 
-    def read() -> Iterator[sp.csr_matrix]:
-        for matrix in matrices:
-            yield from matrix.read()
+    def blocks(rows: np.ndarray | None) -> Iterator[sp.csr_matrix]:
+        for matrix, first, last in zip(matrices, starts, starts[1:], strict=False):
+            own = None if rows is None else rows[slice(*np.searchsorted(rows, [first, last]))] - first
+            if own is None or len(own):
+                yield from matrix.blocks(own)
 
-    n_cells = sum(matrix.shape[0] for matrix in matrices)
-    return Matrix(read, (n_cells, matrices[0].shape[1]), np.result_type(*[matrix.dtype for matrix in matrices]))
+    dtype = np.result_type(*[matrix.dtype for matrix in matrices])
+    return Matrix(blocks, (int(starts[-1]), matrices[0].shape[1]), dtype)

@@ -23,7 +23,7 @@ from genept.core import files, hdf5
 from genept.core.errors import InputError, nearest
 from genept.data.expression import CELLS_AT_ONCE
 from genept.datasets import kinds
-from genept.datasets.matrix import Matrix, in_memory
+from genept.datasets.matrix import Matrix, in_blocks, in_memory
 
 BYTES_AT_ONCE = 2**26  # of a matrix that is stored dense
 IN_MEMORY = 2**26  # values, with their indices half a gigabyte: 30,000 cells of 2,000 genes each
@@ -181,16 +181,19 @@ def read_matrix(stored: Stored, name: str, shape: tuple[int, int], path: Path, m
             n_at_once = -(-n_at_once // chunks[0]) * chunks[0]
         read_block, dtype = read_dense_rows, native(np.empty(0, item.dtype)).dtype
 
-    def read() -> Iterator[sp.csr_matrix]:
+    def blocks(rows: np.ndarray | None) -> Iterator[sp.csr_matrix]:
         with opened(path, modality) as again:
-            for first in range(0, shape[0], n_at_once):
-                block = read_block(again.group[name], first, min(first + n_at_once, shape[0]), shape[1], title, path)
-                block.eliminate_zeros()
-                yield block
 
-    matrix = Matrix(read, shape, dtype)
+            def read(first: int, last: int) -> sp.csr_matrix:
+                block = read_block(again.group[name], first, last, shape[1], title, path)
+                block.eliminate_zeros()
+                return block
+
+            yield from in_blocks(read, shape[0], rows, n_at_once)
+
+    matrix = Matrix(blocks, shape, dtype)
     is_small = not hasattr(item, "keys") and math.prod(shape) <= IN_MEMORY * SPARSENESS
-    return in_memory(sp.vstack([*read()], format="csr")) if is_small and shape[0] else matrix
+    return in_memory(sp.vstack([*matrix.read()], format="csr")) if is_small and shape[0] else matrix
 
 
 def read_dense_rows(item: Any, first: int, last: int, n_genes: int, title: str, path: Path) -> sp.csr_matrix:

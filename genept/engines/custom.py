@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
 
+    from genept.data.cells import Cells
+
 TERMINATED = 128 + signal.SIGTERM  # with which a stage ends that is asked to, see `genept.core.cli`
 
 
@@ -33,7 +35,7 @@ def load(file: Path, base: type) -> ModuleType:
     with explained(file):
         spec.loader.exec_module(module)
     for needed in ("Model", "embed"):
-        if not callable(getattr(module, needed, None)):
+        if not callable(getattr(module, needed, None)) and not (needed == "embed" and hasattr(module, "embed_parts")):
             raise ParamsError(f"{file.as_posix()}: has no {needed}; models/expression.py is an example")
     if not isinstance(module.Model, type) or not issubclass(module.Model, base):
         raise ParamsError(f"{file.as_posix()}: Model should derive from {base.__module__}.{base.__name__}")
@@ -74,6 +76,14 @@ def embed(
         return check(code.embed(cells, folder, config, device), cells, ids)
 
 
+def embed_parts(
+    code: ModuleType, cells: Cells, folder: Path, config: Any, device: str
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Run ``embed_parts`` of a user's module, which reads the cells some after the other; as `embed`."""
+    with explained(Path(str(code.__file__))):
+        return checked(code.embed_parts(cells, folder, config, device), cells.n_obs)
+
+
 def check(returned: Any, cells: AnnData, ids: Sequence[str]) -> tuple[np.ndarray, dict[str, Any]]:
     """Check what a user's model has returned for the cells `ids`; see `embed`."""
     after = list(cells.obs_names)
@@ -83,16 +93,21 @@ def check(returned: Any, cells: AnnData, ids: Sequence[str]) -> tuple[np.ndarray
             f"embed has changed `cells` in place: its {len(ids):,} cells were {what}; work on `cells.copy()`, and "
             "return a row for each of the given cells, in their order"
         )
+    return checked(returned, len(ids), ids)
+
+
+def checked(returned: Any, n_cells: int, ids: Sequence[str] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    """Check that a user's model has returned a matrix with a row for each cell, and notes."""
     if not isinstance(returned, tuple | list) or len(returned) != 2 or not isinstance(returned[1], Mapping | None):
         kinds = [type(part).__name__ for part in returned] if isinstance(returned, tuple) else [type(returned).__name__]
         raise InputError(f"embed should return a matrix and a dict of notes, not {' and '.join(kinds) or 'nothing'}")
     notes = {} if returned[1] is None else plain(returned[1], "notes")
     if reserved := [name for name in FINETUNED if name in notes]:
         raise InputError(f"notes: {reserved[0]} belongs to fine-tuned embeddings; choose another name")
-    return as_matrix(returned[0], ids), notes
+    return as_matrix(returned[0], n_cells, ids), notes
 
 
-def as_matrix(values: Any, ids: Sequence[str]) -> np.ndarray:
+def as_matrix(values: Any, n_cells: int, ids: Sequence[str] | None) -> np.ndarray:
     """Return what a user's model gives as an array of numbers, shape (n_cells, n_dimensions)."""
     import numpy as np
     import pandas as pd
@@ -101,7 +116,7 @@ def as_matrix(values: Any, ids: Sequence[str]) -> np.ndarray:
     torch = sys.modules.get("torch")  # a model that gives tensors has imported it
     kind = type(values).__name__
     if isinstance(values, pd.DataFrame):
-        if not isinstance(values.index, pd.RangeIndex) and list(values.index) != list(ids):
+        if ids is not None and not isinstance(values.index, pd.RangeIndex) and list(values.index) != list(ids):
             raise InputError("embed returned a DataFrame whose index is not the given cells in their order")
         values = values.to_numpy()
     elif sp.issparse(values):
@@ -117,10 +132,10 @@ def as_matrix(values: Any, ids: Sequence[str]) -> np.ndarray:
         raise InputError(f"embed returned {kind}, which is no matrix ({' '.join(str(error).split())[:200]})") from None
     if matrix.dtype.kind not in "biuf":
         raise InputError(f"embed returned {kind} of {matrix.dtype}; the embedding should be of real numbers")
-    if matrix.ndim != 2 or len(matrix) != len(ids) or not matrix.shape[1]:
-        hint = "; transpose it" if matrix.ndim == 2 and matrix.shape[1] == len(ids) else ""
+    if matrix.ndim != 2 or len(matrix) != n_cells or not matrix.shape[1]:
+        hint = "; transpose it" if matrix.ndim == 2 and matrix.shape[1] == n_cells else ""
         raise InputError(
-            f"embed returned a matrix of shape {matrix.shape}, expected a row for each of {len(ids):,} cells and a "
+            f"embed returned a matrix of shape {matrix.shape}, expected a row for each of {n_cells:,} cells and a "
             f"column for each dimension{hint}"
         )
     return matrix

@@ -25,8 +25,8 @@ from tests import helpers
 FOLDER = Path("data/mine/raw")
 RAW = FOLDER / "raw.h5ad"
 RECORD = Path("metrics/verification/mine.json")
-CELLS, CORPUS = Path("data/mine/cells.h5ad"), Path("data/corpus/mine/cells.h5ad")
-OUTPUTS = (CELLS, Path("data/mine/obs.csv"), CORPUS, RECORD)
+CELLS, CORPUS = Path("data/mine/labelled/cells.h5ad"), Path("data/corpus/mine/cells.h5ad")
+OUTPUTS = (CELLS, Path("data/mine/labelled/obs.csv"), CORPUS, RECORD)
 SYMBOLS = ["TP53", "IL8", "CD4", "CD8A", "CD14", "MS4A1", "NKG7", "LYZ", "GAPDH", "ACTB", "AC000001.1", "AMY1"]
 N_CELLS = 60
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from genept.data import expression, genes, hgnc
 from genept.datasets import h5ad, label, raw
 from genept.datasets import stored as stored_files
 from genept.datasets.h5ad import match_columns
-from genept.datasets.matrix import Matrix, in_memory
+from genept.datasets.matrix import Matrix, in_blocks, in_memory
 from tests import helpers
 from tests.datasets.made import (
     CELLS,
@@ -93,7 +94,7 @@ def test_the_matrix_is_in_memory_at_most_twice(
     labelled = label.label(tmp_path, config, table, "x", with_corpus=True)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert labelled.corpus is not None and labelled.cells.n_obs + labelled.corpus.n_obs == N_LARGE
+    assert labelled.corpus is not None and len(labelled.cells.obs) + len(labelled.corpus.obs) == N_LARGE
     assert peak < 2.5 * size, peak / size
 
 
@@ -116,11 +117,12 @@ def test_a_sample_of_a_large_file_takes_the_memory_of_the_sample(
     label.label(tmp_path, config, table, "x")
     tracemalloc.start()
     labelled = label.label(tmp_path, config, table, "x")
+    x = labelled.cells.x.csr()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    rows = [int(name[1:]) for name in labelled.cells.obs_names]
-    expected = counts[rows][:, [names.index(name) for name in labelled.cells.var["original_symbol"]]]
-    assert (labelled.cells.X.toarray() == expected).all() and len(rows) == 30
+    rows = [int(name[1:]) for name in labelled.cells.obs.index]
+    expected = counts[rows][:, [names.index(name) for name in labelled.var()["original_symbol"]]]
+    assert (x.toarray() == expected).all() and len(rows) == 30
     assert peak < 0.6 * size, peak / size  # most of it ids and tables; the matrix alone is 1.0
 
 
@@ -323,6 +325,7 @@ def test_a_fault_far_into_a_file_that_is_read_in_parts_is_refused(
 
 
 def test_no_cell_of_a_matrix_that_is_read_in_parts_is_an_empty_matrix() -> None:
-    read = Matrix(lambda: iter([sp.csr_matrix(np.ones((2, 3)))]), (2, 3), np.dtype(float))
+    blocks = partial(in_blocks, lambda first, last: sp.csr_matrix(np.ones((2, 3))), 2)
+    read = Matrix(blocks, (2, 3), np.dtype(float))
     none = read.cells(np.array([], dtype=int)).csr()
     assert none.shape == (0, 3) and none.nnz == 0 and none.indices.dtype.kind == "i"

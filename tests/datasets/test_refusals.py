@@ -142,15 +142,15 @@ REFUSALS: list[tuple[Change, str]] = [
 
 DYING = """
 import os, signal
-from genept.datasets import label
+from genept.datasets import labelled
 from stages.label import main
-write = label.write
+write = labelled.write_h5ad
 def dying(path, *rest):
-    if path.parent.name != 'new':
+    if path.parent.name == 'labelled':
         path.write_bytes(b'half')
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, *rest)
-label.write = dying
+labelled.write_h5ad = dying
 main(['mine'])
 """
 

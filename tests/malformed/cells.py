@@ -93,7 +93,7 @@ def huge_count() -> None:
 
 def same_cells(finished: Path) -> None:
     """The evaluated cells are those of the undisturbed file."""
-    assert Path("data/mine/obs.csv").read_bytes() == (finished / "data/mine/obs.csv").read_bytes()
+    assert Path("data/mine/labelled/obs.csv").read_bytes() == (finished / "data/mine/labelled/obs.csv").read_bytes()
     with h5py.File(CELLS) as ours, h5py.File(finished / CELLS) as theirs:
         for name in ("data", "indices", "indptr"):
             assert np.array_equal(ours[f"X/{name}"][...], theirs[f"X/{name}"][...]), name
@@ -101,8 +101,8 @@ def same_cells(finished: Path) -> None:
 
 def other_labels(finished: Path) -> None:
     """Another column of labels, the same cells."""
-    assert pd.read_csv("data/mine/obs.csv")["cell_type"].nunique() == 2
-    assert len(pd.read_csv("data/mine/obs.csv")) == 40
+    assert pd.read_csv("data/mine/labelled/obs.csv")["cell_type"].nunique() == 2
+    assert len(pd.read_csv("data/mine/labelled/obs.csv")) == 40
 
 
 HDF5: dict[str, Callable[[h5py.File], Any]] = {
@@ -218,7 +218,7 @@ LABELS = {
 
 def one_row_for_each_cell(finished: Path) -> None:
     """Of 40 cells, 16 have the label in place of "B cell"."""
-    table = pd.read_csv("data/mine/obs.csv", dtype=str, keep_default_na=False)
+    table = pd.read_csv("data/mine/labelled/obs.csv", dtype=str, keep_default_na=False)
     assert sorted(table["cell_type"].value_counts()) == [9, 15, 16]
 
 

@@ -19,7 +19,7 @@ import yaml
 from tests import helpers
 
 Change = Callable[[], Any]
-RAW, CELLS = Path("data/mine/raw/raw.h5ad"), Path("data/mine/cells.h5ad")
+RAW, CELLS = Path("data/mine/raw/raw.h5ad"), Path("data/mine/labelled/cells.h5ad")
 ABSENT = object()  # in place of a setting: it is taken out
 
 # Changes to a file of any kind, by name.

@@ -100,14 +100,20 @@ HANDED_ON = [
     *refused("pretrain scgpt_t", "corpus", {"negative": corpus(negated)}, "cells.h5ad"),
     *refused("pretrain gf_t", "corpus", {"negative": corpus(negated), "no_ids": corpus(unnamed)}, "cells.h5ad"),
     *spoil(
-        EVALUATE, "data/mine/obs.csv", (*TABLE, empty, first_column_missing, only_titles, row_repeated), text="obs.csv"
+        EVALUATE,
+        "data/mine/labelled/obs.csv",
+        (*TABLE, empty, first_column_missing, only_titles, row_repeated),
+        text="obs.csv",
     ),
     *spoil(
-        EVALUATE, "data/mine/obs.csv", (row_missing, rows_swapped, extra_field, other_cells, open_quote), text="obs.csv"
+        EVALUATE,
+        "data/mine/labelled/obs.csv",
+        (row_missing, rows_swapped, extra_field, other_cells, open_quote),
+        text="obs.csv",
     ),
-    *spoil(FINETUNE, "data/mine/obs.csv", (noise, row_missing), text="obs.csv"),
-    *spoil(EXPORT, "data/mine/obs.csv", (noise, row_missing, row_repeated), text="obs.csv"),
-    *spoil("plot mine", "data/mine/obs.csv", (fifo, row_missing), text="obs.csv"),
+    *spoil(FINETUNE, "data/mine/labelled/obs.csv", (noise, row_missing), text="obs.csv"),
+    *spoil(EXPORT, "data/mine/labelled/obs.csv", (noise, row_missing, row_repeated), text="obs.csv"),
+    *spoil("plot mine", "data/mine/labelled/obs.csv", (fifo, row_missing), text="obs.csv"),
     *spoil(f"{EMBED} text_w", "models/text_w/genes.tsv", (*TABLE, row_repeated, row_missing)),
     *spoil(f"{EMBED} text_w", "models/text_w/vectors.npy", (*FILE, *MORE)),
     *spoil(f"{EMBED} text_w", "models/text_w/vectors.npy", SOME_NPY, text="vectors|text_w"),
@@ -141,5 +147,5 @@ HANDED_ON = [
     *spoil("verify", "dvc.lock", (*FILE, null), text="dvc.lock"),
     Case("dvcignore-latin1", "verify", lambda: Path(".dvcignore").write_bytes(b"\xe9\xff"), 1, ".dvcignore"),
     Case("cache-noise", EVALUATE, damaged_cache, 0),
-    *spoil("verify", "data/mine/obs.csv", (empty, missing, fifo), text="dvc.lock"),
+    *spoil("verify", "data/mine/labelled/obs.csv", (empty, missing, fifo), text="dvc.lock"),
 ]

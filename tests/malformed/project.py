@@ -162,8 +162,8 @@ def build(folder: Path, server: Server) -> Path:
 def write_lock() -> None:
     """Write a dvc.lock of three stages, as DVC would."""
     steps = {
-        "label@mine": ("data/mine.yaml", "data/mine/obs.csv"),
-        "embed_custom@mine-plain": ("data/mine/obs.csv", "data/mine/embeddings/plain.npy"),
+        "label@mine": ("data/mine.yaml", "data/mine/labelled/obs.csv"),
+        "embed_custom@mine-plain": ("data/mine/labelled/obs.csv", "data/mine/embeddings/plain.npy"),
         "evaluate@mine": ("data/mine/embeddings/plain.npy", "metrics/predictions/mine.csv"),
     }
     stages = {}

@@ -37,12 +37,12 @@ def write_grid(models: dict[str, list[str]], ensemble: list[str] | None = None) 
 
 
 def write_obs(**columns: Any) -> None:
-    Path("data/blood").mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(columns, index=pd.Index(IDS, name="cell_id")).to_csv("data/blood/obs.csv")
+    Path("data/blood/labelled").mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(columns, index=pd.Index(IDS, name="cell_id")).to_csv("data/blood/labelled/obs.csv")
 
 
 def columns() -> dict[str, np.ndarray]:
-    obs = pd.read_csv("data/blood/obs.csv", index_col=0, dtype=str, keep_default_na=False)
+    obs = pd.read_csv("data/blood/labelled/obs.csv", index_col=0, dtype=str, keep_default_na=False)
     return {str(name): obs[name].to_numpy() for name in obs}
 
 

@@ -261,7 +261,12 @@ ONE_TYPE = ["T cell"] * 140 + ["Unknown"] * 10
 @pytest.mark.parametrize(
     ("change", "arguments", "exit_code", "message"),
     [
-        (lambda: blood.write_obs(patient="D1"), ["blood"], 1, "data/blood/obs.csv: no column cell_type; name one"),
+        (
+            lambda: blood.write_obs(patient="D1"),
+            ["blood"],
+            1,
+            "data/blood/labelled/obs.csv: no column cell_type; name one",
+        ),
         (lambda: blood.write_obs(cell_type=ONE_TYPE), ["blood"], 1, "cell_type has one label, 'T cell', in 140 cells"),
         (
             lambda: embeddings.write("blood", "one", MATRIX, OTHER_CELLS, {}),
@@ -293,6 +298,7 @@ def test_notes_of_an_engine_do_not_replace_the_name_of_the_model(
     """The notes of an API name its model, and scores are looked up by the name in the file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/blood/embeddings").mkdir(parents=True)
+    (tmp_path / "data/blood/labelled").mkdir()
     embeddings.write("blood", "own", np.ones((2, 3)), ["a", "b"], {"model": "text-embedding-ada-002", "usd": 1.0})
     notes = embeddings.read_notes("blood", "own")
     assert (notes["model"], notes["usd"]) == ("own", 1.0)

@@ -32,8 +32,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     matrix, labels = clusters()
     obs = pd.DataFrame({"cell_type": labels, "patient": labels // 2}, index=pd.Index(IDS, name="cell_id"))
     Path("data/tiny/annotation").mkdir(parents=True)
+    Path("data/tiny/labelled").mkdir()
     Path("data/tiny/annotation/summary.json").write_text('{"label_source": "author"}')
-    obs.to_csv("data/tiny/obs.csv")
+    obs.to_csv("data/tiny/labelled/obs.csv")
     for name in ("expression", "worded", "random"):
         draws = np.stack([matrix, -matrix[::-1]]) if name == "random" else matrix
         embeddings.write("tiny", name, draws, IDS, {})

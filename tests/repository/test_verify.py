@@ -17,9 +17,9 @@ from stages import evaluate, trace, verify
 from tests.helpers import ROOT, run, write_settings
 
 STAGES = {  # name: (input, files in its outputs)
-    "label": ("raw.txt", {"data/a/cells.h5ad": ""}),
-    "embed-one": ("data/a/cells.h5ad", {"data/a/embeddings/one.npy": ""}),
-    "embed-two": ("data/a/cells.h5ad", {"data/a/embeddings/two.npy": ""}),
+    "label": ("raw.txt", {"data/a/labelled/cells.h5ad": ""}),
+    "embed-one": ("data/a/labelled/cells.h5ad", {"data/a/embeddings/one.npy": ""}),
+    "embed-two": ("data/a/labelled/cells.h5ad", {"data/a/embeddings/two.npy": ""}),
     "evaluate": ("data/a/embeddings", {"metrics/full/a": "one.csv", "metrics/scores/a": "one.csv"}),
     "report": ("metrics/scores", {"metrics/table2.md": ""}),
 }

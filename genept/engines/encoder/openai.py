@@ -23,10 +23,12 @@ import numpy as np
 
 from genept.core.cli import progress_bar
 from genept.core.errors import InputError, ParamsError
+from genept.core.notes import Amount, Mean, Total
 from genept.engines.encoder import paid
 from genept.engines.encoder.encoder import Encoded, Encoder
 from genept.engines.encoder.paid import Budget, VectorCache
 from genept.engines.encoder.settings import OpenAI, host_of
+from genept.engines.network import job as jobs
 
 OPENAI_SERVER = "https://api.openai.com/v1"
 MAX_TOKENS_PER_REQUEST = 300_000  # of the API
@@ -74,7 +76,8 @@ class OpenAIEncoder(Encoder):
             raise InputError(f"{cuts.count('')} texts are empty, or no word of them fits; the API takes no empty text")
         keys = [self.key(text) for text in cuts]
         unique = dict(zip(keys, cuts, strict=True))
-        budget = Budget(self.config)
+        job = jobs.current()
+        budget = Budget(self.config, job.usd if job else 0.0)
         with contextlib.closing(VectorCache()) as cache:
             vectors = cache.read(unique)
             n_cached = sum(key in vectors for key in keys)
@@ -82,15 +85,17 @@ class OpenAIEncoder(Encoder):
             self.announce(len(whole), n_cached, to_send, budget)
             if to_send:
                 vectors |= self.send(to_send, cache, budget, label)
+        if job:
+            job.usd += budget.usd(budget.n_tokens)
         if len({len(vector) for vector in vectors.values()}) > 1:
             raise InputError(f"{self.host}: vectors of several lengths for {self.config.model}; remove {paid.CACHE}")
         notes = {
             "model": self.config.model,
             "server": self.host,
             "tokens_counted_by": self.counter.name,
-            "cached_share": round(n_cached / max(len(keys), 1), 6),
-            "tokens_sent": budget.n_tokens,
-            "usd": round(budget.usd(budget.n_tokens), 6),
+            "cached_share": Mean(n_cached, len(keys), digits=6),
+            "tokens_sent": Total(budget.n_tokens),
+            "usd": Amount(round(budget.usd(budget.n_tokens), 6)),
         }
         return Encoded(
             np.stack([vectors[key] for key in keys]) if keys else np.empty((0, 0), dtype=np.float32),
@@ -116,7 +121,7 @@ class OpenAIEncoder(Encoder):
         how = "" if self.counter.exact else " (a token a byte; tiktoken or its table is not installed)"
         cost = f"{about} {n_tokens:,} tokens{how}, {about} ${budget.usd(n_tokens):.4f}"
         click.echo(f"{line}; {len(to_send):,} to send, {cost}")
-        if budget.usd(n_tokens) > self.config.max_usd:
+        if budget.before + budget.usd(n_tokens) > self.config.max_usd:
             raise InputError(
                 f"{self.config.model} at {self.host}: {cost}, is more than max_usd {self.config.max_usd:g}; raise "
                 "max_usd or take fewer texts; nothing was sent"

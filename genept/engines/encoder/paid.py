@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import diskcache
 import numpy as np
 
+from genept.core import files
 from genept.core.errors import InputError
 from genept.engines.encoder.settings import OpenAI
 
@@ -73,8 +74,8 @@ def cut(text: str, max_tokens: int, count: Callable[[str], int]) -> str:
 class Budget:
     """What a run may cost, for several threads: tokens counted by the server, and estimates of those under way."""
 
-    def __init__(self, config: OpenAI) -> None:
-        self.config = config
+    def __init__(self, config: OpenAI, before: float = 0.0) -> None:
+        self.config, self.before = config, before  # USD that the job has cost so far
         self.n_tokens = 0  # by the server's count
         self.under_way = 0  # estimated
         self.lock = threading.Lock()
@@ -89,7 +90,7 @@ class Budget:
         That can only be if the server has counted more tokens than were estimated.
         """
         with self.lock:
-            if self.usd(self.n_tokens + self.under_way + estimate) > self.config.max_usd:
+            if self.before + self.usd(self.n_tokens + self.under_way + estimate) > self.config.max_usd:
                 raise InputError(
                     f"stopped at {self.n_tokens:,} tokens by the server's count, ${self.usd(self.n_tokens):.4f}: the "
                     f"next texts could cost more than max_usd {self.config.max_usd:g}; what arrived is in {CACHE}, "
@@ -120,7 +121,7 @@ class VectorCache:
     def __init__(self) -> None:
         settings = {"eviction_policy": "none", "cull_limit": 0, "sqlite_synchronous": 2}
         with self.explained():
-            self.cache = diskcache.Cache(str(CACHE), disk=BytesDisk, **settings)
+            self.cache = diskcache.Cache(str(files.shared(CACHE)), disk=BytesDisk, **settings)
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:

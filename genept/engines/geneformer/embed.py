@@ -11,6 +11,7 @@ import torch
 
 from genept.core import compute
 from genept.core.errors import InputError, ParamsError
+from genept.core.notes import Mean, Total
 from genept.data.expression import coverage
 from genept.engines.geneformer import dictionaries, logarithms, ranking
 from genept.engines.network import batching, bert, transformer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from scipy.sparse import csr_matrix
 
+    from genept.data.cells import Cells
     from genept.engines.geneformer.config import Model
 
 
@@ -56,8 +58,8 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
         "max_length": max_length,
         "layer": len(model.transformer.layers),
         **seen,
-        "n_cells_truncated": n_truncated,
-        "mean_length": round(float(np.mean([len(sequence) for sequence in sequences])), 2),
+        "n_cells_truncated": Total(n_truncated),
+        "mean_length": Mean(sum(map(len, sequences)), len(sequences), digits=2),
         **origin,
     }
     if dtype is not torch.float32:
@@ -67,12 +69,22 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
     return matrix, notes
 
 
+def survey(cells: Cells) -> dict[str, Any]:
+    """Find out whether all log-normalised cells have counts, and which base, before some are embedded after others."""
+    if cells.uns.get("x") != "lognorm":
+        return {}
+    base, reason = logarithms.survey(part.X.tocsr() for part in cells)
+    return {"log_base": base, "log_reason": reason}
+
+
 def counts_of(cells: AnnData) -> tuple[csr_matrix, dict[str, Any]]:
     """Return counts, or what stands for them, and notes: whether ranks are those of counts, and by what or why not."""
     x = cells.X.tocsr()
     if cells.uns.get("x") != "lognorm":
         return x, {"comparable": True}
-    counts, found = logarithms.counts_of(x)
+    known, counts, found = cells.uns.get("log_base"), None, cells.uns.get("log_reason", "")
+    if known != "":  # of some cells, `survey` has looked at all
+        counts, found = logarithms.counts_of(x, [known] if known else logarithms.BASES)
     if counts is None:
         reason = f"Geneformer ranks raw counts; this dataset holds log-normalised values, and {found}"
         return x, {"comparable": False, "reason": reason}

@@ -14,6 +14,8 @@ lost, which no rank sees.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -29,32 +31,60 @@ LARGEST_COUNT = 2.0**24  # up to here float32 holds every whole number
 CELLS_AT_ONCE = 128  # in one thread's turn
 
 
-def counts_of(values: sparse.csr_matrix) -> tuple[sparse.csr_matrix | None, str]:
+class Fit(NamedTuple):
+    """How well cells fit a base of logarithms: those that do not, all cells, and the sum of their counts."""
+
+    n_unlike: int
+    n_cells: int
+    total: float
+
+    @property
+    def reason(self) -> str:
+        """Why these values have no counts."""
+        return f"gives no multiples of one count in {self.n_unlike:,} of {self.n_cells:,} cells"
+
+
+def counts_of(values: sparse.csr_matrix, bases: Iterable[str] = BASES) -> tuple[sparse.csr_matrix | None, str]:
     """Return the counts of log-normalised values and the base, or None and why they have none.
 
     `values` are log(1 + counts * factor), one factor for each cell, natural or of base 2, not negative, shape (n_cells,
     n_genes). The counts of a cell are the smallest whole numbers in the ratios of its values, float32. If both bases
     give counts, as few and small cells may, the smaller counts are right.
     """
+    found = {base: restored(values, base) for base in bases}
+    base = best({base: fit for base, (_, fit) in found.items()})
+    counts, fit = found[base]
+    if fit.n_unlike:
+        return None, f"expm1 (base {base}) {fit.reason}"
+    return sparse.csr_matrix((counts, values.indices, values.indptr), shape=values.shape), base
+
+
+def survey(parts: Iterable[sparse.csr_matrix]) -> tuple[str, str]:
+    """Return the base that all cells fit, read some after the other, or "" and why there is none; as `counts_of`."""
+    fits: dict[str, Fit] = dict.fromkeys(BASES, Fit(0, 0, 0.0))
+    for values in parts:
+        for base in BASES:
+            fits[base] = Fit(*map(sum, zip(fits[base], restored(values, base)[1], strict=True)))  # type: ignore[arg-type]
+    base = best(fits)
+    return ("", f"expm1 (base {base}) {fits[base].reason}") if fits[base].n_unlike else (base, "")
+
+
+def best(fits: Mapping[str, Fit]) -> str:
+    """Return the base with the fewest cells that do not fit, or the smaller counts."""
+    return min(fits, key=lambda base: (fits[base].n_unlike, fits[base].total))
+
+
+def restored(values: sparse.csr_matrix, base: str) -> tuple[np.ndarray, Fit]:
+    """Return what would be the counts if the logarithms had a base, and whether they are."""
     n_cells = values.shape[0]
     ascending = np.lexsort((values.data, np.repeat(np.arange(n_cells), np.diff(values.indptr))))
-
-    def restore(log: float) -> tuple[np.ndarray, np.ndarray]:
-        counts, fits = np.zeros(len(values.data), np.float32), np.zeros(n_cells, np.bool_)
-        arrays = values.indptr, values.data, ascending, log, counts, fits
-        compute.each(
-            lambda first: restore_cells(first, min(first + CELLS_AT_ONCE, n_cells), *arrays),
-            range(0, n_cells, CELLS_AT_ONCE),
-        )
-        return counts, fits
-
-    found = {base: restore(log) for base, log in BASES.items()}
-    base = min(found, key=lambda base: (np.sum(~found[base][1]), found[base][0].sum(dtype=np.float64)))
-    counts, fits = found[base]
-    if fits.all():
-        return sparse.csr_matrix((counts, values.indices, values.indptr), shape=values.shape), base
-    n_unlike = np.sum(~fits)
-    return None, f"expm1 (base {base}) gives no multiples of one count in {n_unlike:,} of {n_cells:,} cells"
+    counts, fits = np.zeros(len(values.data), np.float32), np.zeros(n_cells, np.bool_)
+    arrays = values.indptr, values.data, ascending, BASES[base], counts, fits
+    compute.each(
+        lambda first: restore_cells(first, min(first + CELLS_AT_ONCE, n_cells), *arrays),
+        range(0, n_cells, CELLS_AT_ONCE),
+    )
+    return counts, Fit(int(np.sum(~fits)), n_cells, float(counts.sum(dtype=np.float64)))
 
 
 @njit(nogil=True, cache=True)

@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from genept.core import files
 from genept.core.errors import InputError
+from genept.core.notes import Mean, Total
 from genept.core.readers import read_matrix
 from genept.data.expression import coverage
 from genept.engines.encoder.loading import load_encoder
@@ -72,9 +73,9 @@ def encode(cells: AnnData, folder: Path, settings: Embed, device: str) -> tuple[
         **notes,
         **encoded.notes,
         "max_length": encoder.max_length,
-        "n_truncated": int(encoded.truncated.sum()),
-        "symbols_expressed_mean": round(float((x.data > 0).sum() / cells.n_obs), 2),
-        "symbols_read_mean": round(float(np.mean(n_read)), 2),
+        "n_truncated": Total(encoded.truncated.sum()),
+        "symbols_expressed_mean": Mean((x.data > 0).sum(), cells.n_obs, digits=2),
+        "symbols_read_mean": Mean(sum(n_read), len(n_read), digits=2),
         "symbols_read_min": min(n_read),
         "symbols_read_max": max(n_read),
     }
@@ -140,7 +141,7 @@ def differences(
             by_symbol.append(len(set(ours) - set(theirs)) / n)
             by_place.append(sum(a != b for a, b in zip(ours, theirs, strict=True)) / n)
     return {
-        name: round(float(np.mean(shares)), 6) if shares else 0.0
+        name: Mean(np.sum(shares), len(shares), digits=6)
         for name, shares in (("symbols", by_symbol), ("places", by_place))
     }
 

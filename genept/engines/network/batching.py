@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from genept.core.errors import InputError
+from genept.core.pace import Pace
 from genept.engines.network import job as jobs
-from genept.engines.network.job import Checkpoint, Job, Progress
+from genept.engines.network.job import Checkpoint, Job
 
 #: Tokens in a batch: enough to keep the processor busy, few enough for its cache. On two cores 2,048 was fastest.
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 131072}
@@ -88,6 +89,9 @@ def run(
     queue = Queue(lengths, budget, done)
     lock = threading.Lock()
 
+    def weight(rows: np.ndarray) -> float | None:
+        return None if job.pace else float(lengths[rows].sum())
+
     def work(device: str) -> None:
         with queue.closed_on_error():
             while (item := queue.take()) is not None:
@@ -98,11 +102,12 @@ def run(
                     continue
                 vectors[batch] = rows
                 with lock:
-                    progress.add(batch)
+                    pace.add(len(batch), weight(batch))
                     checkpoint.add(batch)
 
-    with contextlib.closing(checkpoint), contextlib.closing(Progress(label, lengths)) as progress:
-        progress.add(np.flatnonzero(done))
+    pace = job.pace or Pace(label, int(np.count_nonzero(lengths)), "sequence", float(lengths.sum()))
+    with contextlib.closing(checkpoint), contextlib.nullcontext() if job.pace else pace:
+        pace.add(int(np.count_nonzero(done)), weight(done), earlier=True)
         if len(devices) == 1:
             work(devices[0])
         else:

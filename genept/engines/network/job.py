@@ -24,11 +24,10 @@ import click
 import numpy as np
 
 from genept.core import compute, files
-from genept.core.cli import progress_bar
+from genept.core.pace import Pace
 
 CHECKPOINTS = Path("data/cache/embed")
 SAVED_EVERY = 60  # seconds between two checkpoints; work that takes less leaves none
-REPORTED_EVERY = 300  # seconds between two lines in a log
 DAMAGE: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
@@ -49,6 +48,8 @@ class Job:
     folder: Path | None = None  # of its checkpoints; None: it leaves none
     identity: Callable[[], str] = str  # a hash of all that the vectors depend on, beside what the network is given
     announced: bool = False
+    pace: Pace | None = None  # of all its cells, where a network gets some of them only
+    usd: float = 0.0  # that texts sent to an API have cost
 
     def announce(self, n_cells: int, workers: Sequence[str]) -> None:
         """Report the start of the work on standard error, once for each job."""
@@ -73,32 +74,6 @@ def running(job: Job) -> Iterator[Job]:
         yield job
     finally:
         _current.reset(token)
-
-
-class Progress:
-    """A bar on a terminal, else a line every `REPORTED_EVERY`; `lengths` are the tokens of each sequence."""
-
-    def __init__(self, label: str, lengths: np.ndarray, clock: Callable[[], float] = time.monotonic) -> None:
-        self.label, self.lengths, self.clock = label, lengths, clock
-        self.sequences_done = self.tokens_done = 0
-        self._began = self._reported = clock()
-        self._bar = progress_bar(label, int(np.count_nonzero(lengths)), "sequence")
-
-    def add(self, rows: np.ndarray) -> None:
-        """Count sequences as done, and report it if it is time."""
-        self._bar.update(len(rows))
-        self.sequences_done += len(rows)
-        self.tokens_done += int(self.lengths[rows].sum())
-        now = self.clock()
-        if self._bar.disable and now - self._reported >= REPORTED_EVERY:
-            self._reported = now
-            share, minutes = self.tokens_done / self.lengths.sum(), (now - self._began) / 60
-            done = f"{self.sequences_done:,} of {np.count_nonzero(self.lengths):,} done"
-            click.echo(f"{self.label}: {done}, {share:.0%} of their tokens, after {minutes:.0f} min", err=True)
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._bar.close()
 
 
 class Checkpoint:

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from genept.core.notes import Total
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # by the setting `precision` of a model
 N_COMPARED = 16
 
@@ -160,10 +162,10 @@ def distance(vectors: np.ndarray, exact: np.ndarray) -> dict[str, Any]:
     some = np.flatnonzero(exact.any(axis=1))
     a, b = vectors[some].astype(np.float64), exact[some].astype(np.float64)
     if not len(some):
-        return {"n_compared": 0}
+        return {"n_compared": Total(0)}
     cosines = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
     return {
-        "n_compared": len(some),
+        "n_compared": Total(len(some)),
         "cosine_min": round(float(cosines.min()), 6),
         "difference_max": float(f"{np.abs(a - b).max() / np.abs(b).max():.2g}"),
     }

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from genept.core import compute
+from genept.core.notes import Mean, Total
 from genept.data.expression import coverage
 from genept.engines.network import batching, transformer
 from genept.engines.network.transformer import Layer, Transformer
@@ -90,8 +91,8 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
             notes["against_float32"] = transformer.distance(matrix[some], exact)
     matrix[sequences.n_expressed == 0] = 0
     notes |= {
-        "n_cells_truncated": int((sequences.n_expressed + 1 > settings.max_length).sum()),
-        "mean_length": round(float(sequences.lengths.mean()), 2),
+        "n_cells_truncated": Total((sequences.n_expressed + 1 > settings.max_length).sum()),
+        "mean_length": Mean(sequences.lengths.sum(), len(sequences), digits=2),
         "comparable": True,
     }
     if cells.uns["x"] == "lognorm":

@@ -44,9 +44,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_models(mine={"title": "Mine", "embed": {"factor": 2}})
     Path("models/mine.py").write_text(CUSTOM)
-    Path("data/blood").mkdir(parents=True)
+    Path("data/blood/labelled").mkdir(parents=True)
     Path("data/blood.yaml").write_text("title: Blood\n")
-    make_cells(12, 5).write_h5ad(tmp_path / "data/blood/cells.h5ad")
+    make_cells(12, 5).write_h5ad(tmp_path / "data/blood/labelled/cells.h5ad")
     return tmp_path
 
 
@@ -162,7 +162,7 @@ def not_finite() -> None:
 
 
 def damaged() -> None:
-    path = Path("data/blood/cells.h5ad")
+    path = Path("data/blood/labelled/cells.h5ad")
     path.write_bytes(path.read_bytes()[:3000])
 
 
@@ -186,7 +186,7 @@ def damaged() -> None:
         (CUSTOM.replace("fail: bool = False", "fail: bool = True"), "blood", "mine", 1, "mine on blood: the model is"),
         (not_finite, "blood", "mine", 1, "12 of 12 cells have NaN or infinite coordinates"),
         (CUSTOM.replace("return np", "return totals, {} #"), "blood", "mine", 1, "of shape (12,), expected a row"),
-        (damaged, "blood", "mine", 1, "data/blood/cells.h5ad: damaged, cut short or not a file of cells"),
+        (damaged, "blood", "mine", 1, "data/blood/labelled/cells.h5ad: damaged, cut short or not a file of cells"),
     ],
 )
 def test_refusals_are_one_line(
@@ -217,4 +217,5 @@ def test_the_models_of_the_repository_have_an_embed_or_a_stage_of_their_own(monk
             with pytest.raises(ParamsError, match="finetuned makes its embeddings in another stage"):
                 models.code(file.stem, config)
         else:
-            assert callable(models.code(file.stem, config).embed)
+            code = models.code(file.stem, config)
+            assert callable(getattr(code, "embed", None) or code.embed_parts)

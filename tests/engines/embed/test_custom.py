@@ -29,8 +29,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     params = {"device": "cpu", "grid": {"models": {"genept_w": ["words"]}, "ensemble": []}}
     helpers.write_settings(Path(), params, {"blood": {"title": "Blood"}}, {"mine": {"title": "Mine"}})
-    Path("data/blood").mkdir()
-    make_cells(N_CELLS, 5).write_h5ad("data/blood/cells.h5ad")
+    Path("data/blood/labelled").mkdir(parents=True)
+    make_cells(N_CELLS, 5).write_h5ad("data/blood/labelled/cells.h5ad")
 
 
 def run(body: str, code: str = CODE) -> Result:

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from genept.core.errors import InputError
 from genept.data import expression, pca
+from genept.data.cells import in_memory
 from genept.data.pca import principal_components
 from genept.engines import config as models
 from tests import helpers
@@ -98,7 +99,7 @@ def test_the_baseline_is_an_exact_pca_with_fixed_signs(x: str, shape: tuple[int,
     """Against numpy's decomposition of the dense matrix; of each component's loadings the largest is positive."""
     config = models.read("expression")
     cells = make_cells(*shape, x)
-    matrix, notes = models.code("expression", config).embed(cells, Path(), config, "cpu")
+    matrix, notes = models.code("expression", config).embed_parts(in_memory(cells), Path(), config, "cpu")
     centred = log_normalised(cells) - log_normalised(cells).mean(axis=0)
     _, _, loadings = np.linalg.svd(centred, full_matrices=False)
     loadings = loadings[: min(50, min(shape) - 1)]
@@ -124,14 +125,14 @@ def test_components_of_many_cells_are_read_in_parts_and_the_same(
 ) -> None:
     config = models.read("expression")
     code, cells = models.code("expression", config), make_cells(*shape, x)
-    whole, _ = code.embed(cells, Path(), config, "cpu")
+    whole, _ = code.embed_parts(in_memory(cells), Path(), config, "cpu")
     monkeypatch.setattr(expression, "CELLS_AT_ONCE", 70)
     monkeypatch.setattr(pca, "PANEL", 40)
     monkeypatch.setattr(code, "IN_MEMORY", 0)
-    parts, _ = code.embed(cells, Path(), config, "cpu")
+    parts, _ = code.embed_parts(in_memory(cells), Path(), config, "cpu")
     assert np.abs(parts - whole).max() <= 1e-6 * whole.std(axis=0).min()
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    np.testing.assert_array_equal(code.embed(cells, Path(), config, "cpu")[0], parts)
+    np.testing.assert_array_equal(code.embed_parts(in_memory(cells), Path(), config, "cpu")[0], parts)
 
 
 def test_normalising_takes_memory_for_its_result_and_little_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     Path("interval").write_text("0")
     write_settings()
     Path("models/mine.py").write_text(NETWORK)
-    Path("data/blood").mkdir(parents=True)
+    Path("data/blood/labelled").mkdir(parents=True)
     Path("data/blood.yaml").write_text("title: Blood\n")
     write_cells(lambda cells: None)
     yield tmp_path
@@ -83,7 +83,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def write_cells(change: Callable[[anndata.AnnData], None]) -> None:
     cells = make_cells(60, 30)
     change(cells)
-    cells.write_h5ad("data/blood/cells.h5ad")
+    cells.write_h5ad("data/blood/labelled/cells.h5ad")
 
 
 def write_settings(**settings: Any) -> None:
@@ -211,7 +211,7 @@ def test_the_cells_of_a_damaged_checkpoint_are_computed_again(project: Path, dam
 def test_short_work_leaves_nothing_and_computes_no_hash(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("interval").unlink()
     assert job.SAVED_EVERY >= 30
-    monkeypatch.setattr("stages.embed.digest", lambda *_: pytest.fail("hashed"))
+    monkeypatch.setattr("genept.engines.running.digest", lambda *_: pytest.fail("hashed"))
     interrupt(5)
     assert not CACHE.exists()
     assert run().exit_code == 0 and not CACHE.exists()

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genept.core import pace
 from genept.core.errors import InputError
 from genept.engines.network import batching, job, transformer
 from tests import helpers
@@ -168,31 +169,38 @@ def test_the_log_of_a_short_job_is_one_line_and_of_work_without_a_job_none(capsy
 
 
 def test_the_bar_counts_every_sequence_that_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    bars = helpers.record_bars(monkeypatch, job)
+    bars = helpers.record_bars(monkeypatch, pace)
     batching.run(lambda _, batch: vectors(batch), LENGTHS, 2, ["cpu"], "cells", tokens_per_batch=9)
     assert [(bar.desc, bar.n, bar.total, bar.unit) for bar in bars] == [("cells", 7, 7, "sequence")]
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
-def test_a_log_gets_a_line_every_five_minutes_and_a_terminal_a_bar(
+def test_a_log_gets_a_line_a_minute_with_the_rate_and_the_time_left_and_a_terminal_a_bar(
     is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     now = 0.0
-    progress = job.Progress("cells", np.full(5000, 20), clock=lambda: now)
-    for i in range(45):
-        now += 18
-        progress.add(np.arange(5 * i, 5 * i + 5))
-    progress.close()
+    with pace.Pace("cells", 5000, work=200.0, clock=lambda: now) as progress:
+        progress.add(100, 4, earlier=True)
+        for _ in range(8):
+            now += 18
+            progress.add(10, 1)  # cells that are shorter than the others
     out, err = capsys.readouterr()
     assert out == ""
     if is_terminal:
-        assert "sequence" in err and "of their tokens" not in err
-    else:
-        lines = [
-            f"cells: {n} of 5,000 done, {n / 50:.0f}% of their tokens, after {n * 6 / 100:.0f} min" for n in (85, 170)
+        assert "cell" in err and "left" not in err
+    else:  # at 72 and 144 s; 192 and 188 of the work are left, and 18 s were needed for 1
+        assert err.splitlines() == [
+            "cells: 140 of 5,000 cells, 0.556 cells/s, 58 min left",
+            "cells: 180 of 5,000 cells, 0.556 cells/s, 56 min left",
         ]
-        assert err.splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (9000, "2.5 h")]
+)
+def test_a_time_is_said_as_a_person_says_it(seconds: float, text: str) -> None:
+    assert pace.readable(seconds) == text
 
 
 @settings(deadline=None)

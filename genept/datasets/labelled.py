@@ -1,0 +1,123 @@
+"""Writing labelled cells: one h5ad, or parts if they are too many for it (`genept.data.cells`).
+
+A finished part is kept in ``data/cache/label/<dataset>/``, as ``<key>.<sha256>.zarr``, and linked into the output. Its
+key is a hash of its cells, their values and genes: a run that was killed goes on behind the last finished part, and one
+more cell at the end of a dataset makes one more part.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from anndata.io import write_elem
+
+from genept.core import files
+from genept.core.pace import Pace
+from genept.data import cells, parts
+from genept.datasets.matrix import Matrix
+
+CACHE = Path("data/cache/label")
+COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
+FORMAT = 1  # of parts; another one shares none
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Cells of a dataset that are written together."""
+
+    x: Matrix
+    obs: pd.DataFrame  # categories
+    digests: np.ndarray  # a hash of each cell's values, bytes
+
+
+def write(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, Any], dataset: str, obs: bool = True) -> None:
+    """Write cells into an empty folder, without the table beside an h5ad if `obs` is false."""
+    if len(chosen.obs) > cells.IN_ONE_FILE:
+        write_parts(folder, chosen, var, uns, dataset)
+        return
+    write_h5ad(folder / cells.IN_FILE, AnnData(chosen.x.csr(), obs=chosen.obs, var=var), uns)
+    if obs:
+        chosen.obs.to_csv(folder / cells.OBS, index_label="cell_id", lineterminator="\n", encoding="utf-8")
+
+
+def write_h5ad(path: Path, data: AnnData, uns: dict[str, Any]) -> None:
+    """Write an h5ad with `uns`, texts and numbers; equal cells give equal bytes."""
+    with files.writing_h5(path) as file:
+        write_elem(file, "/", data, dataset_kwargs=COMPRESSION)
+        for key, value in uns.items():
+            write_elem(file["uns"], key, value)  # by itself, since HDF5 compresses no scalars
+
+
+def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, Any], dataset: str) -> None:
+    """Write cells in parts; only the cells of parts that no earlier run has finished are read."""
+    parts.write_tables(folder, chosen.obs.rename_axis("cell_id"), var)
+    store, rows = files.shared(CACHE) / dataset, parts.divide(len(chosen.obs))
+    about = [FORMAT, uns["x"], files.sha256(folder / parts.VAR)]
+    keys = [key(chosen, some, about) for some in rows]
+    found = {name: path for name in keys if (path := finished(store, name))}
+    missing = [number for number, name in enumerate(keys) if name not in found]
+    sizes = [some.stop - some.start for some in rows]
+    with Pace(f"{dataset}: writing", len(chosen.obs)) as pace:
+        pace.add(sum(sizes) - sum(sizes[number] for number in missing), earlier=True)
+        wanted = np.concatenate([np.r_[rows[number]] for number in missing]) if missing else None
+        blocks = chosen.x.blocks(wanted) if missing else iter(())
+        for number, x in zip(missing, parts.regrouped(blocks, [sizes[number] for number in missing]), strict=True):
+            with files.writing(store) as temporary:
+                part = temporary / "part.zarr"
+                parts.write_part(part, x, list(chosen.obs.index[rows[number]]), var, uns["x"])
+                found[keys[number]] = keep(part, store / f"{keys[number]}.{parts.folder_sha256(part)}.zarr")
+            pace.add(x.shape[0])
+    entries = []
+    for number, name in enumerate(keys):
+        entry = parts.Entry(name=f"{number:05d}.zarr", n_cells=sizes[number], sha256=found[name].name.split(".")[1])
+        link(found[name], folder / parts.FOLDER / entry.name)
+        entries.append(entry)
+    parts.write_manifest(folder, uns, len(var), cells.ids_digest(chosen.obs.index), entries)
+
+
+def key(chosen: Chosen, rows: slice, about: list[Any]) -> str:
+    """Return a hash of all that a part depends on: its cells, their values, and `about`."""
+    digest = hashlib.sha256(json.dumps([about, list(chosen.obs.index[rows])]).encode())
+    digest.update(b"".join(chosen.digests[rows]))
+    return digest.hexdigest()[:32]
+
+
+def finished(store: Path, name: str) -> Path | None:
+    """Return a part that an earlier run has finished; one that is damaged is removed."""
+    for path in store.glob(f"{name}.*.zarr"):
+        if parts.folder_sha256(path) == path.name.split(".")[1]:
+            return path
+        files.remove(path)
+    return None
+
+
+def keep(part: Path, path: Path) -> Path:
+    """Give a finished part its name, unless another process has just written the same."""
+    try:
+        part.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+    return path
+
+
+def link(folder: Path, target: Path) -> None:
+    """Copy a folder by hard links, which take no room, or as it is where a file system has none."""
+
+    def one(source: str, to: str) -> None:
+        try:
+            os.link(source, to)
+        except OSError:
+            shutil.copyfile(source, to)
+
+    shutil.copytree(folder, target, copy_function=one)
