@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +39,7 @@ class Cost(NamedTuple):
     private: int  # peak bytes of private memory, summed over its processes
     resident: int  # peak bytes of private and mapped memory
     written: int  # bytes of the files that it made or changed
+    others: float  # processor cores that all else on the machine used meanwhile
 
 
 def memory(root: psutil.Process) -> Memory:
@@ -58,6 +59,12 @@ def memory(root: psutil.Process) -> Memory:
     return Memory(private, mapped)
 
 
+def busy() -> float:
+    """Return the seconds for which the processors of the machine have worked."""
+    times = psutil.cpu_times()
+    return sum(times) - sum(getattr(times, name, 0) for name in ("idle", "iowait", "guest", "guest_nice"))
+
+
 def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> tuple[Cost, int]:
     """Run a command in `folder`, its output going to `log`; return what it cost and its exit code, -9 after SIGKILL.
 
@@ -65,7 +72,7 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     `INTERVAL` seconds: rusage's own (``ru_maxrss``) would hold the memory of the process that starts the command, too.
     """
     before = listing(folder)
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), busy()
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -91,9 +98,10 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
+    others = max(busy() - worked - cpu, 0) / seconds
     written = sum(size for path, (size, *when) in listing(folder).items() if before.get(path) != (size, *when))
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, private, resident, written), process.returncode
+    return Cost(seconds, cpu, private, resident, written, others), process.returncode
 
 
 def listing(folder: Path) -> dict[Path, tuple[int, ...]]:
@@ -113,8 +121,9 @@ def append(row: Mapping[str, Any], path: Path) -> None:
     """Append a row to a table of costs."""
     import pandas as pd
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame([row]).to_csv(path, mode="a", header=not path.exists(), index=False, lineterminator="\n")
+    rows = [pd.DataFrame([row])] if not path.exists() else [pd.read_csv(path), pd.DataFrame([row])]
+    with files.replacing(path) as temporary:
+        pd.concat(rows).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def written_per_cell(path: Path, step: str, unknown: int) -> float:
@@ -147,32 +156,27 @@ def text(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{table}\n/1,000: CPU seconds for 1,000 cells. Peak memory, private and in total: GB."
 
 
-def looks(steps: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield each step with a colour and a marker of its own."""
-    from genept.plots.palette import COLOURS, SHAPES
-
-    for i, step in enumerate(steps):
-        yield step, COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]
-
-
 def draw(table: pd.DataFrame, order: Sequence[str], path: Path) -> None:
     """Draw costs against cells as an SVG: peak memory on the left, CPU seconds of 1,000 cells on the right.
 
-    Private memory is solid; dotted above it is all that is resident, mapped files included. Steps stand in `order`.
+    Private memory is solid; dotted above it is all that is resident, mapped files included. Only steps in `order` are
+    drawn, and each keeps its colour whatever else is drawn.
     """
     from matplotlib import style as styles
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     from genept.plots.page import FRAME, INK
+    from genept.plots.palette import COLOURS, SHAPES
 
     options: dict[str, Any] = {"svg.hashsalt": "genept", "svg.fonttype": "path", "font.size": 9}
     with styles.context(["default", options]):
         figure = Figure(figsize=(9.5, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
-        present = sorted(set(table["step"]), key=lambda step: (step not in order, [*order, step].index(step)))
-        for step, colour, marker in looks(present):
-            rows = table[table["step"] == step]
+        for i, step in enumerate(order):
+            if (rows := table[table["step"] == step]).empty:
+                continue
+            colour, marker = COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]
             style = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.4}
             left.plot(rows["cells"], rows["private"] / GIGABYTE, label=step, **style)
             left.plot(rows["cells"], rows["resident"] / GIGABYTE, color=colour, linewidth=0.9, linestyle=(0, (1, 2)))

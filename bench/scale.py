@@ -35,6 +35,7 @@ STEPS = (
 NETWORK_CELLS = 10_000  # by default the networks get no more
 RELEASED = {"scgpt_trained": "scgpt", "geneformer_trained": "geneformer"}  # here, these are trained already
 EMBEDDING = 4096  # bytes a cell that a step is taken to write if the table has no measurement of it
+DISTURBED = 0.3  # cores: more, used by other processes, is said
 MARGIN, LEAST = 1.2, 0.2e9  # of the disk: a factor, and bytes
 
 
@@ -207,7 +208,7 @@ def main(
         table = costs.read(RESULTS if RESULTS.exists() else TABLE)
         with files.replacing(TABLE) as path:
             table.to_csv(path, index=False, lineterminator="\n")
-        costs.draw(table, ordered([*params.grid.models.names, *STAGES], params), PICTURE)
+        costs.draw(table, [LABEL, *params.grid.models.names, EVALUATE, PLOT], PICTURE)
         click.echo(f"{TABLE}, {PICTURE}")
         return
     wanted = ordered([step for step in steps.split(",") if step], params)
@@ -243,7 +244,9 @@ def main(
             for row in run(project, size, chosen, params):
                 costs.append(row, RESULTS)
                 rows.append(row)
-                click.echo(f"{row['step']}, {size:,} cells: {row['seconds']:.0f} s, {row['private'] / 1e9:.2f} GB")
+                disturbed = f"; others used {row['others']:.1f} cores" if row["others"] > DISTURBED else ""
+                memory = f"{row['private'] / 1e9:.2f} GB{disturbed}"
+                click.echo(f"{row['step']}, {size:,} cells: {row['seconds']:.0f} s, {memory}")
             if not keep:
                 shutil.rmtree(project)
     finally:
