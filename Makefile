@@ -4,6 +4,7 @@
 # make verify  compare all files and DVC's cache with dvc.lock
 # make test    run the tests
 # make bench   compare our speed with upstream's, on the cells of the last run
+# make scale   measure what stages cost on 2,000 to 50,000 cells; SCALE="--cells 100000" passes options
 # make rehearse   the paper's grid on miniatures, all servers played here: 12 minutes
 # All make .venv first. PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip.
 
@@ -14,7 +15,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro recover show test bench rehearse lint setup readme draws trainings verdicts verify verify-scores clean
+.PHONY: repro recover show test bench scale rehearse lint setup readme draws trainings verdicts verify verify-scores clean
 
 repro: $(VENV)/runtime.done
 	@python -m stages.recover --locks dvc repro
@@ -25,6 +26,10 @@ test: $(VENV)/dev.done
 
 bench: $(VENV)/runtime.done
 	@python -m bench
+
+# Cost against the number of cells. Its picture: python -m bench.scale --draw
+scale: $(VENV)/runtime.done
+	@python -m bench.scale $(SCALE)
 
 # Every file of the paper's datasets and models in miniature, every server on this machine: rehearsal/README.md.
 rehearse: $(VENV)/dev.done
