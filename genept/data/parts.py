@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,17 +101,17 @@ def read_table(path: Path, sha256: str, stage: str, part: int | None = None) -> 
 def write_part(folder: Path, x: csr_matrix, cell_ids: Sequence[str], var: pd.DataFrame, content: str) -> None:
     """Write some cells into a new folder as a zarr store; `content` of X is ``counts`` or ``lognorm``.
 
-    `x` has shape (n_cells, n_genes), columns ascending; values are float32 when they are read.
+    `x` is float32, shape (n_cells, n_genes), columns ascending.
     """
     import pandas as pd
     import zarr
     from anndata.io import write_elem
     from zarr.codecs import BloscCodec
 
-    data = x.data.astype(np.float32)
+    data = x.data
     if content == "counts":
         data = data.astype(np.uint16 if data.max(initial=0) < 2**16 else np.uint32)
-    arrays = {"data": data, "indices": x.indices.astype(np.int32), "indptr": x.indptr.astype(np.int64)}
+    arrays = {"data": data, "indices": x.indices, "indptr": x.indptr.astype(np.int64)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr's, that its texts have no final specification
         root = zarr.open_group(folder, mode="w", zarr_format=3)
@@ -171,17 +171,3 @@ def read_manifest(folder: Path, stage: str) -> Manifest:
     if sizes != [rows.stop - rows.start for rows in divide(manifest.n_cells)]:
         raise readers.damaged(folder / MANIFEST, stage, f"its parts have other sizes than {manifest.n_cells} cells")
     return manifest
-
-
-def regrouped(blocks: Iterable[csr_matrix], sizes: Iterable[int]) -> Iterator[csr_matrix]:
-    """Yield the cells of some blocks in groups of the given sizes, which add up to all of them."""
-    from scipy.sparse import vstack
-
-    blocks, waiting, n_waiting = iter(blocks), list[Any](), 0
-    for size in sizes:
-        while n_waiting < size:
-            waiting.append(next(blocks))
-            n_waiting += waiting[-1].shape[0]
-        joined = waiting[0] if len(waiting) == 1 else vstack(waiting, format="csr")
-        yield joined if joined.shape[0] == size else joined[:size]
-        waiting, n_waiting = [joined[size:]] if n_waiting > size else [], n_waiting - size

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from anndata.io import write_elem
+from scipy.sparse import csr_matrix
 
 from genept.core import files
 from genept.core.pace import Pace
 from genept.data import cells, parts
-from genept.datasets.matrix import Matrix
+from genept.datasets.matrix import Matrix, joined
 
 CACHE = Path("data/cache/label")
 COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
@@ -71,7 +73,7 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
         pace.add(sum(sizes) - sum(sizes[number] for number in missing), earlier=True)
         wanted = np.concatenate([np.r_[rows[number]] for number in missing]) if missing else None
         blocks = chosen.x.blocks(wanted) if missing else iter(())
-        for number, x in zip(missing, parts.regrouped(blocks, [sizes[number] for number in missing]), strict=True):
+        for number, x in zip(missing, regrouped(blocks, [sizes[number] for number in missing]), strict=True):
             with files.writing(store) as temporary:
                 part = temporary / "part.zarr"
                 parts.write_part(part, x, list(chosen.obs.index[rows[number]]), var, uns["x"])
@@ -83,6 +85,33 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
         link(found[name], folder / parts.FOLDER / entry.name)
         entries.append(entry)
     parts.write_manifest(folder, uns, len(var), cells.ids_digest(chosen.obs.index), entries)
+
+
+def regrouped(blocks: Iterable[csr_matrix], sizes: Iterable[int]) -> Iterator[csr_matrix]:
+    """Yield the cells of some blocks, float32, in groups of the given sizes, which add up to all of them."""
+    blocks, rest = iter(blocks), None
+    for size in sizes:
+        waiting, n_waiting = list[csr_matrix](), 0
+        while n_waiting < size:
+            block = next(blocks) if rest is None else rest
+            n = min(size - n_waiting, block.shape[0])
+            rest = block[n:] if n < block.shape[0] else None
+            waiting.append(block if rest is None else block[:n])
+            n_waiting += n
+        yield stacked(waiting)
+
+
+def stacked(blocks: list[csr_matrix]) -> csr_matrix:
+    """Join blocks, and drop each as it is copied, so that both never are in memory as a whole."""
+    n_genes, sizes = blocks[0].shape[1], [np.diff(block.indptr) for block in blocks]
+    values, indices = (
+        [block.data.astype(np.float32, copy=False) for block in blocks],
+        [block.indices for block in blocks],
+    )
+    blocks.clear()
+    indptr = np.concatenate([[0], *sizes]).cumsum()
+    arrays = joined(values, np.float32), joined(indices, np.int32), indptr
+    return csr_matrix(arrays, shape=(len(indptr) - 1, n_genes))
 
 
 def key(chosen: Chosen, rows: slice, about: list[Any]) -> str:
