@@ -164,7 +164,7 @@ def draw(table: pd.DataFrame, order: Sequence[str], path: Path) -> None:
     """
     from matplotlib import style as styles
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     from genept.plots.page import FRAME, INK
     from genept.plots.palette import COLOURS, SHAPES
@@ -191,6 +191,7 @@ def draw(table: pd.DataFrame, order: Sequence[str], path: Path) -> None:
             axes.grid(which="major", color=FRAME, linewidth=0.4, alpha=0.6)
             axes.spines[["top", "right"]].set_visible(False)
             for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axis.set_major_formatter(plain)
                 axis.set_minor_formatter(NullFormatter())
         figure.legend(loc="outside right center", frameon=False)
