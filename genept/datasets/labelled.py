@@ -73,12 +73,15 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
         pace.add(sum(sizes) - sum(sizes[number] for number in missing), earlier=True)
         wanted = np.concatenate([np.r_[rows[number]] for number in missing]) if missing else None
         blocks = chosen.x.blocks(wanted) if missing else iter(())
-        for number, x in zip(missing, regrouped(blocks, [sizes[number] for number in missing]), strict=True):
+        groups = regrouped(blocks, [sizes[number] for number in missing])
+        for number in missing:
+            x = next(groups)
             with files.writing(store) as temporary:
                 part = temporary / "part.zarr"
                 parts.write_part(part, x, list(chosen.obs.index[rows[number]]), var, uns["x"])
                 found[keys[number]] = keep(part, store / f"{keys[number]}.{parts.folder_sha256(part)}.zarr")
-            pace.add(x.shape[0])
+            del x  # before the next is read
+            pace.add(sizes[number])
     entries = []
     for number, name in enumerate(keys):
         entry = parts.Entry(name=f"{number:05d}.zarr", n_cells=sizes[number], sha256=found[name].name.split(".")[1])

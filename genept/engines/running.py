@@ -148,6 +148,7 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
             with jobs.running(jobs.Job(name, own, functools.partial(str, own.name), True, pace)):
                 vectors, found = work.embed(data)
             write_part(paths[number], vectors, found)
+            del data, vectors  # before the next are read
             jobs.remove_checkpoints(own)
             done[number] = found
             pace.reach(n_earlier + sum(size(cells.parts[one]) for one in missing if one in done))
