@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("numba", "numpy", "scipy", "torch", "tokenizers", "transformers")
 ABOUT = {"title", "note", "paper", "source"}  # settings of a model's file that move no number
-TRIAL = 32, 256  # cells that are embedded twice to tell how long all will take
+TRIAL = 32, 32, 256  # cells that are embedded to tell how long all will take; the first time code is compiled
 Result = tuple[np.ndarray, dict[str, Any]]
 
 
@@ -139,11 +139,11 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
     with Pace(name, cells.n_obs) as pace:
         pace.add(n_earlier, earlier=True)
         for number in missing:
-            part = cells.parts[number]
-            data = part.read()
+            began = time.perf_counter()
+            data = cells.parts[number].read()
             data.uns |= shared
             if number == missing[0]:
-                announce(work, data, name, cells, n_earlier)
+                announce(work, data, name, cells, n_earlier, time.perf_counter() - began)
             own = folder / paths[number].stem
             with jobs.running(jobs.Job(name, own, functools.partial(str, own.name), True, pace)):
                 vectors, found = work.embed(data)
@@ -164,10 +164,10 @@ def size(part: Some) -> int:
     return part.rows.stop - part.rows.start
 
 
-def announce(work: Work, data: AnnData, name: str, cells: Cells, n_earlier: int) -> None:
-    """Say what the rest of the work will take: time, from a trial with some cells, disk and memory.
+def announce(work: Work, data: AnnData, name: str, cells: Cells, n_earlier: int, reading: float) -> None:
+    """Say what the rest of the work will take: time, from a trial with some of the cells `data`, disk and memory.
 
-    `InputError` if the disk has not that much room.
+    They took the seconds `reading` to read. `InputError` if the disk has not that much room.
     """
     seconds = []
     for n_cells in TRIAL:
@@ -175,7 +175,8 @@ def announce(work: Work, data: AnnData, name: str, cells: Cells, n_earlier: int)
         with jobs.running(jobs.Job(name, announced=True)):
             vectors, _ = work.embed(data[: min(n_cells, data.n_obs)].copy())
         seconds.append(time.perf_counter() - began)
-    each = max(seconds[1] - seconds[0], seconds[1] * 0.01) / max(1, min(TRIAL[1], data.n_obs) - TRIAL[0])
+    more = max(seconds[-1] - seconds[-2], 0.0) / max(1, min(TRIAL[-1], data.n_obs) - TRIAL[-2])
+    each = more + reading / data.n_obs
     n_left = cells.n_obs - n_earlier
     of_cell = vectors.nbytes // vectors.shape[-2]
     needed = of_cell * (cells.n_obs + n_left)
