@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("numba", "numpy", "scipy", "torch", "tokenizers", "transformers")
 ABOUT = {"title", "note", "paper", "source"}  # settings of a model's file that move no number
-TRIAL = 32, 32, 256  # cells that are embedded to tell how long all will take; the first time code is compiled
+TRIAL = 32, 32, 512  # cells that are embedded to tell how long all will take; the first time code is compiled
 Result = tuple[np.ndarray, dict[str, Any]]
 
 
