@@ -35,6 +35,10 @@ class Mean(float):
         mean.total, mean.n, mean.digits = float(total), float(n), digits
         return mean
 
+    def __getnewargs__(self) -> tuple[float, float, int]:
+        """Return what a copy, or one in another process, is made of."""
+        return self.total, self.n, self.digits
+
 
 def merged(parts: Sequence[dict[str, Any]], where: str = "notes") -> dict[str, Any]:
     """Return the notes of all cells, given those of some cells after the other.

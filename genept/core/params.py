@@ -206,6 +206,8 @@ class Params(Config):
     seed: Seed
     threads: Annotated[int, Field(ge=1, le=1024)]
     device: Literal["auto", "cpu", "cuda"]
+    executor: Literal["local", "dask"] = "local"  # of what embeds datasets in parts
+    scheduler: str | None = None  # the address of Dask's; None: DASK_SCHEDULER_ADDRESS, or workers on this machine
     baseline: Name
     annotate: Annotate
     label: Label

@@ -10,12 +10,14 @@ damaged is made again: the checksums of the file tell.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import shutil
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,13 +31,15 @@ from genept.core import compute, files, notes
 from genept.core.errors import InputError, ParamsError
 from genept.core.pace import Pace, readable
 from genept.core.params import Params
+from genept.data.cells import of as cells_of
 from genept.data.embeddings import Writer
+from genept.engines import cluster, custom
 from genept.engines import config as models
-from genept.engines import custom
 from genept.engines.network import job as jobs
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from distributed import Client
 
     from genept.data.cells import Cells, Some
 
@@ -52,6 +56,16 @@ class Work:
     dataset: str
     model: str
     params: Params
+
+    @property
+    def name(self) -> str:
+        """What stands before its lines in a log."""
+        return f"{self.dataset} x {self.model}"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it costs no money, which several workers would spend without knowing of each other."""
+        return getattr(getattr(self.config, "embed", None), "encoder", None) != "openai"
 
     @functools.cached_property
     def config(self) -> Any:
@@ -99,14 +113,17 @@ class Work:
         return self.embed(cells.whole())
 
     @functools.cached_property
+    def hashes(self) -> dict[str, str]:
+        """Hashes of what an embedding depends on beside cells and code."""
+        own = [path for path in self.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        model_files = {path.relative_to(self.folder).as_posix(): files.sha256(path) for path in own}
+        settings = [self.config.model_dump(mode="json", exclude=ABOUT), self.params.seed if self.is_control else None]
+        return {f"settings of {self.model}": digest(settings), f"files in {self.folder}": digest(model_files)}
+
+    @functools.cached_property
     def identity(self) -> str:
         """A hash of all that an embedding depends on beside the cells."""
-        own = [path for path in self.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-        hashes = {path.relative_to(self.folder).as_posix(): files.sha256(path) for path in own}
-        settings = self.config.model_dump(mode="json", exclude=ABOUT)
-        code = files.code_sha256(Path(str(self.code.__file__)))
-        seed = self.params.seed if self.is_control else None
-        return digest([settings, seed, code, hashes])
+        return digest([self.hashes, files.code_sha256(Path(str(self.code.__file__)))])
 
 
 def digest(content: Any) -> str:
@@ -116,7 +133,7 @@ def digest(content: Any) -> str:
 
 def run(work: Work, cells: Cells, writer: Writer) -> dict[str, Any]:
     """Embed all cells, and return the notes."""
-    name = f"{work.dataset} x {work.model}"
+    name = work.name
     folder = files.shared(jobs.CHECKPOINTS) / work.dataset / work.model
     if len(cells.parts) > 1 and not work.needs_all:
         return run_parts(work, cells, writer, name, folder / "parts")
@@ -131,32 +148,84 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
     """Embed the cells part by part, in any order, then put the parts together in theirs."""
     survey = getattr(work.code, "survey", None)
     shared = survey(cells) if survey else {}
-    base = [work.identity, shared, compute.resolve_device(work.params.device), {one: version(one) for one in LIBRARIES}]
-    paths = [folder / f"{digest([*base, part.identity()])[:32]}.npz" for part in cells.parts]
-    done = {number: found for number, path in enumerate(paths) if (found := read_notes(path)) is not None}
-    missing = [number for number in range(len(paths)) if number not in done]
-    n_earlier = sum(size(cells.parts[number]) for number in done)
-    with Pace(name, cells.n_obs) as pace:
-        pace.add(n_earlier, earlier=True)
-        for number in missing:
-            began = time.perf_counter()
-            data = cells.parts[number].read()
-            data.uns |= shared
-            if number == missing[0]:
-                announce(work, data, name, cells, n_earlier, time.perf_counter() - began)
-            own = folder / paths[number].stem
-            with jobs.running(jobs.Job(name, own, functools.partial(str, own.name), True, pace)):
-                vectors, found = work.embed(data)
-            write_part(paths[number], vectors, found)
-            del data, vectors  # before the next are read
-            jobs.remove_checkpoints(own)
-            done[number] = found
-            pace.reach(n_earlier + sum(size(cells.parts[one]) for one in missing if one in done))
+    on_cluster = work.params.executor == "dask" and work.is_free
+    with cluster.connected(work.params) if on_cluster else contextlib.nullcontext() as client:
+        expected = expected_of_workers(client, work) if client else {}
+        device = expected.get(cluster.DEVICE) or compute.resolve_device(work.params.device)
+        base = [work.identity, shared, device, {one: version(one) for one in LIBRARIES}]
+        paths = [folder / f"{digest([*base, part.identity()])[:32]}.npz" for part in cells.parts]
+        done = {number: found for number, path in enumerate(paths) if (found := read_notes(path)) is not None}
+        missing = [number for number in range(len(paths)) if number not in done]
+        with Pace(name, cells.n_obs) as pace:
+            pace.add(sum(size(cells.parts[number]) for number in done), earlier=True)
+            if client:
+                n_workers = len(client.scheduler_info()["workers"])
+                click.echo(f"{name}: {len(missing)} of {len(paths)} parts on {n_workers} Dask workers", err=True)
+                task = functools.partial(embed_on_worker, work, shared, expected, str(Path.cwd()))
+                names = [paths[number].stem for number in missing]
+                results = cluster.each(client, missing, names, task, folder)
+            else:
+                results = embed_here(work, cells, shared, missing, paths, pace)
+            for number, (vectors, found) in results:
+                write_part(paths[number], vectors, found)
+                jobs.remove_checkpoints(paths[number].with_suffix(""))
+                done[number] = found
+                pace.reach(sum(size(cells.parts[one]) for one in done))
+                del vectors  # before the next come
     for path in paths:
-        vectors = read_part(path)[0]
-        writer.add(vectors)
+        writer.add(read_part(path)[0])
     files.write_json(folder / "used.json", sorted(path.name for path in paths))
     return notes.merged([done[number] for number in range(len(paths))], f"{name}: notes")
+
+
+def embed_here(
+    work: Work, cells: Cells, shared: dict[str, Any], missing: Sequence[int], paths: Sequence[Path], pace: Pace
+) -> Iterator[tuple[int, Result]]:
+    """Embed some parts one after the other, and yield the number and the result of each."""
+    for number in missing:
+        began = time.perf_counter()
+        data = cells.parts[number].read()
+        data.uns |= shared
+        if number == missing[0]:
+            announce(work, data, cells, pace.n_done, time.perf_counter() - began)
+        own = paths[number].with_suffix("")
+        with jobs.running(jobs.Job(work.name, own, functools.partial(str, own.name), True, pace)):
+            result = work.embed(data)
+        del data  # before the next are read
+        yield number, result
+        del result
+
+
+def expected_of_workers(client: Client, work: Work) -> dict[str, str]:
+    """Return what all workers must have in common; `InputError` if one of those that are there differs."""
+    own = facts_of_worker(work, str(Path.cwd()))
+    if "error" in own:
+        raise InputError(own["error"])
+    found = client.run(facts_of_worker, work, str(Path.cwd()))
+    expected = own | {cluster.DEVICE: next(iter(found.values())).get(cluster.DEVICE, own[cluster.DEVICE])}
+    for worker, facts in found.items():
+        cluster.compare(facts, expected, worker)
+    return expected
+
+
+def facts_of_worker(work: Work, root: str) -> dict[str, str]:
+    """Return what the vectors depend on, on a worker, as its files are now."""
+
+    def hashes() -> dict[str, str]:
+        identities = [part.identity() for part in cells_of(work.dataset).parts]
+        return {f"cells of {work.dataset}": digest(identities), **Work(work.dataset, work.model, work.params).hashes}
+
+    return cluster.facts(hashes, work.params, root)
+
+
+def embed_on_worker(work: Work, shared: dict[str, Any], expected: dict[str, str], root: str, number: int) -> Result:
+    """Embed a part on a worker, which may have come after the others; `InputError` if it is not as they are."""
+    cluster.compare(facts_of_worker(work, root), expected, cluster.where())
+    with cluster.prepared(work.params, root):
+        data = cells_of(work.dataset).parts[number].read()
+        data.uns |= shared
+        with jobs.running(jobs.Job(work.name, announced=True)):
+            return work.embed(data)
 
 
 def size(part: Some) -> int:
@@ -164,7 +233,7 @@ def size(part: Some) -> int:
     return part.rows.stop - part.rows.start
 
 
-def announce(work: Work, data: AnnData, name: str, cells: Cells, n_earlier: int, reading: float) -> None:
+def announce(work: Work, data: AnnData, cells: Cells, n_earlier: int, reading: float) -> None:
     """Say what the rest of the work will take: time, from a trial with some of the cells `data`, disk and memory.
 
     They took the seconds `reading` to read. `InputError` if the disk has not that much room.
@@ -172,7 +241,7 @@ def announce(work: Work, data: AnnData, name: str, cells: Cells, n_earlier: int,
     seconds = []
     for n_cells in TRIAL:
         began = time.perf_counter()
-        with jobs.running(jobs.Job(name, announced=True)):
+        with jobs.running(jobs.Job(work.name, announced=True)):
             vectors, _ = work.embed(data[: min(n_cells, data.n_obs)].copy())
         seconds.append(time.perf_counter() - began)
     more = max(seconds[-1] - seconds[-2], 0.0) / max(1, min(TRIAL[-1], data.n_obs) - TRIAL[-2])
@@ -182,9 +251,10 @@ def announce(work: Work, data: AnnData, name: str, cells: Cells, n_earlier: int,
     needed = of_cell * (cells.n_obs + n_left)
     memory = resident() + 3 * (data.X.data.nbytes + data.X.indices.nbytes) + 2 * of_cell * data.n_obs
     resumed = f"{n_earlier:,} of them by an earlier run; " if n_earlier else ""
+    time_left = f"about {readable(each * n_left)} ({1 / each:,.0f} cells/s)"
     click.echo(
-        f"{name}: {cells.n_obs:,} cells in {len(cells.parts)} parts, {resumed}needs about {readable(each * n_left)} "
-        f"({1 / each:,.0f} cells/s), {needed / 1e9:.1f} GB of disk and {memory / 1e9:.1f} GB of memory",
+        f"{work.name}: {cells.n_obs:,} cells in {len(cells.parts)} parts, {resumed}needs {time_left}, "
+        f"{needed / 1e9:.1f} GB of disk and {memory / 1e9:.1f} GB of memory",
         err=True,
     )
     if (free := shutil.disk_usage(cells.folder).free) < needed:
