@@ -92,8 +92,8 @@ $(VENV)/runtime.done: $(VENV)/bin/python requirements.txt requirements-nodeps.tx
 	@cp .dvc/s3.pth "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
-$(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.txt
-	$(PIP) install --quiet $(PIP_ARGS) -r requirements-dev.txt
+$(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.txt requirements-dask.txt
+	$(PIP) install --quiet $(PIP_ARGS) -r requirements-dev.txt -r requirements-dask.txt
 	@touch $@
 
 clean:

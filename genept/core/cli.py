@@ -107,6 +107,8 @@ def prepare(params: Params) -> None:
     variables = [name for name in THREAD_VARIABLES if name != NUMBA or "numba" not in sys.modules]
     os.environ.update(dict.fromkeys(variables, str(params.threads)))
     os.environ.update(OFFLINE)
+    if params.executor == "local":
+        sys.modules.setdefault("dask", None)  # type: ignore[arg-type]  # anndata would import it, for half a second
     os.environ[orphans.STAGE] = str(os.getpid())
 
 

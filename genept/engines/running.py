@@ -57,6 +57,10 @@ class Work:
     model: str
     params: Params
 
+    def __reduce__(self) -> tuple[type[Work], tuple[str, str, Params]]:
+        """Travel to a worker without what was read here."""
+        return Work, (self.dataset, self.model, self.params)
+
     @property
     def name(self) -> str:
         """What stands before its lines in a log."""

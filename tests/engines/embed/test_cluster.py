@@ -1,0 +1,242 @@
+"""Parts on a Dask cluster: a scheduler and workers in processes of their own on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genept.core import files
+from genept.core.errors import InputError
+from genept.data import cells, embeddings, parts
+from genept.engines import cluster
+from tests import helpers
+from tests.engines.embed.made import make_cells
+
+N_CELLS, A_PART = 50, 10
+WORKER = Path(__file__).with_name("worker.py")
+
+# A model by parts, whose vectors hold a weight from its folder. It writes down what it computes, and does once what the
+# file `once` says when it comes to the part with a cell: kill its process, or wait until it is killed.
+MODEL = """
+import os, signal, time
+from pathlib import Path
+import numpy as np
+from genept.core.config import Config
+from genept.core.notes import Total
+from genept.engines.config import ModelConfig
+
+BY_PARTS = True
+
+class Model(ModelConfig):
+    pass
+
+def embed(cells, folder, config, device):
+    once = Path("once")
+    if once.exists() and once.read_text().split()[1] in cells.obs_names:
+        what = once.read_text().split()[0]
+        once.rename(what)
+        if what == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+    with open("calls", "a") as stream:
+        stream.write(f"{cells.obs_names[0]}\\n")
+    weight = float((folder / "weight").read_text())
+    totals = np.asarray(cells.X.sum(axis=1)).ravel()
+    return np.column_stack([totals * weight, totals + 1]), {"n_read": Total(cells.n_obs), "comparable": True}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a dataset of five parts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    lay_out(tmp_path)
+    return tmp_path
+
+
+def lay_out(folder: Path) -> None:
+    write_settings(folder)
+    (folder / "models/mine.py").write_text(MODEL)
+    (folder / "models/mine").mkdir()
+    (folder / "models/mine/weight").write_text("2")
+    (folder / "data/blood/labelled/parts").mkdir(parents=True)
+    (folder / "data/blood.yaml").write_text("title: Blood\n")
+    made = make_cells(N_CELLS, 20)
+    made.obs.index.name, made.var.index.name = "cell_id", "symbol"
+    obs = made.obs.assign(cell_type="B")
+    place = folder / "data/blood/labelled"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "CELLS", A_PART)
+        parts.write_tables(place, obs, made.var.astype(str))
+        entries = []
+        for number, rows in enumerate(parts.divide(N_CELLS)):
+            part = place / parts.FOLDER / f"{number:05d}.zarr"
+            x = made.X.tocsr()[rows].astype(np.float32)
+            parts.write_part(part, x, list(obs.index[rows]), made.var.astype(str), "counts")
+            entries.append(parts.Entry(name=part.name, n_cells=A_PART, sha256=parts.folder_sha256(part)))
+        uns = {"x": "counts", "x_dtype": "float32"}
+        parts.write_manifest(place, uns, made.n_vars, cells.ids_digest(obs.index), entries)
+
+
+def write_settings(folder: Path, **more: Any) -> None:
+    helpers.write_settings(folder, {"threads": 1, "device": "cpu", **more}, models={"mine": {"title": "Mine"}})
+
+
+def python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start Python, in which parts have `A_PART` cells."""
+    paths = [environment.pop("path", ""), str(helpers.ROOT)]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **environment}
+    command = [sys.executable, str(WORKER), str(A_PART), *arguments]
+    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@contextlib.contextmanager
+def running(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    process = python(*arguments, **environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def cluster_of(n_workers: int = 1) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
+    """Give the address of a scheduler with workers, and the processes, the scheduler first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    with contextlib.ExitStack() as stack:
+        names = [("scheduler", address), *(("worker", address) for _ in range(n_workers))]
+        yield address, [stack.enter_context(running(*name)) for name in names]
+
+
+def embed(**environment: str) -> subprocess.Popen[str]:
+    return python("embed", "blood", "mine", **environment)
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """Wait for a process that succeeds, and return what it says."""
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    return out + err
+
+
+def refused(process: subprocess.Popen[str]) -> str:
+    """Wait for a process that ends in one line, and return it."""
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 1 and "Traceback" not in err, err
+    return err.strip().splitlines()[-1]
+
+
+def written() -> list[bytes]:
+    found = [path("blood", "mine").read_bytes() for path in (embeddings.matrix_path, embeddings.notes_path)]
+    for path in (embeddings.matrix_path, embeddings.notes_path):
+        path("blood", "mine").unlink()
+    return found
+
+
+def calls() -> list[str]:
+    """Return the first cells of the parts that were computed since the last call."""
+    lines = sorted(Path("calls").read_text().split())
+    Path("calls").unlink()
+    return lines
+
+
+def here() -> tuple[list[bytes], list[str]]:
+    """Return what a run without a cluster writes and computes; nothing of it stays."""
+    finished(embed())
+    files.remove(Path("data/cache"))
+    return written(), calls()
+
+
+def test_workers_give_the_same_bytes_and_one_that_dies_costs_its_part(project: Path) -> None:
+    expected, all_parts = here()
+    with cluster_of(n_workers=2) as (address, _):
+        write_settings(project, executor="dask", scheduler=address)
+        Path("once").write_text("killed c25")
+        assert "5 of 5 parts on" in finished(embed())
+        assert Path("killed").exists() and calls() == all_parts
+        assert written() == expected
+        finished(embed())  # from finished parts
+        assert not Path("calls").exists() and written() == expected
+
+
+def test_when_the_scheduler_dies_finished_parts_stay(project: Path) -> None:
+    expected, all_parts = here()
+    with cluster_of() as (address, processes):
+        write_settings(project, executor="dask")
+        Path("once").write_text("waits c45")
+        run = embed(DASK_SCHEDULER_ADDRESS=address)
+        for _ in range(1200):
+            if Path("waits").exists() and len(saved()) == 4:
+                break
+            time.sleep(0.05)
+        processes[0].send_signal(signal.SIGKILL)
+        assert "the Dask scheduler is gone" in refused(run)
+    computed = calls()
+    write_settings(project)
+    finished(embed())
+    assert written() == expected and sorted(computed + calls()) == all_parts
+
+
+def saved() -> list[Path]:
+    return [*Path("data/cache/embed/blood/mine/parts").glob("*.npz")]
+
+
+def test_a_worker_that_is_not_as_this_process_is_refused_in_one_line(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "other/numba-0.1.dist-info").mkdir(parents=True)
+    (tmp_path / "other/numba-0.1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: numba\nVersion: 0.1\n")
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    lay_out(clone)
+    files.remove(clone / "models/mine")
+    with cluster_of(0) as (address, _):
+        write_settings(project, executor="dask", scheduler=address)
+        for environment, text in (
+            ({"path": str(tmp_path / "other")}, "version of numba is 0.1, elsewhere"),
+            ({"GENEPT_ROOT": str(clone)}, "its files in models/mine differ"),
+            ({"GENEPT_ROOT": str(tmp_path / "nowhere")}, "no repository in"),
+        ):
+            with running("worker", address, **environment):
+                assert text in refused(embed())
+
+
+def test_without_a_scheduler_or_dask_the_line_says_what_to_do(project: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        write_settings(project, executor="dask", scheduler=address)
+        assert f"no Dask scheduler with a worker answers at {address}" in refused(embed(TIMEOUT="1"))
+    write_settings(project, executor="dask")
+    Path("hidden").mkdir()
+    Path("hidden/distributed.py").write_text("raise ImportError\n")
+    assert "pip install -r requirements-dask.txt" in refused(embed(path="hidden"))
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ({"error": "no cells"}, "worker w: no cells"),
+        ({"version of torch": "1", "code": "a", cluster.DEVICE: "cpu"}, "version of torch is 1, elsewhere 2; install"),
+        ({"version of torch": "2", "code": "b", cluster.DEVICE: "cpu"}, "its code differ from those of this process; r"),
+        ({"version of torch": "2", "code": "a", cluster.DEVICE: "cuda"}, "computes on cuda, another on cpu; set device"),
+    ],
+)
+def test_what_differs_is_named(found: dict[str, str], text: str) -> None:
+    expected = {"version of torch": "2", "code": "a", cluster.DEVICE: "cpu"}
+    cluster.compare(expected, expected, "w")
+    with pytest.raises(InputError, match=text):
+        cluster.compare(found, expected, "w")

@@ -1,0 +1,26 @@
+"""A stage, a scheduler or a worker of Dask, with few cells in a part: ``worker.py A_PART scheduler tcp://...``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__":
+    from genept.data import parts
+
+    parts.CELLS = int(sys.argv[1])
+    what, *arguments = sys.argv[2:]
+    if what == "embed":
+        from genept.engines import cluster
+        from stages.embed import main
+
+        cluster.TIMEOUT = int(os.environ.get("TIMEOUT", cluster.TIMEOUT))
+        main(arguments)
+    elif what == "scheduler":
+        from distributed.cli.dask_scheduler import main as scheduler
+
+        scheduler(["--host", arguments[0], "--no-dashboard"])
+    else:
+        from distributed.cli.dask_worker import main as worker
+
+        worker([arguments[0], "--nthreads", "1", "--no-nanny", "--no-dashboard"])
