@@ -1,7 +1,7 @@
 """Which cells stand for all of a large dataset: the first ones in one seeded order of its cells.
 
-All samples follow this order. So annotations of the same cells have the same sample, a small sample lies within a larger
-one, and nothing depends on threads or processes.
+All samples follow this order. So annotations of the same cells have the same sample, a small sample lies within a
+larger one, and nothing depends on threads or processes.
 """
 
 from __future__ import annotations

@@ -72,7 +72,9 @@ def cluster(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate, se
             if target.order is not None:
                 drawn = Drawn(cells[0], len(target.cells if kind == ALL else target.splits[RANDOM][0].all_test))
                 if drawn.is_sample and jobs:
-                    drawn = drawn._replace(errors=errors_of_clusters(target.order, cells[0], jobs[0][1], clusters[0], drawn))
+                    drawn = drawn._replace(
+                        errors=errors_of_clusters(target.order, cells[0], jobs[0][1], clusters[0], drawn)
+                    )
                 found["kmeans", target.annotation, kind]["drawn"] = drawn
     return found
 

@@ -191,9 +191,7 @@ def widths_of_many(
         return sums
 
     sums = np.concatenate(compute.each(sums_of, tiles))
-    return [
-        widths_of(number, sums[np.searchsorted(all_anchors, own)], own) for number, own in enumerate(anchors)
-    ]
+    return [widths_of(number, sums[np.searchsorted(all_anchors, own)], own) for number, own in enumerate(anchors)]
 
 
 def widths(sums: np.ndarray, codes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

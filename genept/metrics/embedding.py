@@ -21,7 +21,7 @@ CENTRED = 1e-3  # of the coordinates' size; a mean below it is none
 
 def digest(rows: np.ndarray) -> bytes:
     """Return a hash of row numbers."""
-    return hashlib.sha256(rows).digest()
+    return hashlib.sha256(rows.tobytes()).digest()
 
 
 class Searches(NamedTuple):
@@ -45,7 +45,10 @@ class Searches(NamedTuple):
         """Return the same of a large dataset, by one search for the drawn cells of all splits."""
         assert split.drawn is not None
         draw = embedding.key(split, run)
-        ranking, key = (draw, digest(split.drawn), k, metric), (draw, digest(split.train), digest(split.test), k, metric)
+        ranking, key = (
+            (draw, digest(split.drawn), k, metric),
+            (draw, digest(split.train), digest(split.test), k, metric),
+        )
         if key not in self.known:
             cells = self.cells(embedding, split, run, metric)
             if ranking not in self.known:

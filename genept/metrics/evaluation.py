@@ -37,7 +37,12 @@ from genept.metrics.targets import DONORS, RANDOM, Target
 CACHE = cells.DATA / "cache/evaluate"
 CACHE_BYTES = "200M"
 PACKAGE = Path(__file__).parents[1]
-CODE = ("metrics/*.py", "engines/finetuned/*.py", "data/sampling.py", "data/splits.py")  # another version of it shares no cached score
+CODE = (
+    "metrics/*.py",
+    "engines/finetuned/*.py",
+    "data/sampling.py",
+    "data/splits.py",
+)  # another version of it shares no cached score
 LIBRARIES = ("numpy", "scikit-learn", "scipy", "torch")
 HOW = {"pooled": "pooled neighbours", "vote": "majority vote"}
 UNCOVERED = "the range does not contain the training: models/trainings.csv is of other settings"

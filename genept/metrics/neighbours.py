@@ -90,12 +90,17 @@ def rank_drawn(cells: screening.Cells, drawn: np.ndarray, k: int) -> np.ndarray:
 
 def select_drawn(ranked: np.ndarray, cells: screening.Cells, split: Split, k: int) -> np.ndarray:
     """Return what `select` does, from what `rank_drawn` found of the split's drawn cells."""
+    assert split.drawn is not None
     candidates = ranked[np.searchsorted(split.drawn, split.test)]
     return select_among(candidates, partial(screening.search, cells, k=k), len(cells.matrix), split, k)
 
 
 def select_among(
-    candidates: np.ndarray, search_anew: Callable[[np.ndarray, np.ndarray], np.ndarray], n_cells: int, split: Split, k: int
+    candidates: np.ndarray,
+    search_anew: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    n_cells: int,
+    split: Split,
+    k: int,
 ) -> np.ndarray:
     """Take the `k` nearest training cells from each test cell's ranked neighbours, (n_test, n_ranked)."""
     k = min(k, len(split.train))

@@ -55,8 +55,8 @@ def regress(
     coordinate by the training cells' mean and standard deviation first. The optimum is scikit-learn's; on the way
     there, coordinates are centred, which the intercept undoes.
 
-    `matrix` has shape (n_cells, n_dimensions), in float32 or float64, `codes` the classes of all cells, shape (n_cells,). A class
-    without training cells has probability 0; if the training cells have one class, it is predicted.
+    `matrix` has shape (n_cells, n_dimensions), float32 or float64, `codes` the classes of all cells, shape (n_cells,).
+    A class without training cells has probability 0; if the training cells have one class, it is predicted.
     """
     found: dict[int, Prediction] = {}
     alike: dict[tuple[int, ...], list[int]] = defaultdict(list)  # fits by the classes of their training cells
@@ -69,7 +69,8 @@ def regress(
                 probabilities[:, classes] = 1
                 found[number] = Prediction(probabilities, True)
             continue
-        step = max(1, LOGITS // (len(classes) * (len(codes) if len(codes) <= WHOLE else PART * compute.n_threads())))
+        n_held = len(codes) if len(codes) <= WHOLE else PART * compute.n_threads()
+        step = max(1, LOGITS // (len(classes) * n_held))
         for some in (numbers[first : first + step] for first in range(0, len(numbers), step)):
             logits, converged = solve(matrix, codes, np.array(classes), [fits[number] for number in some], config)
             for number, of_fit, ended in zip(some, logits, converged, strict=True):

@@ -103,7 +103,10 @@ def size_of(target: Target, key: Key, drawn: Drawn | None = None) -> dict[str, i
         cells, n_all = drawn.cells, drawn.n_all if drawn.is_sample else None
     elif kind in (DONORS, REFERENCE, RANDOM):
         divisions = target.splits[kind][: 1 if kind == RANDOM else None]
-        cells, n_tested = np.concatenate([split.test for split in divisions]), sum(len(one.all_test) for one in divisions)
+        cells, n_tested = (
+            np.concatenate([split.test for split in divisions]),
+            sum(len(one.all_test) for one in divisions),
+        )
         n_all = n_tested if len(cells) < n_tested else None
     else:
         cells = target.cells
@@ -174,7 +177,9 @@ def run_rows(
             continue
         runs[key, metric.name] = all_runs
         se = drawn.errors.get(metric.name) if drawn and drawn.is_sample else None
-        margin = math.hypot(spread.get((task, annotation, kind, metric.name), 0.0), ranges.t_quantile(GROUPS - 1) * (se or 0))
+        margin = math.hypot(
+            spread.get((task, annotation, kind, metric.name), 0.0), ranges.t_quantile(GROUPS - 1) * (se or 0)
+        )
         low, high = ranges.single_runs(own, metric.bounds, margin) or (None, None)
         sd = float(own.std(ddof=1)) if len(own) > 1 else None
         yield Row(
@@ -213,8 +218,8 @@ def donor_rows(
 
     A value is that of all test cells together, each predicted once. Its interval is over resamples of the donors, with
     the predictions as they are; a control's draws take turns in them. Below `ranges.MIN_DONORS`, that of accuracy
-    reaches from the lowest to the highest donor's own; an average over classes has none. The interval holds the error of
-    a sample, since each donor is resampled with its drawn cells.
+    reaches from the lowest to the highest donor's own; an average over classes has none. The interval holds the error
+    of a sample, since each donor is resampled with its drawn cells.
     """
     task, annotation, kind = key
     size: Any = size_of(target, key)
@@ -234,7 +239,9 @@ def donor_rows(
             fold = target.donors.fold[target.donors.codes[cells]]
             value = float(metric.function(actual, probabilities, None, fold)[0])
             if left_out is not None and target.order is not None:
-                without[metric.name] = metric.function(actual, probabilities, leaving_out(target.order, cells), fold)[None]
+                without[metric.name] = metric.function(actual, probabilities, leaving_out(target.order, cells), fold)[
+                    None
+                ]
             resampled = metric.function(actual, probabilities, weights[:, donors], fold)
             areas[key, metric.name] = np.array([value]) if few else np.array([value, *resampled])
         else:

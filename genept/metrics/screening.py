@@ -1,9 +1,9 @@
 """The nearest of many cells, exactly and in little memory: 32 bits find who may be among them, 64 bits decide.
 
-`genept.metrics.neighbours` ranks all distances in float64, which for a million cells takes hours and 9 GB. Here a float32
-product comes first, of coordinates less their mean, so that near-parallel vectors keep their digits. Its error has a
-bound; whoever lies within twice that bound of the k-th is computed again in float64. So the neighbours are the exact
-ones, with the same ties.
+`genept.metrics.neighbours` ranks all distances in float64, with copies of all coordinates. Here a float32 product comes
+first, of coordinates less their mean, so that near-parallel vectors keep their digits. Its error has a bound; whoever
+lies within twice that bound of the k-th is computed again in float64. So the neighbours are the exact ones, with the
+same ties.
 """
 
 from __future__ import annotations
@@ -96,14 +96,15 @@ def search_part(cells: Cells, among: np.ndarray, k: int, queries: np.ndarray) ->
         np.matmul(asked, cells.coarse[rows].T, out=nearness[:, :n])
         nearness[:, n:] = -np.inf
         nearness.reshape(len(queries), GROUP, N_GROUPS).max(axis=1, out=best[:, number])
-    best = best.reshape(len(queries), -1)
+    highest = best.reshape(len(queries), -1)
     margins = 2 * cells.errors(asked)
-    nth = min(k + 1, best.shape[1])  # one more, since a cell may be among its own neighbours
-    limits = np.partition(best, -nth, axis=1)[:, -nth] - margins
-    of_group = BLOCK * (np.arange(best.shape[1]) // N_GROUPS) + np.arange(best.shape[1]) % N_GROUPS
+    nth = min(k + 1, highest.shape[1])  # one more, since a cell may be among its own neighbours
+    limits = np.partition(highest, -nth, axis=1)[:, -nth] - margins
+    group = np.arange(highest.shape[1])
+    of_group = BLOCK * (group // N_GROUPS) + group % N_GROUPS  # the first position of each
     found = np.empty((len(queries), k), dtype=np.intp)
     for place, query in enumerate(queries):
-        groups = np.flatnonzero(best[place] >= limits[place])
+        groups = np.flatnonzero(highest[place] >= limits[place])
         positions = (of_group[groups, None] + N_GROUPS * np.arange(GROUP)).ravel()
         positions = positions[positions < len(among)]
         positions = positions[among[positions] != query]

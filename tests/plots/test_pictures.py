@@ -204,7 +204,8 @@ def test_captions_say_what_was_used() -> None:
     def caption(*used: tuple[int, int, int], **changes: object) -> str:
         """Say what layouts of (drawn cells, components, dimensions) show."""
         drawn = [
-            laid_out(60, 60 - n)._replace(model=f"m{d}", space=np.zeros((n, k)), n_dimensions=d) for n, k, d in used
+            laid_out(60, 60 - n)._replace(model=f"m{d}", space=np.zeros((n, k)), n_dimensions=d, is_unseen=n < 60)
+            for n, k, d in used
         ]
         return layouts.caption("About.", drawn, made.settings(**changes))
 
