@@ -46,18 +46,21 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
     import numpy as np
     from safetensors.torch import save_file
 
-    from genept.data import splits
+    from genept.data import sampling, splits
     from genept.engines.finetuned import training
 
     matrix = np.array(embeddings.read(dataset, base, list(obs.index)), dtype=np.float32)
     labels = obs[annotation].to_numpy(dtype=str)
     scored = splits.scored_cells(obs, annotation)
     split = splits.divide(obs, annotation, scored, params.evaluate.split, params.scoring_seed)
-    fitted = training.fit(matrix[split.train], labels[split.train], config.finetune, params.scoring_seed)
+    train, sample = split.train, params.evaluate.sample
+    if order := sampling.order(len(obs), sample.above, params.scoring_seed):
+        train = order.first(train, sample.training_cells)
+    fitted = training.fit(matrix[train], labels[train], config.finetune, params.scoring_seed)
 
-    unseen = np.setdiff1d(np.arange(len(obs)), split.train)
+    unseen = np.setdiff1d(np.arange(len(obs)), train)
     notes = {"base": base, "annotation": annotation, "classes": fitted.classes.tolist()}
-    notes |= {"finetune": config.finetune.model_dump(), "n_train": len(split.train), "n_unseen": len(unseen)}
+    notes |= {"finetune": config.finetune.model_dump(), "n_train": len(train), "n_unseen": len(unseen)}
     notes |= {"train_accuracy": round(fitted.train_accuracy, 4), "seed": params.scoring_seed}
     with files.replacing_folder(engines.MODELS / model / dataset) as folder:
         save_file(fitted.head.state_dict(), folder / "head.safetensors")
@@ -67,7 +70,7 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
     projection = training.project(fitted.head, matrix)
     embeddings.write(dataset, model, projection, list(obs.index), {**notes, "unseen_cells": unseen.tolist()})
     say(
-        f"{dataset}, {model}: {annotation}, {len(split.train)} training cells, {len(fitted.classes)} classes, "
+        f"{dataset}, {model}: {annotation}, {len(train)} training cells, {len(fitted.classes)} classes, "
         f"training accuracy {fitted.train_accuracy:.3f}, {projection.shape[1]} dimensions"
     )
 

@@ -24,8 +24,9 @@ def main(params: Params, dataset: str) -> None:
     """Draw how embeddings arrange the cells of DATASET, as Figure 3 of the paper, and the evidence of its annotation.
 
     One grid has the panels of all models and controls: phenotype, cell type and patient, those that DATASET has. Of a
-    control the first draw, of a fine-tuned embedding only the cells that fine-tuning has not seen are drawn. The
-    settings are under `plot` in params.yaml. A layout is computed once per embedding and settings.
+    control the first draw, of a fine-tuned embedding only the cells that fine-tuning has not seen are drawn. Of a
+    dataset with more cells than plot.above, a seeded sample is drawn, the same of every model. The settings are under
+    `plot` in params.yaml. A layout is computed once per embedding and settings.
 
     \b
     Writes  data/DATASET/umap/MODEL.npy         coordinates of the labelled cells, NaN if not drawn
@@ -56,11 +57,13 @@ def main(params: Params, dataset: str) -> None:
         for name in progress(names, "layouts", unit="layout"):
             drawn.append(layouts.read(dataset, name, titles[name], list(obs.index), params.plot))
             np.save(coordinates / f"{name}.npy", drawn[-1].coordinates, allow_pickle=False)
-        about = f"Dataset {dataset}{f' ({config.note})' if config.note else ''}, {len(obs):,} cells."
+        about = f"Dataset {dataset}{f' ({config.note})' if config.note else ''}, "
+        about += f"{layouts.described(len(obs), params.plot)}."
         for name, figure in panels.of_models(drawn, layouts.columns(obs), config.title, about, params.plot).items():
             page.save(figure, umaps / f"{name}.png", dpi=page.PRINT)
             page.save_vector(figure, pdfs / f"{name}.pdf")
-        points = cell_table.make(obs, {one.model: one.coordinates for one in drawn}, params.plot.seed)
+        of_models = {one.model: one.coordinates for one in drawn}
+        points = cell_table.make(obs, of_models, params.plot.seed, layouts.sample(len(obs), params.plot))
         points.to_csv(stack.enter_context(files.replacing(cell_table.FOLDER / f"{dataset}.csv")), lineterminator="\n")
     say(f"{dataset}: {len(names)} embeddings{' and the annotation' if is_annotated else ''} drawn")
 

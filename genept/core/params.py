@@ -18,6 +18,7 @@ Annotation = Literal["cell_type", "patient", "phenotype", "disease", "cancer_typ
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what numpy's RandomState, and so scikit-learn, takes
 Distance = Literal["cosine", "centred_cosine", "euclidean"]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Cells = Annotated[int, Field(ge=100, le=1_000_000_000)]
 
 
 class Models(Config):
@@ -128,6 +129,15 @@ class Logreg(Config):
     labels: list[Annotation]
 
 
+class Sample(Config):
+    """How many cells are drawn of a dataset with more than `above`; all of a smaller one are scored."""
+
+    above: Cells
+    anchors: Cells
+    test_cells: Cells
+    training_cells: Cells
+
+
 class Evaluate(Config):
     """How embeddings are scored: a protocol."""
 
@@ -140,6 +150,7 @@ class Evaluate(Config):
     knn: KNN
     logreg: Logreg
     min_test_cells: Size
+    sample: Sample
     ensemble: Literal["pooled", "vote"]
     vote_tie: Literal["smallest", "first"]
 
@@ -190,6 +201,7 @@ class Plot(Config):
     min_dist: Annotated[float, Field(ge=0)]
     spread: PositiveFloat
     n_epochs: Rounds | None
+    above: Cells  # of a dataset with more cells, as many are drawn
     seed: Seed
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ import numpy as np
 from genept.core import params
 from genept.core.errors import InputError
 from genept.data.cells import PART, QUERY, REFERENCE, UNKNOWN
+from genept.data.sampling import Order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +18,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Split:
-    """Training and test cells as ascending row numbers."""
+    """Training and test cells as ascending row numbers.
+
+    Of a large dataset, `test` are those of the `drawn` cells that are among all test cells, `tested`; models are fitted
+    to the training cells `fitted`, and neighbours are searched among all.
+    """
 
     train: np.ndarray
     test: np.ndarray
+    drawn: np.ndarray | None = None
+    tested: np.ndarray | None = None
+    fitted: np.ndarray | None = None
+
+    @property
+    def all_test(self) -> np.ndarray:
+        """All test cells."""
+        return self.test if self.tested is None else self.tested
+
+    @property
+    def fit(self) -> np.ndarray:
+        """The training cells that models are fitted to."""
+        return self.train if self.fitted is None else self.fitted
+
+    def draw(self, order: Order, drawn: np.ndarray, n_train: int) -> Split:
+        """Test the `drawn` cells only, and fit models to `n_train` training cells."""
+        test = np.intersect1d(self.test, drawn, assume_unique=True)
+        return Split(self.train, test, drawn, self.test, order.first(self.train, n_train))
 
 
 def labelled_cells(obs: pd.DataFrame, annotation: str) -> np.ndarray:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from genept.core.params import Evaluate
-from genept.metrics import clustering, counts, neighbours
-from genept.metrics.classifiers import count_cells, predict, prediction_notes
+from genept.data.sampling import GROUPS, Order
+from genept.metrics import clustering, neighbours, ranges
+from genept.metrics.classifiers import count_runs, predict
 from genept.metrics.embedding import Scored
 from genept.metrics.minibatch import Run
 from genept.metrics.results import Key, Results
-from genept.metrics.rows import Predictions, Spread, collect
-from genept.metrics.scores import metrics_of, of_embeddings
+from genept.metrics.rows import Drawn, Predictions, Spread, collect
+from genept.metrics.scores import Metric, metrics_of, of_embeddings
 from genept.metrics.targets import ALL, DONORS, RANDOM, Target, seeds
 
 WITHOUT_SUBSETS = ("patient", "batch")  # not clustered on test cells alone: no table prints it
@@ -47,7 +50,8 @@ def cluster(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate, se
     for target in targets:
         on_components = target.annotation == "patient" and evaluate.kmeans.pca_for_patient
         for kind in kinds_to_cluster(target, embedding):
-            jobs = [*runs_to_cluster(target, kind, embedding, evaluate.repeats, seed, on_components or None)]
+            cells = cells_to_cluster(target, kind, evaluate)
+            jobs = [*runs_to_cluster(target, cells, embedding, seed, on_components or None)]
             together: dict[int, list[int]] = defaultdict(list)
             for number, (_, codes) in enumerate(jobs):
                 together[int(codes.max()) + 1].append(number)
@@ -65,26 +69,58 @@ def cluster(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate, se
                 for metric in metrics_of("kmeans"):
                     values[metric.name].append(metric.function(codes, clusters[number]))
             found["kmeans", target.annotation, kind] = {"values": values, "notes": [*notes]}
+            if target.order is not None:
+                drawn = Drawn(cells[0], len(target.cells if kind == ALL else target.splits[RANDOM][0].all_test))
+                if drawn.is_sample and jobs:
+                    drawn = drawn._replace(
+                        errors=errors_of_clusters(target.order, cells[0], jobs[0][1], clusters[0], drawn)
+                    )
+                found["kmeans", target.annotation, kind]["drawn"] = drawn
     return found
 
 
+def cells_to_cluster(target: Target, kind: str, evaluate: Evaluate) -> list[np.ndarray]:
+    """Return the cells of each run: all, or all test cells; of a large dataset at most `sample.training_cells`."""
+    most = evaluate.sample.training_cells
+    if kind == ALL:
+        return [target.first_cells(target.cells, most)] * evaluate.repeats
+    return [target.first_cells(split.all_test, most) for split in target.splits[RANDOM][: evaluate.repeats]]
+
+
+def errors_of_clusters(
+    order: Order, cells: np.ndarray, codes: np.ndarray, clusters: np.ndarray, drawn: Drawn
+) -> dict[str, float | None]:
+    """Return the standard errors of a clustering's agreement with labels, with the clusters as they are."""
+    groups = order.groups(cells)
+    errors = {}
+    for metric in metrics_of("kmeans"):
+        left_out = [metric.function(codes[groups != group], clusters[groups != group]) for group in range(GROUPS)]
+        errors[metric.name] = ranges.standard_error(np.array(left_out), len(cells), drawn.n_all)
+    return errors
+
+
 def runs_to_cluster(
-    target: Target, kind: str, embedding: Scored, repeats: int, seed: int, n_components: int | None
+    target: Target, cells: Sequence[np.ndarray], embedding: Scored, seed: int, n_components: int | None
 ) -> Iterator[tuple[Run, np.ndarray]]:
     """Yield what each k-means clusters, and the classes of these cells, codes from 0 without gaps."""
     components: dict[object, tuple[np.ndarray, np.ndarray]] = {}
-    for number, one in enumerate(seeds(seed, repeats)):
+    for number, (one, rows) in enumerate(zip(seeds(seed, len(cells)), cells, strict=True)):
         split = target.splits[RANDOM][number]
-        rows = target.cells if kind == ALL else split.test
         codes = np.unique(target.codes[rows], return_inverse=True)[1]
         if not 0 < codes.max(initial=0) < len(rows) - 1:
+            continue
+        if n_components is None and target.order is not None and embedding.unseen_only:  # one projection at a time
+            yield Run(embedding.stored(split, number)[rows], np.arange(len(rows)), one), codes
             continue
         if n_components is None:
             yield Run(embedding.stored(split, number), rows, one), codes
             continue
         key = embedding.key(split, number), rows.tobytes()
         if key not in components:
-            points = clustering.principal_components(embedding.points(split, number)[rows], n_components)
+            if target.order is None:
+                points = clustering.principal_components(embedding.points(split, number)[rows], n_components)
+            else:
+                points = clustering.components_of_many(embedding.stored(split, number), rows, n_components)
             components[key] = points, np.arange(len(rows))
         yield Run(*components[key], one), codes
 
@@ -100,7 +136,7 @@ def compare_coordinates(targets: Sequence[Target], embedding: Scored, evaluate: 
     """Compare coordinates with all annotations, as silhouettes do: of all cells, and of each run's test cells.
 
     Those of all cells have one run for each draw that is scored whole. Returns by key the values of each metric in each
-    run, and no notes.
+    run, and no notes. Of a large dataset, `Metric.of_many` takes the place of a metric, if it has one.
     """
     found: dict[Key, dict[str, Any]] = {}
     for kind in [RANDOM] if embedding.unseen_only else [ALL, RANDOM]:
@@ -109,31 +145,85 @@ def compare_coordinates(targets: Sequence[Target], embedding: Scored, evaluate: 
             for target in targets:
                 if kind not in kinds_to_cluster(target, embedding):
                     continue
-                cells = target.cells if kind == ALL else target.splits[RANDOM][run].test
+                cells = target.cells if kind == ALL else target.splits[RANDOM][run].all_test
                 if 1 < len(np.unique(target.codes[cells])) < len(cells):
                     key = target.splits[RANDOM][run].train.tobytes() if embedding.unseen_only else b""
                     by_matrix[key].append((target, cells))
             for group in by_matrix.values():
-                matrix = embedding.points(group[0][0].splits[RANDOM][run if kind == RANDOM else 0], run)
+                coordinates = embedding.points if group[0][0].order is None else embedding.stored
+                matrix = coordinates(group[0][0].splits[RANDOM][run if kind == RANDOM else 0], run)
                 labelings = np.full((len(group), len(matrix)), -1)
                 for codes, (target, cells) in zip(labelings, group, strict=True):
                     codes[cells] = np.unique(target.codes[cells], return_inverse=True)[1]
                 for task, metric in of_embeddings():
+                    entries: list[dict[str, Any]] = [
+                        found.setdefault((task, target.annotation, kind), {"values": {}, "notes": []})
+                        for target, _ in group
+                    ]
+                    if metric.of_many and group[0][0].order is not None:
+                        add_of_many(entries, metric, group, matrix, labelings, evaluate)
+                        continue
                     if metric.together:
                         values = metric.function(matrix, labelings, evaluate.asw or evaluate.metric)
                     else:
                         values = [metric.function(matrix[codes >= 0], codes[codes >= 0]) for codes in labelings]
-                    for (target, _), value in zip(group, values, strict=True):
-                        entry = found.setdefault((task, target.annotation, kind), {"values": {}, "notes": []})
+                    for entry, value in zip(entries, values, strict=True):
                         entry["values"].setdefault(metric.name, []).append(value)
     return found
+
+
+@dataclass
+class Anchors:
+    """The widths of cells that are drawn from all, added up over runs."""
+
+    cells: np.ndarray
+    n_all: int
+    total: np.ndarray
+    n_runs: np.ndarray
+
+    def add(self, drawn: np.ndarray, widths: np.ndarray) -> None:
+        """Add the widths of those of the cells that a run has."""
+        places = np.searchsorted(self.cells, drawn)
+        self.total[places] += widths
+        self.n_runs[places] += 1
+
+    @property
+    def error(self) -> float:
+        """The standard error of their mean, of each one's mean over runs, since the runs share them."""
+        means = (self.total / np.maximum(self.n_runs, 1))[self.n_runs > 0]
+        return float(means.std(ddof=1)) * math.sqrt((1 - len(means) / self.n_all) / len(means))
+
+
+def add_of_many(
+    entries: Sequence[dict[str, Any]],
+    metric: Metric,
+    group: Sequence[tuple[Target, np.ndarray]],
+    matrix: np.ndarray,
+    labelings: np.ndarray,
+    evaluate: Evaluate,
+) -> None:
+    """Add the values of a run on a large dataset to the entry of each annotation, and the cells that they are of."""
+    assert metric.of_many is not None
+    all_anchors = [target.first_cells(target.cells, evaluate.sample.anchors) for target, _ in group]
+    drawn = [np.intersect1d(own, cells, assume_unique=True) for own, (_, cells) in zip(all_anchors, group, strict=True)]
+    found = metric.of_many(matrix, labelings, drawn, evaluate.asw or evaluate.metric)
+    for entry, anchors, own, values, (target, cells) in zip(entries, all_anchors, drawn, found, group, strict=True):
+        entry["values"].setdefault(metric.name, []).append(float(values.mean()))
+        if len(values) == len(cells):  # of all
+            entry.setdefault("drawn", Drawn(cells, len(cells)))
+            continue
+        size = np.zeros(len(anchors))
+        sums = entry.setdefault("anchors", Anchors(anchors, len(target.cells), size, size.copy()))
+        sums.add(own, values)
+        first = entry.get("drawn", Drawn(own, len(cells)))
+        entry["drawn"] = first._replace(errors={metric.name: sums.error})
 
 
 def score_ensemble(
     targets: Sequence[Target], members: Sequence[Results], evaluate: Evaluate, seed: int, spread: Spread | None = None
 ) -> Results:
     """Score several models together, given their scores on the same targets in the order of `grid.ensemble`."""
-    found = Predictions({}, {}, {}, {}, {})
+    found = Predictions({}, {}, {}, {}, {}, {})
     for target in targets:
         for kind, divisions in target.splits.items():
             name = target.annotation
@@ -147,8 +237,5 @@ def score_ensemble(
             tests = [split.test for split in divisions]
             if kind == DONORS:
                 tests, given = [np.concatenate(tests)], [np.concatenate(given)]
-            runs = [count_cells(target, kind, t, g) for t, g in zip(tests, given, strict=True)]
-            key = ("knn", name, kind)
-            found.counts[key] = counts.stack(runs)
-            found.notes[key] = prediction_notes(target, key, found.counts[key], 0)
+            count_runs(found, target, ("knn", name, kind), list(zip(tests, given, strict=True)))
     return collect(targets, {}, found, evaluate, seed, spread or {})

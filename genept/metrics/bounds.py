@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from genept.core.params import MAJORITY, RANDOM_CELLS, Evaluate
-from genept.metrics import classifiers, counts, regression
-from genept.metrics.counts import Counts
+from genept.metrics import classifiers, regression
 from genept.metrics.embedding import Embedding
 from genept.metrics.regression import Fit
 from genept.metrics.results import Key, Results, Row
@@ -45,7 +44,7 @@ def supervised(targets: Sequence[Target], baseline: Embedding, name: str, evalua
     target = targets[0]
     answers: dict[tuple[str, str, int], np.ndarray] = {}
     for kind, divisions in target.splits.items():
-        size, points = len(target.classes), baseline.points(None, 0)
+        size, points = len(target.classes), baseline.points(None, 0) if target.order is None else baseline.draws[0]
         said = regression.regress(points, target.codes, size, [Fit(split) for split in divisions], evaluate.logreg)
         answers |= {(target.annotation, kind, number): one.probabilities for number, one in enumerate(said)}
     return classified(targets, answers, ["knn"], evaluate, seed, None, f"a logistic regression on `{name}`")
@@ -61,7 +60,7 @@ def classified(
     note: str,
 ) -> Results:
     """Make results of probabilities by annotation, kind of split and number; `clusters` is the score of clusterings."""
-    found = Predictions({}, {}, {}, {}, {})
+    found = Predictions({}, {}, {}, {}, {}, {})
     embedded: dict[Key, dict[str, Any]] = {}
     for target in targets:
         for kind in (ALL, RANDOM) if clusters is not None else ():
@@ -76,15 +75,12 @@ def classified(
             tests = [split.test for split in divisions]
             if kind == DONORS:
                 tests, given = [np.concatenate(tests)], [np.concatenate(given)]
-            counted: Counts = counts.stack(
-                [classifiers.count_cells(target, kind, test, codes) for test, codes in zip(tests, given, strict=True)]
-            )
             for task in tasks:
                 if task in REGRESSIONS and (target.annotation not in evaluate.logreg.labels or kind == REFERENCE):
                     continue
                 key: Key = (task, target.annotation, kind)
-                found.counts[key] = counted
-                found.notes[key] = [*classifiers.prediction_notes(target, key, counted, 0), *filter(None, [note])]
+                classifiers.count_runs(found, target, key, list(zip(tests, given, strict=True)))
+                found.notes[key] += filter(None, [note])
                 if task in REGRESSIONS:
                     found.probabilities[key] = said
     return collect(targets, embedded, found, evaluate, seed, {})

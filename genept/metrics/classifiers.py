@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from genept.core.params import Evaluate
+from genept.data.sampling import GROUPS
 from genept.metrics import counts, neighbours, regression
 from genept.metrics.counts import Counts
 from genept.metrics.embedding import Scored
@@ -32,7 +33,7 @@ class Regression(NamedTuple):
 
 def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) -> Predictions:
     """Predict the labels of each division's test cells; AUROC and curves are of a control's first draw."""
-    found = Predictions({}, defaultdict(list), defaultdict(list), defaultdict(list), defaultdict(list))
+    found = Predictions({}, defaultdict(list), defaultdict(list), defaultdict(list), defaultdict(list), {})
     given: dict[tuple[Key, int], list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)  # test cells, their classes
     n_unfinished: dict[Key, int] = defaultdict(int)
     for target in targets:
@@ -54,14 +55,12 @@ def predict(targets: Sequence[Target], embedding: Scored, evaluate: Evaluate) ->
                 n_unfinished[key] += not said.converged
                 found.probabilities[key].append(said.probabilities)
     by_name = {target.annotation: target for target in targets}
-    runs: dict[Key, list[Counts]] = defaultdict(list)
+    runs: dict[Key, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     for (key, _), of_run in given.items():
         cells, codes = map(np.concatenate, zip(*of_run, strict=True))
-        runs[key].append(count_cells(by_name[key[1]], key[2], cells, codes))
+        runs[key].append((cells, codes))
     for key, of_runs in runs.items():
-        target, counted = by_name[key[1]], counts.stack(of_runs)
-        found.counts[key] = counted
-        found.notes[key] = prediction_notes(target, key, counted, n_unfinished[key])
+        count_runs(found, by_name[key[1]], key, of_runs, n_unfinished[key])
     return found
 
 
@@ -90,10 +89,28 @@ def regressions(target: Target, embedding: Scored, evaluate: Evaluate) -> list[R
             for task, kind, _, number in map(jobs.__getitem__, indices)
         ]
         _, kind, run, number = jobs[indices[0]]
-        points = embedding.points(target.splits[kind][number], run)
+        coordinates = embedding.points if target.order is None else embedding.stored
+        points = coordinates(target.splits[kind][number], run)
         found = regression.regress(points, target.codes, len(target.classes), fits, evaluate.logreg)
         said |= dict(zip(indices, found, strict=True))
     return [Regression(*job, said[index]) for index, job in enumerate(jobs)]
+
+
+def count_runs(
+    found: Predictions, target: Target, key: Key, runs: Sequence[tuple[np.ndarray, np.ndarray]], n_unfinished: int = 0
+) -> None:
+    """Add what the classes given to the test cells of each run, (cells, codes), come to."""
+    counted = counts.stack([count_cells(target, key[2], cells, codes) for cells, codes in runs])
+    found.counts[key] = counted
+    found.notes[key] = prediction_notes(target, key, counted, n_unfinished)
+    if target.order is not None:
+        size, groups = len(target.classes), target.order.groups
+        found.left_out[key] = counts.stack(
+            [
+                counts.left_out(counts.count(target.codes[cells], codes, size, groups(cells), GROUPS))
+                for cells, codes in runs
+            ]
+        )
 
 
 def count_cells(target: Target, kind: str, cells: np.ndarray, given: np.ndarray) -> Counts:

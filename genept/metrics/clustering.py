@@ -20,6 +20,7 @@ from genept.metrics.minibatch import Run
 
 TILE = 512  # cells on either side of the distances held at once: 2 MiB, a core's cache
 SHARES = 16
+BLOCK = 4096  # cells of a large dataset whose coordinates are held in float64
 
 
 def kmeans(runs: Sequence[Run], n_clusters: int, config: params.KMeans) -> list[np.ndarray]:
@@ -51,6 +52,18 @@ def principal_components(matrix: np.ndarray, n_components: int) -> np.ndarray:
     centred = matrix - matrix.mean(axis=0)
     axes = np.linalg.eigh(centred.T @ centred)[1]  # ascending eigenvalues
     return centred @ axes[:, ::-1][:, : min(n_components, *matrix.shape)]
+
+
+def components_of_many(matrix: np.ndarray, rows: np.ndarray, n_components: int) -> np.ndarray:
+    """Return the `principal_components` of rows of a matrix too large to copy, float32, block by block."""
+    parts = [rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK)]
+    mean = sum(matrix[part].sum(axis=0, dtype=np.float64) for part in parts) / len(rows)
+    scatter = np.zeros((matrix.shape[1], matrix.shape[1]))
+    for part in parts:
+        centred = matrix[part] - mean
+        scatter += centred.T @ centred
+    axes = np.linalg.eigh(scatter)[1][:, ::-1][:, :n_components]
+    return np.concatenate([((matrix[part] - mean) @ axes).astype(np.float32) for part in parts])
 
 
 def average_widths(matrix: np.ndarray, labelings: np.ndarray, distance: params.Distance = "euclidean") -> list[float]:
@@ -116,6 +129,69 @@ def distance_sums(matrix: np.ndarray, members: np.ndarray, distance: params.Dist
         while sums:  # so that none is left when the next are made
             total += sums.pop(0)
     return total
+
+
+def widths_of_many(
+    matrix: np.ndarray, labelings: np.ndarray, anchors: Sequence[np.ndarray], distance: params.Distance
+) -> list[np.ndarray]:
+    """Return silhouette widths in a large dataset, for each annotation as `average_widths` averages them.
+
+    They are those of the `anchors` of each annotation, rows of the matrix, each with its distances to all cells. By a
+    cosine distance they are those of all its cells, since 1 - a @ b adds up over a class to its size less a @ the sum
+    of the b: the time is proportional to the number of cells.
+    """
+    used = np.flatnonzero((labelings >= 0).any(axis=0))
+    parts = [used[first : first + BLOCK] for first in range(0, len(used), BLOCK)]
+    centre = np.zeros(matrix.shape[1])
+    if distance != "cosine":
+        centre = sum(matrix[part].sum(axis=0, dtype=np.float64) for part in parts) / len(used)
+    sizes = [np.bincount(codes[codes >= 0]) for codes in labelings]
+    first_class = np.cumsum([0, *map(len, sizes)])
+
+    def members(part: np.ndarray) -> np.ndarray:
+        """Tell which classes of all annotations cells are in, (n_cells, n_classes)."""
+        return np.concatenate(
+            [codes[part, None] == np.arange(len(size)) for codes, size in zip(labelings, sizes, strict=True)], axis=1
+        ).astype(np.float64)
+
+    def points(part: np.ndarray) -> np.ndarray:
+        centred = matrix[part] - centre
+        return centred if distance == "euclidean" else normalize(centred)
+
+    def widths_of(number: int, sums: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        """Return the widths of those cells that an annotation scores."""
+        scored, columns = labelings[number, cells] >= 0, slice(*first_class[number : number + 2])
+        return widths(sums[scored, columns], labelings[number, cells[scored]], sizes[number])
+
+    if distance != "euclidean":
+        total = np.zeros((first_class[-1], matrix.shape[1]))
+        for part in parts:
+            total += members(part).T @ points(part)
+        found: list[list[np.ndarray]] = [[] for _ in labelings]
+        for part in parts:
+            own, here = points(part), members(part)
+            sums = np.concatenate(sizes) - own @ total.T
+            sums -= here * (1 - np.einsum("ij,ij->i", own, own))[:, None]  # a cell's distance to itself is none
+            for number, so_far in enumerate(found):
+                so_far.append(widths_of(number, sums, part))
+        return [np.concatenate(so_far) for so_far in found]
+
+    all_anchors = np.unique(np.concatenate(anchors))
+    tiles = [all_anchors[first : first + TILE] for first in range(0, len(all_anchors), TILE)]
+
+    def sums_of(tile: np.ndarray) -> np.ndarray:
+        own = points(tile)
+        squares, sums = np.einsum("ij,ij->i", own, own)[:, None], np.zeros((len(tile), first_class[-1]))
+        for part in parts:
+            others = points(part)
+            distances = -2 * (own @ others.T) + squares + np.einsum("ij,ij->i", others, others)
+            np.sqrt(distances.clip(min=0, out=distances), out=distances)
+            distances[tile[:, None] == part] = 0
+            sums += distances @ members(part)
+        return sums
+
+    sums = np.concatenate(compute.each(sums_of, tiles))
+    return [widths_of(number, sums[np.searchsorted(all_anchors, own)], own) for number, own in enumerate(anchors)]
 
 
 def widths(sums: np.ndarray, codes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ def by_runs(model: Results, other: Results, target: Target, key: Key) -> Iterato
     """Yield the differences over runs: of the splits, or of the k-means seeds, that both models have."""
     first = target.splits[RANDOM][0]
     is_split = key[2] == RANDOM
-    ratio = len(first.test) / len(first.train) if is_split else 0.0
+    ratio = len(first.all_test) / len(first.train) if is_split else 0.0
     method = SPLITS if is_split else SEEDS
     for metric in metrics_of(key[0]):
         own, others = model.runs.get((key, metric.name)), other.runs.get((key, metric.name))

@@ -41,13 +41,15 @@ def resample(by_donor: Counts, weights: np.ndarray) -> tuple[Counts, np.ndarray]
     return sums._replace(actual=np.where(absent & (n_with == 1), TINY, sums.actual)), lacks
 
 
-def count(actual: np.ndarray, predicted: np.ndarray, n_classes: int, groups: np.ndarray | None = None) -> Counts:
+def count(
+    actual: np.ndarray, predicted: np.ndarray, n_classes: int, groups: np.ndarray | None = None, n_groups: int = 1
+) -> Counts:
     """Count cells, given their classes as codes, shape (n_cells,); with `groups`, codes as well, for each group.
 
     Returns counts of shape (n_classes,) or (n_groups, n_classes).
     """
     first = np.zeros(len(actual), dtype=np.intp) if groups is None else groups
-    n_groups = int(first.max(initial=0)) + 1
+    n_groups = max(n_groups, int(first.max(initial=0)) + 1)
 
     def table(codes: np.ndarray, cells: np.ndarray | slice) -> np.ndarray:
         numbers = np.bincount(first[cells] * n_classes + codes[cells], minlength=n_groups * n_classes)
@@ -56,6 +58,11 @@ def count(actual: np.ndarray, predicted: np.ndarray, n_classes: int, groups: np.
 
     everything = slice(None)
     return Counts(table(actual, everything), table(predicted, everything), table(actual, actual == predicted))
+
+
+def left_out(by_group: Counts) -> Counts:
+    """Return the counts of all cells but those of each group, (n_groups, n_classes) both."""
+    return Counts(*(own.sum(axis=0) - own for own in by_group))
 
 
 def stack(runs: list[Counts]) -> Counts:

@@ -12,6 +12,7 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,7 +37,12 @@ from genept.metrics.targets import DONORS, RANDOM, Target
 CACHE = cells.DATA / "cache/evaluate"
 CACHE_BYTES = "200M"
 PACKAGE = Path(__file__).parents[1]
-CODE = ("metrics/*.py", "engines/finetuned/*.py", "data/splits.py")  # another version of it shares no cached score
+CODE = (
+    "metrics/*.py",
+    "engines/finetuned/*.py",
+    "data/sampling.py",
+    "data/splits.py",
+)  # another version of it shares no cached score
 LIBRARIES = ("numpy", "scikit-learn", "scipy", "torch")
 HOW = {"pooled": "pooled neighbours", "vote": "majority vote"}
 UNCOVERED = "the range does not contain the training: models/trainings.csv is of other settings"
@@ -199,11 +205,14 @@ def score(
 
     assert lesson is not None
 
-    def fit(jobs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    def fit(jobs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Callable[[np.ndarray], np.ndarray]]:
         learned = [(matrix, np.intersect1d(train, lesson.labelled)) for matrix, train in jobs]
-        parts = [matrix[rows] for matrix, rows in learned], [lesson.labels[rows] for _, rows in learned]
-        fitted = training.fit_each(*parts, lesson.config, seed)
-        return [training.project(one.head, matrix) for one, (matrix, _) in zip(fitted, jobs, strict=True)]
+        step = len(jobs) if planned[0].order is None else 1  # sets of training cells that are held at once
+        fitted: list[training.Fitted] = []
+        for some in (learned[first : first + step] for first in range(0, len(learned), step)):
+            parts = [matrix[rows] for matrix, rows in some], [lesson.labels[rows] for _, rows in some]
+            fitted += training.fit_each(*parts, lesson.config, seed)
+        return [partial(training.project, one.head) for one in fitted]
 
     planned = [teachable(target, lesson) for target in planned]
     results = benchmark.score(planned, Head(embedding, planned, fit), evaluate, seed)

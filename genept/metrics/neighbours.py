@@ -8,7 +8,8 @@ nearest cells, `select` those of them that a split trains on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from sklearn.preprocessing import normalize
@@ -16,9 +17,10 @@ from sklearn.preprocessing import normalize
 from genept.core import compute
 from genept.core.params import Distance
 from genept.data.splits import Split
+from genept.metrics import screening
+from genept.metrics.screening import DECIMALS
 
 BLOCK = 1 << 21  # distances that a thread holds at once: 16 MiB, and as much for their ranks
-DECIMALS = 10  # distances that agree so far are equal: a matrix product's last bits differ between equal cells
 SPARE = 6  # times k: how many neighbours of a cell are ranked, so that enough are left when test cells are left out
 
 
@@ -78,10 +80,32 @@ def select(ranked: np.ndarray, matrix: np.ndarray, split: Split, k: int, metric:
     Test cells with too few training cells among their ranked neighbours, such as those of a large donor that is held
     out, are searched anew. Shape (n_test, min(k, n_train)).
     """
+    return select_among(ranked[split.test], partial(search, matrix, k=k, metric=metric), len(matrix), split, k)
+
+
+def rank_drawn(cells: screening.Cells, drawn: np.ndarray, k: int) -> np.ndarray:
+    """Return what `rank` does of some cells of a large dataset."""
+    return screening.search(cells, drawn, np.arange(len(cells.matrix)), SPARE * k).astype(np.int32)
+
+
+def select_drawn(ranked: np.ndarray, cells: screening.Cells, split: Split, k: int) -> np.ndarray:
+    """Return what `select` does, from what `rank_drawn` found of the split's drawn cells."""
+    assert split.drawn is not None
+    candidates = ranked[np.searchsorted(split.drawn, split.test)]
+    return select_among(candidates, partial(screening.search, cells, k=k), len(cells.matrix), split, k)
+
+
+def select_among(
+    candidates: np.ndarray,
+    search_anew: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    n_cells: int,
+    split: Split,
+    k: int,
+) -> np.ndarray:
+    """Take the `k` nearest training cells from each test cell's ranked neighbours, (n_test, n_ranked)."""
     k = min(k, len(split.train))
-    trains = np.zeros(len(matrix), dtype=bool)
+    trains = np.zeros(n_cells, dtype=bool)
     trains[split.train] = True
-    candidates = ranked[split.test]
     known = trains[candidates]
     order = np.argsort(~known, axis=1, kind="stable")[:, :k]
     nearest = np.take_along_axis(candidates, order, axis=1)
@@ -90,7 +114,7 @@ def select(ranked: np.ndarray, matrix: np.ndarray, split: Split, k: int, metric:
         few = few if nearest.shape[1] == k else np.arange(len(split.test))
         complete = np.empty((len(split.test), k), dtype=nearest.dtype)
         complete[:, : nearest.shape[1]] = nearest
-        complete[few] = search(matrix, split.test[few], split.train, k, metric)
+        complete[few] = search_anew(split.test[few], split.train)
         return complete
     return nearest
 

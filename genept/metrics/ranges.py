@@ -50,6 +50,19 @@ def widen(
     return max(between[0], bounds[0]), min(between[1], bounds[1])
 
 
+def standard_error(left_out: np.ndarray, n_drawn: int, n_all: int) -> float | None:
+    """Return the standard error of a score of cells that were drawn from all; None where it is undefined.
+
+    The jackknife with groups (Wolter 2007, section 4.2): `left_out`, shape (n_groups,), are the scores without each
+    group of the drawn cells; a mean of runs has the means of runs, so that cells that several runs test count once.
+    With the correction for a finite population, it is 0 when all cells are drawn.
+    """
+    n = len(left_out)
+    if not np.isfinite(left_out).all():
+        return None
+    return math.sqrt((n - 1) * float(left_out.var()) * (1 - n_drawn / n_all))
+
+
 def resample(n_donors: int, seed: int) -> np.ndarray:
     """Draw how often each donor is in each resample of as many donors, shape (RESAMPLES, n_donors)."""
     random = np.random.default_rng(seed)

@@ -14,12 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax
 
+from genept.core import compute
 from genept.core.params import Logreg
 from genept.data.splits import Split
 
 TOLERANCE = 1e-4  # of the gradient's largest element, as scikit-learn's
 MEMORY = 10  # pairs of steps and gradients that L-BFGS keeps
 LOGITS = 1 << 25  # held at once, of several fits: 256 MiB
+WHOLE, PART = 1 << 17, 1 << 13  # cells whose coordinates are one block of float64; of more, those of each block
 BLOCK = 1 << 22  # weights of resampled cells held at once
 
 
@@ -53,13 +55,13 @@ def regress(
     coordinate by the training cells' mean and standard deviation first. The optimum is scikit-learn's; on the way
     there, coordinates are centred, which the intercept undoes.
 
-    `matrix` is float64, shape (n_cells, n_dimensions), `codes` the classes of all cells, shape (n_cells,). A class
-    without training cells has probability 0; if the training cells have one class, it is predicted.
+    `matrix` has shape (n_cells, n_dimensions), float32 or float64, `codes` the classes of all cells, shape (n_cells,).
+    A class without training cells has probability 0; if the training cells have one class, it is predicted.
     """
     found: dict[int, Prediction] = {}
     alike: dict[tuple[int, ...], list[int]] = defaultdict(list)  # fits by the classes of their training cells
     for number, fit in enumerate(fits):
-        alike[tuple(np.unique(codes[fit.split.train]).tolist())].append(number)
+        alike[tuple(np.unique(codes[fit.split.fit]).tolist())].append(number)
     for classes, numbers in alike.items():
         if len(classes) == 1:
             for number in numbers:
@@ -67,68 +69,110 @@ def regress(
                 probabilities[:, classes] = 1
                 found[number] = Prediction(probabilities, True)
             continue
-        step = max(1, LOGITS // (len(classes) * len(codes)))
+        n_held = len(codes) if len(codes) <= WHOLE else PART * compute.n_threads()
+        step = max(1, LOGITS // (len(classes) * n_held))
         for some in (numbers[first : first + step] for first in range(0, len(numbers), step)):
             logits, converged = solve(matrix, codes, np.array(classes), [fits[number] for number in some], config)
             for number, of_fit, ended in zip(some, logits, converged, strict=True):
-                test = fits[number].split.test
-                probabilities = np.zeros((len(test), n_classes))
-                probabilities[:, classes] = np.exp(log_softmax(of_fit[:, test].T, axis=1))
+                probabilities = np.zeros((len(fits[number].split.test), n_classes))
+                probabilities[:, classes] = np.exp(log_softmax(of_fit.T, axis=1))
                 found[number] = Prediction(probabilities, bool(ended))
     return [found[number] for number in range(len(fits))]
 
 
 def solve(
     matrix: np.ndarray, codes: np.ndarray, classes: np.ndarray, fits: Sequence[Fit], config: Logreg
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[list[np.ndarray], np.ndarray]:
     """Fit a regression to each of several sets of training cells, all with the same classes.
 
-    Returns the logits of all cells, shape (n_fits, n_classes, n_cells), and whether each solver ended.
+    Returns for each the logits of its test cells, shape (n_classes, n_test), and whether the solver ended. More than
+    `WHOLE` cells are gone through block by block, in threads; their sums are added in order.
     """
-    x = matrix - matrix.mean(axis=0)
-    trains = [fit.split.train for fit in fits]
-    n_fits, (n_cells, n_dimensions) = len(fits), x.shape
-    mask = np.zeros((n_fits, n_cells))
-    for row, train in zip(mask, trains, strict=True):
-        row[train] = 1 / len(train)  # the loss is a mean over training cells
-    means, scales = np.zeros((n_fits, n_dimensions)), np.ones((n_fits, n_dimensions))
-    if (scaled := np.array([fit.standardise for fit in fits])).any():
-        means[scaled] = mask[scaled] @ x
-        variances = np.clip(mask[scaled] @ x**2 - means[scaled] ** 2, 0, None)
-        scales[scaled] = np.sqrt(np.where(variances > 1e-14 * (x**2).mean(), variances, 1.0))
+    n_fits, (n_cells, n_dimensions) = len(fits), matrix.shape
+    trains = [fit.split.fit for fit in fits]
+    member = np.zeros((n_fits, n_cells), dtype=bool)
+    for row, train in zip(member, trains, strict=True):
+        row[train] = True
+    shares = np.array([1 / len(train) for train in trains])  # the loss is a mean over training cells
+    parts = [slice(0, n_cells)]
+    if n_cells > WHOLE:
+        parts = [slice(first, min(first + PART, n_cells)) for first in range(0, n_cells, PART)]
+    centre = matrix.mean(axis=0, dtype=np.float64)
     n_columns = 1 if len(classes) == 2 else len(classes)  # two classes: the first one's logit is 0
     label = np.searchsorted(classes, codes).clip(max=len(classes) - 1)
-    own_class = label * n_cells + np.arange(n_cells)
     penalty = np.array([1 / (config.C * len(train)) for train in trains])
 
-    def logits(weights: np.ndarray, of: np.ndarray) -> np.ndarray:
+    def over_parts(function: Callable[[slice], tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+        """Add up what a function returns for each part."""
+        if len(parts) == 1:
+            return list(function(parts[0]))
+        at_once, total = 4 * compute.n_threads(), list[np.ndarray]()
+        for first in range(0, len(parts), at_once):
+            for found in compute.each(function, parts[first : first + at_once]):
+                total = [a + b for a, b in zip(total, found, strict=True)] if total else list(found)
+        return total
+
+    x = matrix - centre if len(parts) == 1 else None
+
+    def centred(part: slice) -> np.ndarray:
+        return matrix[part] - centre if x is None else x
+
+    means, scales = np.zeros((n_fits, n_dimensions)), np.ones((n_fits, n_dimensions))
+    if (scaled := np.array([fit.standardise for fit in fits])).any():
+
+        def moments(part: slice) -> tuple[np.ndarray, ...]:
+            own = centred(part)
+            mask = member[scaled, part] * shares[scaled, None]
+            squared = own**2
+            return mask @ own, mask @ squared, squared.sum()
+
+        first, second, all_squares = over_parts(moments)
+        means[scaled] = first
+        variances = np.clip(second - means[scaled] ** 2, 0, None)
+        scales[scaled] = np.sqrt(np.where(variances > 1e-14 * (all_squares / matrix.size), variances, 1.0))
+
+    def logits(weights: np.ndarray, of: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Return all classes' logits for some fits, (n, n_classes, n_cells); the last weight is the intercept."""
         slopes = weights[:, :, :-1] / scales[of][:, None]
         shift = weights[:, :, -1] - (slopes * means[of][:, None]).sum(axis=2)
-        z = np.zeros((len(of), len(classes), n_cells))
-        z[:, -n_columns:] = (slopes.reshape(-1, n_dimensions) @ x.T).reshape(len(of), n_columns, n_cells)
+        z = np.zeros((len(of), len(classes), len(own)))
+        z[:, -n_columns:] = (slopes.reshape(-1, n_dimensions) @ own.T).reshape(len(of), n_columns, len(own))
         z[:, -n_columns:] += shift[:, :, None]
         return z
 
     def loss(weights: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        z = logits(weights, of)
-        z -= z.max(axis=1, keepdims=True)
-        own = z.reshape(len(of), -1)[:, own_class]
-        residual = np.exp(z, out=z)
-        sums = residual.sum(axis=1)
         slopes = weights[:, :, :-1]
-        value = (mask[of] * (np.log(sums) - own)).sum(axis=1) + penalty[of] / 2 * (slopes**2).sum(axis=(1, 2))
-        residual *= (mask[of] / sums)[:, None]  # shares of the classes
-        residual.reshape(len(of), -1)[:, own_class] -= mask[of]
-        residual = residual[:, -n_columns:]
-        intercepts = residual.sum(axis=2)  # (n, n_columns)
-        by_dimension = (residual.reshape(-1, n_cells) @ x).reshape(slopes.shape)
+
+        def of_part(part: slice) -> tuple[np.ndarray, ...]:
+            own = centred(part)
+            mask = member[of, part] * shares[of, None]
+            own_class = label[part] * len(own) + np.arange(len(own))
+            z = logits(weights, of, own)
+            z -= z.max(axis=1, keepdims=True)
+            of_class = z.reshape(len(of), -1)[:, own_class]
+            residual = np.exp(z, out=z)
+            sums = residual.sum(axis=1)
+            value = (mask * (np.log(sums) - of_class)).sum(axis=1)
+            residual *= (mask / sums)[:, None]  # shares of the classes
+            residual.reshape(len(of), -1)[:, own_class] -= mask
+            residual = residual[:, -n_columns:]
+            return value, residual.sum(axis=2), (residual.reshape(-1, len(own)) @ own).reshape(slopes.shape)
+
+        value, intercepts, by_dimension = over_parts(of_part)  # intercepts: (n, n_columns)
+        value = value + penalty[of] / 2 * (slopes**2).sum(axis=(1, 2))
         by_dimension -= intercepts[:, :, None] * means[of][:, None]
         gradient = by_dimension / scales[of][:, None] + penalty[of][:, None, None] * slopes
         return value, np.concatenate([gradient, intercepts[:, :, None]], axis=2)
 
     weights, converged = minimise(loss, np.zeros((n_fits, n_columns, n_dimensions + 1)), config.max_iter)
-    return logits(weights, np.arange(n_fits)), converged
+    found: list[list[np.ndarray]] = [[] for _ in fits]
+    everything = np.arange(n_fits)
+    for part in parts:
+        z = logits(weights, everything, centred(part))
+        for so_far, fit, of_fit in zip(found, fits, z, strict=True):
+            first, last = np.searchsorted(fit.split.test, (part.start, part.stop))
+            so_far.append(of_fit[:, fit.split.test[first:last] - part.start])
+    return [so_far[0] if len(parts) == 1 else np.concatenate(so_far, axis=1) for so_far in found], converged
 
 
 def minimise(

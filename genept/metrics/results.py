@@ -21,11 +21,12 @@ SCORES, FULL = Path("metrics/scores"), Path("metrics/full")
 CONFUSION = Path("plots/confusion")
 PROBABILITIES, COMPARISONS = Path("metrics/probabilities"), Path("metrics/comparisons")
 PREDICTIONS = Path("metrics/predictions")
-NUMBERS = ("value", "low", "high", "sd", "first", "scaled")
+NUMBERS = ("value", "low", "high", "sd", "first", "scaled", "se")
 COLUMNS = [
     *("dataset", "model", "protocol", "task", "annotation", "split", "metric", "class"),
     *("value", "low", "high", "sd", "n_runs", "first", "scaled", "n_cells", "n_classes", "n_donors", "note"),
 ]
+OF_SAMPLES = ["n_all", "se"]  # of a table with such rows
 HEADLINES = {  # name: (task, annotation, metric); names are short, so that `dvc metrics show` fits a screen
     "ari": ("kmeans", "cell_type", "ari"),
     "ami": ("kmeans", "cell_type", "ami"),
@@ -47,7 +48,7 @@ class Row(NamedTuple):
     `high` fall 95 % of single runs. With donors held out they are the interval over donors or, of fewer than ten
     donors, the lowest and the highest donor's own value. None where there is no such number. `scaled` is the value
     between floor (0) and the label itself (1). `n_cells` are the cells scored, `n_classes` the labels among them,
-    `n_donors` the donors.
+    `n_donors` the donors. Of a sample, `n_all` are the cells that it was drawn from, and `se` is the standard error.
     """
 
     task: str
@@ -66,6 +67,8 @@ class Row(NamedTuple):
     scaled: float | None = None
     n_donors: int | None = None
     note: str = ""
+    n_all: int | None = None
+    se: float | None = None
 
     def noted(self, note: str) -> Row:
         """Return the row with a further note; an empty one changes nothing."""
@@ -138,7 +141,8 @@ class Results:
         for name in NUMBERS:
             numbers = [None if value is None else rounded(value) for value in table[name]]
             table[name] = pd.Series(numbers, dtype=object)  # counts stay whole
-        return table.assign(dataset=dataset, model=model, protocol=protocol)[COLUMNS]
+        columns = [*COLUMNS, *(OF_SAMPLES if table["n_all"].notna().any() else [])]
+        return table.assign(dataset=dataset, model=model, protocol=protocol)[columns]
 
 
 def rounded(value: float) -> float:

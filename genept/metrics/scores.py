@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from genept.metrics import agreement, clustering, counts, regression
 
 AS_THEY_ARE, STANDARDISED = "logreg", "logreg_standardised"
@@ -19,7 +21,8 @@ class Metric(NamedTuple):
     function(counts, min_test_cells) of `genept.metrics.counts.Counts`, for all runs at once; or, `of_probabilities`,
     function(labels, probabilities, weights) as `regression.auroc`. Any other task: function(matrix, labels) of the
     labelled cells or, with `together`, one call for all annotations, function(matrix, labelings, distance) as
-    `clustering.average_widths`.
+    `clustering.average_widths`. Of a large dataset `of_many` does the same for some of the cells, and returns a value
+    for each, as `clustering.widths_of_many`.
     """
 
     tasks: tuple[str, ...]
@@ -29,6 +32,7 @@ class Metric(NamedTuple):
     of_probabilities: bool = False
     over_classes: bool = False  # an average in which each class has the same weight
     together: bool = False
+    of_many: Callable[..., list[np.ndarray]] | None = None
 
 
 def averages(tasks: tuple[str, ...], over: counts.Average) -> list[Metric]:
@@ -44,7 +48,9 @@ KNN, LOGREG = ("knn",), tuple(REGRESSIONS)
 METRICS = [
     Metric(("kmeans",), "ari", agreement.ari, (-0.5, 1)),
     Metric(("kmeans",), "ami", agreement.ami, (-1, 1)),
-    Metric(("silhouette",), "asw", clustering.average_widths, (-1, 1), together=True),
+    Metric(
+        ("silhouette",), "asw", clustering.average_widths, (-1, 1), together=True, of_many=clustering.widths_of_many
+    ),
     Metric((*KNN, *LOGREG), "accuracy", counts.accuracy),
     Metric(
         (*KNN, *LOGREG), "balanced_accuracy", partial(counts.average, of="recall", over="balanced"), over_classes=True

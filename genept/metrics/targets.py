@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from genept.core.errors import InputError
-from genept.core.params import Evaluate
+from genept.core.params import Evaluate, Sample
 from genept.core.text import listed, shorten
-from genept.data import splits
+from genept.data import sampling, splits
 from genept.data.cells import ANNOTATIONS
+from genept.data.sampling import Order
 from genept.data.splits import Split
 from genept.metrics.ranges import MIN_DONORS
 from genept.metrics.results import Row
@@ -36,7 +37,8 @@ class Target:
     """One annotation, ready to score.
 
     `splits` are by kind: ``random``, one for each repeat; ``donors``, one for each fold, each cell being a test cell
-    once; ``reference``, one, trained on the reference and tested on the query. `notes` are on the rows of a kind.
+    once; ``reference``, one, trained on the reference and tested on the query. `notes` are on the rows of a kind. Of a
+    large dataset, samples are drawn in an `order` of its cells, and the splits have theirs.
     """
 
     annotation: str
@@ -47,6 +49,22 @@ class Target:
     donors: Donors | None = None
     notes: dict[str, str] = field(default_factory=dict)
     is_donors_own: bool = False  # each donor has one label
+    order: Order | None = None
+
+    def draw(self, order: Order, config: Sample, same: dict[bytes, np.ndarray]) -> Target:
+        """Draw the cells that stand for all in each split. Equal arrays of annotations become one, found in `same`."""
+        drawn = order.first(self.cells, config.test_cells)
+
+        def draw(split: Split) -> Split:
+            found = split.draw(order, drawn, config.training_cells)
+            return Split(*(same.setdefault(rows.tobytes(), rows) for rows in vars(found).values()))
+
+        kinds = {kind: [draw(split) for split in divisions] for kind, divisions in self.splits.items()}
+        return dataclasses.replace(self, splits=kinds, order=order)
+
+    def first_cells(self, cells: np.ndarray, n: int) -> np.ndarray:
+        """Return the `n` of some cells that are drawn first; of a small dataset all."""
+        return cells if self.order is None else self.order.first(cells, n)
 
     @property
     def default(self) -> str:
@@ -76,6 +94,8 @@ def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[
     if REQUIRED not in obs:
         raise InputError(f"{where}: no column {REQUIRED}; name one under `obs` in the dataset's file")
     donors = read_donors(obs, evaluate, seed)
+    order = sampling.order(len(obs), evaluate.sample.above, seed)
+    same: dict[bytes, np.ndarray] = {}
     targets, left_out = [], []
     for annotation in (name for name in ANNOTATIONS if name in obs):
         cells = splits.scored_cells(obs, annotation)
@@ -85,7 +105,8 @@ def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[
             if n_classes < 2:
                 content = f"one label, {shorten(str(labels[cells[0]]))!r}" if n_classes else "no label"
                 raise InputError(f"{annotation} has {content}, in {len(cells)} cells; scores need two labels")
-            targets.append(target(obs, annotation, cells, donors, evaluate, seed))
+            one = target(obs, annotation, cells, donors, evaluate, seed)
+            targets.append(one if order is None else one.draw(order, evaluate.sample, same))
         except InputError as error:
             if annotation == REQUIRED:
                 raise InputError(f"{where}: {error.message}") from None

@@ -31,11 +31,12 @@ def measure(target: Target, embedding: Embedding, evaluate: Evaluate, seed: int)
     """Score the cell types of every draw by each distance, over the random splits, and by each k-means.
 
     The first k-means seeds are the same for all; a single embedding has `PER_MODEL` of them, a draw `PER_DRAW`. Full
-    k-means starts once for each seed, as scikit-learn's default.
+    k-means starts once for each seed, as scikit-learn's default. Of a large dataset, k-means clusters the drawn cells.
     """
     scores: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     n_seeds = PER_DRAW if embedding.n_draws > 1 else PER_MODEL
-    codes = target.codes[target.cells]
+    cells = target.first_cells(target.cells, evaluate.sample.test_cells)
+    codes = np.unique(target.codes[cells], return_inverse=True)[1]
     n_classes = len(np.unique(codes))
     with threadpool_limits(limits=1):
         for draw in range(embedding.n_draws):
@@ -43,8 +44,8 @@ def measure(target: Target, embedding: Embedding, evaluate: Evaluate, seed: int)
                 counted = count_splits(target, embedding, draw, evaluate.knn, distance)
                 scores["accuracy", distance].append(list(counts.accuracy(counted)))
                 scores["f1_macro", distance].append(list(counts.average(counted, 1, of="f1", over="macro")))
-            points = embedding.points(None, draw)
-            kmeans = [Run(points, target.cells, one) for one in seeds(seed, n_seeds)]
+            points = embedding.points(None, draw) if target.order is None else embedding.draws[draw]
+            kmeans = [Run(points, cells, one) for one in seeds(seed, n_seeds)]
             for algorithm, n_init in (("minibatch", evaluate.kmeans.n_init), ("full", 1)):
                 config = evaluate.kmeans.model_copy(update={"algorithm": algorithm, "n_init": n_init})
                 clusters = clustering.kmeans(kmeans, n_classes, config)
@@ -73,7 +74,7 @@ def table(measured: Mapping[str, Runs], target: Target, params: Params) -> pd.Da
     """Compare the text with each control and with the baseline, given what `measure` found for each of `models`."""
     text, *others = models(params) or [""]
     split = target.splits[RANDOM][0]
-    ratio = len(split.test) / len(split.train)
+    ratio = len(split.all_test) / len(split.train)
     lines = [
         line
         for versus in others

@@ -14,12 +14,16 @@ LEAST_OF_CLASS = 50  # that a sample keeps, or all of a smaller class
 DECIMALS = 4
 
 
-def make(obs: pd.DataFrame, layouts: Mapping[str, np.ndarray], seed: int) -> pd.DataFrame:
+def make(
+    obs: pd.DataFrame, layouts: Mapping[str, np.ndarray], seed: int, drawn: np.ndarray | slice = slice(None)
+) -> pd.DataFrame:
     """Return a line for each cell: its id, its annotations, and ``<model>_1`` and ``<model>_2`` of each layout.
 
-    `layouts` have shape (n_cells, 2), NaN for cells that a model does not draw. Above `MOST_CELLS` cells it is a
-    sample of each cell type.
+    `layouts` have shape (n_cells, 2), NaN for cells that a model does not draw. The cells are those that are `drawn`,
+    rows of `obs`; of more than `MOST_CELLS` a sample of each cell type.
     """
+    obs = obs.iloc[drawn]
+    layouts = {model: layout[drawn] for model, layout in layouts.items()}
     columns = {f"{model}_{axis + 1}": layout[:, axis] for model, layout in layouts.items() for axis in (0, 1)}
     coordinates = pd.DataFrame(columns, index=obs.index).astype(np.float64).round(DECIMALS)
     return pd.concat([obs, coordinates], axis=1).iloc[sample(obs, MOST_CELLS, seed)]

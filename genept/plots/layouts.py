@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from genept.core.params import Plot
-from genept.data import cells, embeddings, umap
+from genept.data import cells, embeddings, sampling, umap
 from genept.plots.palette import Look, looks, told_apart_in_grey
 
 KINDS = ("phenotype", "disease", "cancer_type")  # the first of these that exists makes the first column
@@ -31,6 +31,7 @@ class Layout(NamedTuple):
     coordinates: np.ndarray
     space: np.ndarray
     n_dimensions: int
+    is_unseen: bool = False  # only cells that fine-tuning has not seen are drawn
 
     @property
     def drawn(self) -> np.ndarray:
@@ -81,6 +82,19 @@ class Column(NamedTuple):
         ]
 
 
+def sample(n_cells: int, settings: Plot) -> np.ndarray:
+    """Return the rows of the cells that are drawn of every model: of a large dataset a sample, else all."""
+    every, order = np.arange(n_cells), sampling.order(n_cells, settings.above, settings.seed)
+    return every if order is None else order.first(every, settings.above)
+
+
+def described(n_cells: int, settings: Plot) -> str:
+    """Say how many cells are drawn of how many."""
+    n_drawn = len(sample(n_cells, settings))
+    drawn = f"{n_drawn:,} of {n_cells:,} cells, drawn by seed {settings.seed}"
+    return drawn if n_drawn < n_cells else f"{n_cells:,} cells"
+
+
 def read(dataset: str, model: str, title: str, cell_ids: list[str], settings: Plot) -> Layout:
     """Lay out a dataset's cells in a model's embedding; of a fine-tuned model those that it has not seen.
 
@@ -88,14 +102,16 @@ def read(dataset: str, model: str, title: str, cell_ids: list[str], settings: Pl
     """
     matrix, n_cells = np.asarray(embeddings.read(dataset, model, cell_ids)), len(cell_ids)
     unseen = embeddings.read_notes(dataset, model).get("unseen_cells")
-    drawn = list(range(n_cells)) if unseen is None else unseen
+    drawn = sample(n_cells, settings)
+    if unseen is not None:
+        drawn = np.intersect1d(drawn, unseen)
     coordinates = np.full((n_cells, 2), np.nan, dtype=np.float32)
     coordinates[drawn] = umap.cached_coordinates(matrix[drawn], settings)
     if unseen is not None:
-        title += f" ({len(unseen):,} unseen cells)"
+        title += f" ({len(drawn):,} unseen cells)"
     with threadpool_limits(limits=1):
         space = umap.principal_components(matrix[drawn].astype(np.float32), settings.n_components_pca, settings.seed)
-    return Layout(model, title, coordinates, space, matrix.shape[1])
+    return Layout(model, title, coordinates, space, matrix.shape[1], unseen is not None)
 
 
 def columns(obs: pd.DataFrame) -> list[Column]:
@@ -151,7 +167,7 @@ def caption(about: str, layouts: Sequence[Layout], settings: Plot) -> str:
         f"min_dist {settings.min_dist}, spread {settings.spread}, {epochs}seed {settings.seed}."
     )
     of_few = f"The first two principal components, since UMAP needs {umap.MIN_CELLS} cells: {', '.join(few)}."
-    unseen = any(len(layout.drawn) < len(layout.coordinates) for layout in layouts)
+    unseen = any(layout.is_unseen for layout in layouts)
     of_unseen = "Unseen cells are those whose labels fine-tuning has not read."
     chosen = ((method, by_space), (of_few, few), (of_unseen, unseen))
     sentences = [about, *(text for text, is_needed in chosen if is_needed)]

@@ -181,6 +181,7 @@ def markdown(texts: Iterable[str], run: Run) -> str:
     caption = (
         f"Accuracy of cell types by {captions.neighbours(run.params)} ({captions.DISTANCES[evaluate.metric]}), seed "
         f"{run.params.scoring_seed}. {captions.split(run.applied.evaluate.split)} {captions.runs(run.applied)}"
+        f"{''.join(f' {text}' for text in captions.samples(run))}"
     )
     headings = [f"{dataset}, {HOW[strictest(run, dataset)]}" for dataset in run.records]
     blocks = [

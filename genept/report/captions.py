@@ -165,6 +165,19 @@ def runs(params: Params, classifies: bool = True) -> str:
     return f"{first} {held_out}" if classifies and params.evaluate.split.groups else first
 
 
+def samples(run: Run, datasets: Iterable[str] | None = None) -> list[str]:
+    """Say which scores of large datasets are of samples."""
+    found = []
+    for dataset in run.records if datasets is None else datasets:
+        if sizes := run.sampled(dataset):
+            found.append(
+                f"`{dataset}`: predictions are of a sample drawn by seed, at most {sizes[0]:,} of {sizes[1]:,} cells, "
+                "whose neighbours are the exact ones among all training cells. ± is the standard error of a sample's "
+                "score, which its brackets contain. No sampled score is called reproduced."
+            )
+    return found
+
+
 def bounds(params: Params, has_supervised: bool = False) -> str:
     """Say what scores lie between; only a table of cell types has the row `supervised`."""
     learned = f" `supervised`: what a logistic regression learns from `{params.baseline}`." if has_supervised else ""

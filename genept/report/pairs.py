@@ -23,7 +23,7 @@ ONE_LABEL = "each donor has one label"  # the note on random splits of a label t
 class Score(NamedTuple):
     """One number and what is known of it, as `genept.metrics.results.Row` says.
 
-    `value` is None where it could not be computed, and `notes` say why.
+    `value` is None where it could not be computed, and `notes` say why. Of a sample, `n_all` and `se` are known.
     """
 
     value: float | None
@@ -37,6 +37,13 @@ class Score(NamedTuple):
     n_classes: int | None = None
     n_donors: int | None = None
     notes: tuple[str, ...] = ()
+    n_all: int | None = None
+    se: float | None = None
+
+    @property
+    def sampled(self) -> str:
+        """Of how many cells a score is, and how many they were drawn from; empty if it is of all."""
+        return "" if self.n_all is None else f"{self.n_cells:,} of {self.n_all:,}"
 
 
 Key = tuple[str, str, str, str]  # task, annotation, split, metric
@@ -115,6 +122,13 @@ class Run:
         pair = self.pair(dataset, model)
         return pair is None or not any(NOT_COMPARABLE in note for one in pair.scores.values() for note in one.notes)
 
+    def sampled(self, dataset: str) -> tuple[int, int] | None:
+        """Return how many test cells are drawn of a dataset, and of how many; None of one that is scored whole."""
+        pairs = [pair for pair in self.pairs if pair.dataset == dataset]
+        scores = [score for pair in pairs for key, score in pair.scores.items() if key[0] == "knn"]
+        sizes = [(score.n_all, score.n_cells or 0) for score in scores if score.n_all is not None]
+        return max(sizes)[::-1] if sizes else None
+
     def model_title(self, name: str) -> str:
         """Say what a row is; for the ensemble, what it combines."""
         grid = self.params.grid
@@ -166,11 +180,13 @@ def read_scores(dataset: str, model: str) -> dict[str, dict[Key, Score]]:
     columns |= {"n_runs": count, "dataset": exactly(dataset), "model": exactly(model)}
     scores: dict[str, dict[Key, Score]] = {}
     path = METRICS / "full" / dataset / f"{model}.csv"
-    for row in rows_of(read_table(path, columns, f"evaluate@{dataset}", may_be_empty=False)):
+    of_samples: dict[str, Reader] = {"n_all": optional(count), "se": optional(number)}  # of large datasets
+    table = read_table(path, columns, f"evaluate@{dataset}", lambda name: of_samples.get(name, str), may_be_empty=False)
+    for row in rows_of(table):
         if not row["class"]:
             key = row["task"], row["annotation"], row["split"], row["metric"]
             notes = tuple(shorten(printable(note), MESSAGE) for note in row["note"].split(NOTE_SEPARATOR) if note)
-            fields = {name: row[name] for name in Score._fields if name != "notes"}
+            fields: dict[str, Any] = {name: row.get(name) for name in Score._fields if name != "notes"}
             scores.setdefault(row["protocol"], {})[key] = Score(**fields, notes=notes)
     return scores
 

@@ -112,8 +112,9 @@ def curve_caption(run: Run, dataset: str) -> str:
 
 def about(run: Run, dataset: str) -> str:
     """Name the dataset, with its note."""
-    note = run.records[dataset]["note"]
-    return f"Dataset {dataset}{f' ({note})' if note else ''}."
+    note, sizes = run.records[dataset]["note"], run.sampled(dataset)
+    drawn = f" Predictions are of at most {sizes[0]:,} of {sizes[1]:,} cells, drawn by seed." if sizes else ""
+    return f"Dataset {dataset}{f' ({note})' if note else ''}.{drawn}"
 
 
 def probabilities(run: Run, dataset: str, label: str, task: str, split: str) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -42,7 +42,11 @@ def markdown(table: Table, run: Run, best: Bests) -> str:
                 printed(score, row.model in best[i][j].models) + mark(group.score_notes(row, j), letters)
                 for j, score in enumerate(row.scores)
             ]
-            sizes = [NONE if size is None else f"{size:,}" for size in table.sizes_of(row)]
+            sizes = [
+                (score and score.sampled if size.attribute == "n_cells" else "") or (NONE if n is None else f"{n:,}")
+                for size, n in zip(table.sizes, table.sizes_of(row), strict=True)
+                for score in [row.scores[size.column]]
+            ]
             lines.append([*names, name, *scores, *sizes])
             names = ["", ""]
     headings = [*(column.heading for column in table.columns), *(size.heading for size in table.sizes)]
@@ -51,6 +55,7 @@ def markdown(table: Table, run: Run, best: Bests) -> str:
     caption = [
         f"Computed in this run with seed {run.params.scoring_seed}.",
         *map(escaped, captions.dataset_notes(run, datasets)),
+        *captions.samples(run, datasets),
     ]
     caption.append(table.explanation)
     if any(column.best for column in table.columns):
@@ -131,11 +136,19 @@ def letter(number: int) -> str:
 
 
 def printed(score: Score | None, bold: bool = False) -> str:
-    """Print a score with three decimals, and its range in brackets if it has one: ``0.705 [.651, .759]``."""
+    """Print a score with three decimals, and its range in brackets if it has one: ``0.705 [.651, .759]``.
+
+    That of a sample has its standard error after it: ``0.705 ± .003``.
+    """
     if score is None or score.value is None:
         return NONE
     value = three(score.value)
-    return (f"**{value}**" if bold else value) + interval(score.low, score.high)
+    return (f"**{value}**" if bold else value) + error(score.se) + interval(score.low, score.high)
+
+
+def error(se: float | None) -> str:
+    """Print a standard error after a space, without the zero before the point; nothing where there is none."""
+    return "" if se is None else f" ± {three(se).removeprefix('0')}"
 
 
 def three(value: float | None) -> str:
@@ -169,22 +182,28 @@ def items(texts: Iterable[str]) -> str:
 
 def as_csv(table: Table, run: Run) -> str:
     """Write a table for programs: scores with four decimals, their ranges and scaled values, label source and notes."""
-    header = ["dataset", "annotation", "model"]
+    header, parts = ["dataset", "annotation", "model"], table.parts
+    is_sampled = any(score and score.n_all for group in table.groups for row in group.rows for score in row.scores)
+    if is_sampled:
+        parts = (*parts, "se")
     for column in table.columns:
-        header += [column.name, *(f"{column.name}_{part}" for part in table.parts)]
+        header += [column.name, *(f"{column.name}_{part}" for part in parts)]
     lines = []
     for group in table.groups:
         for row in group.rows:
             line: list[Any] = [group.dataset, group.title, row.model]
             for score in row.scores:
-                line += [decimals(score and getattr(score, part)) for part in ("value", *table.parts)]
+                line += [decimals(score and getattr(score, part)) for part in ("value", *parts)]
             notes = [  # one that not all scores have begins with the columns that have it
                 note if row.has_in_all(note) else f"{', '.join(table.columns[j].name for j in columns)}: {note}"
                 for note, columns in row.notes.items()
             ]
             source = run.records.get(group.dataset, {}).get("label_source")
-            lines.append([*line, *table.sizes_of(row), source, "; ".join(notes)])
-    return csv_text([*header, *(size.name for size in table.sizes), "label_source", "note"], lines)
+            drawn_from = [row.scores[size.column] for size in table.sizes if is_sampled and size.attribute == "n_cells"]
+            sizes = [*table.sizes_of(row), *(score and score.n_all for score in drawn_from)]
+            lines.append([*line, *sizes, source, "; ".join(notes)])
+    drawn = [f"{size.name}_drawn_from" for size in table.sizes if is_sampled and size.attribute == "n_cells"]
+    return csv_text([*header, *(size.name for size in table.sizes), *drawn, "label_source", "note"], lines)
 
 
 def decimals(value: float | None) -> str:

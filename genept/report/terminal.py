@@ -57,6 +57,8 @@ def lines_of(group: Group, run: Run, best: list[Best]) -> Iterator[str]:
     sizes = {"cells": "n_cells", "donors": "n_donors", "cell types": "n_classes"}
     highest = {noun: max((getattr(score, name) or 0 for score in scores), default=0) for noun, name in sizes.items()}
     counts = [f"{number:,} {noun}" for noun, number in highest.items() if number]
+    if drawn := run.sampled(group.dataset):
+        counts.append(f"tested on {drawn[0]:,} of {drawn[1]:,} cells")
     yield captions.filled(f"{group.dataset}, {group.title}: {', '.join(counts)}", WIDTH)
     heads = [column.heading.rjust(width) for column, width in zip(group.columns, widths, strict=True)]
     yield " " * NAME_WIDTH + "".join(heads)

@@ -102,7 +102,7 @@ def page(lines: Sequence[Line], run: Run) -> str:
     blocks = [
         title,
         "\n".join(filled(text, bullet="- ") for text in sentences(lines)),
-        filled(explain(run.params)),
+        filled(" ".join([explain(run.params), *samples(run)])),
         markdown_table(rows, headings, n_left=3, n_right=1),
         "Models:",
         models,
@@ -114,6 +114,16 @@ def page(lines: Sequence[Line], run: Run) -> str:
 def score(line: Line) -> str:
     """Name the score of a line and its setting."""
     return f"{METRICS.get(line.metric, line.metric)}, {SETTINGS.get(line.setting, line.setting)}"
+
+
+def samples(run: Run) -> list[str]:
+    """Say which comparisons are on samples of a large dataset."""
+    most = run.params.evaluate.sample.test_cells
+    return [
+        f"`{dataset}`: on a sample drawn by seed, at most {most:,} of {sizes[1]:,} cells, the same for all rows."
+        for dataset in run.records
+        if (sizes := run.sampled(dataset))
+    ]
 
 
 def explain(params: Params) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -106,6 +107,7 @@ def judge_reading(
         {other.model: estimates(other, chosen) for other in others},
         reasons,
         OTHER_SUBSET if is_drawn_here else 1.0,
+        tuple(dict.fromkeys(score.sampled for score in scores if score.sampled)),
     )
 
 
@@ -120,11 +122,14 @@ def estimates(pair: Pair, chosen: dict[str, Reading]) -> Row:
 
 
 def estimate(score: Score, value: float, reading: Reading) -> Estimate:
-    """Return mean and spread; silhouettes, and neighbours of a query in the reference, depend on no seed."""
+    """Return mean and spread; silhouettes, and neighbours of a query in the reference, depend on no seed.
+
+    The standard error of a sample adds to the spread, since all runs share the sample.
+    """
     task, _, split, _ = reading.key
     if task == "silhouette" or split == "reference":
         return Estimate(value)
-    return Estimate(value, score.sd or 0.0, score.n_runs)
+    return Estimate(value, math.hypot(score.sd or 0.0, score.se or 0.0), score.n_runs)
 
 
 def counts(rows: Sequence[TrackedRow]) -> dict[str, int]:

@@ -23,6 +23,7 @@ from genept.report.pairs import NOT_COMPARABLE
 
 REPRODUCED, INCONCLUSIVE, DIFFERS = "reproduced", "inconclusive", "differs"
 VERDICTS = (REPRODUCED, INCONCLUSIVE, DIFFERS, NOT_COMPARABLE)
+AGREES = "agrees on a sample, which reproduces nothing"  # the words for a sampled row that would be `REPRODUCED`
 ALPHA = 0.05  # of a row: so often, at most, is a row that is reproduced called different
 FIXED = 0.02  # largest difference of a number that no seed moves, such as ASW
 HALF_WIDTH = 0.10  # of a single number's interval: beyond it the number cannot tell models apart
@@ -119,6 +120,7 @@ def judge(
     others: Mapping[str, Row],
     not_comparable: Sequence[str] = (),
     widening: float = 1.0,
+    sampled: Sequence[str] = (),
 ) -> Verdict:
     """Compare a printed row with ours and with the rows of other models and controls on the same cells.
 
@@ -128,7 +130,8 @@ def judge(
     - ``differs``: a number is outside its interval. The intervals of a row hold together with probability .95
       (Bonferroni). `widening` multiplies each SD: `OTHER_SUBSET` where the paper's cells are another subset.
     - ``inconclusive``: all are inside, but so they are for another model or control; or each number that a seed moves
-      has a 95 % interval of its own with a half-width above `HALF_WIDTH`; or a number is inside only by `widening`.
+      has a 95 % interval of its own with a half-width above `HALF_WIDTH`; or a number is inside only by `widening`; or
+      some are of samples, `sampled` says of how many cells.
     - ``reproduced``: otherwise.
 
     So widening an interval can turn ``differs`` into ``inconclusive``, and ``reproduced``, too, because other models
@@ -153,6 +156,8 @@ def judge(
         reasons.append(f"every interval is wider than {HALF_WIDTH:g} on each side")
     if widening > 1 and (beyond := outside(printed, ours)):
         reasons.append(f"inside only by {widening:g} times the SD: {', '.join(beyond)}")
+    if sampled:
+        reasons.append(f"{AGREES}: {', '.join(sampled)} cells")
     return Verdict(INCONCLUSIVE if reasons else REPRODUCED, tuple(reasons), single)
 
 

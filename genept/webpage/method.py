@@ -45,7 +45,12 @@ def view(sources: Sources) -> View:
         "method.html",
         scored=[captions.protocol(run.applied), captions.unlike_authors(params), captions.missing(params)],
         made=[captions.clusters(params), *patients, captions.nearest(params), *ensemble],
-        read=[captions.runs(run.applied), captions.bounds(params, has_supervised=True), captions.bold(is_shown=True)],
+        read=[
+            captions.runs(run.applied),
+            *captions.samples(run),
+            captions.bounds(params, has_supervised=True),
+            captions.bold(is_shown=True),
+        ],
         rule=words.RULE,
         metrics=[
             {"heading": words.heading(one.name), "meaning": one.meaning, "low": f"{one.low:g}"}

@@ -40,7 +40,7 @@ def view(sources: Sources) -> View:
         kinds=KINDS,
         summary=summary_of(run),
         datasets=[table_of(sources, dataset, scores[dataset]) for dataset in run.records],
-        runs=captions.runs(run.applied),
+        runs=" ".join([captions.runs(run.applied), *captions.samples(run)]),
         holds_out=run.applied.evaluate.split.groups is not None,
         effects=[effect_of(line) for line in sources.effects],
         explanation=text_effect.explain(run.params),
@@ -91,6 +91,8 @@ def cell_of(score: Score | None, best: Best, headed: Headed, model: str) -> Cell
     shade = 0.0 if headed.is_lower_better else min(1.0, max(0.0, score.scaled or 0.0))
     span = printing.interval(score.low, score.high).strip()
     notes = [f"range {span}" if span else "no range", *score.notes]
+    if score.sampled:
+        notes.insert(1, f"{score.sampled} cells{', standard error' * bool(score.se)}{printing.error(score.se)[2:]}")
     return Cell(printing.three(score.value), "; ".join(notes), model in best.models, round(shade, 2))
 
 

@@ -39,7 +39,8 @@ TITLES = {  # of the columns, in the order of the files
     "n_donors": "Donors",
     "note": "Notes",
 }
-NUMBERS = ("value", "low", "high", "sd", "n_runs", "first", "scaled", "n_cells", "n_classes", "n_donors")
+OF_SAMPLES = {"n_all": "Drawn from", "se": "Standard error"}  # of the files of large datasets
+NUMBERS = ("value", "low", "high", "sd", "n_runs", "first", "scaled", "n_cells", "n_classes", "n_donors", *OF_SAMPLES)
 METRICS_IN_WORDS = {"ari": "ARI", "ami": "AMI", "asw": "ASW", "auroc": "AUROC", "f1": "F1", "support": "test cells"}
 FILTERS = ("dataset", "model", "protocol", "task", "annotation", "split", "metric")
 
@@ -47,7 +48,11 @@ FILTERS = ("dataset", "model", "protocol", "task", "annotation", "split", "metri
 def view(sources: Sources) -> View:
     """Return the table of all scores of the run."""
     lines = read(sources.run)
-    text = html("table.html", n=len(lines["model"]), runs=captions.runs(sources.run.applied))
+    text = html(
+        "table.html",
+        n=len(lines["model"]),
+        runs=" ".join([captions.runs(sources.run.applied), *captions.samples(sources.run)]),
+    )
     return View("table", "Table", text, {"columns": packed(lines, sources.run.params)})
 
 
@@ -58,7 +63,11 @@ def read(run: Run) -> Columns:
         read_table(METRICS / "full" / pair.dataset / f"{pair.model}.csv", columns, f"evaluate@{pair.dataset}")
         for pair in run.pairs
     ]
-    return {name: [text for table in tables for text in table[name]] for name in TITLES}
+    sampled = [name for name in OF_SAMPLES if any(name in table for table in tables)]
+    return {
+        name: [text for table in tables for text in table.get(name, [""] * len(table["model"]))]
+        for name in (*TITLES, *sampled)
+    }
 
 
 def packed(lines: Columns, params: Params) -> list[dict[str, Any]]:
@@ -67,7 +76,7 @@ def packed(lines: Columns, params: Params) -> list[dict[str, Any]]:
     for name, of_lines in lines.items():
         places = {text: place for place, text in enumerate(dict.fromkeys(of_lines))}
         codes = [places[text] for text in of_lines]
-        column: dict[str, Any] = {"name": name, "title": TITLES[name], "texts": list(places)}
+        column: dict[str, Any] = {"name": name, "title": (TITLES | OF_SAMPLES)[name], "texts": list(places)}
         if name in NUMBERS:
             column["numbers"] = True
         elif (words := [in_words(name, text, params) for text in places]) != column["texts"]:

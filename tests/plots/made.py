@@ -12,7 +12,7 @@ import pandas as pd
 from genept.core.params import Plot
 
 SETTINGS: dict[str, Any] = {"n_components_pca": 50, "n_neighbors": 10, "min_dist": 0.5, "spread": 1.0, "n_epochs": 30}
-SETTINGS |= {"seed": 0}
+SETTINGS |= {"above": 60_000, "seed": 0}
 N_CELLS = 45
 
 

@@ -200,11 +200,19 @@ def test_mixing_is_0_in_groups_of_one_label_and_1_on_average_at_random() -> None
 # Words and files.
 
 
+def test_of_a_large_dataset_the_same_cells_are_drawn_of_every_model_and_the_caption_says_how_many() -> None:
+    few, more, all_ = (layouts.sample(1000, made.settings(above=n)) for n in (100, 300, 1000))
+    assert (len(few), len(more), len(all_)) == (100, 300, 1000) and set(few) < set(more)
+    assert layouts.described(1000, made.settings(above=300)) == "300 of 1,000 cells, drawn by seed 0"
+    assert layouts.described(1000, made.settings()) == "1,000 cells"
+
+
 def test_captions_say_what_was_used() -> None:
     def caption(*used: tuple[int, int, int], **changes: object) -> str:
         """Say what layouts of (drawn cells, components, dimensions) show."""
         drawn = [
-            laid_out(60, 60 - n)._replace(model=f"m{d}", space=np.zeros((n, k)), n_dimensions=d) for n, k, d in used
+            laid_out(60, 60 - n)._replace(model=f"m{d}", space=np.zeros((n, k)), n_dimensions=d, is_unseen=n < 60)
+            for n, k, d in used
         ]
         return layouts.caption("About.", drawn, made.settings(**changes))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,29 @@ def test_every_table_says_what_its_datasets_models_and_labels_are(project: Path)
         assert "GenePT-s" not in written[name] and "Small models" not in written[name]  # only what occurs is explained
         sources = {row["dataset"]: row["label_source"] for row in read_csv(f"metrics/{name}.csv")}
         assert sources.items() >= {"blood": "author", "tumour": "annotation"}.items()
+
+
+def test_scores_of_samples_say_of_how_many_cells_they_are_and_their_errors(project: Path) -> None:
+    for path in Path("metrics/full").rglob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as stream:
+            heading, *lines = csv.reader(stream)
+        is_knn = [line[heading.index("task")] == "knn" for line in lines]
+        lines = [
+            [*line, *(("1234567", "0.0123") if own else ("", ""))] for line, own in zip(lines, is_knn, strict=True)
+        ]
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, lineterminator="\n").writerows([[*heading, "n_all", "se"], *lines])
+    written = texts()
+    for name in (*TABLES, "summary", "answer", "text_effect"):
+        assert "of 1,234,567 cells" in written[name]
+    (first, *_) = [line for line in printed_rows("metrics/table_c4.md") if "\u00b1" in line[3]]
+    assert re.fullmatch(r"(\*\*)?[01]\.\d{3}(\*\*)? \u00b1 \.012( \[.*\])?", first[3]) and "of 1,234,567" in " ".join(
+        first
+    )
+    assert not any("\u00b1" in cell for line in printed_rows("metrics/table2.md") for cell in line)
+    row = read_csv("metrics/table_c4.csv")[0]
+    assert (row["accuracy_se"], row["n_cells_drawn_from"]) == ("0.0123", "1234567")
+    assert "1,234,567" in Path("plots/report.html").read_text(encoding="utf-8")
 
 
 def test_labels_are_attributed_to_those_who_made_them() -> None:

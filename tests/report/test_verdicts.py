@@ -55,6 +55,14 @@ def test_an_interval_is_that_of_one_further_run_as_printed() -> None:
     [
         ({}, {}, {}, REPRODUCED, ""),
         ({"ari": 0.55, "accuracy": 0.45, "asw": 0.48}, {}, {}, REPRODUCED, ""),
+        (
+            {},
+            {},
+            {"sampled": ["200 of 9,000"]},
+            INCONCLUSIVE,
+            "agrees on a sample, which reproduces nothing: 200 of 9,000",
+        ),
+        ({"ari": 0.56}, {}, {"sampled": ["200 of 9,000"]}, DIFFERS, "outside: ari"),
         ({"ari": 0.56}, {}, {}, DIFFERS, "outside: ari"),
         ({"asw": 0.53}, {}, {}, DIFFERS, "outside: asw"),
         ({"ari": 0.56, "accuracy": 0.9}, {}, {}, DIFFERS, "outside: ari, accuracy"),

@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from genept.core.errors import InputError
 from genept.engines.finetuned.config import Finetune
 
+PROJECTED = 1 << 17  # cells at a time
 VALUES = 1 << 26  # coordinates of the cells that heads are trained on side by side: 256 MiB
 
 
@@ -143,9 +144,14 @@ def train(
 
 def project(head: Head, matrix: np.ndarray) -> np.ndarray:
     """Return the head's embedding of cells: (n_cells, n_dimensions) to (n_cells, width), float32."""
+    parts = range(0, max(len(matrix), 1), PROJECTED)
     with one_thread(), torch.no_grad():
         layer = head if head.hidden is None else head.activations
-        return layer(torch.from_numpy(np.asarray(matrix, dtype=np.float32))).numpy()
+        found = [
+            layer(torch.from_numpy(np.array(matrix[first : first + PROJECTED], dtype=np.float32))).numpy()
+            for first in parts
+        ]
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 class AdamW:

@@ -166,7 +166,7 @@ def test_workers_give_the_same_bytes_and_one_that_dies_costs_its_part(project: P
     expected, all_parts = here()
     with cluster_of(n_workers=2) as (address, _):
         write_settings(project, executor="dask", scheduler=address)
-        Path("once").write_text("killed c25")
+        Path("once").write_text("killed cell25")
         assert "5 of 5 parts on" in finished(embed())
         assert Path("killed").exists() and calls() == all_parts
         assert written() == expected
@@ -178,7 +178,7 @@ def test_when_the_scheduler_dies_finished_parts_stay(project: Path) -> None:
     expected, all_parts = here()
     with cluster_of() as (address, processes):
         write_settings(project, executor="dask")
-        Path("once").write_text("waits c45")
+        Path("once").write_text("waits cell45")
         run = embed(DASK_SCHEDULER_ADDRESS=address)
         for _ in range(1200):
             if Path("waits").exists() and len(saved()) == 4:
