@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -98,6 +99,10 @@ class Work:
             return custom.embed_parts(self.code, cells, self.folder, self.config, self.params.device)
         return self.embed(cells.whole())
 
+    def annotations(self, part: Some) -> list[str]:
+        """Return the annotations of some cells if they may move a number: only code of users is given to read them."""
+        return [] if self.config.engine else [part.obs().to_csv()]
+
     @functools.cached_property
     def identity(self) -> str:
         """A hash of all that an embedding depends on beside the cells."""
@@ -132,7 +137,7 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
     survey = getattr(work.code, "survey", None)
     shared = survey(cells) if survey else {}
     base = [work.identity, shared, compute.resolve_device(work.params.device), {one: version(one) for one in LIBRARIES}]
-    paths = [folder / f"{digest([*base, part.identity()])[:32]}.npz" for part in cells.parts]
+    paths = [folder / f"{digest([*base, part.identity(), *work.annotations(part)])[:32]}.npz" for part in cells.parts]
     done = {number: found for number, path in enumerate(paths) if (found := read_notes(path)) is not None}
     missing = [number for number in range(len(paths)) if number not in done]
     n_earlier = sum(size(cells.parts[number]) for number in done)
@@ -153,7 +158,10 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
             done[number] = found
             pace.reach(n_earlier + sum(size(cells.parts[one]) for one in missing if one in done))
     for path in paths:
-        vectors = read_part(path)[0]
+        try:
+            vectors = read_part(path)[0]
+        except jobs.DAMAGE as error:
+            raise InputError(f"{path}: damaged meanwhile ({error}); run again, the other parts stay") from None
         writer.add(vectors)
     files.write_json(folder / "used.json", sorted(path.name for path in paths))
     return notes.merged([done[number] for number in range(len(paths))], f"{name}: notes")
@@ -211,8 +219,14 @@ def write_part(path: Path, vectors: np.ndarray, found: dict[str, Any]) -> None:
 
 def read_part(path: Path) -> Result:
     """Read a part; an error of `jobs.DAMAGE` if there is none, or it is damaged."""
-    with np.load(path, allow_pickle=False) as archive:
-        vectors, found = archive["vectors"], notes.unpacked(json.loads(archive["notes"].tobytes()))
+    arrays = []
+    with zipfile.ZipFile(path) as archive:
+        for name in ("vectors.npy", "notes.npy"):
+            with archive.open(name) as stream:
+                arrays.append(np.lib.format.read_array(stream, allow_pickle=False))
+                if stream.read(1):  # then the checksum has not been compared, which is of all
+                    raise ValueError("more values than the header declares")
+    vectors, found = arrays[0], notes.unpacked(json.loads(arrays[1].tobytes()))
     if vectors.dtype != np.float32 or vectors.ndim not in (2, 3) or not isinstance(found, dict):
         raise ValueError("unexpected arrays")
     return vectors, found

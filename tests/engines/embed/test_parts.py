@@ -1,0 +1,321 @@
+"""Cells in parts: embeddings equal those of one file, and a run makes only the parts that no earlier one has made."""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from anndata import AnnData
+from click.testing import CliRunner, Result
+
+from genept.core import compute, files
+from genept.data import cells, embeddings, gene_vectors, parts
+from genept.datasets import copies, labelled, matrix
+from genept.engines import running
+from genept.engines.scgpt import checkpoint
+from stages.embed import main
+from tests import helpers
+from tests.engines.geneformer import made as geneformer
+from tests.engines.scgpt.made import ARGS, SYMBOLS, upstream_model
+
+N_CELLS, N_PARTS = 40, 6  # of 7 cells, and the last of 5
+FOLDER, CACHE = Path("data/blood/labelled"), Path("data/cache/embed/blood")
+IDS = [f"ENSG{number:011d}" for number in range(1, len(SYMBOLS) + 1)]
+BY_PARTS = """
+from genept.core.config import Config
+from genept.core.notes import Total
+from genept.engines.config import ModelConfig
+import numpy as np
+
+BY_PARTS = True
+
+class Embed(Config):
+    factor: int = 2
+
+class Model(ModelConfig):
+    embed: Embed = Embed()
+
+def embed(cells, folder, config, device):
+    totals = np.asarray(cells.X.sum(axis=1)).ravel() * config.embed.factor
+    lengths = cells.obs["cell_type"].astype(str).map(len)
+    return np.column_stack([totals, lengths]), {"n_b": Total((cells.obs["cell_type"] == "B").sum())}
+"""
+ENTRIES: dict[str, dict[str, Any]] = {
+    "words": {"engine": "genept_w", "vectors": {"released": "x"}, "embed": {}},
+    "control": {"engine": "genept_w", "control": "random", "draws": 3, "embed": {}},
+    "expression": {"embed": {"n_components": 5}},
+    "scgpt": {"engine": "scgpt", "embed": {}},
+    "geneformer": {"engine": "geneformer", "embed": {}},
+    "sentences": {"engine": "genept_s", "embed": {}},
+    "mine": {"embed": {"factor": 2}},
+}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small models of every engine."""
+    folder = tmp_path_factory.mktemp("models")
+    vectors = np.random.default_rng(1).normal(size=(50, 30)).astype(np.float32)
+    genes = [gene_vectors.VectorGene(symbol, "", 1, False, symbol) for symbol in SYMBOLS[:50]]
+    gene_vectors.write(folder / "words", vectors, genes, {})
+    model, vocab = upstream_model()
+    (folder / "scgpt").mkdir()
+    checkpoint.write(folder / "scgpt", ARGS, vocab, model.state_dict())
+    geneformer.write_model(folder / "geneformer", geneformer.small(geneformer.V1, 55))
+    helpers.write_encoder(folder / "sentences", ["A cell with genes ranked by expression: ", *SYMBOLS])
+    (folder / "mine.py").write_text(BY_PARTS)
+    code = (helpers.ROOT / "models/expression.py").read_text()
+    (folder / "expression.py").write_text(code.replace("IN_MEMORY = 20_000", "IN_MEMORY = 0"))
+    return folder
+
+
+CODE_SHA256 = functools.cache(files.code_sha256)  # which takes a second
+
+
+@pytest.fixture
+def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose 40 cells are in six parts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(parts, "CELLS", 7)
+    monkeypatch.setattr(cells, "IN_ONE_FILE", 10)
+    monkeypatch.setattr(
+        files,
+        "code_sha256",
+        lambda path: files.sha256(path) if path.is_relative_to(Path("models").absolute()) else CODE_SHA256(path),
+    )
+    shutil.copytree(models, "models")
+    params = {"threads": 1, "device": "cpu", "seed": 0, "grid": {"models": {"genept_w": ["words"]}, "ensemble": []}}
+    entries = {name: {"title": name, **entry} for name, entry in ENTRIES.items()}
+    helpers.write_settings(Path(), params, {"blood": {"title": "Blood"}}, entries)
+    write(make())
+    return tmp_path
+
+
+def make(n_cells: int = N_CELLS, x: str = "counts") -> AnnData:
+    """Cells, the first ones always the same."""
+    rng = np.random.default_rng(3)
+    values = rng.poisson(rng.gamma(0.7, 2.0, (100, len(SYMBOLS))))[:n_cells].astype(np.float32)
+    values[4], values[4, 59] = 0, 4  # a cell that expresses a single gene, which most models do not know
+    values[2, 3] = 70_000  # more than 16 bits
+    if x == "lognorm":
+        values = np.log1p(values / values.sum(axis=1, keepdims=True) * 10_000).astype(np.float32)
+    names = pd.Index([f"cell{number}" for number in range(n_cells)], name="cell_id")
+    obs = pd.DataFrame({"cell_type": pd.Categorical(np.array(["B", "T"])[np.arange(n_cells) % 2])}, index=names)
+    var = pd.DataFrame({"ensembl_id": IDS, "original_symbol": SYMBOLS}, index=pd.Index(SYMBOLS, name="symbol"))
+    return AnnData(sp.csr_matrix(values), obs, var, uns={"x": x, "x_dtype": "float32", "label_source": "author"})
+
+
+def write(data: AnnData) -> None:
+    """Write what `stages.label` would."""
+    x = matrix.in_memory(data.X)
+    with files.replacing_folder(FOLDER) as folder:
+        chosen = labelled.Chosen(x, data.obs, copies.digests(x)[0])
+        labelled.write(folder, chosen, data.var, dict(data.uns), "blood")
+
+
+def run(model: str) -> Result:
+    return CliRunner().invoke(main, ["blood", model], catch_exceptions=False)
+
+
+def written(model: str) -> list[bytes]:
+    return [path("blood", model).read_bytes() for path in (embeddings.matrix_path, embeddings.notes_path)]
+
+
+def embed(model: str) -> list[bytes]:
+    """Run, and return the matrix and the notes."""
+    result = run(model)
+    assert result.exit_code == 0, result.output
+    return written(model)
+
+
+def embedded(model: str, data: AnnData) -> tuple[np.ndarray, dict[str, Any]]:
+    embed(model)
+    return np.array(embeddings.read_draws("blood", model, list(data.obs_names))), embeddings.read_notes("blood", model)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the parts that are computed, in turn."""
+    names: list[str] = []
+    write_part = running.write_part
+
+    def counted(path: Path, *rest: Any) -> None:
+        names.append(path.name)
+        write_part(path, *rest)
+
+    monkeypatch.setattr(running, "write_part", counted)
+    return names
+
+
+def kept(model: str) -> list[Path]:
+    return sorted((CACHE / model / "parts").glob("*.npz"))
+
+
+@pytest.mark.parametrize(
+    ("model", "x"),
+    [
+        *[(model, "counts") for model in ENTRIES if model != "mine"],
+        *[(model, "lognorm") for model in ("words", "expression", "geneformer")],
+    ],
+)
+def test_an_embedding_by_parts_is_that_of_one_file(
+    project: Path, model: str, x: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make(x=x)
+    write(data)
+    assert (FOLDER / parts.MANIFEST).exists()
+    in_parts, notes = embedded(model, data)
+    monkeypatch.setattr(cells, "IN_ONE_FILE", N_CELLS)
+    write(data)
+    in_parts_of_file = embed(model)
+    monkeypatch.setattr(parts, "CELLS", N_CELLS)
+    whole, expected = embedded(model, data)
+    assert (FOLDER / cells.IN_FILE).exists() and not (FOLDER / parts.MANIFEST).exists()
+    assert notes == expected and list(notes) == list(expected)
+    assert json.loads(in_parts_of_file[1]) == expected
+    if model in ("words", "control"):
+        np.testing.assert_array_equal(in_parts, whole)
+        assert in_parts_of_file == written(model)
+    elif model == "expression":
+        assert (np.abs(in_parts - whole) <= 1e-6 * whole.std(axis=1, keepdims=True)).all()
+    else:
+        np.testing.assert_allclose(in_parts, whole, rtol=0, atol=2e-6 * np.abs(whole).max())
+    assert in_parts.shape[0] == (3 if model == "control" else 1)
+
+
+def cut(content: bytes, rng: random.Random) -> bytes:
+    return content[: rng.randrange(len(content))]
+
+
+def flip(content: bytes, rng: random.Random) -> bytes:
+    place = rng.randrange(len(content))
+    return content[:place] + bytes([content[place] ^ 1 << rng.randrange(8)]) + content[place + 1 :]
+
+
+def test_each_part_is_made_once_and_further_cells_make_further_parts(project: Path, made: list[str]) -> None:
+    first = embed("words")
+    assert len(made) == N_PARTS and [path.name for path in kept("words")] == sorted(made)
+    assert embed("words") == first and len(made) == N_PARTS
+    write(make(N_CELLS + 1))
+    longer = embed("words")
+    assert len(made) == N_PARTS + 1, "the last part has one more cell"
+    write(make(N_CELLS + 4))
+    embed("words")
+    assert len(made) == N_PARTS + 3, "it is full, and there is another one"
+    assert sorted(json.loads((CACHE / "words/parts/used.json").read_text())) == sorted([*made[:5], *made[-2:]])
+    shutil.rmtree(CACHE)
+    write(make(N_CELLS + 1))
+    assert embed("words") == longer
+
+
+def set_entry(model: str, **changes: Any) -> None:
+    helpers.write_settings(Path(), models={model: {"title": model, **ENTRIES[model], **changes}})
+
+
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "resolve_device", lambda device: "cuda")
+
+
+def with_labels(labels: str) -> None:
+    data = make()
+    data.obs["cell_type"] = pd.Categorical(np.array(list(labels))[np.arange(N_CELLS) % len(labels)])
+    write(data)
+
+
+def of_type(dtype: str) -> None:
+    data = make()
+    data.uns["x_dtype"] = dtype
+    write(data)
+
+
+def one_count_more() -> None:
+    data = make()
+    data.X[10, 0] += 1
+    write(data)
+
+
+Change = Callable[[], object]
+ALL = N_PARTS
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "n_made"),
+    [
+        ("words", lambda: set_entry("words", embed={"unit_norm": False}), ALL),
+        ("words", lambda: set_entry("words", title="New", note="words"), 0),
+        ("words", lambda: files.write_json(Path("models/words/more.json"), 1), ALL),
+        ("words", lambda: helpers.write_settings(Path(), {"seed": 1}), 0),
+        ("control", lambda: helpers.write_settings(Path(), {"seed": 1}), ALL),
+        ("mine", lambda: Path("models/mine.py").write_text(BY_PARTS + "# other code\n"), ALL),
+        ("words", lambda: with_labels("TB"), 0),
+        ("mine", lambda: with_labels("TB"), ALL),
+        ("words", lambda: of_type("float64"), ALL),
+        ("words", one_count_more, 1),
+    ],
+)
+def test_what_a_part_depends_on_makes_it_anew(
+    project: Path, made: list[str], model: str, change: Change, n_made: int
+) -> None:
+    embed(model)
+    made.clear()
+    change()
+    after = embed(model)
+    assert len(set(made)) == n_made
+    shutil.rmtree(CACHE)
+    assert embed(model) == after, "as without any earlier part"
+
+
+def test_parts_of_another_device_are_made_anew(project: Path, made: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    embed("words")
+    on_a_gpu(monkeypatch)
+    embed("words")
+    assert len(set(made)) == 2 * N_PARTS
+    monkeypatch.setattr(running, "version", lambda name: "0")
+    embed("words")
+    assert len(set(made)) == 3 * N_PARTS, "nor of other libraries"
+
+
+@pytest.mark.parametrize("model", ["control", "mine"])
+def test_a_damaged_part_is_named_and_made_again(project: Path, made: list[str], model: str) -> None:
+    expected, rng = embed(model), random.Random(7)
+    for turn in range(8):
+        made.clear()
+        path = rng.choice(kept(model))
+        content = path.read_bytes()
+        path.write_bytes((cut if turn % 2 else flip)(content, rng))
+        result = run(model)
+        assert result.exit_code == 0 and written(model) == expected, result.output
+        if made:  # else the byte was one that says nothing, such as a date in the archive
+            assert made == [path.name]
+            assert f"{path}: damaged; its cells are computed again" in result.stderr.splitlines()
+        path.write_bytes(content)
+
+
+def test_no_flipped_bit_of_a_part_passes_for_other_numbers(tmp_path: Path) -> None:
+    """Also in what the archive says of itself: it may seem encrypted, or packed by an unknown method."""
+    path = tmp_path / "part.npz"
+    vectors, found = np.arange(12, dtype=np.float32).reshape(6, 2), {"n": 7}
+    running.write_part(path, vectors, found)
+    content = path.read_bytes()
+    rng = random.Random(1)
+    for place in range(len(content)):
+        for bit in rng.sample(range(8), 2):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+            try:
+                read, notes = running.read_part(path)
+            except running.jobs.DAMAGE:
+                continue
+            assert (read == vectors).all() and read.shape == vectors.shape and notes == found
+    for length in range(0, len(content), 11):
+        path.write_bytes(content[:length])
+        with pytest.raises(running.jobs.DAMAGE):
+            running.read_part(path)
