@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import random
 import shutil
+import signal
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,18 +19,21 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from genept.core import compute, files
+from genept.core.errors import InputError
 from genept.data import cells, embeddings, gene_vectors, parts
 from genept.datasets import copies, labelled, matrix
 from genept.engines import running
-from genept.engines.scgpt import checkpoint
 from stages.embed import main
-from tests import helpers
+from tests import children, helpers
 from tests.engines.geneformer import made as geneformer
-from tests.engines.scgpt.made import ARGS, SYMBOLS, upstream_model
 
 N_CELLS, N_PARTS = 40, 6  # of 7 cells, and the last of 5
+SCGPT = helpers.ROOT / "tests/fixtures/scgpt"
+SYMBOLS = [*list(json.loads((SCGPT / "vocab.json").read_text()))[:57], "NONE1", "NONE2", "NONE3"]
 FOLDER, CACHE = Path("data/blood/labelled"), Path("data/cache/embed/blood")
 IDS = [f"ENSG{number:011d}" for number in range(1, len(SYMBOLS) + 1)]
 BY_PARTS = """
@@ -67,9 +73,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vectors = np.random.default_rng(1).normal(size=(50, 30)).astype(np.float32)
     genes = [gene_vectors.VectorGene(symbol, "", 1, False, symbol) for symbol in SYMBOLS[:50]]
     gene_vectors.write(folder / "words", vectors, genes, {})
-    model, vocab = upstream_model()
-    (folder / "scgpt").mkdir()
-    checkpoint.write(folder / "scgpt", ARGS, vocab, model.state_dict())
+    shutil.copytree(SCGPT, folder / "scgpt")
     geneformer.write_model(folder / "geneformer", geneformer.small(geneformer.V1, 55))
     helpers.write_encoder(folder / "sentences", ["A cell with genes ranked by expression: ", *SYMBOLS])
     (folder / "mine.py").write_text(BY_PARTS)
@@ -78,15 +82,29 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def in_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a labelled dataset whose 40 cells are in six parts."""
+    folder = tmp_path_factory.mktemp("cells")
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        few_cells(patch)
+        write(make())
+    return folder / FOLDER
+
+
+def few_cells(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(parts, "CELLS", 7)
+    patch.setattr(cells, "IN_ONE_FILE", 10)
+
+
 CODE_SHA256 = functools.cache(files.code_sha256)  # which takes a second
 
 
 @pytest.fixture
-def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, models: Path, in_parts: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose 40 cells are in six parts."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(parts, "CELLS", 7)
-    monkeypatch.setattr(cells, "IN_ONE_FILE", 10)
+    few_cells(monkeypatch)
     monkeypatch.setattr(
         files,
         "code_sha256",
@@ -96,7 +114,7 @@ def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     params = {"threads": 1, "device": "cpu", "seed": 0, "grid": {"models": {"genept_w": ["words"]}, "ensemble": []}}
     entries = {name: {"title": name, **entry} for name, entry in ENTRIES.items()}
     helpers.write_settings(Path(), params, {"blood": {"title": "Blood"}}, entries)
-    write(make())
+    shutil.copytree(in_parts, FOLDER)
     return tmp_path
 
 
@@ -319,3 +337,141 @@ def test_no_flipped_bit_of_a_part_passes_for_other_numbers(tmp_path: Path) -> No
         path.write_bytes(content[:length])
         with pytest.raises(running.jobs.DAMAGE):
             running.read_part(path)
+
+
+def finished(model: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in kept(model)}
+
+
+def undisturbed(model: str) -> list[bytes]:
+    """What a run writes, and nothing of it on disk."""
+    expected = embed(model)
+    shutil.rmtree(CACHE)
+    shutil.rmtree(FOLDER.parent / "embeddings")
+    return expected
+
+
+def no_temporary_files() -> bool:
+    return not list(Path().rglob(f"{files.WRITING}*"))
+
+
+@pytest.mark.parametrize("n_finished", [0, 1, 4, 5])
+def test_a_run_killed_behind_a_part_goes_on_with_the_next(project: Path, made: list[str], n_finished: int) -> None:
+    expected = undisturbed("control")
+    made.clear()
+    die = functools.partial(children.on_call, n_finished, running, "write_part", children.die)
+    ended = children.run(main, ["blood", "control"], die)
+    assert ended.code == -signal.SIGKILL and len(kept("control")) == n_finished
+    assert embed("control") == expected and len(made) == N_PARTS - n_finished
+    assert no_temporary_files()
+
+
+@pytest.mark.parametrize("model", ["control", "geneformer"])
+def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(project: Path, model: str) -> None:
+    expected = undisturbed(model)
+    with children.counting_calls() as n_calls:
+        undisturbed(model)
+    rng = random.Random(len(model))
+    n_moments = n_calls()
+    for share in (0.3, 0.5, 0.7, 0.9):
+        moment = int(n_moments * (share + rng.uniform(-0.1, 0.1)))
+        ended = children.run(main, ["blood", model], lambda moment=moment: children.kill_at(moment))
+        assert ended.code in (-signal.SIGKILL, 0), ended.output  # what is left may be done earlier
+    assert embed(model) == expected and no_temporary_files()
+
+
+def test_two_runs_at_once_write_the_same_bytes(project: Path) -> None:
+    expected = undisturbed("control")
+    runs = [children.Child(main, ["blood", "control"]) for _ in range(3)]
+    for ended in [run.wait() for run in runs]:
+        assert ended.code == 0, ended.output
+    assert written("control") == expected and len(kept("control")) == N_PARTS and no_temporary_files()
+
+
+@pytest.mark.parametrize("n_finished", [0, 3])
+def test_on_a_full_disk_finished_parts_stay(project: Path, made: list[str], n_finished: int) -> None:
+    expected = undisturbed("words")
+    made.clear()
+    fill = functools.partial(children.on_call, n_finished, running, "write_part", children.fill_disk)
+    ended = children.run(main, ["blood", "words"], fill)
+    *_, line = ended.output.splitlines()
+    assert ended.code == 1 and "the disk is full" in line and "Traceback" not in ended.output
+    assert len(kept("words")) == n_finished and no_temporary_files()
+    assert not embeddings.matrix_path("blood", "words").exists()
+    assert embed("words") == expected and len(made) == N_PARTS - n_finished
+
+
+def test_more_than_the_disk_has_room_for_is_refused_before_the_work(
+    project: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2 * N_CELLS * 30 * 4 - 1))
+    result = run("words")
+    assert result.exit_code == 1 and not made
+    assert "Error: words on blood: needs 0.0 GB of disk, 0.0 GB are left; free some space" in result.output
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2 * N_CELLS * 30 * 4))
+    embed("words")
+
+
+def test_a_cache_that_one_must_not_write_to_is_one_line(project: Path) -> None:
+    for path in [project, *project.rglob("*")]:
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    CACHE.parent.mkdir(parents=True)
+    CACHE.parent.chmod(0o555)
+    ended = children.run(main, ["blood", "words"], children.become_nobody)
+    CACHE.parent.chmod(0o755)
+    assert ended.code == 1 and ended.output.splitlines()[-1].startswith(f"Error: {CACHE}"), ended.output
+    assert "Permission denied" in ended.output and no_temporary_files()
+    assert not embeddings.matrix_path("blood", "words").exists()
+
+
+def test_a_part_that_is_damaged_before_all_are_joined_is_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_part = running.write_part
+    monkeypatch.setattr(running, "write_part", lambda path, *rest: (write_part(path, *rest), path.write_bytes(b"no")))
+    result = run("words")
+    assert result.exit_code == 1 and "damaged meanwhile" in result.output and "Traceback" not in result.output
+    assert not embeddings.matrix_path("blood", "words").exists()
+    monkeypatch.undo()
+
+
+def test_memory_does_not_grow_with_the_number_of_parts(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "CELLS", 400)
+    rng = np.random.default_rng(0)
+    peaks = []
+    for n_parts in (2, 8):
+        n_cells = 400 * n_parts
+        x = sp.csr_matrix(rng.poisson(1.0, (n_cells, len(SYMBOLS))).astype(np.float32))
+        obs = pd.DataFrame({"cell_type": pd.Categorical(["B"] * n_cells)}, index=[f"c{n:06d}" for n in range(n_cells)])
+        write(AnnData(x, obs, make().var, uns=dict(make().uns)))
+        del x
+        embed("words")
+        shutil.rmtree(CACHE)
+        tracemalloc.start()
+        embed("words")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] <= 1.1 * peaks[0], peaks
+
+
+@given(st.data(), st.integers(1, 12), st.integers(1, 4), st.integers(0, 3))
+@settings(deadline=None, max_examples=50)
+def test_an_embedding_in_pieces_is_written_as_numpy_writes_it_whole(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, n_cells: int, n_dimensions: int, n_draws: int
+) -> None:
+    folder = tmp_path_factory.mktemp("writer")
+    shape = (*([n_draws] if n_draws else []), n_cells, n_dimensions)
+    whole = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    whole[..., 0, :] = 0
+    np.save(folder / "whole.npy", whole)
+    ends = sorted({*data.draw(st.lists(st.integers(1, n_cells))), n_cells})
+    writer = embeddings.Writer(lambda: folder / "pieces.npy", "x", n_cells)
+    for start, end in zip([0, *ends], ends, strict=False):
+        piece = whole[..., start:end, :]
+        writer.add(np.asfortranarray(piece) if data.draw(st.booleans()) else piece.astype(np.float64))
+    assert writer.n_zeros == 1 and writer.n_added == n_cells
+    writer.write()
+    assert (folder / "pieces.npy").read_bytes() == (folder / "whole.npy").read_bytes()
+    with pytest.raises(InputError, match=f"for {n_cells} cells"):
+        writer.add(np.zeros((*shape[:-1], n_dimensions + 1)))
