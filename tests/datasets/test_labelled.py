@@ -10,6 +10,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anndata
@@ -42,14 +43,14 @@ from tests.datasets.made import (
 OWN, CORPUS = Path("data/mine/labelled"), Path("data/corpus/mine")
 CACHE = labelled.CACHE / "mine"
 SUBSET = {"n_cells": 25, "by": "patient", "seed": 1}
-N_PARTS = 9  # of 60 cells, each of 7 and the last of 4
+N_PARTS = 4  # of 60 cells, each of 17 and the last of 9
 
 
 @pytest.fixture
 def few(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose cells are in parts of seven."""
-    monkeypatch.setattr(parts, "CELLS", 7)
-    monkeypatch.setattr(cells, "IN_ONE_FILE", 10)
+    """A project whose cells are in parts of 17."""
+    monkeypatch.setattr(parts, "CELLS", 17)
+    monkeypatch.setattr(cells, "IN_ONE_FILE", 20)
     return project
 
 
@@ -129,7 +130,7 @@ def test_cells_in_parts_are_those_of_one_file(
     assert "data/corpus/mine/manifest.json" in first
     in_parts = cells.of("mine"), cells.corpus_of("mine")
     wholes, shapes = [found.whole() for found in in_parts], [[part.n_obs for part in found] for found in in_parts]
-    assert shapes == [[7, 7, 7, 4], [7, 7, 7, 7, 7]]
+    assert shapes == [[17, 8], [17, 17, 1]]
     for folder, found in zip((OWN, CORPUS), in_parts, strict=True):
         for path, part in zip(sorted((folder / parts.FOLDER).iterdir()), found, strict=True):
             with warnings.catch_warnings():
@@ -154,7 +155,7 @@ def test_cells_in_parts_are_those_of_one_file(
         pd.testing.assert_frame_equal(as_texts(whole.var), as_texts(data.var), check_index_type=False)
 
 
-@pytest.mark.parametrize("n_finished", [0, 1, 4, 8])
+@pytest.mark.parametrize("n_finished", [0, 3])
 def test_a_run_killed_behind_a_part_goes_on_with_the_next(few: Path, made: list[int], n_finished: int) -> None:
     expected = undisturbed()
     made.clear()
@@ -171,7 +172,7 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(few: Path) -> None:
     with children.counting_calls() as n_calls:
         undisturbed()
     rng, n_moments = random.Random(3), n_calls()
-    for share in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95):
+    for share in (0.5, 0.7, 0.9, 0.95):
         moment = int(n_moments * (share + rng.uniform(-0.05, 0.05)))
         ended = children.run(main, ["mine"], functools.partial(children.kill_at, moment))
         assert ended.code in (-signal.SIGKILL, 0), ended.output  # what is left may be done earlier
@@ -183,33 +184,32 @@ def test_further_cells_make_further_parts_and_changed_ones_their_own(few: Path, 
     whole = make_cells()
     whole[:58].copy().write_h5ad(RAW)
     label()
-    assert made == [7] * 8 + [2]
+    assert made == [17, 17, 17, 7]
     made.clear()
     whole[:59].copy().write_h5ad(RAW)
     label()
-    assert made == [3], "the last part has one more cell"
+    assert made == [8], "the last part has one more cell"
     made.clear()
-    change(set_obs("celltype", ["B"] * 59))
+    change(set_obs("celltype", np.array(["B", "other"])[np.arange(59) % 2]))
     label()
-    assert not made and set(cells.read_obs("mine")["cell_type"]) == {"B"}, "labels are in no part"
+    assert not made and set(cells.read_obs("mine")["cell_type"]) == {"B", "other"}, "labels are in no part"
     change(lambda data: data.X.__setitem__((30, 0), 9))
     label()
-    assert made == [7]
+    assert made == [17]
     made.clear()
     change(lambda data: data[:, :11].copy())
     label()
-    assert made == [7] * 8 + [3]
+    assert made == [17, 17, 17, 8]
     after = written()
     shutil.rmtree(CACHE)
     label()
     assert written() == after, "as without any earlier part"
 
 
-@pytest.mark.parametrize("how", ["cut", "flip", "lose", "add"])
-def test_a_finished_part_that_is_damaged_is_made_again(few: Path, made: list[int], how: str) -> None:
+def test_a_finished_part_that_is_damaged_is_made_again(few: Path, made: list[int]) -> None:
     label()
-    expected, rng = written(), random.Random(how)
-    for _ in range(3):
+    expected, rng = written(), random.Random(1)
+    for how in ("cut", "flip", "flip", "lose", "add"):
         made.clear()
         part = rng.choice(sorted(CACHE.glob("*.zarr")))
         path = rng.choice(sorted(path for path in part.rglob("*") if path.is_file()))
@@ -231,7 +231,7 @@ def damage(path: Path, how: str, rng: random.Random) -> None:
         path.with_name("more").write_bytes(b"")
 
 
-@pytest.mark.parametrize(("number", "n_finished"), [(0, 0), (4, 4)])
+@pytest.mark.parametrize(("number", "n_finished"), [(0, 0), (2, 2)])
 def test_on_a_full_disk_finished_parts_stay(few: Path, made: list[int], number: int, n_finished: int) -> None:
     expected = undisturbed()
     made.clear()
@@ -250,7 +250,7 @@ def test_a_disk_that_is_full_elsewhere_is_one_line(
 ) -> None:
     label()
     expected = written()
-    monkeypatch.setattr(labelled.os, "link", no_links)
+    monkeypatch.setattr(labelled, "os", SimpleNamespace(link=no_links))
     ended = children.run(main, ["mine"], functools.partial(children.on_call, 0, module, name, children.fill_disk))
     assert ended.code == 1 and "the disk is full" in ended.output and ended.output.count("\n") == 1, ended.output
     assert written() == expected and no_temporary_files()
@@ -262,7 +262,7 @@ def no_links(source: str, target: str) -> None:
 
 def test_parts_are_copied_where_a_file_system_has_no_links(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = undisturbed()
-    monkeypatch.setattr(labelled.os, "link", no_links)
+    monkeypatch.setattr(labelled, "os", SimpleNamespace(link=no_links))
     label()
     assert written() == expected
     assert all(path.stat().st_nlink == 1 for path in OWN.rglob("*") if path.is_file())
@@ -307,8 +307,8 @@ def test_an_experiment_elsewhere_has_the_cache_of_the_repository(
 
 def test_memory_does_not_grow_with_the_number_of_parts(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "CELLS", 500)
-    var = pd.DataFrame({"ensembl_id": ""}, index=pd.Index([f"G{n}" for n in range(200)], name="symbol"))
-    block = sp.random(250, 200, 0.5, "csr", np.float32, np.random.default_rng(0))
+    var = pd.DataFrame({"ensembl_id": ""}, index=pd.Index([f"G{n}" for n in range(1000)], name="symbol"))
+    block = sp.random(250, 1000, 0.5, "csr", np.float32, np.random.default_rng(0))
     peaks = []
     for n_parts in (1, 2, 8):  # the first loads libraries
         n_cells = 500 * n_parts
@@ -316,7 +316,7 @@ def test_memory_does_not_grow_with_the_number_of_parts(few: Path, monkeypatch: p
         obs = pd.DataFrame({"cell_type": pd.Categorical(["B"] * n_cells)}, index=names)
         x = matrix.Matrix(
             lambda rows, n_cells=n_cells: matrix.in_blocks(lambda first, last: block.copy(), n_cells, rows, 250),
-            (n_cells, 200),
+            (n_cells, 1000),
             block.dtype,
         )
         chosen = labelled.Chosen(x, obs, np.array([name.encode() for name in names], dtype=object))
@@ -456,19 +456,16 @@ def test_a_zarr_store_is_read_however_it_is_divided(
 
 @pytest.mark.parametrize("chunks", [CHUNKS, SHARDS], ids=["chunks", "shards"])
 @pytest.mark.parametrize("name", ["data", "indices", "indptr"])
-@pytest.mark.parametrize("number", [0, 1, "last"])
-@pytest.mark.parametrize("is_large", [False, True], ids=["in memory", "in parts"])
+@pytest.mark.parametrize("number", [0, "last"])
 def test_a_zarr_store_of_which_a_chunk_is_lost_is_refused(
-    project: Path, chunks: dict[str, Any], name: str, number: int | str, is_large: bool, monkeypatch: pytest.MonkeyPatch
+    project: Path, chunks: dict[str, Any], name: str, number: int | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     n_values = {"indptr": N_CELLS + 1}.get(name, make_cells().X.nnz)
     last = (n_values - 1) // chunks.get("shards", chunks["chunks"])[0]
-    if number == 1 and last < 1:
-        pytest.skip("it has one chunk only")
     zip_store(make_cells(), RAW, f"/X/{name}/c/{last if number == 'last' else number}", **chunks)
-    if is_large:
-        monkeypatch.setattr(stored, "IN_MEMORY", 1)
-    result = invoke()
-    assert result.exit_code == 1 and result.output.startswith(f"Error: {RAW}: X is no valid sparse matrix, ")
-    assert result.output.count("\n") == 1 and not OWN.exists()
-    assert name == "indptr" or "chunks of it are not there; copy the whole store again" in result.output
+    for n_in_memory in (stored.IN_MEMORY, 1):
+        monkeypatch.setattr(stored, "IN_MEMORY", n_in_memory)
+        result = invoke()
+        assert result.exit_code == 1 and result.output.startswith(f"Error: {RAW}: X is no valid sparse matrix, ")
+        assert result.output.count("\n") == 1 and not OWN.exists()
+        assert name == "indptr" or "chunks of it are not there; copy the whole store again" in result.output
