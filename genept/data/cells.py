@@ -46,6 +46,7 @@ class Some(NamedTuple):
     rows: slice
     read: Callable[[], AnnData]
     identity: Callable[[], str]  # which other cells, or other values, do not have
+    obs: Callable[[], pd.DataFrame]  # their annotations, which `identity` may leave out
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def read_corpus(dataset: str) -> AnnData:
 def in_memory(cells: AnnData) -> Cells:
     """Return cells that are in memory already, in one part."""
     digest = ids_digest(cells.obs_names)
-    whole = Some(slice(0, cells.n_obs), lambda: cells, lambda: digest)
+    whole = Some(slice(0, cells.n_obs), lambda: cells, lambda: digest, lambda: cells.obs)
     return Cells(Path(), cells.n_obs, cells.var, dict(cells.uns), digest, [whole])
 
 
@@ -155,7 +156,10 @@ def in_file(path: Path, stage: str) -> Cells:
     def identity(rows: slice) -> str:
         return f"{sha256()} {rows.start} {rows.stop}"
 
-    some = [Some(rows, partial(read, rows), partial(identity, rows)) for rows in parts.divide(len(obs))]
+    some = [
+        Some(rows, partial(read, rows), partial(identity, rows), partial(obs.iloc.__getitem__, rows))
+        for rows in parts.divide(len(obs))
+    ]
     return Cells(path.parent, len(obs), var, uns, ids_digest(obs.index), some)
 
 
@@ -167,15 +171,21 @@ def in_parts(folder: Path, stage: str) -> Cells:
     var = parts.read_table(folder / parts.VAR, manifest.var_sha256, stage)
     if len(var) != manifest.n_genes or manifest.uns.get("x") not in ("counts", "lognorm"):
         raise readers.damaged(folder / parts.MANIFEST, stage, "not of these genes and values")
+    parts.require_table(folder / parts.OBS, manifest.obs_sha256, stage)
 
     def read(number: int, entry: parts.Entry) -> AnnData:
         x = parts.read_part(folder / parts.FOLDER / entry.name, entry.sha256, (entry.n_cells, len(var)), stage)
-        obs = parts.read_table(folder / parts.OBS, manifest.obs_sha256, stage, number)
-        return assembled(x, obs, var, manifest.uns)
+        return assembled(x, obs(number), var, manifest.uns)
+
+    def obs(number: int) -> pd.DataFrame:
+        return parts.read_table(folder / parts.OBS, manifest.obs_sha256, stage, number)
+
+    def identity(entry: parts.Entry) -> str:
+        return " ".join([entry.sha256, *(str(manifest.uns.get(name)) for name in ("x", "x_dtype"))])
 
     chosen = zip(parts.divide(manifest.n_cells), manifest.parts, strict=True)
     some = [
-        Some(rows, partial(read, number, entry), partial(str, entry.sha256))
+        Some(rows, partial(read, number, entry), partial(identity, entry), partial(obs, number))
         for number, (rows, entry) in enumerate(chosen)
     ]
     return Cells(folder, manifest.n_cells, var, manifest.uns, manifest.cell_ids_sha256, some)

@@ -67,6 +67,11 @@ def divide(n_cells: int) -> list[slice]:
     return [slice(start, min(start + CELLS, n_cells)) for start in range(0, max(1, n_cells), CELLS)]
 
 
+def name_of(number: int) -> str:
+    """Return the name of a part."""
+    return f"{number:05d}.zarr"
+
+
 def write_tables(folder: Path, obs: pd.DataFrame, var: pd.DataFrame) -> None:
     """Write ``obs.parquet`` and ``var.parquet``, texts as they are, the index first."""
     import pyarrow as pa
@@ -81,21 +86,27 @@ def write_tables(folder: Path, obs: pd.DataFrame, var: pd.DataFrame) -> None:
 
 
 def read_table(path: Path, sha256: str, stage: str, part: int | None = None) -> pd.DataFrame:
-    """Read a table of texts, or of ``obs`` the rows of one part, indexed by its first column.
+    """Read a table of texts, or of ``obs``, once `require_table` has checked it, the rows of one part.
 
-    `InputError` if it is not what `stage` wrote.
+    The first column is the index. `InputError` if it is not what `stage` wrote.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
-    if part is None and files.sha256(path) != sha256:
-        raise readers.damaged(path, stage, "its sha256 is not that of the manifest")
+    if part is None:
+        require_table(path, sha256, stage)
     try:
         with parquet.ParquetFile(path) as file:
             table = file.read() if part is None else file.read_row_group(part)
     except (pa.ArrowException, ValueError) as error:
         raise readers.damaged(path, stage, str(error)) from None
     return table.to_pandas(deduplicate_objects=True).set_index(table.column_names[0])
+
+
+def require_table(path: Path, sha256: str, stage: str) -> None:
+    """Check that a table is what `stage` wrote; `InputError` if it is not."""
+    if files.sha256(path) != sha256:
+        raise readers.damaged(path, stage, "cut or changed, its sha256 is not that of the manifest")
 
 
 def write_part(folder: Path, x: csr_matrix, cell_ids: Sequence[str], var: pd.DataFrame, content: str) -> None:
@@ -170,4 +181,6 @@ def read_manifest(folder: Path, stage: str) -> Manifest:
     sizes = [part.n_cells for part in manifest.parts]
     if sizes != [rows.stop - rows.start for rows in divide(manifest.n_cells)]:
         raise readers.damaged(folder / MANIFEST, stage, f"its parts have other sizes than {manifest.n_cells} cells")
+    if [part.name for part in manifest.parts] != [name_of(number) for number in range(len(sizes))]:
+        raise readers.damaged(folder / MANIFEST, stage, "its parts are not in their order")
     return manifest

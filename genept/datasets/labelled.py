@@ -84,7 +84,7 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
             pace.add(sizes[number])
     entries = []
     for number, name in enumerate(keys):
-        entry = parts.Entry(name=f"{number:05d}.zarr", n_cells=sizes[number], sha256=found[name].name.split(".")[1])
+        entry = parts.Entry(name=parts.name_of(number), n_cells=sizes[number], sha256=found[name].name.split(".")[1])
         link(found[name], folder / parts.FOLDER / entry.name)
         entries.append(entry)
     parts.write_manifest(folder, uns, len(var), cells.ids_digest(chosen.obs.index), entries)

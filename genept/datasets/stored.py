@@ -236,7 +236,7 @@ def require_parts(
     if any(parts[key].dtype.kind not in "iu" for key in ("indices", "indptr")):
         raise InputError(f"{wrong}its indices are no whole numbers; {AGAIN}")
     require_numbers(parts["data"].dtype, title, path)
-    if lost := getattr(parts["data"], "nchunks", 0) - getattr(parts["data"], "nchunks_initialized", 0):
+    if lost := max(n_lost(parts["data"]), n_lost(parts["indices"])):
         raise InputError(f"{wrong}{lost} chunks of it are not there; copy the whole store again")
     hdf5.require_size(parts.values(), stored.n_bytes, path, title, is_whole)
     (n_values,), start, end = sizes["data"], int(parts["indptr"][0]), int(parts["indptr"][-1])
@@ -244,6 +244,11 @@ def require_parts(
         where = f"begins at {start}" if start else f"ends at {end}"
         raise InputError(f"{wrong}{n_values} values, but its index pointer {where}; {AGAIN}")
     return parts
+
+
+def n_lost(array: Any) -> int:
+    """Return how many chunks of a zarr array are not there; of HDF5 none, and none if the last shard is not full."""
+    return max(0, getattr(array, "nchunks", 0) - getattr(array, "nchunks_initialized", 0))
 
 
 def checked(

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -116,6 +117,10 @@ class Work:
             return custom.embed_parts(self.code, cells, self.folder, self.config, self.params.device)
         return self.embed(cells.whole())
 
+    def annotations(self, part: Some) -> list[str]:
+        """Return the annotations of some cells if they may move a number: only code of users is given to read them."""
+        return [] if self.config.engine else [part.obs().to_csv()]
+
     @functools.cached_property
     def hashes(self) -> dict[str, str]:
         """Hashes of what an embedding depends on beside cells and code."""
@@ -157,7 +162,8 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
         expected = expected_of_workers(client, work) if client else {}
         device = expected.get(cluster.DEVICE) or compute.resolve_device(work.params.device)
         base = [work.identity, shared, device, {one: version(one) for one in LIBRARIES}]
-        paths = [folder / f"{digest([*base, part.identity()])[:32]}.npz" for part in cells.parts]
+        keys = [digest([*base, part.identity(), *work.annotations(part)])[:32] for part in cells.parts]
+        paths = [folder / f"{key}.npz" for key in keys]
         done = {number: found for number, path in enumerate(paths) if (found := read_notes(path)) is not None}
         missing = [number for number in range(len(paths)) if number not in done]
         with Pace(name, cells.n_obs) as pace:
@@ -177,7 +183,10 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
                 pace.reach(sum(size(cells.parts[one]) for one in done))
                 del vectors  # before the next come
     for path in paths:
-        writer.add(read_part(path)[0])
+        try:
+            writer.add(read_part(path)[0])
+        except jobs.DAMAGE as error:
+            raise InputError(f"{path}: damaged meanwhile ({error}); run again, the other parts stay") from None
     files.write_json(folder / "used.json", sorted(path.name for path in paths))
     return notes.merged([done[number] for number in range(len(paths))], f"{name}: notes")
 
@@ -285,8 +294,14 @@ def write_part(path: Path, vectors: np.ndarray, found: dict[str, Any]) -> None:
 
 def read_part(path: Path) -> Result:
     """Read a part; an error of `jobs.DAMAGE` if there is none, or it is damaged."""
-    with np.load(path, allow_pickle=False) as archive:
-        vectors, found = archive["vectors"], notes.unpacked(json.loads(archive["notes"].tobytes()))
+    arrays = []
+    with zipfile.ZipFile(path) as archive:
+        for name in ("vectors.npy", "notes.npy"):
+            with archive.open(name) as stream:
+                arrays.append(np.lib.format.read_array(stream, allow_pickle=False))
+                if stream.read(1):  # then the checksum has not been compared, which is of all
+                    raise ValueError("more values than the header declares")
+    vectors, found = arrays[0], notes.unpacked(json.loads(arrays[1].tobytes()))
     if vectors.dtype != np.float32 or vectors.ndim not in (2, 3) or not isinstance(found, dict):
         raise ValueError("unexpected arrays")
     return vectors, found

@@ -38,6 +38,7 @@ DAMAGE: tuple[type[Exception], ...] = (
     OSError,
 )
 DAMAGE += (TypeError, OverflowError, MemoryError, SyntaxError)  # of headers that declare what cannot be
+DAMAGE += (RuntimeError,)  # of an archive that seems to be encrypted, or packed by another method
 
 
 @dataclass

@@ -231,8 +231,14 @@ def test_without_a_scheduler_or_dask_the_line_says_what_to_do(project: Path) -> 
     [
         ({"error": "no cells"}, "worker w: no cells"),
         ({"version of torch": "1", "code": "a", cluster.DEVICE: "cpu"}, "version of torch is 1, elsewhere 2; install"),
-        ({"version of torch": "2", "code": "b", cluster.DEVICE: "cpu"}, "its code differ from those of this process; r"),
-        ({"version of torch": "2", "code": "a", cluster.DEVICE: "cuda"}, "computes on cuda, another on cpu; set device"),
+        (
+            {"version of torch": "2", "code": "b", cluster.DEVICE: "cpu"},
+            "its code differ from those of this process; r",
+        ),
+        (
+            {"version of torch": "2", "code": "a", cluster.DEVICE: "cuda"},
+            "computes on cuda, another on cpu; set device",
+        ),
     ],
 )
 def test_what_differs_is_named(found: dict[str, str], text: str) -> None:
