@@ -134,6 +134,8 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
     base = [work.identity, shared, compute.resolve_device(work.params.device), {one: version(one) for one in LIBRARIES}]
     paths = [folder / f"{digest([*base, part.identity()])[:32]}.npz" for part in cells.parts]
     done = {number: found for number, path in enumerate(paths) if (found := read_notes(path)) is not None}
+    for number in done:
+        paths[number].touch()  # `stages.clean` takes what is older than the last run that finished
     missing = [number for number in range(len(paths)) if number not in done]
     n_earlier = sum(size(cells.parts[number]) for number in done)
     with Pace(name, cells.n_obs) as pace:
