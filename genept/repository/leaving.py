@@ -58,9 +58,7 @@ def clean(grid: Collection[str], names: Collection[str], only_say: bool = False)
         removed = [path for path in sorted(outputs) if Path(path).exists() and not is_needed(path, outs, deps)]
         said = [f"{path}: {amount([Path(path)])}" if Path(path) in cached else path for path in removed]
         stores = [*embedded.glob("*/*/parts"), *labelled.glob("*")]
-        found = {
-            store: stale(store) for store in sorted(stores) if not any(is_within(f"{store}", [p]) for p in removed)
-        }
+        found = {store: stale(store) for store in sorted(stores) if not is_within(f"{store}", removed)}
         said += [f"{store}: {amount(paths)} of earlier runs" for store, paths in found.items() if paths]
         if not only_say:
             for path in [*map(Path, removed), *(path for paths in found.values() for path in paths)]:
