@@ -19,6 +19,8 @@ from genept.core.errors import InputError
 from genept.engines.finetuned.config import Finetune
 
 VALUES = 1 << 26  # coordinates of the cells that heads are trained on side by side: 256 MiB
+MOST = 1_000_000  # cells that a head learns from
+PROJECTED = 1 << 15  # cells at a time
 
 
 class Head(nn.Module):
@@ -63,10 +65,17 @@ class Fitted:
 def fit(matrix: np.ndarray, labels: np.ndarray, config: Finetune, seed: int) -> Fitted:
     """Train a head to predict the labels of the given cells, `matrix` of shape (n_train, n_dimensions).
 
-    Cross-entropy, AdamW, cells reshuffled in each epoch, on the CPU whatever `device` says. `InputError` if there are
-    fewer than two classes, or training diverges.
+    Cross-entropy, AdamW, cells reshuffled in each epoch, on the CPU whatever `device` says. Of more than `MOST` cells a
+    head learns from those of `learned_from`. `InputError` if there are fewer than two classes, or training diverges.
     """
     return fit_each([matrix], [labels], config, seed)[0]
+
+
+def learned_from(n_train: int, seed: int) -> np.ndarray:
+    """Return which of the training cells a head learns from, ascending: all, or `MOST` drawn at random."""
+    if n_train <= MOST:
+        return np.arange(n_train)
+    return np.sort(np.random.default_rng(seed).choice(n_train, MOST, replace=False))
 
 
 def fit_each(matrices: Sequence[np.ndarray], labels: Sequence[np.ndarray], config: Finetune, seed: int) -> list[Fitted]:
@@ -75,6 +84,10 @@ def fit_each(matrices: Sequence[np.ndarray], labels: Sequence[np.ndarray], confi
     Heads on equally many cells of the same classes, such as those of random splits, are trained side by side: their
     products are batched, which takes less than half the time of one after another.
     """
+    if any(len(own) > MOST for own in labels):
+        rows = [learned_from(len(own), seed) for own in labels]
+        matrices = [matrix[own] for matrix, own in zip(matrices, rows, strict=True)]
+        labels = [label[own] for label, own in zip(labels, rows, strict=True)]
     together: dict[tuple[int, ...], list[int]] = {}
     codes, classes = [], []
     for number, own in enumerate(labels):
@@ -93,7 +106,11 @@ def fit_each(matrices: Sequence[np.ndarray], labels: Sequence[np.ndarray], confi
             together[len(own), len(names), number] = together.pop((len(own), len(names)))
     found: dict[int, Fitted] = {}
     for numbers in together.values():
-        x = torch.from_numpy(np.stack([matrices[n] for n in numbers]).astype(np.float32, copy=False))
+        if len(numbers) == 1:  # no second copy of what may be large
+            stack = np.require(matrices[numbers[0]], np.float32, ["C", "W"])[np.newaxis]
+        else:
+            stack = np.stack([matrices[n] for n in numbers]).astype(np.float32, copy=False)
+        x = torch.from_numpy(stack)
         y = torch.from_numpy(np.stack([codes[n] for n in numbers]))
         heads, accuracies = train(x, y, len(classes[numbers[0]]), config, seed)
         for number, head, accuracy in zip(numbers, heads, accuracies, strict=True):
@@ -133,7 +150,7 @@ def train(
                 loss = cross_entropy(given.flatten(0, 1), y[:, batch].flatten()) * len(x)  # a sum of the heads' means
                 optimiser.step(torch.autograd.grad(loss, optimiser.parameters))
         with torch.no_grad():
-            given = logits(x)
+            given = torch.cat([logits(x[:, rows]) for rows in blocks(x.shape[1], x.numel())], dim=1)
             for number, head in enumerate(heads):
                 head.load_state_dict({name: values[number] for name, values in stacked.items()}, strict=False)
     if not torch.isfinite(given).all():
@@ -141,11 +158,25 @@ def train(
     return heads, (given.argmax(dim=2) == y).double().mean(dim=1).tolist()
 
 
+def blocks(n_cells: int, n_values: int) -> list[slice]:
+    """Return the rows of some cells after the other, of few values all."""
+    size = n_cells if n_values <= VALUES else PROJECTED
+    return [slice(start, start + size) for start in range(0, n_cells, size)]
+
+
 def project(head: Head, matrix: np.ndarray) -> np.ndarray:
     """Return the head's embedding of cells: (n_cells, n_dimensions) to (n_cells, width), float32."""
-    with one_thread(), torch.no_grad():
-        layer = head if head.hidden is None else head.activations
-        return layer(torch.from_numpy(np.asarray(matrix, dtype=np.float32))).numpy()
+    return np.concatenate(list(project_parts(head, matrix)))
+
+
+def project_parts(head: Head, matrix: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the head's embedding of `PROJECTED` cells after the other; `matrix` may be memory-mapped."""
+    layer = head if head.hidden is None else head.activations
+    for start in range(0, len(matrix), PROJECTED):
+        part = np.array(matrix[start : start + PROJECTED], dtype=np.float32)
+        with one_thread(), torch.no_grad():
+            given = layer(torch.from_numpy(part)).numpy()
+        yield given
 
 
 class AdamW:

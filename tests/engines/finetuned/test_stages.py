@@ -89,6 +89,32 @@ def test_equal_runs_write_equal_files_and_unseen_cells_can_hold_anything(project
     assert [Path(name).read_bytes() for name in FILES] != first
 
 
+def test_of_many_cells_some_are_learned_from_and_all_are_projected_block_by_block(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blood.finetune()
+    whole, notes = np.load("data/blood/embeddings/tuned.npy"), embeddings.read_notes("blood", "tuned")
+    monkeypatch.setattr(training, "PROJECTED", 7)
+    blood.finetune()
+    np.testing.assert_allclose(np.load("data/blood/embeddings/tuned.npy"), whole, rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(training, "MOST", 50)
+    monkeypatch.setattr(training, "VALUES", 1)  # the accuracy is that of blocks, too
+    project_parts = Mock(wraps=training.project_parts)
+    monkeypatch.setattr(training, "project_parts", project_parts)
+    blood.finetune()
+    assert isinstance(project_parts.call_args.args[1], np.memmap)
+    few, held_out = embeddings.read_notes("blood", "tuned"), notes["unseen_cells"]
+    assert (few["n_train"], few["unseen_cells"]) == (50, held_out)
+    train = np.setdiff1d(np.arange(blood.N_CELLS), held_out)
+    rows, labels = train[training.learned_from(len(train), 0)], blood.columns()["phenotype"]
+    assert len(set(rows.tolist())) == 50 and set(rows) < set(train)
+    again = training.fit_each([base()[train]] * 2, [labels[train]] * 2, MLP, 0)  # as evaluate fits it
+    stored = np.load("data/blood/embeddings/tuned.npy")
+    for fitted in [*again, training.fit(base()[rows], labels[rows], MLP, 0)]:
+        np.testing.assert_allclose(training.project(fitted.head, base()), stored, rtol=1e-4, atol=1e-5)
+        assert round(fitted.train_accuracy, 4) == few["train_accuracy"]
+
+
 def test_scores_are_of_unseen_cells_by_a_fit_for_each_split(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blood.finetune()
     columns, row_of = blood.columns(), {cell.tobytes(): row for row, cell in enumerate(base().astype(float))}
