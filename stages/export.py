@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from genept.repository import lock
     "--into",
     "source",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="h5ad file with your cells, found by cell id. [default: data/DATASET/labelled/cells.h5ad]",
+    help="h5ad file with your cells, found by cell id. [default: the cells in data/DATASET/labelled]",
 )
 @click.option(
     "--output",
@@ -47,7 +48,7 @@ def main(
     """Put the embeddings of DATASET by one or more MODELs into obsm["X_MODEL"] of an h5ad file.
 
     Everything else in the file stays as it is; an X_MODEL that is there already is replaced. Cells are matched by id,
-    in any order.
+    in any order. Of a dataset in parts, above 32,768 cells, the file gets all cells, part by part.
 
     \b
     Examples: python -m stages.export covid genept_w_minilm scgpt_mini --output covid.h5ad
@@ -62,13 +63,19 @@ def main(
         raise ParamsError(f"{target} belongs to the pipeline and is not changed; give another --output")
     if target.suffix != ".h5ad":
         raise ParamsError(f"{target}: is written as h5ad; give an --output whose name ends in .h5ad")
-    source = source or own
 
     import pandas as pd
 
-    ids = pd.Index(cells.read_obs(dataset).index)
+    from genept.data import export, parts
+
+    obs = cells.read_obs(dataset)
+    ids, begin = pd.Index(obs.index), None
+    if source is None:
+        source = own
+        if (source.parent / parts.MANIFEST).exists():
+            begin = partial(export.write_cells, cells.of(dataset), obs)
     matrices = {f"X_{model}": embeddings.read(dataset, model, list(ids)) for model in models}
-    n_cells, n_without = embeddings.add_to_h5ad(source, target, ids, matrices, fill=missing == "nan")
+    n_cells, n_without = export.add_to_h5ad(source, target, ids, matrices, missing == "nan", begin)
     without = f"; {n_without} of them have no embedding and got NaN" if n_without else ""
     say(f"{target}: {', '.join(matrices)} for {n_cells} cells{without}")
 

@@ -25,9 +25,9 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
     """Train MODEL, a small head on the embedding of DATASET by another model, and write the embedding it makes.
 
     The head learns the annotation that `finetune` in data/DATASET.yaml names (if it names none: cell_type, or else the
-    first that there is, donors and batches last), from training cells only: those that evaluate trains on for it. The
-    notes beside the embedding list the cells that it has not seen. Written: models/MODEL/DATASET/ and
-    data/DATASET/embeddings/MODEL.npy.
+    first that there is, donors and batches last), from training cells only: those that evaluate trains on for it, of
+    more than a million a million drawn at random. The notes beside the embedding list the cells held out, which it has
+    not seen. Written: models/MODEL/DATASET/ and data/DATASET/embeddings/MODEL.npy.
     """
     settings, config = datasets.read(dataset), engines.read(model)
     obs = cells.read_obs(dataset)
@@ -49,14 +49,14 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
     from genept.data import sampling, splits
     from genept.engines.finetuned import training
 
-    matrix = np.array(embeddings.read(dataset, base, list(obs.index)), dtype=np.float32)
-    labels = obs[annotation].to_numpy(dtype=str)
+    matrix = embeddings.read(dataset, base, list(obs.index))
     scored = splits.scored_cells(obs, annotation)
     split = splits.divide(obs, annotation, scored, params.evaluate.split, params.scoring_seed)
     train, sample = split.train, params.evaluate.sample
     if order := sampling.order(len(obs), sample.above, params.scoring_seed):
         train = order.first(train, sample.training_cells)
-    fitted = training.fit(matrix[train], labels[train], config.finetune, params.scoring_seed)
+    labels = obs[annotation].to_numpy()[train].astype(str)
+    fitted = training.fit(np.array(matrix[train]), labels, config.finetune, params.scoring_seed)
 
     unseen = np.setdiff1d(np.arange(len(obs)), train)
     notes = {"base": base, "annotation": annotation, "classes": fitted.classes.tolist()}
@@ -67,11 +67,13 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
         files.write_json(folder / "card.json", {"dataset": dataset, "model": model, **notes})
     base_notes = embeddings.read_notes(dataset, base)
     notes |= {key: base_notes[key] for key in ("comparable", "reason") if key in base_notes}
-    projection = training.project(fitted.head, matrix)
-    embeddings.write(dataset, model, projection, list(obs.index), {**notes, "unseen_cells": unseen.tolist()})
+    with embeddings.writing(dataset, model, len(obs), cells.ids_digest(obs.index)) as writer:
+        writer.notes = {**notes, "unseen_cells": unseen.tolist()}
+        for projection in training.project_parts(fitted.head, matrix):
+            writer.add(projection)
     say(
         f"{dataset}, {model}: {annotation}, {len(train)} training cells, {len(fitted.classes)} classes, "
-        f"training accuracy {fitted.train_accuracy:.3f}, {projection.shape[1]} dimensions"
+        f"training accuracy {fitted.train_accuracy:.3f}, {writer.shape[-1]} dimensions"
     )
 
 

@@ -49,13 +49,14 @@ def main(params: Params, dataset: str) -> None:
     found = label.label(folder / "raw", config, table, dataset, with_corpus, accepts, missing, least)
     report = record.describe(dataset, config, fallback, found, digests, folder / "raw", params.label.min_class_size)
     with ExitStack() as stack:  # all are written before the first replaces an earlier one
-        corpus = stack.enter_context(files.replacing_folder(DATA / "corpus" / dataset))
+        corpus, used = stack.enter_context(files.replacing_folder(DATA / "corpus" / dataset)), list[str]()
         if found.corpus is not None:
-            labelled.write(corpus, found.corpus, found.var(), found.uns(), dataset, obs=False)
+            used += labelled.write(corpus, found.corpus, found.var(), found.uns(), dataset, obs=False)
         own = stack.enter_context(files.replacing_folder(folder / "labelled"))
-        labelled.write(own, found.cells, found.var(), found.uns(), dataset)
+        used += labelled.write(own, found.cells, found.var(), found.uns(), dataset)
         path = Path("metrics/verification") / f"{dataset}.json"
         files.write_json(stack.enter_context(files.replacing(path)), report)
+    labelled.note_used(dataset, used)
 
     cells, symbols = report["cells"], report["genes"]
     say(

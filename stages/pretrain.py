@@ -23,7 +23,7 @@ CURVES = Path("plots/pretrain")
 def main(params: Params, model: str) -> None:
     """Train MODEL on the cells outside the evaluated subset of each dataset under grid.pretrain in params.yaml.
 
-    `pretrain` in models/MODEL.yaml says how. Reads data/corpus/DATASET/cells.h5ad, writes models/MODEL/ (the
+    `pretrain` in models/MODEL.yaml says how. Reads data/corpus/DATASET, writes models/MODEL/ (the
     checkpoint, in the layout of the method's released ones, and card.json: what the model is and is not) and
     plots/pretrain/MODEL.csv (the loss).
 
@@ -42,7 +42,9 @@ def main(params: Params, model: str) -> None:
     from genept.engines.network import training
 
     engine = importlib.import_module(f"genept.engines.{config.engine}.pretrain")
-    corpora = {dataset: cells.read_corpus(dataset) for dataset in params.grid.pretrain}
+    opened = {dataset: cells.corpus_of(dataset) for dataset in params.grid.pretrain}
+    few = {dataset: corpus for dataset, corpus in opened.items() if corpus.n_obs <= cells.IN_ONE_FILE}
+    corpora = opened | {dataset: cells.in_memory(corpus.whole()) for dataset, corpus in few.items()}
     with files.replacing_folder(models.MODELS / model) as folder:
         trained = engine.pretrain(corpora, settings, folder, resolve_device(params.device))
         if not math.isfinite(sum(trained.losses)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import anndata
@@ -15,7 +16,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from genept.core import files
-from genept.data import embeddings
+from genept.data import cells, embeddings, parts
+from genept.datasets import labelled, matrix
 from stages.export import main
 from tests.helpers import write_settings
 
@@ -77,6 +79,37 @@ def test_rows_follow_the_cell_ids_of_the_file_and_all_else_stays(project: Path) 
     assert result.output == "mine.h5ad: X_one for 3 cells; 1 of them have no embedding and got NaN\n"
     expected = [VECTORS[2], [np.nan] * 3, VECTORS[1]]
     np.testing.assert_array_equal(anndata.read_h5ad("mine.h5ad").obsm["X_one"], expected)
+
+
+def test_cells_in_parts_are_written_as_those_in_one_file_a_part_in_memory(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_cells, peak = 2000, 0
+    x = sp.random(n_cells, 1000, density=0.5, random_state=0, format="csr", dtype=np.float32)
+    x.data = np.ceil(x.data * 9)
+    kinds = pd.Categorical(np.array(["B", "T", "Unknown"])[np.arange(n_cells) % 3])
+    obs = pd.DataFrame({"cell_type": kinds}, index=pd.Index([f"c{i}" for i in range(n_cells)], name="cell_id"))
+    var = pd.DataFrame({"ensembl_id": ""}, index=pd.Index([f"G{i}" for i in range(1000)], name="symbol"))
+    chosen = labelled.Chosen(matrix.in_memory(x), obs, np.zeros(n_cells, "S1"))
+    vectors = np.random.default_rng(0).random((n_cells, 3), np.float32)
+    monkeypatch.setattr(parts, "CELLS", 200)
+    embeddings.write("blood", "one", vectors, list(obs.index), {})
+    for form, most in (("few", n_cells), ("many", 0)):
+        monkeypatch.setattr(cells, "IN_ONE_FILE", most)
+        with files.replacing_folder(cells.labelled("blood")) as folder:
+            labelled.write(folder, chosen, var, {"x": "counts", "x_dtype": "float32"}, "blood")
+        tracemalloc.start()
+        result = run("blood", "one", "--output", f"{form}.h5ad")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert result.exit_code == 0, result.output
+    few, many = (anndata.read_h5ad(f"{form}.h5ad") for form in ("few", "many"))
+    for name in ("obs", "var"):
+        pd.testing.assert_frame_equal(getattr(many, name), getattr(few, name))
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(many.X, name), getattr(few.X, name))
+    np.testing.assert_array_equal(many.obsm["X_one"], vectors)
+    assert many.X.dtype == few.X.dtype and many.uns == few.uns and peak < x.data.nbytes
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from genept.core.params import Annotation
 
 if TYPE_CHECKING:
     import h5py
+    import numpy as np
     import pandas as pd
     from anndata import AnnData
     from scipy.sparse import csr_matrix
@@ -72,6 +73,18 @@ class Cells:
 
     def __iter__(self) -> Iterator[AnnData]:
         return (part.read() for part in self.parts)
+
+    def take(self, rows: np.ndarray) -> AnnData:
+        """Read some cells into memory, row numbers in ascending order, one or more; other parts are not read."""
+        import anndata
+        import numpy as np
+
+        found: list[AnnData] = []
+        for part in self.parts:
+            start, stop = np.searchsorted(rows, [part.rows.start, part.rows.stop])
+            if stop > start:
+                found.append(part.read()[rows[start:stop] - part.rows.start].copy())
+        return found[0] if len(found) == 1 else anndata.concat(found, merge="same")
 
     def whole(self) -> AnnData:
         """Read all cells into memory."""

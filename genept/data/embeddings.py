@@ -7,7 +7,6 @@ control that is drawn several times has a matrix for each draw, in one array of 
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +21,6 @@ from genept.data import cells
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
 
 class Notes(BaseModel):
@@ -201,48 +199,3 @@ def read_notes(dataset: str, model: str) -> dict[str, Any]:
 def again(dataset: str, model: str) -> str:
     """Say what makes an embedding anew."""
     return f"`python -m stages.embed {dataset} {model}` makes it anew"
-
-
-def add_to_h5ad(
-    source: Path, target: Path, ids: pd.Index, matrices: dict[str, np.ndarray], fill: bool = False
-) -> tuple[int, int]:
-    """Copy an h5ad file and add matrices to its ``obsm``, rows found by cell id; nothing else of the file is read.
-
-    `matrices` are by their name in ``obsm``, each of shape (n_embedded, n_dimensions), of the cells `ids`. With `fill`,
-    cells of the file that are not among `ids` get NaN. `InputError` if the file is not an h5ad, an id occurs twice in
-    it, or a cell has no embedding (no cell, with `fill`).
-
-    Returns the number of cells in the file, and how many of them have no embedding.
-    """
-    import h5py
-    import numpy as np
-    from anndata.io import read_elem, write_elem
-
-    from genept.core import hdf5
-
-    with files.replacing(target) as temporary:
-        shutil.copyfile(files.require_file(source), temporary)
-        files.check_room(temporary, (1 << 20) + sum(matrix.nbytes for matrix in matrices.values()))
-        with hdf5.opened(temporary, "r+", source) as file:
-            if "obs" not in file or not isinstance(file["obs"], h5py.Group):
-                raise InputError(f"{source}: no table obs in it; save it with a current anndata first")
-            hdf5.require_size(hdf5.arrays(file["obs"]), source.stat().st_size, source, "obs")
-            hdf5.require_texts(file["obs"], source.stat().st_size, source)
-            names = read_elem(file["obs"]).index.astype(str)
-            if names.has_duplicates:
-                raise InputError(f"{source}: cell id {names[names.duplicated()][0]!r} occurs more than once")
-            rows = ids.get_indexer(names)
-            absent = rows < 0
-            if absent.all() or (absent.any() and not fill):
-                hint = "" if absent.all() else "; --missing nan gives such cells NaN"
-                raise InputError(
-                    f"{source}: {absent.sum()} of {len(names)} cells have no embedding, the first is "
-                    f"{names[absent][0]!r}{hint}"
-                )
-            if "obsm" not in file:
-                write_elem(file, "obsm", {})
-            for name, matrix in matrices.items():
-                aligned = np.asarray(matrix)[rows]
-                aligned[absent] = np.nan
-                write_elem(file["obsm"], name, aligned)
-    return len(names), int(absent.sum())

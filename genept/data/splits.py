@@ -52,7 +52,7 @@ def labelled_cells(obs: pd.DataFrame, annotation: str) -> np.ndarray:
     Cells without a label are ``Unknown`` in ``obs.csv``; they are left out of every annotation, as the authors leave
     them out of the aorta's cell types.
     """
-    return np.flatnonzero(~np.isin(obs[annotation].to_numpy(dtype=str), ["", UNKNOWN]))
+    return np.flatnonzero(~obs[annotation].isin(["", UNKNOWN]).to_numpy())
 
 
 def scored_cells(obs: pd.DataFrame, annotation: str) -> np.ndarray:

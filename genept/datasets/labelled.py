@@ -2,7 +2,8 @@
 
 A finished part is kept in ``data/cache/label/<dataset>/``, as ``<key>.<sha256>.zarr``, and linked into the output. Its
 key is a hash of its cells, their values and genes: a run that was killed goes on behind the last finished part, and one
-more cell at the end of a dataset makes one more part.
+more cell at the end of a dataset makes one more part. ``used.json`` names the parts of the last run that finished;
+`stages.clean` removes others.
 """
 
 from __future__ import annotations
@@ -42,14 +43,26 @@ class Chosen:
     digests: np.ndarray  # a hash of each cell's values, bytes
 
 
-def write(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, Any], dataset: str, obs: bool = True) -> None:
-    """Write cells into an empty folder, without the table beside an h5ad if `obs` is false."""
+def write(
+    folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, Any], dataset: str, obs: bool = True
+) -> list[str]:
+    """Write cells into an empty folder, without the table beside an h5ad if `obs` is false.
+
+    Returns the names of the parts, in the cache, that they were written in, for `note_used`.
+    """
     if len(chosen.obs) > cells.IN_ONE_FILE:
-        write_parts(folder, chosen, var, uns, dataset)
-        return
+        return write_parts(folder, chosen, var, uns, dataset)
     write_h5ad(folder / cells.IN_FILE, AnnData(chosen.x.csr(), obs=chosen.obs, var=var), uns)
     if obs:
         chosen.obs.to_csv(folder / cells.OBS, index_label="cell_id", lineterminator="\n", encoding="utf-8")
+    return []
+
+
+def note_used(dataset: str, names: list[str]) -> None:
+    """Note which parts are those of the last run, of the evaluated cells and of the corpus together."""
+    store = files.shared(CACHE) / dataset
+    if store.exists():
+        files.write_json(store / "used.json", sorted(set(names)))
 
 
 def write_h5ad(path: Path, data: AnnData, uns: dict[str, Any]) -> None:
@@ -60,8 +73,8 @@ def write_h5ad(path: Path, data: AnnData, uns: dict[str, Any]) -> None:
             write_elem(file["uns"], key, value)  # by itself, since HDF5 compresses no scalars
 
 
-def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, Any], dataset: str) -> None:
-    """Write cells in parts; only the cells of parts that no earlier run has finished are read."""
+def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, Any], dataset: str) -> list[str]:
+    """Write cells in parts, and return their names; cells of parts that an earlier run has finished are not read."""
     parts.write_tables(folder, chosen.obs.rename_axis("cell_id"), var)
     store, rows = files.shared(CACHE) / dataset, parts.divide(len(chosen.obs))
     about = [FORMAT, uns["x"], files.sha256(folder / parts.VAR)]
@@ -88,6 +101,7 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
         link(found[name], folder / parts.FOLDER / entry.name)
         entries.append(entry)
     parts.write_manifest(folder, uns, len(var), cells.ids_digest(chosen.obs.index), entries)
+    return [path.name for path in found.values()]
 
 
 def regrouped(blocks: Iterable[csr_matrix], sizes: Iterable[int]) -> Iterator[csr_matrix]:
@@ -128,6 +142,7 @@ def finished(store: Path, name: str) -> Path | None:
     """Return a part that an earlier run has finished; one that is damaged is removed."""
     for path in store.glob(f"{name}.*.zarr"):
         if parts.folder_sha256(path) == path.name.split(".")[1]:
+            path.touch()  # the folder: `stages.clean` takes what is older than the last run that finished
             return path
         files.remove(path)
     return None

@@ -19,13 +19,17 @@ without a label are left out, since the authors' quality control left them out, 
 missing labels. Where there is no table, because the authors gave none, every cell is read, and its only annotation is
 the ``sample``.
 
+Samples with more than `stored.IN_MEMORY` values together are never in memory together: each is read again whenever its
+cells are needed, which is four times until they are written.
+
 Beside one file of cells, ``labels`` has no ``sample``, and the first column of its table holds the ids of that file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -34,9 +38,11 @@ import pandas as pd
 import scipy.sparse as sp
 
 from genept.core.errors import InputError
+from genept.data import expression
 from genept.data.cells import PART, QUERY, REFERENCE
+from genept.datasets import stored
 from genept.datasets.config import DatasetConfig, Labels
-from genept.datasets.matrix import in_memory
+from genept.datasets.matrix import Matrix, in_memory, stack
 from genept.datasets.raw import RawDataset, check_values, to_schema
 from genept.datasets.tables import Counts, damage_explained, open_bounded, read_counts
 
@@ -54,37 +60,71 @@ def read(folder: Path, config: DatasetConfig) -> RawDataset:
             f"{folder}: {unknown[0]} is column {config.obs[unknown[0]]!r} of a table of labels that is not there; "
             f"without it only the `{SAMPLE}` of a cell is known; derive {unknown[0]} from that, or leave it out"
         )
-    matrices, genes, labels, notes = [], [], [], []
+    matrices, genes, labels, notes = list[sp.csr_matrix](), list[pd.DataFrame](), [], []
+    places, dtypes, n_values = list[tuple[Path, np.ndarray]](), set[np.dtype](), 0
     of_folder: dict[Path, Counts] = {}  # the last that was read: it may hold the next sample, too
     for sample, files in config.samples.items():
         path = folder / files.path
         if path not in of_folder:
-            of_folder = {path: read_counts(path)}
-        counts = select_suffix(of_folder[path], files.suffix, path)
-        cells = pd.Index(barcode_letters(counts.barcodes, path))
+            of_folder.clear()  # before the next is read
+            of_folder[path] = read_counts(path)
+        counts = of_folder[path]
+        in_file = rows_of_suffix(counts.barcodes, files.suffix, path)
+        cells = pd.Index(barcode_letters([counts.barcodes[row] for row in in_file], path))
         if not cells.is_unique:
             repeated = cells[cells.duplicated()][0]
             raise InputError(f"{path}: barcode {repeated} is twice in sample {sample}, so labels fit two cells")
         rows, own, note = np.arange(len(cells)), pd.DataFrame(index=cells), f"{sample}: {len(cells)} cells counted"
         if config.labels and table is not None:
             rows, own, note = match_labels(table, sample, cells, config.labels, table_path, path)
-        matrices.append(counts.x[rows])
-        genes.append(counts.genes)
+        places.append((path, in_file[rows]))
+        dtypes.add(counts.x.dtype)
+        n_values += int(np.diff(counts.x.indptr)[in_file[rows]].sum())
+        if n_values <= stored.IN_MEMORY:
+            matrices.append(counts.x[in_file[rows]])
+        else:
+            matrices.clear()
+        genes.append(genes[-1] if genes and genes[-1].equals(counts.genes) else counts.genes)  # once in memory
         labels.append(own.set_axis([f"{sample}_{cell}" for cell in own.index]).assign(**{SAMPLE: sample}))
         notes.append(note)
+    del counts
     of_folder.clear()  # it may be most of the memory
     var = genes[0]
     for others in genes[1:]:
         var = var[var.index.isin(others.index)]
     if not len(var):
         raise InputError(f"{folder}: the samples have no gene in common")
-    aligned = [x[:, own.index.get_indexer(var.index)] for x, own in zip(matrices, genes, strict=True)]
-    x, joined = in_memory(sp.vstack(aligned, format="csr")), pd.concat(labels)
+    columns = [own.index.get_indexer(var.index) for own in genes]
+    if n_values <= stored.IN_MEMORY:
+        aligned = [matrix[:, own] for matrix, own in zip(matrices, columns, strict=True)]
+        x = in_memory(sp.vstack(aligned, format="csr"))
+    else:
+        dtype, of_file = np.result_type(*dtypes), groupby(zip(places, columns, strict=True), lambda one: one[0][0])
+        x = stack([reread(path, list(group), dtype) for path, group in of_file])
+    joined = pd.concat(labels)
     content = check_values(x, config.x, folder)
     obs = to_schema(joined, config.obs, table_path)
     if config.reference:
         obs[PART] = np.where(joined[SAMPLE].isin(config.reference), REFERENCE, QUERY)
     return RawDataset(folder, x, obs, var, content, notes)
+
+
+def reread(path: Path, group: Sequence[tuple[tuple[Path, np.ndarray], np.ndarray]], dtype: np.dtype) -> Matrix:
+    """Return the cells of samples that one file holds, which is read once whenever some of them are needed.
+
+    Of each sample in `group` there are its path and rows in the file, and its columns.
+    """
+    order, columns = np.concatenate([rows for (_, rows), _ in group]), group[0][1]
+
+    def blocks(some: np.ndarray | None) -> Iterator[sp.csr_matrix]:
+        rows, x = order if some is None else order[some], read_counts(path).x
+        for part in expression.parts(len(rows)):
+            block = x[rows[part]][:, columns].astype(dtype, copy=False)
+            block.sum_duplicates()
+            block.eliminate_zeros()
+            yield block
+
+    return Matrix(blocks, (len(order), len(columns)), dtype)
 
 
 def match_labels(
@@ -112,15 +152,15 @@ def match_labels(
     return rows[is_matched], labels[is_matched], note
 
 
-def select_suffix(counts: Counts, suffix: int | str | None, path: Path) -> Counts:
+def rows_of_suffix(barcodes: Sequence[str], suffix: int | str | None, path: Path) -> np.ndarray:
     """Return the cells whose barcode ends in ``-<suffix>``, as Cell Ranger numbers samples; all where there is none."""
     if suffix is None:
-        return counts
-    rows = [row for row, barcode in enumerate(counts.barcodes) if barcode.endswith(f"-{suffix}")]
+        return np.arange(len(barcodes))
+    rows = [row for row, barcode in enumerate(barcodes) if barcode.endswith(f"-{suffix}")]
     if not rows:
-        endings = sorted({barcode.rpartition("-")[2] for barcode in counts.barcodes})[:20]
+        endings = sorted({barcode.rpartition("-")[2] for barcode in barcodes})[:20]
         raise InputError(f"{path}: no barcode ends in -{suffix}; the endings are {', '.join(endings)}")
-    return Counts(counts.x[rows], [counts.barcodes[row] for row in rows], counts.genes)
+    return np.array(rows)
 
 
 def join_labels(obs: pd.DataFrame, path: Path, config: Labels) -> tuple[pd.DataFrame, np.ndarray, str]:

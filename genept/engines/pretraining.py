@@ -2,10 +2,11 @@
 
 Such an engine has ``pretrain.py``, whose first line describes its models in ``card.json``, with one function::
 
-    def pretrain(corpora: dict[str, AnnData], config: Pretraining, folder: Path, device: str) -> Trained
+    def pretrain(corpora: dict[str, Cells], config: Pretraining, folder: Path, device: str) -> Trained
 
 ``corpora``
-    For each dataset the cells outside its evaluated subset, see `genept.data.cells`; not to be changed.
+    For each dataset the cells outside its evaluated subset, see `genept.data.cells`; not to be changed. They may be too
+    many for the memory.
 ``config``
     The section ``pretrain`` of the model's file, in the engine's own class.
 ``folder``

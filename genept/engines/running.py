@@ -165,6 +165,8 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
         keys = [digest([*base, part.identity(), *work.annotations(part)])[:32] for part in cells.parts]
         paths = [folder / f"{key}.npz" for key in keys]
         done = {number: found for number, path in enumerate(paths) if (found := read_notes(path)) is not None}
+        for number in done:
+            paths[number].touch()  # `stages.clean` takes what is older than the last run that finished
         missing = [number for number in range(len(paths)) if number not in done]
         with Pace(name, cells.n_obs) as pace:
             pace.add(sum(size(cells.parts[number]) for number in done), earlier=True)

@@ -1,8 +1,13 @@
-"""Datasets and models that left the grid: entries of ``dvc.lock`` that no stage has any more, and their outputs."""
+"""What left the grid: entries of ``dvc.lock`` that no stage has any more, and their outputs; and stale parts of cells.
+
+Parts of large datasets stay in ``data/cache`` for the next run. Beside them ``used.json`` lists those of the last run
+that finished; the others of its age, or older, are stale.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Collection, Iterator
@@ -18,13 +23,15 @@ from genept.repository.tracked import open_repository
 
 PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
 CHECKPOINTS = Path("data/cache/embed")  # a folder for each dataset, in it one for each model
+LABELLED = Path("data/cache/label")  # a folder for each dataset
+USED = "used.json"  # a list of names beside it
 
 
 def clean(grid: Collection[str], names: Collection[str], only_say: bool = False) -> list[str]:
     """Remove all entries that no stage of the grid has, their outputs, and what dvc.yaml names of further `names`.
 
-    Return what was removed; with `only_say`, what would be. What a stage of the grid reads or writes stays, whatever
-    holds it.
+    So are stale parts of what is in the grid. Return what was removed; with `only_say`, what would be. What a stage of
+    the grid reads or writes stays, whatever holds it.
     """
     from dvc.utils.serialize import dump_yaml, load_yaml
 
@@ -44,18 +51,47 @@ def clean(grid: Collection[str], names: Collection[str], only_say: bool = False)
         gone = {name: entries.pop(name) for name in [*entries] if name not in known}
         outputs = {out["path"] for entry in gone.values() for out in entry.get("outs", [])}
         outputs |= {path for name in names for path in outputs_of(name)}
-        outputs |= {path.as_posix() for path in CHECKPOINTS.glob("*") if path.name not in grid}
-        outputs |= {
-            path.as_posix() for path in CHECKPOINTS.glob("*/*") if path.name not in grid and path.parent.name in grid
-        }
+        embedded, labelled = files.shared(CHECKPOINTS), files.shared(LABELLED)
+        cached = {path for cache in (embedded, labelled) for path in cache.glob("*") if path.name not in grid}
+        cached |= {path for path in embedded.glob("*/*") if path.name not in grid and path.parent.name in grid}
+        outputs |= {path.as_posix() for path in cached}
         removed = [path for path in sorted(outputs) if Path(path).exists() and not is_needed(path, outs, deps)]
+        said = [f"{path}: {amount([Path(path)])}" if Path(path) in cached else path for path in removed]
+        stores = [*embedded.glob("*/*/parts"), *labelled.glob("*")]
+        found = {store: stale(store) for store in sorted(stores) if not is_within(f"{store}", removed)}
+        said += [f"{store}: {amount(paths)} of earlier runs" for store, paths in found.items() if paths]
         if not only_say:
-            for path in removed:
-                remove(Path(path))
+            for path in [*map(Path, removed), *(path for paths in found.values() for path in paths)]:
+                remove(path)
             if gone:
                 with files.replacing(LOCK) as temporary:
                     dump_yaml(temporary.as_posix(), lock)
-    return [*(f"{LOCK}: {name}" for name in gone), *removed]
+    return [*(f"{LOCK}: {name}" for name in gone), *said]
+
+
+def stale(store: Path) -> list[Path]:
+    """Return what is in a folder of parts beside those that ``used.json`` names, and not newer than that file.
+
+    What is newer may be of a run that goes on. Nothing is stale where no run has finished.
+    """
+    try:
+        since, used = (store / USED).stat().st_mtime_ns, json.loads((store / USED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    named = {USED, *used} if isinstance(used, list) else {path.name for path in store.iterdir()}
+    others = [path for path in sorted(store.iterdir()) if path.name not in named]
+    return [
+        path
+        for path in others
+        if not path.name.startswith(files.WRITING)
+        and max(one.lstat().st_mtime_ns for one in (path, *path.rglob("*"))) <= since
+    ]
+
+
+def amount(paths: Collection[Path]) -> str:
+    """Return how many files there are in files and folders, and their size."""
+    sizes = [one.lstat().st_size for path in paths for one in (path, *path.rglob("*")) if not one.is_dir()]
+    return f"{len(sizes)} files, {sum(sizes) / 1e6:,.1f} MB"
 
 
 def outputs_of(name: str) -> Iterator[str]:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError
+from genept.data import expression
+from genept.datasets import config as datasets
+from genept.datasets import samples as samples_of
+from genept.datasets import stored, tables
 from genept.datasets.samples import barcode_letters
 from tests.datasets.made import (
     CORPUS,
@@ -23,6 +30,7 @@ from tests.datasets.made import (
     GENES,
     LABELLED,
     LABELS,
+    OUTPUTS,
     TENX,
     annotate,
     assert_refused,
@@ -31,6 +39,7 @@ from tests.datasets.made import (
     counts_of,
     gather,
     in_turn,
+    local,
     run,
     sample_keys,
     write_dense,
@@ -39,6 +48,8 @@ from tests.datasets.made import (
 )
 
 N_CELLS = 2 * LABELLED + 6
+UNLABELLED = {"labels": None, "obs": {"batch": "sample"}, "derive": None, "expected": None}
+TWO = [(0, "Con4", "SMC"), (1, "ATAA1", "Tcell")]
 CELL = "ACGTACGTACGTACGT"  # in no sample
 CELL_IDS = [f"{name}_{barcode}" for sample, name in enumerate(("Con4", "TAA1")) for barcode in barcodes(sample)]
 OWN = {"kind": "local", "path": "data/manual/mine/labels.csv"}
@@ -85,6 +96,69 @@ def test_cells_without_a_label_may_be_read(samples: Path) -> None:
     assert cells.obs_names.tolist() == CELL_IDS
     assert cells.obs["cell_type"].tolist()[:15] == ["Tcell", "SMC", "Unknown"] * 4 + ["Unknown"] * 3
     np.testing.assert_array_equal(cells.X.toarray(), np.vstack([counts_of(0), counts_of(1)]))
+
+
+def first_only() -> None:
+    """Leave the labels of some cells of each sample, in another order than that of the file."""
+    write_labels([(f"{cell}.1", name, kind) for sample, name, kind in TWO for cell in barcodes(sample)[8:2:-1]])
+    keys(expected=None, subset={"n_cells": 5})
+
+
+def fewer_genes() -> None:
+    """Leave five genes in the first sample."""
+    write_dense(GENES[:5])
+    keys(expected=None)
+
+
+def together() -> None:
+    """Put both samples into one folder, without labels."""
+    gather(subset={"n_cells": 25})
+    annotate(["SMC", "Tcell"] * (N_CELLS // 2))
+
+
+@pytest.mark.parametrize("scenario", [keys, first_only, fewer_genes, together])
+def test_samples_that_are_read_again_whenever_they_are_needed_give_the_same_bytes(
+    samples: Path, scenario: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario()
+    run()
+    whole = {path: path.read_bytes() for path in OUTPUTS if path.exists()}
+    monkeypatch.setattr(stored, "IN_MEMORY", 0)
+    monkeypatch.setattr(expression, "CELLS_AT_ONCE", 4)
+    run()
+    assert {path: path.read_bytes() for path in OUTPUTS if path.exists()} == whole
+
+
+def test_a_file_of_several_samples_is_parsed_once_for_a_reading(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gather()
+    config, read_counts = datasets.read("mine").without_cell_types(), Mock(wraps=tables.read_counts)
+    monkeypatch.setattr(stored, "IN_MEMORY", 0)
+    monkeypatch.setattr(samples_of, "read_counts", read_counts)
+    raw = samples_of.read(FOLDER, config)
+    assert read_counts.call_count == 2  # the second for the survey
+    rows = np.array([3, 17])
+    assert sum(block.shape[0] for block in raw.x.blocks(rows)) == 2 and read_counts.call_count == 3
+
+
+def test_the_memory_of_many_samples_is_that_of_one(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "IN_MEMORY", 0)
+    rng, peaks = np.random.default_rng(0), dict[int, int]()
+    for number in range(4):
+        names = ["".join(letters) for letters in rng.choice(list("ACGT"), (40, 16))]
+        table = pd.DataFrame(rng.poisson(3.0, (1000, 40)), index=[f"G{i}" for i in range(1000)], columns=names)
+        write_text(tmp_path / f"s{number}.txt.gz", table.to_csv(sep="\t"))
+    for n in (1, 1, 4):  # imports are no part of the measurement
+        paths = {f"s{i}": f"s{i}.txt.gz" for i in range(n)}
+        keys(source=local(*paths.values(), "markers.tsv"), samples=paths, annotation={"batch": "batch"}, **UNLABELLED)
+        config = datasets.read("mine").without_cell_types()
+        tracemalloc.start()
+        x = samples_of.read(tmp_path, config).x
+        n_values = sum(block.nnz for block in x.read())
+        peaks[n] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert n_values > 4 * 40 * 900 and peaks[4] < 2 * peaks[1], peaks
 
 
 @given(letters=st.text("ACGTN", min_size=8, max_size=20), number=st.integers(1, 99), sample=st.integers(1, 99))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 
@@ -68,6 +70,43 @@ def test_what_left_the_grid_is_removed_with_its_entries_and_nothing_else(folder:
     kept = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
     assert kept.keys() == {"label@stays", "finetune@stays-head"}
     assert leaving.clean(grid, []) == []
+
+
+def put(name: str, age: int) -> str:
+    """Write a file of 3 bytes whose last change, and that of its folder, was some seconds ago."""
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("abc")
+    for one in (path, path.parent):
+        os.utime(one, (1e9 - age, 1e9 - age))
+    return name
+
+
+def test_parts_of_earlier_runs_are_removed_and_those_of_a_run_that_goes_on_stay(folder: Path) -> None:
+    embedded, labelled = "data/cache/embed/stays/head/parts", "data/cache/label/stays"
+    stale = {put(f"{embedded}/{name}", 9) for name in ("b.npz", "c.npz", "run/1.npz")}
+    stale |= {put(f"{labelled}/b.1.zarr/X/{name}", 9) for name in "de"}
+    os.utime(f"{labelled}/b.1.zarr", (1e9 - 9, 1e9 - 9))
+    for name in ("a.npz", ".writing-1/d.npz"):
+        put(f"{embedded}/{name}", 9)
+    for name in ("new.npz", "going/1.npz"):
+        put(f"{embedded}/{name}", 0)
+    put(f"{labelled}/a.1.zarr/X/d", 9)
+    put("data/cache/embed/stays/head/1.npz", 9)
+    put("data/cache/label/leaves/a.1.zarr/X/d", 0)
+    for store, used in ((embedded, ["a.npz"]), (labelled, ["a.1.zarr"])):
+        Path(store, "used.json").write_text(json.dumps(used))
+        os.utime(f"{store}/used.json", (1e9 - 5, 1e9 - 5))
+    before, grid = names(folder), ["stays", "head"]
+    said = leaving.clean(grid, [], only_say=True)
+    assert names(folder) == before
+    assert said[-2:] == [f"{embedded}: 3 files, 0.0 MB of earlier runs", f"{labelled}: 2 files, 0.0 MB of earlier runs"]
+    assert "data/cache/label/leaves: 1 files, 0.0 MB" in said and leaving.clean(grid, []) == said
+    gone = {name for name in before - names(folder) if name.startswith("data/cache")}
+    assert gone == stale | {"data/cache/label/leaves/a.1.zarr/X/d", "data/cache/embed/leaves/m/1.npz"}
+    for damaged in ("", "{}"):
+        Path(labelled, "used.json").write_text(damaged)
+        assert leaving.clean(grid, []) == []
 
 
 def test_a_name_that_never_finished_is_removed_and_one_in_the_grid_refused(folder: Path) -> None:

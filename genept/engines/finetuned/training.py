@@ -18,8 +18,8 @@ from torch.nn.functional import cross_entropy
 from genept.core.errors import InputError
 from genept.engines.finetuned.config import Finetune
 
-PROJECTED = 1 << 17  # cells at a time
 VALUES = 1 << 26  # coordinates of the cells that heads are trained on side by side: 256 MiB
+PROJECTED = 1 << 15  # cells at a time
 
 
 class Head(nn.Module):
@@ -94,7 +94,11 @@ def fit_each(matrices: Sequence[np.ndarray], labels: Sequence[np.ndarray], confi
             together[len(own), len(names), number] = together.pop((len(own), len(names)))
     found: dict[int, Fitted] = {}
     for numbers in together.values():
-        x = torch.from_numpy(np.stack([matrices[n] for n in numbers]).astype(np.float32, copy=False))
+        if len(numbers) == 1:  # no second copy of what may be large
+            stack = np.require(matrices[numbers[0]], np.float32, ["C", "W"])[np.newaxis]
+        else:
+            stack = np.stack([matrices[n] for n in numbers]).astype(np.float32, copy=False)
+        x = torch.from_numpy(stack)
         y = torch.from_numpy(np.stack([codes[n] for n in numbers]))
         heads, accuracies = train(x, y, len(classes[numbers[0]]), config, seed)
         for number, head, accuracy in zip(numbers, heads, accuracies, strict=True):
@@ -134,7 +138,7 @@ def train(
                 loss = cross_entropy(given.flatten(0, 1), y[:, batch].flatten()) * len(x)  # a sum of the heads' means
                 optimiser.step(torch.autograd.grad(loss, optimiser.parameters))
         with torch.no_grad():
-            given = logits(x)
+            given = torch.cat([logits(x[:, rows]) for rows in blocks(x.shape[1], x.numel())], dim=1)
             for number, head in enumerate(heads):
                 head.load_state_dict({name: values[number] for name, values in stacked.items()}, strict=False)
     if not torch.isfinite(given).all():
@@ -142,16 +146,25 @@ def train(
     return heads, (given.argmax(dim=2) == y).double().mean(dim=1).tolist()
 
 
+def blocks(n_cells: int, n_values: int) -> list[slice]:
+    """Return the rows of some cells after the other, of few values all."""
+    size = n_cells if n_values <= VALUES else PROJECTED
+    return [slice(start, start + size) for start in range(0, n_cells, size)]
+
+
 def project(head: Head, matrix: np.ndarray) -> np.ndarray:
     """Return the head's embedding of cells: (n_cells, n_dimensions) to (n_cells, width), float32."""
-    parts = range(0, max(len(matrix), 1), PROJECTED)
-    with one_thread(), torch.no_grad():
-        layer = head if head.hidden is None else head.activations
-        found = [
-            layer(torch.from_numpy(np.array(matrix[first : first + PROJECTED], dtype=np.float32))).numpy()
-            for first in parts
-        ]
-    return found[0] if len(found) == 1 else np.concatenate(found)
+    return np.concatenate(list(project_parts(head, matrix)))
+
+
+def project_parts(head: Head, matrix: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the head's embedding of `PROJECTED` cells after the other; `matrix` may be memory-mapped."""
+    layer = head if head.hidden is None else head.activations
+    for start in range(0, len(matrix), PROJECTED):
+        part = np.array(matrix[start : start + PROJECTED], dtype=np.float32)
+        with one_thread(), torch.no_grad():
+            given = layer(torch.from_numpy(part)).numpy()
+        yield given
 
 
 class AdamW:

@@ -6,7 +6,7 @@ parameters, 30 million cells), so it says what the method learns from a few thou
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,21 +18,24 @@ from scipy import sparse
 from genept.core.errors import InputError
 from genept.engines.geneformer import dictionaries, ranking
 from genept.engines.geneformer.dictionaries import MASK, PAD, Dictionaries
+from genept.engines.geneformer.medians import medians
 from genept.engines.network import training
 from genept.engines.network.training import Trained
 from genept.engines.pretraining import Pretraining
 
 if TYPE_CHECKING:
-    from anndata import AnnData
     from transformers import BertForMaskedLM
+
+    from genept.data.cells import Cells
 
 SPECIAL = {PAD: 0, MASK: 1}  # V1: no <cls>, no <eos>
 WEIGHT_DECAY = 0.001  # as upstream
+CELLS_AT_ONCE = 4_000  # whose values are float64
 
 Batch = list[list[np.ndarray]]  # by dataset, the tokens of each cell
 
 
-def pretrain(corpora: dict[str, AnnData], config: Pretraining, folder: Path, device: str) -> Trained:
+def pretrain(corpora: dict[str, Cells], config: Pretraining, folder: Path, device: str) -> Trained:
     """Train a Geneformer and write it in the layout of the released checkpoints.
 
     Cells are raw counts with ``var['ensembl_id']``, empty where unknown. The loss is the cross-entropy in nats per
@@ -67,42 +70,46 @@ def pretrain(corpora: dict[str, AnnData], config: Pretraining, folder: Path, dev
     return trained
 
 
-def make_dictionaries(corpora: list[AnnData]) -> Dictionaries:
+def make_dictionaries(corpora: list[Cells]) -> Dictionaries:
     """Give every gene seen in any cell a token and a median.
 
     A gene's median is over all cells of all corpora with a count of it, of counts per 10,000 of the cell (upstream's
-    rule, exact here, by t-digest there). Tokens follow the order of Ensembl ids.
+    rule, exact here, by t-digest there). Tokens follow the order of Ensembl ids. Corpora are read part by part, some
+    times over.
     """
     names = [corpus.var["ensembl_id"].astype(str) for corpus in corpora]
     genes = pd.Index(sorted(set().union(*names) - {""}))
-    parts = []
-    for corpus, ids in zip(corpora, names, strict=True):
-        counts = sparse.csr_matrix(corpus.X, dtype=np.float64)
-        known = np.flatnonzero(ids != "")
-        where = known, genes.get_indexer(ids.iloc[known])
-        summed = counts @ sparse.csr_matrix((np.ones(len(known)), where), shape=(len(ids), len(genes)))
-        totals = counts @ np.ones(len(ids))
-        summed.data = summed.data / np.repeat(totals, np.diff(summed.indptr)) * ranking.TARGET_SUM
-        parts.append(summed)
-    by_gene = sparse.vstack(parts).tocsc()
-    by_gene.eliminate_zeros()
-    values = [by_gene.data[start:end] for start, end in pairwise(by_gene.indptr)]
-    medians = {gene: float(np.median(seen)) for gene, seen in zip(genes, values, strict=True) if len(seen)}
-    return Dictionaries(SPECIAL | {gene: len(SPECIAL) + i for i, gene in enumerate(medians)}, medians)
+
+    def read() -> Iterator[sparse.csr_matrix]:
+        for corpus, ids in zip(corpora, names, strict=True):
+            known = np.flatnonzero(ids != "")
+            where = known, genes.get_indexer(pd.Index(ids.iloc[known]))
+            gene_of = sparse.csr_matrix((np.ones(len(known)), where), shape=(len(ids), len(genes)))
+            for part in corpus:
+                for start in range(0, part.n_obs, CELLS_AT_ONCE):
+                    counts = sparse.csr_matrix(part.X[start : start + CELLS_AT_ONCE], dtype=np.float64)
+                    summed = counts @ gene_of
+                    totals = counts @ np.ones(len(ids))
+                    summed.data = summed.data / np.repeat(totals, np.diff(summed.indptr)) * ranking.TARGET_SUM
+                    summed.eliminate_zeros()
+                    yield summed
+
+    found = dict(zip(genes, medians(read, len(genes)).tolist(), strict=True))
+    seen = {gene: median for gene, median in found.items() if not np.isnan(median)}
+    return Dictionaries(SPECIAL | {gene: len(SPECIAL) + i for i, gene in enumerate(seen)}, seen)
 
 
 def draw(
-    dataset: str, corpus: AnnData, entries: Dictionaries, config: Pretraining, share: int, rng: np.random.Generator
+    dataset: str, corpus: Cells, entries: Dictionaries, config: Pretraining, share: int, rng: np.random.Generator
 ) -> list[list[np.ndarray]]:
     """Draw for every step the token sequences of `share` cells, none of them empty."""
-    counts = sparse.csr_matrix(corpus.X)
     genes = ranking.match(corpus.var["ensembl_id"].astype(str).tolist(), entries)
-    usable = np.flatnonzero(counts @ genes.has_token.astype(counts.dtype))
+    usable = np.flatnonzero(np.concatenate([part.X @ genes.has_token.astype(part.X.dtype) for part in corpus]))
     if not len(usable):
         raise InputError(f"data/corpus/{dataset}/cells.h5ad: no gene has both an Ensembl id and a count")
     rows = training.draws(usable, config.steps, share, rng)
     drawn, places = np.unique(rows, return_inverse=True)
-    sequences, _ = ranking.rank(counts[drawn], genes, entries, config.max_length)
+    sequences, _ = ranking.rank(sparse.csr_matrix(corpus.take(drawn).X), genes, entries, config.max_length)
     return [[sequences[place] for place in step] for step in places.reshape(rows.shape)]
 
 

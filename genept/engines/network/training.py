@@ -13,7 +13,7 @@ from genept.core.errors import InputError, ParamsError
 from genept.engines.pretraining import Pretraining
 
 if TYPE_CHECKING:
-    from anndata import AnnData
+    from genept.data.cells import Cells
 
 WARM_UP = 0.1
 MAX_GRADIENT_NORM = 1.0
@@ -27,7 +27,7 @@ class Trained(NamedTuple):
     n_weights: int
 
 
-def shares(batch_size: int, corpora: Mapping[str, AnnData]) -> list[int]:
+def shares(batch_size: int, corpora: Mapping[str, Cells]) -> list[int]:
     """Divide a batch over datasets as evenly as whole cells allow; the first ones give the cells left over."""
     n_each, rest = divmod(batch_size, len(corpora))
     numbers = [n_each + (place < rest) for place in range(len(corpora))]
@@ -123,7 +123,7 @@ def curve(losses: list[float]) -> list[tuple[int, float]]:
 
 
 def card(
-    title: str, description: str, corpora: Mapping[str, AnnData], config: Pretraining, trained: Trained
+    title: str, description: str, corpora: Mapping[str, Cells], config: Pretraining, trained: Trained
 ) -> dict[str, Any]:
     """Describe the model for whoever finds its folder: what it is, what it saw, and what its scores mean."""
     sizes = {dataset: corpus.n_obs for dataset, corpus in corpora.items()}
@@ -138,7 +138,7 @@ def card(
         ),
         "n_weights": trained.n_weights,
         "n_cells": sizes,
-        "n_genes": len(set().union(*(corpus.var_names for corpus in corpora.values()))),
+        "n_genes": len(set().union(*(corpus.var.index for corpus in corpora.values()))),
         "steps": len(trained.losses),
         "loss_at_start": round(points[0][1], 4),
         "loss_at_end": round(points[-1][1], 4),

@@ -21,13 +21,14 @@ from genept.engines.scgpt.config import Pretrain
 from genept.engines.scgpt.tokens import Tokens
 
 if TYPE_CHECKING:
-    from anndata import AnnData
     from scgpt.model import TransformerModel
+
+    from genept.data.cells import Cells
 
 PAD_VALUE, MASK_VALUE = -2, -1  # as the released models
 
 
-def pretrain(corpora: dict[str, AnnData], config: Pretrain, folder: Path, device: str) -> Trained:
+def pretrain(corpora: dict[str, Cells], config: Pretrain, folder: Path, device: str) -> Trained:
     """Train an scGPT and write it in the layout of the released checkpoints.
 
     At every step a part of each cell's values is masked and predicted from the outputs of the genes' own tokens; and
@@ -44,7 +45,7 @@ def pretrain(corpora: dict[str, AnnData], config: Pretrain, folder: Path, device
     are seen often. Upstream's other objective, generating the genes that a prompt leaves out, is not trained.
     """
     shares = training.shares(config.batch_size, corpora)
-    symbols = sorted(set().union(*(corpus.var_names for corpus in corpora.values())))
+    symbols = sorted(set().union(*(corpus.var.index for corpus in corpora.values())))
     vocab = {token: i for i, token in enumerate([*symbols, *SPECIAL_TOKENS])}
     args = args_json(config)
     with torch.random.fork_rng(devices=[]):
@@ -52,14 +53,16 @@ def pretrain(corpora: dict[str, AnnData], config: Pretrain, folder: Path, device
         model = upstream.network(Args(**args), len(vocab), vocab[PAD]).to(device)
 
     rng = np.random.default_rng(config.seed)
-    joined = anndata.concat(list(corpora.values()), join="outer")  # zeros where a dataset lacks a gene
-    x, names = joined[:, symbols].X.tocsr(), joined.obs_names
-    cells, measured, first = [], [], 0
+    cells, places, measured, first = [], [], [], 0
     for corpus, share in zip(corpora.values(), shares, strict=True):
-        cells.append(first + training.draws(corpus.n_obs, config.steps, share, rng))
-        measured += [np.array([vocab[symbol] for symbol in corpus.var_names])] * share
-        first += corpus.n_obs
-    rows = np.hstack(cells)  # (n_steps, batch_size)
+        drawn, place = np.unique(training.draws(corpus.n_obs, config.steps, share, rng), return_inverse=True)
+        cells.append(corpus.take(drawn))  # the others are never in memory
+        places.append(first + place.reshape(config.steps, share))
+        measured += [np.array([vocab[symbol] for symbol in corpus.var.index])] * share
+        first += len(drawn)
+    rows = np.hstack(places)  # (n_steps, batch_size)
+    joined = anndata.concat(cells, join="outer")  # zeros where a dataset lacks a gene
+    x, names = joined[:, symbols].X.tocsr(), joined.obs_names
 
     def loss(step: int) -> torch.Tensor:
         whole = tokens.tokenise(

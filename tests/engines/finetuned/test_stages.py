@@ -89,6 +89,19 @@ def test_equal_runs_write_equal_files_and_unseen_cells_can_hold_anything(project
     assert [Path(name).read_bytes() for name in FILES] != first
 
 
+def test_many_cells_are_projected_block_by_block(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blood.finetune()
+    whole, notes = np.load("data/blood/embeddings/tuned.npy"), embeddings.read_notes("blood", "tuned")
+    monkeypatch.setattr(training, "PROJECTED", 7)
+    monkeypatch.setattr(training, "VALUES", 1)  # the accuracy is that of blocks, too
+    project_parts = Mock(wraps=training.project_parts)
+    monkeypatch.setattr(training, "project_parts", project_parts)
+    blood.finetune()
+    assert isinstance(project_parts.call_args.args[1], np.memmap)
+    np.testing.assert_allclose(np.load("data/blood/embeddings/tuned.npy"), whole, rtol=1e-5, atol=1e-6)
+    assert embeddings.read_notes("blood", "tuned") == notes
+
+
 def test_scores_are_of_unseen_cells_by_a_fit_for_each_split(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blood.finetune()
     columns, row_of = blood.columns(), {cell.tobytes(): row for row, cell in enumerate(base().astype(float))}

@@ -12,7 +12,11 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from genept.core import files
 from genept.core.params import Models
+from genept.data import cells as labelled_cells
+from genept.data import parts
+from genept.datasets import labelled, matrix
 from genept.engines.scgpt import embed as engine
 from stages.pretrain import main
 from tests.engines.pretrain.made import GENES, PRETRAIN, cells
@@ -77,6 +81,33 @@ def test_equal_runs_give_equal_bytes_and_another_seed_other_weights(project: Pat
     settings({"seed": 1})
     run()
     assert outputs(project)["best_model.pt"] != first["best_model.pt"]
+
+
+@pytest.mark.parametrize("engine", ["scgpt", "geneformer"])
+def test_corpora_in_parts_train_the_same_model_and_are_never_whole_in_memory(
+    project: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    shared = {key: value for key, value in PRETRAIN.items() if key not in ("n_bins", "asked_genes")}
+    settings({}, pretrain=(PRETRAIN if engine == "scgpt" else shared) | {"steps": 3}, engine=engine)
+    for dataset in GENES:
+        corpus = cells(dataset)
+        corpus.var["ensembl_id"] = [f"ENSG{int(name[1:]):011d}" for name in corpus.var_names]
+        corpus.write_h5ad(f"data/corpus/{dataset}/cells.h5ad")
+    assert run().exit_code == 0
+    whole = outputs(project)
+    monkeypatch.setattr(labelled_cells, "IN_ONE_FILE", 0)
+    monkeypatch.setattr(parts, "CELLS", 14)
+    monkeypatch.setattr(labelled_cells.Cells, "whole", None)
+    for dataset in GENES:
+        corpus = labelled_cells.corpus_of(dataset)
+        x, obs = matrix.in_memory(cells(dataset).X), pd.DataFrame(index=cells(dataset).obs_names)
+        digests = np.array([f"{i}".encode() for i in range(len(obs))], dtype=object)
+        with files.replacing_folder(Path("data/corpus", dataset)) as folder:
+            labelled.write(folder, labelled.Chosen(x, obs, digests), corpus.var, {"x": "counts"}, dataset, obs=False)
+        assert len(labelled_cells.corpus_of(dataset).parts) == 3
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert outputs(project) == whole
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from anndata import AnnData
 from scipy import sparse
 
 from genept.core.errors import InputError
-from genept.engines.geneformer import dictionaries
+from genept.data.cells import Cells, in_memory
+from genept.engines.geneformer import dictionaries, medians
 from genept.engines.geneformer import pretrain as geneformer
 from genept.engines.geneformer.embed import embed
 from genept.engines.pretraining import Pretraining
@@ -38,8 +39,8 @@ def ids(first: int, last: int) -> list[str]:
     return [f"ENSG{i:011d}" for i in range(first, last)]
 
 
-def corpora() -> dict[str, AnnData]:
-    return {"one": corpus(ids(1, 21)), "two": corpus([*ids(15, 41), ""], n_cells=9, seed=1)}
+def corpora() -> dict[str, Cells]:
+    return {"one": in_memory(corpus(ids(1, 21))), "two": in_memory(corpus([*ids(15, 41), ""], n_cells=9, seed=1))}
 
 
 def changed(**change: Any) -> Pretraining:
@@ -60,7 +61,7 @@ def test_the_folder_is_a_checkpoint_that_transformers_loads_whole_and_the_engine
     entries = dictionaries.read(tmp_path)
     assert entries.version == "V1"
     assert list(entries.tokens) == ["<pad>", "<mask>", *ids(1, 41)]
-    matrix, notes = embed(corpora()["two"], tmp_path, MODEL, "cpu")
+    matrix, notes = embed(corpora()["two"].whole(), tmp_path, MODEL, "cpu")
     assert matrix.shape == (9, 8) and np.isfinite(matrix).all()
     assert (notes["version"], notes["layer"], notes["n_genes_missing"]) == ("V1", 1, 1)
 
@@ -80,14 +81,14 @@ def test_equal_runs_give_equal_bytes_and_another_seed_does_not(tmp_path: Path) -
 
 def test_training_learns_which_genes_go_together(tmp_path: Path) -> None:
     config = changed(steps=150, batch_size=16, learning_rate=0.01, width=16)
-    losses, _ = geneformer.pretrain({"one": corpus(ids(1, 21), n_cells=60)}, config, tmp_path, "cpu")
+    losses, _ = geneformer.pretrain({"one": in_memory(corpus(ids(1, 21), n_cells=60))}, config, tmp_path, "cpu")
     # Knowing the frequencies only costs log(20) nats; knowing the kind of cell, about log(10).
     assert np.mean(losses[:5]) > 2.8
     assert np.mean(losses[-30:]) < 2.6
 
 
 def test_medians_are_over_the_non_zero_counts_of_all_cells() -> None:
-    one, two = corpora().values()
+    one, two = (cells.whole() for cells in corpora().values())
     names = two.var["ensembl_id"].tolist()
     names[3] = names[2]  # two columns of one gene are one gene
     names[5] = "ENSG99999999999"  # a gene that no cell has gets no token
@@ -100,9 +101,21 @@ def test_medians_are_over_the_non_zero_counts_of_all_cells() -> None:
             for gene, count in by_gene[by_gene > 0].items():
                 values.setdefault(str(gene), []).append(count / row.sum() * 10_000)
     values.pop("")
-    entries = geneformer.make_dictionaries([one, two])
+    entries = geneformer.make_dictionaries([in_memory(one), in_memory(two)])
     assert entries.medians == pytest.approx({gene: float(np.median(v)) for gene, v in values.items()})
     assert list(entries.tokens) == ["<pad>", "<mask>", *sorted(values)]
+
+
+@pytest.mark.parametrize("few", [10**9, 0])
+def test_medians_of_cells_read_in_parts_are_exact(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(medians, "FEW", few)
+    rng = np.random.default_rng(0)
+    dense = (1e-6 + rng.random((60, 40)) ** 9) * 1e4 * (rng.random((60, 40)) < rng.random(40))
+    dense[:, 0], dense[:, 1], dense[:, 2] = 0, 7.1, np.repeat([1e-8, 1e4], 30)  # none, equal ones, two values far apart
+    dense[1:, 3], dense[0, 3] = 0, 5.5
+    blocks = [sparse.csr_matrix(dense[start : start + 7]) for start in range(0, 60, 7)]
+    expected = [np.median(column[column > 0]) if column.any() else np.nan for column in dense.T]
+    np.testing.assert_array_equal(medians.medians(lambda: blocks, 40), expected)
 
 
 def test_the_loss_is_that_of_the_whole_head_over_padded_cells() -> None:
@@ -141,7 +154,7 @@ def test_masking_is_that_of_bert() -> None:
 def test_an_unlucky_batch_without_a_masked_gene_does_not_break_the_run(tmp_path: Path) -> None:
     losses, _ = geneformer.pretrain(corpora(), changed(mask_ratio=1e-9), tmp_path, "cpu")
     assert losses == [0.0] * 5
-    matrix, _ = embed(corpora()["one"], tmp_path, MODEL, "cpu")
+    matrix, _ = embed(corpora()["one"].whole(), tmp_path, MODEL, "cpu")
     assert np.isfinite(matrix).all()
 
 
@@ -150,8 +163,8 @@ def test_cells_without_a_known_gene_are_not_drawn() -> None:
     counts = cells.X.toarray()
     counts[:27, :5], counts[27:, 0] = 0, 1
     cells.X = sparse.csr_matrix(counts)
-    entries = geneformer.make_dictionaries([cells])
-    steps = geneformer.draw("one", cells, entries, CONFIG, 8, np.random.default_rng(0))
+    entries = geneformer.make_dictionaries([in_memory(cells)])
+    steps = geneformer.draw("one", in_memory(cells), entries, CONFIG, 8, np.random.default_rng(0))
     assert [len(batch) for batch in steps] == [8] * 5
     assert all(len(cell) for batch in steps for cell in batch)
 
@@ -172,5 +185,5 @@ def lognorm() -> AnnData:
 )
 def test_a_dataset_that_cannot_be_learned_from_is_refused(tmp_path: Path, two: AnnData, text: str) -> None:
     with pytest.raises(InputError, match=text):
-        geneformer.pretrain({"one": corpus(ids(1, 21)), "two": two}, CONFIG, tmp_path, "cpu")
+        geneformer.pretrain({"one": in_memory(corpus(ids(1, 21))), "two": in_memory(two)}, CONFIG, tmp_path, "cpu")
     assert not any(tmp_path.iterdir())

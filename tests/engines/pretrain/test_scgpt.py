@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from genept.data.cells import in_memory
 from genept.engines.scgpt import checkpoint, tokens, upstream
 from genept.engines.scgpt import pretrain as pretraining
 from tests.engines.pretrain.made import CONFIG, cells
@@ -27,7 +28,7 @@ def whole(dataset: str = "one", n_cells: int = 6, first_gene: int = 0) -> tokens
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
-    corpora = {dataset: cells(dataset, 200) for dataset in ("one", "two")}
+    corpora = {dataset: in_memory(cells(dataset, 200)) for dataset in ("one", "two")}
     config = CONFIG.model_copy(update={"steps": 60, "max_length": 30})
     values = np.array(pretraining.pretrain(corpora, config, tmp_path, "cpu").losses)
     assert len(values) == 60

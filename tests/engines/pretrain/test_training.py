@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError, ParamsError
+from genept.data.cells import in_memory
 from genept.engines.network import training
 from tests.engines.pretrain.made import CONFIG, cells
 
@@ -29,14 +30,17 @@ def test_a_cell_comes_again_only_when_all_others_have_had_their_turn(
     ("n_datasets", "expected"), [(1, [8]), (2, [4, 4]), (3, [3, 3, 2]), (5, [2, 2, 2, 1, 1]), (8, [1] * 8)]
 )
 def test_a_batch_is_divided_without_cutting_a_cell(n_datasets: int, expected: list[int]) -> None:
-    assert training.shares(8, {str(i): cells("one", 3 if n_datasets > 2 else 8) for i in range(n_datasets)}) == expected
+    assert (
+        training.shares(8, {str(i): in_memory(cells("one", 3 if n_datasets > 2 else 8)) for i in range(n_datasets)})
+        == expected
+    )
 
 
 def test_a_batch_that_cannot_be_divided_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"batch_size 1 has no cell for each of one, two"):
-        training.shares(1, {"one": cells("one"), "two": cells("two")})
+        training.shares(1, {"one": in_memory(cells("one")), "two": in_memory(cells("two"))})
     with pytest.raises(InputError, match=r"data/corpus/two/cells\.h5ad: 3 cells .* pretraining needs 4 or more"):
-        training.shares(8, {"one": cells("one"), "two": cells("two", 3)})
+        training.shares(8, {"one": in_memory(cells("one")), "two": in_memory(cells("two", 3))})
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01])
