@@ -35,7 +35,7 @@ class Mean(float):
         mean.total, mean.n, mean.digits = float(total), float(n), digits
         return mean
 
-    def __getnewargs__(self) -> tuple[float, float, int]:
+    def __getnewargs__(self) -> tuple[float, float, int]:  # type: ignore[override]
         """Return what a copy, or one in another process, is made of."""
         return self.total, self.n, self.digits
 

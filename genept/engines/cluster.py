@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import logging
 import os
 import socket
 import sys
@@ -110,6 +111,7 @@ def connected(params: Params) -> Iterator[Client]:
         raise InputError(
             "executor: dask needs Dask; install it by `pip install -r requirements-dask.txt`, or set executor to local"
         ) from None
+    logging.disable(logging.CRITICAL)  # what Dask logs at length is one line here
     address = params.scheduler or dask.config.get("scheduler-address", None)
     with contextlib.ExitStack() as stack:
         try:

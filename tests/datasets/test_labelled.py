@@ -315,7 +315,7 @@ def test_memory_does_not_grow_with_the_number_of_parts(few: Path, monkeypatch: p
         names = pd.Index([f"c{number:06d}" for number in range(n_cells)])
         obs = pd.DataFrame({"cell_type": pd.Categorical(["B"] * n_cells)}, index=names)
         x = matrix.Matrix(
-            lambda rows, n_cells=n_cells: matrix.in_blocks(lambda first, last: block.copy(), n_cells, rows, 250),
+            lambda rows, n_cells=n_cells: matrix.in_blocks(lambda first, last: block.copy(), n_cells, rows, 250),  # type: ignore
             (n_cells, 1000),
             block.dtype,
         )
@@ -425,9 +425,9 @@ def zip_store(data: anndata.AnnData, path: Path, lost: str = "", **chunks: Any) 
         names = ("data", "indices", "indptr") if hasattr(group["X"], "keys") else ("",)
         for name in names if chunks else ():
             array = group[f"X/{name}" if name else "X"]
-            values, attributes = array[...], dict(array.attrs)
+            values, attributes = array[...], dict(array.attrs)  # type: ignore
             place = f"X/{name}" if name else "X"
-            group.create_array(place, data=values, overwrite=True, attributes=attributes, **chunks)
+            group.create_array(place, data=values, overwrite=True, attributes=attributes, **chunks)  # type: ignore
     if lost:
         removed = [one for one in folder.rglob("*") if one.is_file() and f"/{one.relative_to(folder)}".startswith(lost)]
         assert removed, sorted(folder.rglob("*"))
