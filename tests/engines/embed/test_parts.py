@@ -375,7 +375,7 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(project: Path, model:
     n_moments = n_calls()
     for share in (0.3, 0.6, 0.9):
         moment = int(n_moments * (share + rng.uniform(-0.1, 0.1)))
-        ended = children.run(main, ["blood", model], lambda moment=moment: children.kill_at(moment))
+        ended = children.run(main, ["blood", model], functools.partial(children.kill_at, moment))
         assert ended.code in (-signal.SIGKILL, 0), ended.output  # what is left may be done earlier
     assert embed(model) == expected and no_temporary_files()
 
