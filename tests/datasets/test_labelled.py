@@ -65,14 +65,23 @@ def written() -> dict[str, bytes]:
     return {path.as_posix(): path.read_bytes() for path in paths}
 
 
+UNDISTURBED: dict[str, dict[str, bytes]] = {}  # by the dataset's file
+
+
 def undisturbed() -> dict[str, bytes]:
-    """What a run writes, and nothing of it on disk."""
-    label()
-    expected = written()
+    """What a run writes, of which nothing is on disk."""
+    text = Path("data/mine.yaml").read_text()
+    if text not in UNDISTURBED:
+        label()
+        UNDISTURBED[text] = written()
+        remove_results()
+    return UNDISTURBED[text]
+
+
+def remove_results() -> None:
     for folder in (CACHE, OWN, CORPUS):
         shutil.rmtree(folder)
     RECORD.unlink()
-    return expected
 
 
 def no_temporary_files() -> bool:
@@ -117,9 +126,7 @@ def as_texts(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype(str).astype(object)
 
 
-@pytest.mark.parametrize(
-    "prepare", [lambda: configure(subset=SUBSET), logarithms, large_counts], ids=["counts", "lognorm", "large"]
-)
+@pytest.mark.parametrize("prepare", [logarithms, large_counts], ids=["lognorm", "counts"])
 def test_cells_in_parts_are_those_of_one_file(
     few: Path, prepare: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +177,8 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(few: Path) -> None:
     configure(subset=SUBSET)
     expected = undisturbed()
     with children.counting_calls() as n_calls:
-        undisturbed()
+        label()
+    remove_results()
     rng, n_moments = random.Random(3), n_calls()
     for share in (0.5, 0.7, 0.9, 0.95):
         moment = int(n_moments * (share + rng.uniform(-0.05, 0.05)))
