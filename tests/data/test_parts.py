@@ -145,7 +145,7 @@ REFUSALS: list[tuple[str, Callable[[Path], None], str, str]] = [
     ("var.parquet", cut, "var.parquet", CUT),
     ("var.parquet", flip, "var.parquet", CUT),
     ("var.parquet", gone, "var.parquet", "no such file; run the stage that makes it first, or `dvc repro`"),
-    ("manifest.json", cut, "manifest.json", "not what label writes (Invalid JSON"),
+    ("manifest.json", cut, "manifest.json", "not what label writes (invalid JSON"),
     ("manifest.json", edit(n_cells=41), "manifest.json", "its parts have other sizes than 41 cells"),
     ("manifest.json", edit(n_cells=0), "manifest.json", "n_cells"),
     ("manifest.json", edit(n_cells="40"), "manifest.json", "n_cells"),

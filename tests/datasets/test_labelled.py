@@ -65,14 +65,23 @@ def written() -> dict[str, bytes]:
     return {path.as_posix(): path.read_bytes() for path in paths}
 
 
+UNDISTURBED: dict[str, dict[str, bytes]] = {}  # by the dataset's file
+
+
 def undisturbed() -> dict[str, bytes]:
-    """What a run writes, and nothing of it on disk."""
-    label()
-    expected = written()
+    """What a run writes, of which nothing is on disk."""
+    text = Path("data/mine.yaml").read_text()
+    if text not in UNDISTURBED:
+        label()
+        UNDISTURBED[text] = written()
+        remove_results()
+    return UNDISTURBED[text]
+
+
+def remove_results() -> None:
     for folder in (CACHE, OWN, CORPUS):
         shutil.rmtree(folder)
     RECORD.unlink()
-    return expected
 
 
 def no_temporary_files() -> bool:
@@ -117,9 +126,7 @@ def as_texts(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype(str).astype(object)
 
 
-@pytest.mark.parametrize(
-    "prepare", [lambda: configure(subset=SUBSET), logarithms, large_counts], ids=["counts", "lognorm", "large"]
-)
+@pytest.mark.parametrize("prepare", [logarithms, large_counts], ids=["lognorm", "counts"])
 def test_cells_in_parts_are_those_of_one_file(
     few: Path, prepare: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +177,8 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(few: Path) -> None:
     configure(subset=SUBSET)
     expected = undisturbed()
     with children.counting_calls() as n_calls:
-        undisturbed()
+        label()
+    remove_results()
     rng, n_moments = random.Random(3), n_calls()
     for share in (0.5, 0.7, 0.9, 0.95):
         moment = int(n_moments * (share + rng.uniform(-0.05, 0.05)))
@@ -314,11 +322,8 @@ def test_memory_does_not_grow_with_the_number_of_parts(few: Path, monkeypatch: p
         n_cells = 500 * n_parts
         names = pd.Index([f"c{number:06d}" for number in range(n_cells)])
         obs = pd.DataFrame({"cell_type": pd.Categorical(["B"] * n_cells)}, index=names)
-        x = matrix.Matrix(
-            lambda rows, n_cells=n_cells: matrix.in_blocks(lambda first, last: block.copy(), n_cells, rows, 250),  # type: ignore
-            (n_cells, 1000),
-            block.dtype,
-        )
+        read = functools.partial(matrix.in_blocks, lambda first, last: block.copy(), n_cells, n_at_once=250)
+        x = matrix.Matrix(read, (n_cells, 1000), block.dtype)
         chosen = labelled.Chosen(x, obs, np.array([name.encode() for name in names], dtype=object))
         Path("out").mkdir()
         tracemalloc.start()
@@ -421,13 +426,11 @@ def zip_store(data: anndata.AnnData, path: Path, lost: str = "", **chunks: Any) 
         warnings.simplefilter("ignore")
         with anndata.settings.override(zarr_write_format=3):
             data.write_zarr(folder)
-        group = zarr.open_group(folder, mode="r+")
-        names = ("data", "indices", "indptr") if hasattr(group["X"], "keys") else ("",)
+        group: Any = zarr.open_group(folder, mode="r+")
+        names = ("X/data", "X/indices", "X/indptr") if sp.issparse(data.X) else ("X",)
         for name in names if chunks else ():
-            array = group[f"X/{name}" if name else "X"]
-            values, attributes = array[...], dict(array.attrs)  # type: ignore
-            place = f"X/{name}" if name else "X"
-            group.create_array(place, data=values, overwrite=True, attributes=attributes, **chunks)  # type: ignore
+            values, attributes = group[name][...], dict(group[name].attrs)
+            group.create_array(name, data=values, overwrite=True, attributes=attributes, **chunks)
     if lost:
         removed = [one for one in folder.rglob("*") if one.is_file() and f"/{one.relative_to(folder)}".startswith(lost)]
         assert removed, sorted(folder.rglob("*"))
@@ -441,13 +444,20 @@ CHUNKS = {"chunks": (20,)}
 SHARDS = {"chunks": (20,), "shards": (100,)}
 
 
-@pytest.mark.parametrize("chunks", [{}, CHUNKS, SHARDS], ids=["one", "chunks", "shards"])
+@pytest.mark.parametrize(
+    "chunks",
+    [{}, CHUNKS, SHARDS, {"chunks": (20, 5)}, {"chunks": (10, 5), "shards": (40, 10)}],
+    ids=["one", "chunks", "shards", "dense", "dense shards"],
+)
 @pytest.mark.parametrize("is_large", [False, True], ids=["in memory", "in parts"])
 def test_a_zarr_store_is_read_however_it_is_divided(
     project: Path, chunks: dict[str, Any], is_large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also if the last shard is not full: there are more places for chunks than chunks."""
-    zip_store(make_cells(), RAW, **chunks)
+    data = make_cells()
+    if len(chunks.get("chunks", ())) == 2:
+        data.X = data.X.toarray()
+    zip_store(data, RAW, **chunks)
     if is_large:
         monkeypatch.setattr(stored, "IN_MEMORY", 1)
     label()
