@@ -91,7 +91,8 @@ def lay_out(folder: Path) -> None:
 
 
 def write_settings(folder: Path, **more: Any) -> None:
-    helpers.write_settings(folder, {"threads": 1, "device": "cpu", **more}, models={"mine": {"title": "Mine"}})
+    params = {"threads": 1, "device": "cpu", "executor": "local", "scheduler": None, **more}
+    helpers.write_settings(folder, params, models={"mine": {"title": "Mine"}})
 
 
 def python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
