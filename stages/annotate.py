@@ -77,7 +77,7 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
             raise ParamsError(f"{datasets.path(dataset)}: annotation.names: no type {name!r}{hint}")
     missing = config.missing(params.label.missing_labels)
     cells, batches = annotated.read(raw, config, table, annotation.batch, missing, params.label.least_known_genes)
-    notes = annotated.limits_without_effect(cells.var_names, settings.qc)
+    notes = annotated.limits_without_effect(list(cells.var_names), settings.qc)
     try:
         result = method.annotate(cells, batches, marker_genes, settings)
     except InputError as error:

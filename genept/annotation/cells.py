@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +16,30 @@ from genept.core.errors import InputError
 from genept.core.params import QC
 from genept.data.cells import UNKNOWN
 from genept.data.genes import Table
-from genept.datasets import inputs
+from genept.datasets import inputs, stored
 from genept.datasets.config import DatasetConfig
 from genept.datasets.derive import add_derived
+from genept.datasets.matrix import Matrix
 
 CELL_TYPE, PATIENT = "cell_type", "patient"
 MITOCHONDRIAL = "MT-"  # prefix of HGNC's symbols of the 37 mitochondrial genes
 OK = "ok"
 OUTCOMES = (OK, "few_genes", "many_genes", "many_mitochondrial")
+
+
+@dataclass(frozen=True)
+class ManyCells:
+    """Cells whose matrix is too large for the memory, with what an AnnData has."""
+
+    x: Matrix
+    obs_names: pd.Index
+    var_names: pd.Index
+    uns: dict[str, Any]
+
+    @property
+    def n_obs(self) -> int:
+        """Number of cells."""
+        return len(self.obs_names)
 
 
 def read(
@@ -31,10 +49,11 @@ def read(
     batch: str | None,
     missing: Collection[str] = (),
     least_known_genes: float = 0.0,
-) -> tuple[AnnData, np.ndarray | None]:
+) -> tuple[AnnData | ManyCells, np.ndarray | None]:
     """Read the fetched files of a dataset; the authors' cell types are never read.
 
-    Returns the cells, in the order of the file, genes under their approved symbols; and each cell's batch (its
+    Returns the cells, in the order of the file, genes under their approved symbols, not in memory if X has more than
+    `stored.IN_MEMORY` values; and each cell's batch (its
     annotation `batch`), shape (n_cells,) of text, `None` if there is one only. Cells without a batch, or with a text
     that means `missing`, form one, ``Unknown``. `InputError` if a file is damaged or contradicts the config.
     """
@@ -44,10 +63,14 @@ def read(
     if batch is not None and batch not in obs:
         raise InputError(f"{raw.path}: has no {batch} without the cell types; choose another annotation.batch")
     harmonised = raw.harmonise(config, table, least_known_genes)
+    batches = None if batch is None else obs[batch].fillna(UNKNOWN).to_numpy(dtype=str)
+    if raw.x.survey.n_values > stored.IN_MEMORY:
+        x = raw.x.genes(harmonised.keep)
+        return ManyCells(x, obs.index, pd.Index(harmonised.symbols), {"x": raw.content}), batches
     x = raw.x.genes(harmonised.keep).csr()
     cells = AnnData(x, obs=pd.DataFrame(index=obs.index), var=pd.DataFrame(index=harmonised.symbols))
     cells.uns["x"] = raw.content
-    return cells, None if batch is None else obs[batch].fillna(UNKNOWN).to_numpy(dtype=str)
+    return cells, batches
 
 
 def author_labels(folder: Path, config: DatasetConfig, missing: Collection[str] = ()) -> pd.DataFrame | None:

@@ -4,7 +4,9 @@
 2. log1p of counts per 10,000, the total over all genes (`genept.data.expression`).
 3. Highly variable genes: dispersion as in Seurat, ranked within each batch and combined (scanpy's ``seurat`` flavour
    with ``batch_key``), so that no gene is chosen because batches differ. It reads log-normalised values, since
-   a dataset without counts has only those. Batches of fewer than `MIN_BATCH` cells, or of equal ones, do not vote.
+   a dataset without counts has only those. Batches of fewer than `MIN_BATCH` cells, or of equal ones, do not vote. Of
+   cells that are too many for the memory, `SAMPLE` choose the genes, drawn at random; they are read some at a time, and
+   only the expression of these genes and of the marker genes is kept.
 4. Exact principal components of those genes, centred and not scaled (`genept.data.pca`).
 5. Neighbours balanced over batches (`graph`).
 6. Edges with UMAP's weights.
@@ -29,16 +31,18 @@ import anndata
 import numpy as np
 import pandas as pd
 import scanpy
+import scipy.sparse as sp
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from genept.annotation import graph
-from genept.annotation.cells import OK, common_genes, judge
+from genept.annotation.cells import OK, ManyCells, common_genes, judge
 from genept.annotation.markers import Call, Markers, by_cluster, call_type, score_types, standardise
 from genept.core.errors import InputError
 from genept.core.params import Annotate
 from genept.data import pca
 from genept.data.expression import log_normalise
+from genept.datasets.matrix import Matrix
 
 METHOD_VERSION = 1
 METHOD = (
@@ -48,6 +52,7 @@ METHOD = (
 MIN_CELLS = 30  # fewer have no clusters worth a name
 MIN_GENES = 2  # that differ between cells, with fewer there are no principal components
 MIN_BATCH = 30  # cells of a batch that has a say in the choice of genes
+SAMPLE = 50_000  # cells that choose the genes, of cells that are not in memory
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,21 @@ class Result:
         return np.array(["", *(call.cell_type for call in self.calls)], dtype=object)[self.cluster]
 
 
-def annotate(cells: anndata.AnnData, batches: np.ndarray | None, markers: Markers, settings: Annotate) -> Result:
+@dataclass(frozen=True)
+class Chosen:
+    """What clusters and types are made from: log-normalised expression of the cells that pass quality control."""
+
+    qc: np.ndarray  # as in `Result`, of all cells
+    variable: csr_matrix  # of highly variable genes
+    marking: csr_matrix  # of marker genes
+    genes: list[str]  # these, in the order of the table
+    marker_genes: list[str]  # of the whole table
+    common: set[str]  # genes that are in enough cells
+
+
+def annotate(
+    cells: anndata.AnnData | ManyCells, batches: np.ndarray | None, markers: Markers, settings: Annotate
+) -> Result:
     """Cluster cells and name the clusters.
 
     Of `cells`, ``X`` is CSR without stored zeros, ``uns['x']`` ``counts`` or ``lognorm``, ids and symbols are unique;
@@ -81,49 +100,124 @@ def annotate(cells: anndata.AnnData, batches: np.ndarray | None, markers: Marker
     control, or no marker gene is among them.
     """
     batches = np.full(cells.n_obs, "") if batches is None else np.asarray(batches, dtype=str)
-    order = np.argsort(cells.obs_names.to_numpy(str))
-    ordered = cells[order, np.argsort(cells.var_names.to_numpy(str))].copy()
-    ordered.X.sort_indices()
+    order, columns = np.argsort(cells.obs_names.to_numpy(str)), np.argsort(cells.var_names.to_numpy(str))
+    symbols, content = list(cells.var_names[columns]), cells.uns["x"]
     with threadpool_limits(1):
-        result = annotate_ordered(ordered, batches[order], markers, settings)
+        if isinstance(cells, ManyCells):
+            chosen = choose_of_many(cells.x.genes(columns), symbols, content, order, batches, markers, settings)
+        else:
+            ordered = cells[order, columns].copy()
+            ordered.X.sort_indices()
+            chosen = choose(ordered, batches[order], markers, settings)
+        result = annotate_ordered(chosen, symbols, batches[order], markers, settings)
     back = np.argsort(order)
     return dataclasses.replace(result, qc=result.qc[back], cluster=result.cluster[back], layout=result.layout[back])
 
 
-def annotate_ordered(cells: anndata.AnnData, batches: np.ndarray, markers: Markers, settings: Annotate) -> Result:
-    """Do the nine steps, in one thread already."""
+def choose(cells: anndata.AnnData, batches: np.ndarray, markers: Markers, settings: Annotate) -> Chosen:
+    """Do the first three steps."""
     symbols = list(cells.var_names)
     qc = judge(cells.X, symbols, cells.uns["x"], settings.qc)
+    passing = passing_cells(qc)
+    x = log_normalise(cells[passing])
+    is_common = common_genes(x, settings.qc.min_cells_per_gene)
+    marker_genes, common, genes = scorable(symbols, is_common, markers, settings)
+    x_common = x[:, is_common]
+    hvgs = variable_genes(x_common, batches[passing], len(passing), settings)
+    marking = x[:, [symbols.index(gene) for gene in genes]]
+    return Chosen(qc, x_common[:, hvgs], marking, genes, marker_genes, common)
+
+
+def choose_of_many(
+    x: Matrix,
+    symbols: list[str],
+    content: str,
+    order: np.ndarray,
+    batches: np.ndarray,
+    markers: Markers,
+    settings: Annotate,
+) -> Chosen:
+    """Do the first three steps in three readings of a matrix in the order of the file; `order` is that of the result.
+
+    Without the sample, the result is that of `choose`.
+    """
+    judged, n_cells = list[np.ndarray](), np.zeros(len(symbols), dtype=np.int64)
+    for block in x.read():
+        judged.append(judge(block, symbols, content, settings.qc))
+        n_cells += np.bincount(block[judged[-1] == OK].indices, minlength=len(symbols))
+    in_file = np.concatenate(judged)
+    qc = in_file[order]
+    passing = order[passing_cells(qc)]
+    is_common = n_cells >= settings.qc.min_cells_per_gene
+    marker_genes, common, genes = scorable(symbols, is_common, markers, settings)
+
+    def read(rows: np.ndarray, columns: np.ndarray) -> csr_matrix:
+        """Return log-normalised values of some genes, of cells in another order than that of the file."""
+        blocks = (anndata.AnnData(block.astype(np.float32), uns={"x": content}) for block in x.blocks(np.sort(rows)))
+        found = sp.vstack([log_normalise(block)[:, columns] for block in blocks], format="csr")
+        return found[np.argsort(np.argsort(rows))]
+
+    sample = passing
+    if len(passing) > SAMPLE:
+        drawn = np.random.default_rng(settings.seed).choice(len(passing), SAMPLE, replace=False)
+        sample = passing[np.sort(drawn)]
+    of_common = np.flatnonzero(is_common)
+    hvgs = of_common[variable_genes(read(sample, of_common), batches[sample], len(passing), settings)]
+    both = read(passing, np.append(hvgs, [symbols.index(gene) for gene in genes]).astype(int))
+    return Chosen(qc, both[:, : len(hvgs)], both[:, len(hvgs) :], genes, marker_genes, common)
+
+
+def passing_cells(qc: np.ndarray) -> np.ndarray:
+    """Return the rows of the cells that pass quality control; `InputError` if they are too few."""
     passing = np.flatnonzero(qc == OK)
     if len(passing) < MIN_CELLS:
         raise InputError(
             f"only {len(passing)} of {len(qc)} cells pass quality control, and {MIN_CELLS} are needed; "
             "see annotate.qc in params.yaml"
         )
-    x, batches = log_normalise(cells[passing]), batches[passing]
-    is_common = common_genes(x, settings.qc.min_cells_per_gene)
+    return passing
+
+
+def scorable(
+    symbols: list[str], is_common: np.ndarray, markers: Markers, settings: Annotate
+) -> tuple[list[str], set[str], list[str]]:
+    """Return all marker genes, the genes in enough cells, and the marker genes among these; `InputError` if none."""
     marker_genes = list(dict.fromkeys(gene for genes in markers.genes.values() for gene in genes))
-    measured, common = set(symbols), {symbols[column] for column in np.flatnonzero(is_common)}
+    common = {symbols[column] for column in np.flatnonzero(is_common)}
     genes = [gene for gene in marker_genes if gene in common]
     if not genes:
         raise InputError(
             f"none of the {len(marker_genes)} marker genes (such as {', '.join(marker_genes[:3])}) is in "
             f"{settings.qc.min_cells_per_gene} cells; is markers.tsv the table for these cells?"
         )
-    x_common = x[:, is_common]
-    hvgs = highly_variable(x_common, batches, settings.n_hvgs)
+    return marker_genes, common, genes
+
+
+def variable_genes(x: csr_matrix, batches: np.ndarray, n_passing: int, settings: Annotate) -> np.ndarray:
+    """Return the columns of the highly variable genes; `InputError` if they are too few."""
+    hvgs = highly_variable(x, batches, settings.n_hvgs)
     if len(hvgs) < MIN_GENES:
         raise InputError(
-            f"{len(hvgs)} genes vary among the {len(passing)} cells that pass quality control, and {MIN_GENES} are "
+            f"{len(hvgs)} genes vary among the {n_passing} cells that pass quality control, and {MIN_GENES} are "
             "needed to find clusters; does X of the file hold counts of different cells?"
         )
-    points = pca.principal_components(x_common[:, hvgs], settings.n_components)
+    return hvgs
+
+
+def annotate_ordered(
+    chosen: Chosen, symbols: list[str], batches: np.ndarray, markers: Markers, settings: Annotate
+) -> Result:
+    """Do the other steps, in one thread already; `batches` are those of all cells."""
+    qc, genes, n_hvgs = chosen.qc, chosen.genes, chosen.variable.shape[1]
+    passing = np.flatnonzero(qc == OK)
+    batches = batches[passing]
+    points = pca.principal_components(chosen.variable, settings.n_components)
     indices, distances = graph.balanced_neighbors(points, batches, settings.n_neighbors)
     connectivities = graph.connect(indices, distances)
     codes = graph.cluster(connectivities, settings.resolution, settings.seed)
     n_clusters, n_neighbors = codes.max() + 1, indices.shape[1]
 
-    means, shares = by_cluster(x[:, [symbols.index(gene) for gene in genes]], codes, n_clusters)
+    means, shares = by_cluster(chosen.marking, codes, n_clusters)
     z = standardise(means)
     scores = score_types(z, genes, markers.genes)
     calls = [
@@ -134,9 +228,9 @@ def annotate_ordered(cells: anndata.AnnData, batches: np.ndarray, markers: Marke
     cluster[passing] = codes + 1
     layout = np.full((len(qc), 2), np.nan, dtype=np.float32)
     layout[passing] = graph.lay_out(points, connectivities, n_neighbors, settings.umap_epochs, settings.seed)
-    absent = [gene for gene in marker_genes if gene not in measured]
-    rare = [gene for gene in marker_genes if gene in measured - common]
-    n_hvgs = len(hvgs)
+    measured = set(symbols)
+    absent = [gene for gene in chosen.marker_genes if gene not in measured]
+    rare = [gene for gene in chosen.marker_genes if gene in measured - chosen.common]
     return Result(qc, cluster, layout, calls, genes, means, z, shares, absent, rare, n_hvgs, n_neighbors)
 
 

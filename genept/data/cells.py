@@ -122,11 +122,6 @@ def read(dataset: str) -> AnnData:
     return of(dataset).whole()
 
 
-def read_corpus(dataset: str) -> AnnData:
-    """Read the cells of a dataset outside its evaluated subset into memory."""
-    return corpus_of(dataset).whole()
-
-
 def in_memory(cells: AnnData) -> Cells:
     """Return cells that are in memory already, in one part."""
     digest = ids_digest(cells.obs_names)

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from genept.annotation import results
 from genept.core import files
 from genept.core.readers import read_foreign
+from genept.datasets import stored
 from stages.annotate import main
 from tests import helpers
 from tests.annotation import made
@@ -70,6 +71,17 @@ def change_cells(change: Any) -> None:
     cells = anndata.read_h5ad("data/mine/raw/raw.h5ad")
     change(cells)
     cells.write_h5ad("data/mine/raw/raw.h5ad")
+
+
+def test_a_matrix_that_is_read_some_cells_at_a_time_changes_no_byte(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    whole = contents(FOLDER, METRICS)
+    for name, value in {"IN_MEMORY": 0, "BYTES_AT_ONCE": 1, "CELLS_AT_ONCE": 50}.items():
+        monkeypatch.setattr(stored, name, value)
+    run()
+    assert contents(FOLDER, METRICS) == whole
 
 
 def test_tables_and_agreement(project: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import anndata
@@ -11,8 +13,10 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from genept.annotation import method, results
+from genept.annotation.cells import ManyCells
 from genept.annotation.markers import Markers
 from genept.core.errors import InputError
+from genept.datasets import matrix
 from tests.annotation import made
 
 MARKERS = Markers(made.markers(), {}, ("NOTAGENE1", "NOTAGENE2"))
@@ -55,6 +59,29 @@ def test_types_are_found_and_counted_and_one_without_markers_is_unknown(
     assert list(summary["cells_per_type"]) == ["Blue", "Green", "Unknown"]
     assert sum(summary["cells_per_type"].values()) == made.N_CELLS
     assert summary["cells"] == {"ok": made.N_CELLS, "few_genes": 0, "many_genes": 0, "many_mitochondrial": 0}
+
+
+def test_cells_that_are_read_some_at_a_time_are_annotated_as_those_in_memory(
+    cells: anndata.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qc = {"max_genes": int(np.median(np.diff(cells.X.indptr))), "min_cells_per_gene": 78}
+    small, n_read = annotate(cells, n_hvgs=30, qc=qc), 0
+
+    def blocks(rows: np.ndarray | None) -> Iterator[sp.csr_matrix]:
+        nonlocal n_read
+        n_read += 1
+        yield from matrix.in_blocks(lambda first, last: cells.X[first:last].copy(), cells.n_obs, rows, 17)
+
+    x = matrix.Matrix(blocks, cells.shape, cells.X.dtype)
+    many = ManyCells(x, cells.obs_names, cells.var_names, {"x": "counts"})
+    large = method.annotate(many, donors(cells), MARKERS, made.settings(n_hvgs=30, qc=qc))
+    assert set(small.qc) == {"ok", "many_genes"} and small.rare and n_read == 3
+    for one, other in zip(dataclasses.astuple(small), dataclasses.astuple(large), strict=True):
+        np.testing.assert_array_equal(one, other) if isinstance(one, np.ndarray) else None
+        assert isinstance(one, np.ndarray) or one == other
+    monkeypatch.setattr(method, "SAMPLE", 90)
+    sampled = method.annotate(many, donors(cells), MARKERS, made.settings())
+    assert (sampled.cell_types == np.where(cells.obs["kind"] == "Red", "Unknown", cells.obs["kind"])).mean() > 0.98
 
 
 def test_batches_split_clusters_without_balance_only_and_every_library_runs_in_one_thread(
@@ -103,7 +130,7 @@ def test_a_marker_in_too_few_cells_is_left_out_and_another_seed_gives_another_la
     assert again.rare == [gene] and gene not in again.genes and gene not in again.absent
     assert not np.array_equal(again.layout, found.layout)
     with pytest.raises(InputError, match=r"none of the 10 marker genes .* is in 241 cells; is markers.tsv the table"):
-        annotate(cells, qc={"min_cells_per_gene": 241})
+        annotate(cells, qc={"min_cells_per_gene": 78})
 
 
 @pytest.mark.parametrize("n_equal", [60, 64, 77])
