@@ -109,7 +109,7 @@ def inputs(params: Params) -> list[Path]:
     """Return the cells that models are trained on, then those that are embedded."""
     corpora = [cells.DATA / "corpus" / dataset / "cells.h5ad" for dataset in params.grid.pretrain]
     tables = ("cells.h5ad", "obs.csv")
-    return corpora + [cells.DATA / dataset / name for dataset in params.grid.datasets for name in tables]
+    return corpora + [cells.labelled(dataset) / name for dataset in params.grid.datasets for name in tables]
 
 
 def run(project: Path, training: Training, name: str, *arguments: str) -> None:

@@ -1,8 +1,9 @@
 """Log-normalised expression, reduced by PCA: the baseline, and the example to copy for a model of your own.
 
 A model of your own is two files: ``models/<name>.yaml`` with its title and settings, and ``models/<name>.py`` with the
-class `Model`, which says what settings there may be, and the function `embed`. Put its name in ``grid.models.custom``
-of params.yaml. `genept.engines` says what `embed` gets and returns.
+class `Model`, which says what settings there may be, and the function ``embed``. Put its name in ``grid.models.custom``
+of params.yaml. `genept.engines` says what ``embed`` gets and returns. Here it is ``embed_parts``, which gets the same
+but the cells part by part: ``cells.whole()`` is the AnnData that ``embed`` would get.
 """
 
 from __future__ import annotations

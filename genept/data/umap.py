@@ -42,7 +42,7 @@ def cached_coordinates(matrix: np.ndarray, settings: Plot) -> np.ndarray:
     options = settings.model_dump(exclude={"above"})
     versions = (files.sha256(Path(__file__)), version("umap-learn"))
     described = json.dumps([options, versions, matrix.shape, str(matrix.dtype)]).encode()
-    path = CACHE / f"{hashlib.sha256(described + np.ascontiguousarray(matrix).tobytes()).hexdigest()}.npy"
+    path = files.shared(CACHE) / f"{hashlib.sha256(described + np.ascontiguousarray(matrix).tobytes()).hexdigest()}.npy"
     with contextlib.suppress(InputError, FileNotFoundError):
         layout = np.array(read_matrix(path, "it is computed anew"))
         if layout.shape == (len(matrix), 2):
@@ -52,7 +52,7 @@ def cached_coordinates(matrix: np.ndarray, settings: Plot) -> np.ndarray:
     with files.replacing(path) as temporary:
         np.save(temporary, layout, allow_pickle=False)
     with contextlib.suppress(FileNotFoundError):  # where another process removes, too
-        for old in sorted(CACHE.glob("*.npy"), key=lambda other: other.stat().st_mtime)[:-CACHED_LAYOUTS]:
+        for old in sorted(path.parent.glob("*.npy"), key=lambda other: other.stat().st_mtime)[:-CACHED_LAYOUTS]:
             old.unlink()
     return layout
 

@@ -7,7 +7,8 @@ model that names no engine has both in ``models/<model>.py``; ``models/expressio
     def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]
 
 ``cells``
-    The evaluated cells, see `genept.data.cells`. Do not filter or reorder them in place.
+    The evaluated cells or, of many, some of them (`genept.engines.running`), see `genept.data.cells`. Do not filter or
+    reorder them in place. The vector of a cell must not depend on the other cells.
 ``folder``
     ``models/<model>/``: what an earlier stage made or fetched for the model.
 ``config``
@@ -20,6 +21,10 @@ a reader needs to trust the numbers, as a dict that JSON can hold, without dates
 `genept.data.expression.coverage` counts and ``comparable``: False, with a ``reason``, where the method is not what its
 authors describe, for example a rank over values that are no counts. An engine that uses torch also notes the
 ``device``, as resolved.
+
+What grows with the cells is noted as `genept.core.notes.Total` or `Mean`. An engine that has to know something of all
+cells first has a function ``survey(cells: Cells) -> dict``, called if there are several parts; what it returns is in
+``cells.uns`` of each.
 
 `genept.engines.network.batching.run` runs a network over sequences: it takes care of batches, several GPUs, lack of
 memory, progress, and resuming a run that was interrupted.

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("numba", "numpy", "scipy", "torch", "tokenizers", "transformers")
 ABOUT = {"title", "note", "paper", "source"}  # settings of a model's file that move no number
-TRIAL = 32, 32, 512  # cells that are embedded to tell how long all will take; the first time code is compiled
+TRIAL = 32, 64, 256, 1024, 4096  # cells that are embedded to tell how long all will take, until some take `LONG`
+LONG = 2.0  # seconds; the first time code is compiled
 Result = tuple[np.ndarray, dict[str, Any]]
 
 
@@ -253,14 +254,16 @@ def announce(work: Work, data: AnnData, cells: Cells, n_earlier: int, reading: f
 
     They took the seconds `reading` to read. `InputError` if the disk has not that much room.
     """
-    seconds = []
-    for n_cells in TRIAL:
+    tried: list[tuple[int, float]] = []  # cells and seconds
+    for n_cells in (min(n, data.n_obs) for n in TRIAL):
+        if len(tried) > 1 and (n_cells == tried[-1][0] or (len(tried) > 2 and tried[-1][1] > LONG)):
+            break
         began = time.perf_counter()
         with jobs.running(jobs.Job(work.name, announced=True)):
-            vectors, _ = work.embed(data[: min(n_cells, data.n_obs)].copy())
-        seconds.append(time.perf_counter() - began)
-    more = max(seconds[-1] - seconds[-2], 0.0) / max(1, min(TRIAL[-1], data.n_obs) - TRIAL[-2])
-    each = more + reading / data.n_obs
+            vectors, _ = work.embed(data[:n_cells].copy())
+        tried.append((n_cells, time.perf_counter() - began))
+    (fewer, short), (more, longer) = tried[-2:]
+    each = max(longer - short, 0.0) / max(1, more - fewer) + reading / data.n_obs
     n_left = cells.n_obs - n_earlier
     of_cell = vectors.nbytes // vectors.shape[-2]
     needed = of_cell * (cells.n_obs + n_left)

@@ -22,7 +22,7 @@ import pandas as pd
 from joblib import Memory, Parallel, delayed
 from joblib.memory import extract_first_line
 
-from genept.core import orphans
+from genept.core import files, orphans
 from genept.core.cli import progress
 from genept.core.errors import InputError
 from genept.core.params import ENSEMBLE, MAJORITY, RANDOM_CELLS, SUPERVISED, Evaluate, Grid, Params
@@ -80,7 +80,7 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
     obs = cells.read_obs(dataset)
     seed, evaluate, grid = params.scoring_seed, params.evaluate, params.grid
     planned, left_out = targets.plan(obs, evaluate, seed, str(cells.labelled(dataset) / "obs.csv"))
-    memory = Memory(cache, verbose=0)
+    memory = Memory(cache and files.shared(cache), verbose=0)
     logging.getLogger("joblib").setLevel(logging.ERROR)  # it warns at length of a broken entry, then computes it anew
     code = code_digest()
     notes = {name: embeddings.read_notes(dataset, name) for name in grid.models.names}
