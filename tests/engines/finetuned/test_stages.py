@@ -91,7 +91,7 @@ def test_equal_runs_write_equal_files_and_unseen_cells_can_hold_anything(project
 
 def test_scores_are_of_unseen_cells_by_a_fit_for_each_split(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blood.finetune()
-    columns, row_of = blood.columns(), {cell.tobytes(): row for row, cell in enumerate(base().astype(float))}
+    columns, row_of = blood.columns(), {cell.tobytes(): row for row, cell in enumerate(base().astype(np.float32))}
     train = []
     for cells in (np.flatnonzero(columns["cell_type"] != "Unknown"), np.arange(blood.N_CELLS)):  # the latter of two
         train += [train_test_split(cells, test_size=0.2, random_state=seed)[0] for seed in seeds(0, 3)]
