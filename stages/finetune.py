@@ -54,7 +54,7 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
     split = splits.divide(obs, annotation, scored, params.evaluate.split, params.scoring_seed)
     train, sample = split.train, params.evaluate.sample
     if order := sampling.order(len(obs), sample.above, params.scoring_seed):
-        train = order.first(train, sample.training_cells)
+        train = order.first(train, sample.head_cells)
     labels = obs[annotation].to_numpy()[train].astype(str)
     fitted = training.fit(np.array(matrix[train]), labels, config.finetune, params.scoring_seed)
 

@@ -136,6 +136,7 @@ class Sample(Config):
     anchors: Cells
     test_cells: Cells
     training_cells: Cells
+    head_cells: Cells
 
 
 class Evaluate(Config):

@@ -32,4 +32,6 @@ class Order:
 
 def order(n_cells: int, above: int, seed: int) -> Order | None:
     """Draw the order of the cells of a dataset with more than `above` of them; None for a smaller one."""
-    return Order(np.random.default_rng(seed).permutation(n_cells)) if n_cells > above else None
+    if n_cells <= above:
+        return None
+    return Order(np.random.default_rng([seed, n_cells]).permutation(n_cells))  # no other draw begins so

@@ -206,7 +206,9 @@ def score(
     assert lesson is not None
 
     def fit(jobs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Callable[[np.ndarray], np.ndarray]]:
-        learned = [(matrix, np.intersect1d(train, lesson.labelled)) for matrix, train in jobs]
+        most = evaluate.sample.head_cells
+        trained = [(matrix, planned[0].first_cells(train, most)) for matrix, train in jobs]
+        learned = [(matrix, np.intersect1d(train, lesson.labelled)) for matrix, train in trained]
         step = len(jobs) if planned[0].order is None else 1  # sets of training cells that are held at once
         fitted: list[training.Fitted] = []
         for some in (learned[first : first + step] for first in range(0, len(learned), step)):

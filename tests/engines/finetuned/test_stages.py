@@ -104,7 +104,7 @@ def test_many_cells_are_projected_block_by_block(project: Path, monkeypatch: pyt
 
 def test_scores_are_of_unseen_cells_by_a_fit_for_each_split(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blood.finetune()
-    columns, row_of = blood.columns(), {cell.tobytes(): row for row, cell in enumerate(base().astype(float))}
+    columns, row_of = blood.columns(), {cell.tobytes(): row for row, cell in enumerate(base().astype(np.float32))}
     train = []
     for cells in (np.flatnonzero(columns["cell_type"] != "Unknown"), np.arange(blood.N_CELLS)):  # the latter of two
         train += [train_test_split(cells, test_size=0.2, random_state=seed)[0] for seed in seeds(0, 3)]
