@@ -185,13 +185,14 @@ def draw(table: pd.DataFrame, order: Sequence[str], path: Path) -> None:
         left.text(0.01, LIMIT * 0.97, f"{LIMIT} GB", transform=left.get_yaxis_transform(), va="top", color=INK)
         left.set_ylabel("peak memory, GB (dotted: with mapped files)")
         right.set_ylabel("CPU seconds for 1,000 cells")
-        plain = FuncFormatter(lambda value, _: f"{value:,g}")
+        plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
         for axes in (left, right):
             axes.set(xscale="log", yscale="log", xlabel="cells")
             axes.grid(which="major", color=FRAME, linewidth=0.4, alpha=0.6)
             axes.spines[["top", "right"]].set_visible(False)
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            is_wide = table["cells"].max() > 200 * table["cells"].min()  # then more ticks would overlap
+            for axis, steps in ((axes.xaxis, (1,) if is_wide else (1, 2, 5)), (axes.yaxis, (1, 2, 5))):
+                axis.set_major_locator(LogLocator(subs=steps))
                 axis.set_major_formatter(plain)
                 axis.set_minor_formatter(NullFormatter())
         figure.legend(loc="outside right center", frameon=False)
