@@ -256,7 +256,7 @@ def test_the_committed_lock_is_of_the_default_grid_and_small(stages: dict[str, A
     """DVC reads and writes it after every stage, and never removes a stage that is gone."""
     text = (ROOT / "dvc.lock").read_text(encoding="utf-8")
     assert yaml.safe_load(text)["stages"].keys() == stages.keys()
-    assert len(text) <= 50_000
+    assert len(text) <= 55_000
 
 
 #: A folder of the package imports from folders of earlier rows and from itself.
