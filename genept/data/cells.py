@@ -224,6 +224,14 @@ def assembled(x: csr_matrix, obs: pd.DataFrame, var: pd.DataFrame, uns: dict[str
     return AnnData(x, obs=obs, var=var, uns=dict(uns))
 
 
+def obs_path(dataset: str) -> Path:
+    """Return the table of the evaluated cells' annotations."""
+    from genept.data import parts
+
+    folder = labelled(dataset)
+    return folder / (parts.OBS if (folder / parts.MANIFEST).exists() else OBS)
+
+
 def read_obs(dataset: str) -> pd.DataFrame:
     """Read the annotations of the evaluated cells: text columns named as in `ANNOTATIONS`, indexed by cell id.
 

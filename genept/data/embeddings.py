@@ -179,7 +179,7 @@ def read_draws(dataset: str, model: str, cell_ids: Sequence[str]) -> np.ndarray:
     """Memory-map all draws of an embedding as `read` one: shape (n_draws, n_cells, n_dimensions), one without draws."""
     notes, path = read_notes(dataset, model), matrix_path(dataset, model)
     if notes["cell_ids_sha256"] != cells.ids_digest(cell_ids):
-        raise InputError(f"{path}: made for other cells than {cells.labelled(dataset)}; {again(dataset, model)}")
+        raise InputError(f"{path}: made for other cells than {cells.obs_path(dataset)}; {again(dataset, model)}")
     matrix = read_matrix(path, again(dataset, model))
     shape = (*([notes["n_draws"]] if "n_draws" in notes else []), notes["n_cells"], notes["n_dimensions"])
     if matrix.shape != shape or notes["n_cells"] != len(cell_ids):
