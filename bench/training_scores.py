@@ -58,7 +58,7 @@ def score(dataset: str, chosen: Sequence[Training], params: Params) -> Iterator[
     from genept.metrics import benchmark, evaluation, targets
 
     obs, evaluate, seed = cells.read_obs(dataset), params.evaluate, params.scoring_seed
-    planned, _ = targets.plan(obs, evaluate, seed, str(cells.labelled(dataset) / "obs.csv"))
+    planned, _ = targets.plan(obs, evaluate, seed, str(cells.obs_path(dataset)))
     code, memory = evaluation.code_digest(), Memory(CACHE / f"evaluate-{chosen[0].processor}", verbose=0)
     trained = list(dict.fromkeys(training.model for training in chosen))
     jobs: dict[str, tuple[Any, ...]] = {}

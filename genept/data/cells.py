@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DATA = Path("data")
 IN_FILE, OBS = "cells.h5ad", "obs.csv"
 IN_ONE_FILE = 32_768  # cells
+COMPRESSION: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # others read gzip, too
 ANNOTATIONS: tuple[str, ...] = get_args(Annotation)
 
 PART = "part"  # column of obs.csv where a dataset has a reference and a query file: which one a cell is from
@@ -100,6 +101,15 @@ class Cells:
 def heading(annotation: str) -> str:
     """Return an annotation's name as it is printed: ``cell_type`` is "Cell type"."""
     return annotation.replace("_", " ").capitalize()
+
+
+def write_elements(file: h5py.File, data: AnnData, uns: dict[str, Any]) -> None:
+    """Write an AnnData with `uns`, texts and numbers, into a new h5ad; equal cells give equal bytes."""
+    from anndata.io import write_elem
+
+    write_elem(file, "/", data, dataset_kwargs=COMPRESSION)
+    for key, value in uns.items():
+        write_elem(file["uns"], key, value)  # by itself, since HDF5 compresses no scalars
 
 
 def labelled(dataset: str) -> Path:

@@ -16,6 +16,7 @@ from anndata.io import read_elem, write_elem
 from genept.core import files, hdf5
 from genept.core.errors import InputError
 from genept.core.pace import Pace
+from genept.data.cells import COMPRESSION, write_elements
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 ROWS = 16_384  # of an embedding that are written at a time
 VALUES = 1 << 18  # that are compressed together
-COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # as `label` writes an h5ad
 SLACK = 1 << 20  # bytes, more than what HDF5 adds to some values
 OF_CELL = 400  # bytes, more than a cell's id and annotations take
 
@@ -91,9 +91,7 @@ def write_cells(cells: Cells, obs: pd.DataFrame, path: Path) -> None:
     path.touch()
     files.check_room(path, SLACK + OF_CELL * cells.n_obs)
     with h5py.File(path, "w") as file, Pace(f"{path.name}: writing", cells.n_obs) as pace:
-        write_elem(file, "/", few, dataset_kwargs=COMPRESSION)
-        for key, value in cells.uns.items():
-            write_elem(file["uns"], key, value)  # by itself, since HDF5 compresses no scalars
+        write_elements(file, few, cells.uns)
         group = file["X"]
         for name, dtype in (("data", np.float32), ("indices", np.int32), ("indptr", np.int64)):
             del group[name]

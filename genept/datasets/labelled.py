@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from anndata.io import write_elem
 from scipy.sparse import csr_matrix
 
 from genept.core import files
@@ -30,7 +29,6 @@ from genept.data import cells, parts
 from genept.datasets.matrix import Matrix, joined
 
 CACHE = Path("data/cache/label")
-COMPRESSION = {"compression": "gzip", "compression_opts": 1, "shuffle": True}  # gzip: other languages read it too
 FORMAT = 1  # of parts; another one shares none
 
 
@@ -68,9 +66,7 @@ def note_used(dataset: str, names: list[str]) -> None:
 def write_h5ad(path: Path, data: AnnData, uns: dict[str, Any]) -> None:
     """Write an h5ad with `uns`, texts and numbers; equal cells give equal bytes."""
     with files.writing_h5(path) as file:
-        write_elem(file, "/", data, dataset_kwargs=COMPRESSION)
-        for key, value in uns.items():
-            write_elem(file["uns"], key, value)  # by itself, since HDF5 compresses no scalars
+        cells.write_elements(file, data, uns)
 
 
 def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, Any], dataset: str) -> list[str]:

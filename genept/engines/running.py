@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from genept.data.cells import Cells, Some
 
-LIBRARIES = ("numba", "numpy", "scipy", "torch", "tokenizers", "transformers")
 ABOUT = {"title", "note", "paper", "source"}  # settings of a model's file that move no number
 TRIAL = 32, 64, 256, 1024, 4096  # cells that are embedded to tell how long all will take, until some take `LONG`
 LONG = 2.0  # seconds; the first time code is compiled
@@ -143,18 +142,17 @@ def digest(content: Any) -> str:
 
 def run(work: Work, cells: Cells, writer: Writer) -> dict[str, Any]:
     """Embed all cells, and return the notes."""
-    name = work.name
     folder = files.shared(jobs.CHECKPOINTS) / work.dataset / work.model
     if len(cells.parts) > 1 and not work.needs_all:
-        return run_parts(work, cells, writer, name, folder / "parts")
-    with jobs.running(jobs.Job(name, folder, lambda: digest([work.identity, cells.ids_sha256]))):
+        return run_parts(work, cells, writer, folder / "parts")
+    with jobs.running(jobs.Job(work.name, folder, lambda: digest([work.identity, cells.ids_sha256]))):
         matrix, found = work.embed_all(cells) if work.needs_all else work.embed(cells.parts[0].read())
     writer.add(matrix)
     jobs.remove_checkpoints(folder)
     return found
 
 
-def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path) -> dict[str, Any]:
+def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[str, Any]:
     """Embed the cells part by part, in any order, then put the parts together in theirs."""
     survey = getattr(work.code, "survey", None)
     shared = survey(cells) if survey else {}
@@ -162,18 +160,18 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
     with cluster.connected(work.params) if on_cluster else contextlib.nullcontext() as client:
         expected = expected_of_workers(client, work) if client else {}
         device = expected.get(cluster.DEVICE) or compute.resolve_device(work.params.device)
-        base = [work.identity, shared, device, {one: version(one) for one in LIBRARIES}]
+        base = [work.identity, shared, device, {one: version(one) for one in cluster.LIBRARIES}]
         keys = [digest([*base, part.identity(), *work.annotations(part)])[:32] for part in cells.parts]
         paths = [folder / f"{key}.npz" for key in keys]
         done = {number: found for number, path in enumerate(paths) if (found := read_notes(path)) is not None}
         for number in done:
             paths[number].touch()  # `stages.clean` takes what is older than the last run that finished
         missing = [number for number in range(len(paths)) if number not in done]
-        with Pace(name, cells.n_obs) as pace:
+        with Pace(work.name, cells.n_obs) as pace:
             pace.add(sum(size(cells.parts[number]) for number in done), earlier=True)
             if client:
                 n_workers = len(client.scheduler_info()["workers"])
-                click.echo(f"{name}: {len(missing)} of {len(paths)} parts on {n_workers} Dask workers", err=True)
+                click.echo(f"{work.name}: {len(missing)} of {len(paths)} parts on {n_workers} Dask workers", err=True)
                 task = functools.partial(embed_on_worker, work, shared, expected, str(Path.cwd()))
                 names = [paths[number].stem for number in missing]
                 results = cluster.each(client, missing, names, task, folder)
@@ -191,7 +189,7 @@ def run_parts(work: Work, cells: Cells, writer: Writer, name: str, folder: Path)
         except jobs.DAMAGE as error:
             raise InputError(f"{path}: damaged meanwhile ({error}); run again, the other parts stay") from None
     files.write_json(folder / "used.json", sorted(path.name for path in paths))
-    return notes.merged([done[number] for number in range(len(paths))], f"{name}: notes")
+    return notes.merged([done[number] for number in range(len(paths))], f"{work.name}: notes")
 
 
 def embed_here(

@@ -79,7 +79,7 @@ def evaluate_dataset(dataset: str, params: Params, cache: Path | None = CACHE, c
     """
     obs = cells.read_obs(dataset)
     seed, evaluate, grid = params.scoring_seed, params.evaluate, params.grid
-    planned, left_out = targets.plan(obs, evaluate, seed, str(cells.labelled(dataset) / "obs.csv"))
+    planned, left_out = targets.plan(obs, evaluate, seed, str(cells.obs_path(dataset)))
     memory = Memory(cache and files.shared(cache), verbose=0)
     logging.getLogger("joblib").setLevel(logging.ERROR)  # it warns at length of a broken entry, then computes it anew
     code = code_digest()
