@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from genept.core.errors import InputError
 CHUNK = 1 << 20
 ROOT = Path(__file__).parents[2]  # the folder that holds the package genept
 WRITING, EARLIER = ".writing-", "earlier"  # beginning of the names of temporary folders; a folder within one
+REMOVALS = (0.02, 0.1, 0.5, 0.0)  # seconds to wait after each attempt to remove a folder
 TEMPORARY = (".dvc", "tmp", "exps")  # where DVC runs experiments that do not touch the workspace
 SETTINGS = ["genept.downloads"]  # imported for the form of `source` only, which moves no number
 
@@ -118,7 +120,11 @@ def writing(parent: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for wait in REMOVALS:
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(wait)  # after an error threads of a library, zarr's, may still write into it
         if lock is not None:
             os.close(lock)
 
