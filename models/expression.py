@@ -2,8 +2,8 @@
 
 A model of your own is two files: ``models/<name>.yaml`` with its title and settings, and ``models/<name>.py`` with the
 class `Model`, which says what settings there may be, and the function ``embed``. Put its name in ``grid.models.custom``
-of params.yaml. `genept.engines` says what ``embed`` gets and returns. Here it is ``embed_parts``, which gets the same
-but the cells part by part: ``cells.whole()`` is the AnnData that ``embed`` would get.
+of params.yaml. `genept.engines` says what ``embed`` gets and returns. ``BY_PARTS``, ``add`` and ``survey`` are for
+datasets of more cells than are embedded at once; most models need at most the first.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import numpy as np
 from pydantic import PositiveInt
 
 from genept.core.config import Config
-from genept.core.notes import merged
-from genept.data.expression import coverage, log_normalise, log_normalised
-from genept.data.pca import components_of_parts, principal_components
+from genept.data.expression import coverage, log_normalise, log_normalised_parts
+from genept.data.pca import add_products, components, principal_components, project
 from genept.engines.config import ModelConfig
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from genept.data.cells import Cells
 
 
-IN_MEMORY = 20_000  # cells; of more, expression is normalised in parts
+BY_PARTS = True  # of many cells, `embed` may get some after the other
 
 
 class Embed(Config):
@@ -39,14 +40,24 @@ class Model(ModelConfig):
     embed: Embed = Embed()
 
 
-def embed_parts(cells: Cells, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
+def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the first principal components of log-normalised expression, and notes."""
-    known = np.ones(len(cells.var), dtype=bool)  # this model knows every gene
-    if cells.n_obs <= IN_MEMORY:
-        whole = cells.whole()
-        matrix = principal_components(log_normalise(whole), config.embed.n_components)
-        found = coverage(whole, known)
+    known = np.ones(cells.n_vars, dtype=bool)  # this model knows every gene
+    if "axes" in cells.uns:  # these are some of the cells, and `survey` has found the components of all
+        parts = [project(x, cells.uns["axes"], cells.uns["mean"]) for _, x in log_normalised_parts(cells)]
+        matrix = np.concatenate(parts)
     else:
-        matrix = components_of_parts(lambda: log_normalised(cells), cells.shape, config.embed.n_components)
-        found = merged([coverage(part, known) for part in cells])
-    return matrix.astype(np.float32), {**found, "comparable": True}
+        matrix = principal_components(log_normalise(cells), config.embed.n_components)
+    return matrix.astype(np.float32), {**coverage(cells, known), "comparable": True}
+
+
+def add(cells: AnnData, sums: dict[str, np.ndarray], config: Model) -> None:
+    """Add some cells to the sums of which `survey` makes the components."""
+    for _, x in log_normalised_parts(cells):
+        add_products(sums, x)
+
+
+def survey(cells: Cells, sums: dict[str, np.ndarray], config: Model) -> dict[str, Any]:
+    """Return the components of all cells."""
+    axes, mean = components(sums, cells.n_obs, config.embed.n_components)
+    return {"axes": axes, "mean": mean}

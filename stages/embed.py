@@ -30,8 +30,9 @@ def main(params: Params, dataset: str, model: str) -> None:
     """
     from genept.data import cells, embeddings
     from genept.engines import running
+    from genept.engines.work import Work
 
-    work = running.Work(dataset, model, params)
+    work = Work(dataset, model, params)
     data, settings = cells.of(dataset), work.config.model_dump(mode="json", include={"embed"}).get("embed", {})
     header = {"engine": work.config.engine or "custom", "config": settings, "x": data.uns["x"]}
     started = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,15 +43,6 @@ def log_normalised_parts(cells: AnnData) -> Iterator[tuple[slice, csr_matrix]]:
     x, uns = cells.X.tocsr(), {"x": cells.uns["x"]}
     for rows in parts(x.shape[0]):
         yield rows, log_normalise(AnnData(x[rows], uns=uns))
-
-
-def log_normalised(parts: Iterable[AnnData]) -> Iterator[tuple[slice, csr_matrix]]:
-    """Yield the same of cells that are read in parts; rows count from the first cell of the first part."""
-    first = 0
-    for part in parts:
-        for rows, x in log_normalised_parts(part):
-            yield slice(first + rows.start, first + rows.stop), x
-        first += part.n_obs
 
 
 def parts(n_cells: int) -> Iterator[slice]:

@@ -23,8 +23,14 @@ authors describe, for example a rank over values that are no counts. An engine t
 ``device``, as resolved.
 
 What grows with the cells is noted as `genept.core.notes.Total` or `Mean`. An engine that has to know something of all
-cells first has a function ``survey(cells: Cells) -> dict``, called if there are several parts; what it returns is in
-``cells.uns`` of each.
+cells before it embeds some of them has two more functions, which are called where the cells are in several parts::
+
+    def add(cells: AnnData, sums: dict[str, np.ndarray], config: Model) -> None
+    def survey(cells: Cells, sums: dict[str, np.ndarray], config: Model) -> dict[str, Any]
+
+``add`` adds some cells to ``sums``, arrays of float64 of one dimension that it makes itself if there are none yet, see
+`genept.engines.sums`. ``survey`` gets those of all cells, and returns what each part has in ``cells.uns``; without
+``add`` it may read the cells itself.
 
 `genept.engines.network.batching.run` runs a network over sequences: it takes care of batches, several GPUs, lack of
 memory, progress, and resuming a run that was interrupted.

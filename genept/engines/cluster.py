@@ -1,4 +1,4 @@
-"""Parts of a dataset embedded by workers of a Dask cluster: the same function on the same parts, so the same vectors.
+"""Parts of a dataset given to workers of a Dask cluster: the same function on the same parts, so the same results.
 
 Workers read the labelled cells and the model's files in this repository's folder on a file system that they share with
 this process, or in a clone of their own (``GENEPT_ROOT`` in a worker's environment). Before it begins, each worker
@@ -12,11 +12,13 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import itertools
 import logging
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 from genept.core import cli, compute, files
 from genept.core.errors import InputError
 from genept.core.params import Params
+from genept.data.cells import of as cells_of
+from genept.engines.work import Work, digest
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -35,21 +39,100 @@ AT_ONCE = 2  # parts that are given to each worker ahead
 DEVICE = "kind of device"
 
 
-def facts(identity: Callable[[], dict[str, str]], params: Params, root: str) -> dict[str, str]:
-    """Return all that vectors depend on where this runs, or the ``error`` that keeps a worker from working.
+@dataclass(frozen=True)
+class Workers:
+    """The workers of a cluster, which all work as this process would."""
 
-    `identity` returns hashes of the model's settings and files.
-    """
+    client: Client
+    work: Work
+    expected: dict[str, str]  # `facts` of all of them
+    root: str  # the repository here
+
+    @property
+    def n(self) -> int:
+        """How many there are now."""
+        return len(self.client.scheduler_info()["workers"])
+
+    @property
+    def device(self) -> str:
+        """The kind of device on which they compute."""
+        return self.expected[DEVICE]
+
+    def results(
+        self, task: Callable[..., Any], items: Sequence[Any], names: Sequence[str], folder: Path, in_turn: bool = False
+    ) -> Iterator[tuple[Any, Any]]:
+        """Call ``task(work, cells, item)`` on the workers, and yield items and results as they come.
+
+        If they are wanted `in_turn`, those that are early wait on their workers. `names` are different for different
+        results. `InputError` if the scheduler dies, or an item has killed several workers; what is finished is in
+        `folder`.
+        """
+        from distributed import as_completed
+
+        waiting = zip(items, names, itertools.count(), strict=False)
+        given, come = dict[Any, Any](), as_completed(loop=self.client.loop)
+
+        def give() -> None:
+            for item, name, number in itertools.islice(waiting, 1):
+                function = functools.partial(on_worker, task, self.work, self.expected, self.root)
+                future = self.client.submit(function, item, key=f"{name}-{number}", pure=False)
+                given[future] = item
+                if not in_turn:
+                    come.add(future)
+
+        with explained(folder):
+            for _ in range(AT_ONCE * max(1, self.n)):
+                give()
+            while given:
+                future = next(iter(given)) if in_turn else next(come)
+                item, result = given.pop(future), future.result()
+                future.release()
+                yield item, result
+                del result  # before the next comes
+                give()
+
+
+def on_worker(task: Callable[..., Any], work: Work, expected: dict[str, str], root: str, item: Any) -> Any:
+    """Call a function on a worker, which may have come after the others; `InputError` if it is not as they are."""
+    compare(facts(work, root), expected, where())
+    with prepared(work.params, root):
+        return task(work, cells_of(work.dataset), item)
+
+
+@contextlib.contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Say in one line why no more results come; those that did are in `folder`."""
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm import CommClosedError
+
     try:
-        with prepared(params, root):
-            libraries = {f"version of {name}": version(name) for name in LIBRARIES}
-            python = {"version of Python": ".".join(map(str, sys.version_info[:2]))}
+        yield
+    except KilledWorker as error:
+        raise InputError(
+            f"a part ended {error.allowed_failures + 1} workers, as when memory is out; give workers more memory. "
+            f"Finished parts are in {folder}"
+        ) from None
+    except (CancelledError, CommClosedError, asyncio.CancelledError, OSError, TimeoutError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise InputError(
+            f"the Dask scheduler is gone ({type(error).__name__}); finished parts are in {folder}, the next run goes "
+            "on with the others"
+        ) from None
+
+
+def facts(work: Work, root: str) -> dict[str, str]:
+    """Return all that results depend on where this runs, files as they are now, or the ``error`` that keeps it away."""
+    try:
+        with prepared(work.params, root):
+            identities = [part.identity() for part in cells_of(work.dataset).parts]
             return {
-                **libraries,
-                **python,
+                **{f"version of {name}": version(name) for name in LIBRARIES},
+                "version of Python": ".".join(map(str, sys.version_info[:2])),
                 "code": code_sha256(),
-                **identity(),
-                DEVICE: compute.resolve_device(params.device),
+                f"cells of {work.dataset}": digest(identities),
+                **Work(work.dataset, work.model, work.params).hashes,
+                DEVICE: compute.resolve_device(work.params.device),
             }
     except Exception as error:  # noqa: BLE001  (it is told where it can be read)
         return {"error": " ".join(str(getattr(error, "message", None) or cli.explain(error) or repr(error)).split())}
@@ -58,10 +141,10 @@ def facts(identity: Callable[[], dict[str, str]], params: Params, root: str) -> 
 @functools.cache
 def code_sha256() -> str:
     """Return a hash of this package as it was when this process began to work."""
-    digest = hashlib.sha256()
+    code = hashlib.sha256()
     for path in sorted((files.ROOT / "genept").rglob("*.py")):
-        digest.update(path.relative_to(files.ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+        code.update(path.relative_to(files.ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return code.hexdigest()
 
 
 @contextlib.contextmanager
@@ -102,8 +185,11 @@ def compare(found: dict[str, str], expected: dict[str, str], worker: str) -> Non
 
 
 @contextlib.contextmanager
-def connected(params: Params) -> Iterator[Client]:
-    """Connect to the scheduler at ``scheduler`` or ``DASK_SCHEDULER_ADDRESS``, else start workers on this machine."""
+def connected(work: Work) -> Iterator[Workers]:
+    """Connect to the scheduler at ``scheduler`` or ``DASK_SCHEDULER_ADDRESS``, else start workers on this machine.
+
+    `InputError` if one of the workers differs from this process.
+    """
     try:
         import dask
         from distributed import Client, LocalCluster
@@ -112,6 +198,7 @@ def connected(params: Params) -> Iterator[Client]:
             "executor: dask needs Dask; install it by `pip install -r requirements-dask.txt`, or set executor to local"
         ) from None
     logging.disable(logging.CRITICAL)  # what Dask logs at length is one line here
+    params = work.params
     address = params.scheduler or dask.config.get("scheduler-address", None)
     with contextlib.ExitStack() as stack:
         try:
@@ -130,55 +217,20 @@ def connected(params: Params) -> Iterator[Client]:
                     "start them, or set executor to local"
                 ) from None
             raise
-        yield client
+        yield compared(client, work)
 
 
-def each(
-    client: Client,
-    numbers: Sequence[int],
-    names: Sequence[str],
-    task: Callable[[int], Any],
-    folder: Path,
-) -> Iterator[tuple[int, Any]]:
-    """Call a function for each number on the workers, and yield number and result as they come.
-
-    `names` are different for different results. `InputError` if the scheduler dies, or a part has killed several
-    workers; finished parts are in `folder`.
-    """
-    from distributed import CancelledError, KilledWorker, as_completed
-    from distributed.comm import CommClosedError
-
-    waiting = iter(zip(numbers, names, strict=True))
-    futures: dict[Any, int] = {}
-
-    def submit() -> list[Any]:
-        for number, name in waiting:
-            future = client.submit(task, number, key=f"{name}-{number}", pure=False)
-            futures[future] = number
-            return [future]
-        return []
-
-    n_ahead = AT_ONCE * max(1, len(client.scheduler_info()["workers"]))
-    done = as_completed([one for _ in range(n_ahead) for one in submit()], loop=client.loop)
-    try:
-        for future in done:
-            number = futures.pop(future)
-            result = future.result()
-            future.release()
-            yield number, result
-            done.update(submit())
-    except KilledWorker as error:
-        raise InputError(
-            f"a part ended {error.allowed_failures + 1} workers, as when memory is out; give workers more memory. "
-            f"Finished parts are in {folder}"
-        ) from None
-    except (CancelledError, CommClosedError, asyncio.CancelledError, OSError, TimeoutError) as error:
-        if isinstance(error, OSError) and error.filename is not None:
-            raise
-        raise InputError(
-            f"the Dask scheduler is gone ({type(error).__name__}); finished parts are in {folder}, the next run goes "
-            "on with the others"
-        ) from None
+def compared(client: Client, work: Work) -> Workers:
+    """Return the workers, once they have been compared with this process and each other."""
+    root = str(Path.cwd())
+    own = facts(work, root)
+    if "error" in own:
+        raise InputError(own["error"])
+    found = client.run(facts, work, root)
+    expected = own | {DEVICE: next(iter(found.values())).get(DEVICE, own[DEVICE])}
+    for worker, one in found.items():
+        compare(one, expected, worker)
+    return Workers(client, work, expected, root)
 
 
 def where() -> str:

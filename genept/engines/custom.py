@@ -35,7 +35,7 @@ def load(file: Path, base: type) -> ModuleType:
     with explained(file):
         spec.loader.exec_module(module)
     for needed in ("Model", "embed"):
-        if not callable(getattr(module, needed, None)) and not (needed == "embed" and hasattr(module, "embed_parts")):
+        if not callable(getattr(module, needed, None)):
             raise ParamsError(f"{file.as_posix()}: has no {needed}; models/expression.py is an example")
     if not isinstance(module.Model, type) or not issubclass(module.Model, base):
         raise ParamsError(f"{file.as_posix()}: Model should derive from {base.__module__}.{base.__name__}")
@@ -76,12 +76,21 @@ def embed(
         return check(code.embed(cells, folder, config, device), cells, ids)
 
 
-def embed_parts(
-    code: ModuleType, cells: Cells, folder: Path, config: Any, device: str
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Run ``embed_parts`` of a user's module, which reads the cells some after the other; as `embed`."""
+def add(code: ModuleType, cells: AnnData, sums: dict[str, np.ndarray], config: Any) -> None:
+    """Run ``add`` of a user's module, which adds some cells to `sums`: arrays of float64 of one dimension, by name."""
+    import numpy as np
+
     with explained(Path(str(code.__file__))):
-        return checked(code.embed_parts(cells, folder, config, device), cells.n_obs)
+        code.add(cells, sums, config)
+    for name, values in sums.items():
+        if not isinstance(values, np.ndarray) or values.dtype != np.float64 or values.ndim != 1:
+            raise InputError(f"add: {name!r} should be an array of float64 of one dimension")
+
+
+def survey(code: ModuleType, cells: Cells, sums: dict[str, np.ndarray], config: Any) -> dict[str, Any]:
+    """Run ``survey`` of a user's module, which returns what each part of the cells gets as ``uns``."""
+    with explained(Path(str(code.__file__))):
+        return dict(code.survey(cells, sums, config))
 
 
 def check(returned: Any, cells: AnnData, ids: Sequence[str]) -> tuple[np.ndarray, dict[str, Any]]:

@@ -69,7 +69,7 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
     return matrix, notes
 
 
-def survey(cells: Cells) -> dict[str, Any]:
+def survey(cells: Cells, sums: dict[str, np.ndarray], config: Model) -> dict[str, Any]:
     """Find out whether all log-normalised cells have counts, and which base, before some are embedded after others."""
     if cells.uns.get("x") != "lognorm":
         return {}

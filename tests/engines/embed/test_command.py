@@ -218,4 +218,4 @@ def test_the_models_of_the_repository_have_an_embed_or_a_stage_of_their_own(monk
                 models.code(file.stem, config)
         else:
             code = models.code(file.stem, config)
-            assert callable(getattr(code, "embed", None) or code.embed_parts)
+            assert callable(code.embed)

@@ -99,7 +99,7 @@ def test_the_baseline_is_an_exact_pca_with_fixed_signs(x: str, shape: tuple[int,
     """Against numpy's decomposition of the dense matrix; of each component's loadings the largest is positive."""
     config = models.read("expression")
     cells = make_cells(*shape, x)
-    matrix, notes = models.code("expression", config).embed_parts(in_memory(cells), Path(), config, "cpu")
+    matrix, notes = models.code("expression", config).embed(cells, Path(), config, "cpu")
     centred = log_normalised(cells) - log_normalised(cells).mean(axis=0)
     _, _, loadings = np.linalg.svd(centred, full_matrices=False)
     loadings = loadings[: min(50, min(shape) - 1)]
@@ -125,14 +125,40 @@ def test_components_of_many_cells_are_read_in_parts_and_the_same(
 ) -> None:
     config = models.read("expression")
     code, cells = models.code("expression", config), make_cells(*shape, x)
-    whole, _ = code.embed_parts(in_memory(cells), Path(), config, "cpu")
+    whole, _ = code.embed(cells, Path(), config, "cpu")
     monkeypatch.setattr(expression, "CELLS_AT_ONCE", 70)
     monkeypatch.setattr(pca, "PANEL", 40)
-    monkeypatch.setattr(code, "IN_MEMORY", 0)
-    parts, _ = code.embed_parts(in_memory(cells), Path(), config, "cpu")
+
+    def in_parts() -> np.ndarray:
+        sums: dict[str, np.ndarray] = {}
+        for some in (slice(0, 55), slice(55, None)):
+            code.add(cells[some], sums, config)
+        found = code.survey(in_memory(cells), sums, config)
+        parts = [cells[some].copy() for some in (slice(0, 20), slice(20, None))]
+        for part in parts:
+            part.uns |= found
+        return np.concatenate([code.embed(part, Path(), config, "cpu")[0] for part in parts])
+
+    parts = in_parts()
     assert np.abs(parts - whole).max() <= 1e-6 * whole.std(axis=0).min()
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    np.testing.assert_array_equal(code.embed_parts(in_memory(cells), Path(), config, "cpu")[0], parts)
+    np.testing.assert_array_equal(in_parts(), parts)
+
+
+@given(
+    st.integers(1, 30).flatmap(lambda n: hnp.arrays(np.float32, (7, n), elements=st.integers(0, 9))), st.integers(1, 12)
+)
+@settings(deadline=None)
+def test_sums_of_products_are_those_of_numpy(values: np.ndarray, panel: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pca, "PANEL", panel)
+        sums: dict[str, np.ndarray] = {}
+        for some in (values[:3], values[3:]):
+            pca.add_products(sums, sp.csr_matrix(some))
+        expected = values.T.astype(float) @ values
+        for start, stop, products in pca.panels(sums["products"], values.shape[1]):
+            np.testing.assert_array_equal(products, expected[start:stop, start:])
+    np.testing.assert_array_equal(sums["totals"], values.sum(axis=0))
 
 
 def test_normalising_takes_memory_for_its_result_and_little_more(monkeypatch: pytest.MonkeyPatch) -> None:

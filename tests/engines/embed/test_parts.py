@@ -26,7 +26,8 @@ from genept.core import compute, files
 from genept.core.errors import InputError
 from genept.data import cells, embeddings, gene_vectors, parts
 from genept.datasets import copies, labelled, matrix
-from genept.engines import running
+from genept.engines import finished, running
+from genept.engines.network import job as jobs
 from stages.embed import main
 from tests import children, helpers
 from tests.engines.geneformer import made as geneformer
@@ -77,8 +78,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     geneformer.write_model(folder / "geneformer", geneformer.small(geneformer.V1, 55))
     helpers.write_encoder(folder / "sentences", ["A cell with genes ranked by expression: ", *SYMBOLS])
     (folder / "mine.py").write_text(BY_PARTS)
-    code = (helpers.ROOT / "models/expression.py").read_text()
-    (folder / "expression.py").write_text(code.replace("IN_MEMORY = 20_000", "IN_MEMORY = 0"))
+    shutil.copyfile(helpers.ROOT / "models/expression.py", folder / "expression.py")
     return folder
 
 
@@ -164,13 +164,13 @@ def embedded(model: str, data: AnnData) -> tuple[np.ndarray, dict[str, Any]]:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the parts that are computed, in turn."""
     names: list[str] = []
-    write_part = running.write_part
+    write_part = finished.write_part
 
     def counted(path: Path, *rest: Any) -> None:
         names.append(path.name)
         write_part(path, *rest)
 
-    monkeypatch.setattr(running, "write_part", counted)
+    monkeypatch.setattr(finished, "write_part", counted)
     return names
 
 
@@ -322,24 +322,24 @@ def test_no_flipped_bit_of_a_part_passes_for_other_numbers(tmp_path: Path) -> No
     """Also in what the archive says of itself: it may seem encrypted, or packed by an unknown method."""
     path = tmp_path / "part.npz"
     vectors, found = np.arange(12, dtype=np.float32).reshape(6, 2), {"n": 7}
-    running.write_part(path, vectors, found)
+    finished.write_part(path, vectors, found)
     content = path.read_bytes()
     rng = random.Random(1)
     for place in range(len(content)):
         for bit in rng.sample(range(8), 2):
             path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
             try:
-                read, notes = running.read_part(path)
-            except running.jobs.DAMAGE:
+                read, notes = finished.read_part(path)
+            except jobs.DAMAGE:
                 continue
             assert (read == vectors).all() and read.shape == vectors.shape and notes == found
     for length in range(0, len(content), 11):
         path.write_bytes(content[:length])
-        with pytest.raises(running.jobs.DAMAGE):
-            running.read_part(path)
+        with pytest.raises(jobs.DAMAGE):
+            finished.read_part(path)
 
 
-def finished(model: str) -> dict[str, bytes]:
+def kept_bytes(model: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in kept(model)}
 
 
@@ -367,7 +367,7 @@ def no_temporary_files() -> bool:
 def test_a_run_killed_behind_a_part_goes_on_with_the_next(project: Path, made: list[str], n_finished: int) -> None:
     expected = undisturbed("control")
     made.clear()
-    die = functools.partial(children.on_call, n_finished, running, "write_part", children.die)
+    die = functools.partial(children.on_call, n_finished, finished, "write_part", children.die)
     ended = children.run(main, ["blood", "control"], die)
     assert ended.code == -signal.SIGKILL and len(kept("control")) == n_finished
     assert embed("control") == expected and len(made) == N_PARTS - n_finished
@@ -401,7 +401,7 @@ def test_two_runs_at_once_write_the_same_bytes(project: Path) -> None:
 def test_on_a_full_disk_finished_parts_stay(project: Path, made: list[str], n_finished: int) -> None:
     expected = undisturbed("words")
     made.clear()
-    fill = functools.partial(children.on_call, n_finished, running, "write_part", children.fill_disk)
+    fill = functools.partial(children.on_call, n_finished, finished, "write_part", children.fill_disk)
     ended = children.run(main, ["blood", "words"], fill)
     *_, line = ended.output.splitlines()
     assert ended.code == 1 and "the disk is full" in line and "Traceback" not in ended.output
@@ -437,8 +437,8 @@ def test_a_cache_that_one_must_not_write_to_is_one_line(project: Path) -> None:
 def test_a_part_that_is_damaged_before_all_are_joined_is_one_line(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_part = running.write_part
-    monkeypatch.setattr(running, "write_part", lambda path, *rest: (write_part(path, *rest), path.write_bytes(b"no")))
+    write_part = finished.write_part
+    monkeypatch.setattr(finished, "write_part", lambda path, *rest: (write_part(path, *rest), path.write_bytes(b"no")))
     result = run("words")
     assert result.exit_code == 1 and "damaged meanwhile" in result.output and "Traceback" not in result.output
     assert not embeddings.matrix_path("blood", "words").exists()

@@ -7,8 +7,9 @@ import sys
 
 if __name__ == "__main__":
     from genept.data import parts
+    from genept.engines import sums
 
-    parts.CELLS = int(sys.argv[1])
+    parts.CELLS, sums.PARTS = int(sys.argv[1]), 2
     what, *arguments = sys.argv[2:]
     if what == "embed":
         from genept.engines import cluster

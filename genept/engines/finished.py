@@ -1,0 +1,101 @@
+"""Files of finished parts: vectors of some cells with their notes, and sums over cells.
+
+They are uncompressed ``.npz``, written under a temporary name and renamed; checksums tell one that is damaged.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from genept.core import files, notes
+from genept.engines.network import job as jobs
+from genept.engines.work import Result
+
+BYTES_AT_ONCE = 1 << 24  # of sums that are added to others
+
+
+def write_part(path: Path, vectors: np.ndarray, found: dict[str, Any]) -> None:
+    """Write the vectors of a part and its notes."""
+    packed = np.frombuffer(json.dumps(notes.packed(found)).encode(), dtype=np.uint8)
+    with files.replacing(path) as temporary:
+        np.savez(temporary, vectors=np.ascontiguousarray(vectors, dtype=np.float32), notes=packed)
+
+
+def read_part(path: Path) -> Result:
+    """Read a part; an error of `jobs.DAMAGE` if there is none, or it is damaged."""
+    arrays = []
+    with zipfile.ZipFile(path) as archive:
+        for name in ("vectors.npy", "notes.npy"):
+            with archive.open(name) as stream:
+                arrays.append(np.lib.format.read_array(stream, allow_pickle=False))
+                if stream.read(1):  # then the checksum has not been compared, which is of all
+                    raise ValueError("more values than the header declares")
+    vectors, found = arrays[0], notes.unpacked(json.loads(arrays[1].tobytes()))
+    if vectors.dtype != np.float32 or vectors.ndim not in (2, 3) or not isinstance(found, dict):
+        raise ValueError("unexpected arrays")
+    return vectors, found
+
+
+def read_notes(path: Path) -> dict[str, Any] | None:
+    """Return the notes of a finished part; None if there is none that is whole."""
+    if not path.exists():
+        return None
+    try:
+        return read_part(path)[1]
+    except jobs.DAMAGE:
+        click.echo(f"{path}: damaged; its cells are computed again", err=True)
+        return None
+
+
+def write_sums(path: Path, sums: dict[str, np.ndarray]) -> None:
+    """Write sums, arrays of one dimension of float64."""
+    with files.replacing(path) as temporary:
+        np.savez(temporary, **sums)
+
+
+def add_sums(path: Path, sums: dict[str, np.ndarray]) -> None:
+    """Add those of a file to `sums`, in place and without a second copy in memory; an error of `jobs.DAMAGE`."""
+    with zipfile.ZipFile(path) as archive:
+        if set(archive.namelist()) != {f"{name}.npy" for name in sums}:
+            raise ValueError("other sums")
+        for name, values in sums.items():
+            with archive.open(f"{name}.npy") as stream:
+                np.lib.format.read_magic(stream)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+                if shape != values.shape or dtype != values.dtype:
+                    raise ValueError("unexpected arrays")
+                start = 0
+                while content := stream.read(BYTES_AT_ONCE):
+                    piece = np.frombuffer(content, dtype)
+                    values[start : start + len(piece)] += piece
+                    start += len(piece)
+
+
+def read_sums(path: Path) -> dict[str, np.ndarray]:
+    """Read sums; an error of `jobs.DAMAGE` if there are none, or they are damaged."""
+    with zipfile.ZipFile(path) as archive:
+        if archive.testzip() is not None:
+            raise ValueError("wrong checksum")
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def are_whole(path: Path) -> bool:
+    """Whether there are finished sums, without reading them into memory; damaged ones are removed."""
+    if not path.exists():
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is None:
+                return True
+    except jobs.DAMAGE:
+        pass
+    click.echo(f"{path}: damaged; its cells are added up again", err=True)
+    path.unlink(missing_ok=True)
+    return False

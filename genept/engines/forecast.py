@@ -1,0 +1,98 @@
+"""What the work will take, said before it begins: time, by a trial with some of the cells, disk and memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from genept.core.errors import InputError
+from genept.core.pace import readable
+from genept.engines.network import job as jobs
+from genept.engines.work import Work
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from genept.data.cells import Cells
+
+TRIAL = 32, 64, 256, 1024, 4096  # cells that are tried, until some take `LONG`
+LONG = 2.0  # seconds; the first time code is compiled
+
+
+def of_vectors(work: Work, data: AnnData, cells: Cells, n_earlier: int, reading: float) -> None:
+    """Say what embedding the rest will take, by a trial with some of `data`, which took `reading` seconds to read.
+
+    `InputError` if the disk has not that much room.
+    """
+    found: list[np.ndarray] = []
+
+    def attempt(n_cells: int) -> None:
+        with jobs.running(jobs.Job(work.name, announced=True)):
+            found[:] = [work.embed(data[:n_cells].copy())[0]]
+
+    each = reading / data.n_obs + seconds_of_cell(attempt, data.n_obs)
+    n_left = cells.n_obs - n_earlier
+    of_cell = found[0].nbytes // found[0].shape[-2]
+    say(work.name, cells, n_left, each, of_cell * (cells.n_obs + n_left), of_part(data) + 2 * of_cell * data.n_obs)
+
+
+def of_sums(work: Work, cells: Cells, groups: list[range]) -> None:
+    """Say what adding up these groups of parts will take; `InputError` if the disk has not that much room."""
+    began = time.perf_counter()
+    data = cells.parts[groups[0].start].read()
+    reading = (time.perf_counter() - began) / data.n_obs
+    sums: dict[str, np.ndarray] = {}
+    each = reading + seconds_of_cell(lambda n_cells: work.add(data[:n_cells].copy(), sums), data.n_obs)
+    n_bytes = sum(values.nbytes for values in sums.values())
+    n_left = cells.n_obs - cells.parts[groups[0].start].rows.start
+    say(f"{work.name}, sums", cells, n_left, each, 2 * n_bytes, n_bytes + of_part(data))
+
+
+def seconds_of_cell(attempt: Callable[[int], None], n_cells: int) -> float:
+    """Return the time that a cell takes, by attempts with more and more of them."""
+    tried: list[tuple[int, float]] = []  # cells and seconds
+    for n in (min(n, n_cells) for n in TRIAL):
+        if len(tried) > 1 and (n == tried[-1][0] or (len(tried) > 2 and tried[-1][1] > LONG)):
+            break
+        began = time.perf_counter()
+        attempt(n)
+        tried.append((n, time.perf_counter() - began))
+    (fewer, short), (more, longer) = tried[-2:]
+    return max(longer - short, 0.0) / max(1, more - fewer)
+
+
+def of_part(data: AnnData) -> int:
+    """Return the bytes that a part takes while something is computed of it, beside what is computed."""
+    return 3 * (data.X.data.nbytes + data.X.indices.nbytes)
+
+
+def say(name: str, cells: Cells, n_left: int, each: float, disk: int, memory: int) -> None:
+    """Say what the rest will take, of disk and memory in bytes; `InputError` if the disk has not that much room."""
+    n_earlier = cells.n_obs - n_left
+    resumed = f"{n_earlier:,} of them by an earlier run; " if n_earlier else ""
+    time_left = f"about {readable(each * n_left)} ({1 / each:,.0f} cells/s)" if each else "no time"
+    click.echo(
+        f"{name}: {cells.n_obs:,} cells in {len(cells.parts)} parts, {resumed}needs {time_left}, "
+        f"{disk / 1e9:.1f} GB of disk and {(resident() + memory) / 1e9:.1f} GB of memory",
+        err=True,
+    )
+    if (free := shutil.disk_usage(cells.folder).free) < disk:
+        raise InputError(
+            f"needs {disk / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are left; free some space and run again, "
+            "finished parts stay"
+        )
+
+
+def resident() -> int:
+    """Return the memory that this process has, in bytes; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
