@@ -56,7 +56,7 @@ def read_notes(path: Path) -> dict[str, Any] | None:
 def write_sums(path: Path, sums: dict[str, np.ndarray]) -> None:
     """Write sums, arrays of one dimension of float64."""
     with files.replacing(path) as temporary:
-        np.savez(temporary, **sums)
+        np.savez(temporary, allow_pickle=False, **sums)
 
 
 def add_sums(path: Path, sums: dict[str, np.ndarray]) -> None:

@@ -9,7 +9,7 @@ the last parts may not be full yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ Sums = dict[str, np.ndarray]
 
 
 def over_all(
-    work: Work, cells: Cells, base: list[object], workers: Workers | None, folder: Path
+    work: Work, cells: Cells, base: Sequence[object], workers: Workers | None, folder: Path
 ) -> tuple[Sums, set[str]]:
     """Return the sums of all cells, and the names of the files that are kept.
 
