@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 
 from genept.core.config import Config
 from genept.data.expression import coverage, log_normalise, log_normalised_parts
-from genept.data.pca import add_products, components, principal_components, project
+from genept.data.pca import principal_components, project
 from genept.engines.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -53,11 +53,15 @@ def embed(cells: AnnData, folder: Path, config: Model, device: str) -> tuple[np.
 
 def add(cells: AnnData, sums: dict[str, np.ndarray], config: Model) -> None:
     """Add some cells to the sums of which `survey` makes the components."""
+    from genept.data.covariance import add_products  # compiled code, for many cells only
+
     for _, x in log_normalised_parts(cells):
         add_products(sums, x)
 
 
 def survey(cells: Cells, sums: dict[str, np.ndarray], config: Model) -> dict[str, Any]:
     """Return the components of all cells."""
+    from genept.data.covariance import components
+
     axes, mean = components(sums, cells.n_obs, config.embed.n_components)
     return {"axes": axes, "mean": mean}
