@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,33 +27,38 @@ TRIAL = 32, 64, 256, 1024, 4096  # cells that are tried, until some take `LONG`
 LONG = 2.0  # seconds; the first time code is compiled
 
 
-def of_vectors(work: Work, data: AnnData, cells: Cells, n_earlier: int, reading: float) -> None:
-    """Say what embedding the rest will take, by a trial with some of `data`, which took `reading` seconds to read.
+@dataclass(frozen=True)
+class Trial:
+    """What a trial with some cells tells of all."""
 
-    `InputError` if the disk has not that much room.
-    """
+    seconds: float  # for a cell
+    vector: int  # bytes of disk for a cell
+    sums: int  # bytes of disk, however many cells there are
+    memory: int  # bytes
+
+
+def of_vectors(work: Work, data: AnnData, reading: float) -> Trial:
+    """Embed some of `data`, which took `reading` seconds to read."""
     found: list[np.ndarray] = []
 
     def attempt(n_cells: int) -> None:
         with jobs.running(jobs.Job(work.name, announced=True)):
             found[:] = [work.embed(data[:n_cells].copy())[0]]
 
-    each = reading / data.n_obs + seconds_of_cell(attempt, data.n_obs)
-    n_left = cells.n_obs - n_earlier
-    of_cell = found[0].nbytes // found[0].shape[-2]
-    say(work.name, cells, n_left, each, of_cell * (cells.n_obs + n_left), of_part(data) + 2 * of_cell * data.n_obs)
+    seconds = reading / data.n_obs + seconds_of_cell(attempt, data.n_obs)
+    vector = found[0].nbytes // found[0].shape[-2]
+    return Trial(seconds, vector, 0, resident() + of_part(data) + 2 * vector * data.n_obs)
 
 
-def of_sums(work: Work, cells: Cells, groups: list[range]) -> None:
-    """Say what adding up these groups of parts will take; `InputError` if the disk has not that much room."""
+def of_sums(work: Work, cells: Cells, number: int) -> Trial:
+    """Add up some cells of a part."""
     began = time.perf_counter()
-    data = cells.parts[groups[0].start].read()
+    data = cells.parts[number].read()
     reading = (time.perf_counter() - began) / data.n_obs
-    sums: dict[str, np.ndarray] = {}
-    each = reading + seconds_of_cell(lambda n_cells: work.add(data[:n_cells].copy(), sums), data.n_obs)
+    before, sums = resident(), dict[str, np.ndarray]()
+    seconds = reading + seconds_of_cell(lambda n_cells: work.add(data[:n_cells].copy(), sums), data.n_obs)
     n_bytes = sum(values.nbytes for values in sums.values())
-    n_left = cells.n_obs - cells.parts[groups[0].start].rows.start
-    say(f"{work.name}, sums", cells, n_left, each, 2 * n_bytes, n_bytes + of_part(data))
+    return Trial(seconds, 0, n_bytes, before + n_bytes + of_part(data))
 
 
 def seconds_of_cell(attempt: Callable[[int], None], n_cells: int) -> float:
@@ -73,14 +79,19 @@ def of_part(data: AnnData) -> int:
     return 3 * (data.X.data.nbytes + data.X.indices.nbytes)
 
 
-def say(name: str, cells: Cells, n_left: int, each: float, disk: int, memory: int) -> None:
-    """Say what the rest will take, of disk and memory in bytes; `InputError` if the disk has not that much room."""
+def say(name: str, cells: Cells, n_left: int, trial: Trial, n_workers: int = 0) -> None:
+    """Say what the rest will take, of `n_workers` or of this process; `InputError` if the disk has not that much room.
+
+    Vectors of all cells and of finished parts are on disk, and at one time two files of sums.
+    """
+    disk = trial.vector * (cells.n_obs + n_left) + 2 * trial.sums
     n_earlier = cells.n_obs - n_left
     resumed = f"{n_earlier:,} of them by an earlier run; " if n_earlier else ""
-    time_left = f"about {readable(each * n_left)} ({1 / each:,.0f} cells/s)" if each else "no time"
+    seconds = max(trial.seconds, 1e-9) / max(1, n_workers)
+    memory = f"{trial.memory / 1e9:.1f} GB of memory" + (f" on each of {n_workers} workers" if n_workers else "")
     click.echo(
-        f"{name}: {cells.n_obs:,} cells in {len(cells.parts)} parts, {resumed}needs {time_left}, "
-        f"{disk / 1e9:.1f} GB of disk and {(resident() + memory) / 1e9:.1f} GB of memory",
+        f"{name}: {cells.n_obs:,} cells in {len(cells.parts)} parts, {resumed}needs about {readable(seconds * n_left)} "
+        f"({1 / seconds:,.0f} cells/s), {disk / 1e9:.1f} GB of disk and {memory}",
         err=True,
     )
     if (free := shutil.disk_usage(cells.folder).free) < disk:

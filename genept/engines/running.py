@@ -61,9 +61,7 @@ def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[st
         with Pace(work.name, cells.n_obs) as pace:
             pace.add(sum(size(cells.parts[number]) for number in done), earlier=True)
             if workers:
-                click.echo(f"{work.name}: {len(missing)} of {len(paths)} parts on {workers.n} Dask workers", err=True)
-                names = [paths[number].stem for number in missing]
-                results = workers.results(functools.partial(embed_part, shared=shared), missing, names, folder)
+                results = embed_on_workers(work, cells, shared, missing, paths, pace, workers)
             else:
                 results = embed_here(work, cells, shared, missing, paths, pace)
             for number, (vectors, found) in results:
@@ -90,7 +88,8 @@ def embed_here(
         data = cells.parts[number].read()
         data.uns |= shared
         if number == missing[0]:
-            forecast.of_vectors(work, data, cells, pace.n_done, time.perf_counter() - began)
+            trial = forecast.of_vectors(work, data, time.perf_counter() - began)
+            forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial)
         own = paths[number].with_suffix("")
         with jobs.running(jobs.Job(work.name, own, functools.partial(str, own.name), True, pace)):
             result = work.embed(data)
@@ -99,12 +98,38 @@ def embed_here(
         del result
 
 
+def embed_on_workers(
+    work: Work,
+    cells: Cells,
+    shared: dict[str, Any],
+    missing: Sequence[int],
+    paths: Sequence[Path],
+    pace: Pace,
+    workers: cluster.Workers,
+) -> Iterator[tuple[int, Result]]:
+    """Have some parts embedded, and yield the number and the result of each as they come."""
+    click.echo(f"{work.name}: {len(missing)} of {len(paths)} parts on {workers.n} Dask workers", err=True)
+    names, folder = [paths[number].stem for number in missing], paths[0].parent
+    attempt = functools.partial(try_part, shared=shared)
+    for _, trial in workers.results(attempt, missing[:1], ["trial"], folder):
+        forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial, workers.n)
+    yield from workers.results(functools.partial(embed_part, shared=shared), missing, names, folder)
+
+
 def embed_part(work: Work, cells: Cells, number: int, shared: dict[str, Any]) -> Result:
     """Embed a part on a worker."""
     data = cells.parts[number].read()
     data.uns |= shared
     with jobs.running(jobs.Job(work.name, announced=True)):
         return work.embed(data)
+
+
+def try_part(work: Work, cells: Cells, number: int, shared: dict[str, Any]) -> forecast.Trial:
+    """Embed some cells of a part on a worker, to tell what all will take."""
+    began = time.perf_counter()
+    data = cells.parts[number].read()
+    data.uns |= shared
+    return forecast.of_vectors(work, data, time.perf_counter() - began)
 
 
 def size(part: Some) -> int:

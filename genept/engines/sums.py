@@ -1,6 +1,6 @@
 """Sums over all cells that a model has to know before it embeds some: of expression, products of all pairs of genes.
 
-Each `PARTS` parts of the cells are added up for themselves, by this process or a worker, and their sums are added in
+Each `PARTS` parts of the cells are added up for themselves, by this process or a worker, and these sums are added in
 the order of the parts: the result does not depend on who did what when. The sums so far are kept in
 ``data/cache/embed/<dataset>/<model>/parts/<key>.npz``; the key is a hash of the cells so far and of all else that they
 depend on. So a run that was killed goes on behind them, and so does one with further cells. The last two stay, since
@@ -44,6 +44,8 @@ def over_all(
         key = digest([key, [cells.parts[number].identity() for number in group]])
         paths.append(folder / f"{key[:32]}.npz")
     n_done = next((n for n in range(len(paths), 0, -1) if finished.are_whole(paths[n - 1])), 0)
+    if n_done:
+        paths[n_done - 1].touch()  # `stages.clean` takes what is older than the last run that finished
     kept = {path.name for path in paths[-KEPT:]}
     if n_done == len(paths):
         return finished.read_sums(paths[-1]), kept
@@ -53,6 +55,8 @@ def over_all(
         if workers:
             names = [path.stem for path in paths[n_done:]]
             click.echo(f"{work.name}: sums of {len(missing)} groups of parts on {workers.n} Dask workers", err=True)
+            for _, trial in workers.results(forecast.of_sums, [missing[0].start], ["trial"], folder):
+                forecast.say(f"{work.name}, sums", cells, cells.n_obs - pace.n_done, trial, workers.n)
             results = workers.results(add_up, missing, names, folder, in_turn=True)
         else:
             results = here(work, cells, missing, pace)
@@ -70,7 +74,8 @@ def over_all(
 
 def here(work: Work, cells: Cells, groups: list[range], pace: Pace) -> Iterator[tuple[range, Sums]]:
     """Add up groups of parts, one after the other, and yield each with its sums."""
-    forecast.of_sums(work, cells, groups)
+    trial = forecast.of_sums(work, cells, groups[0].start)
+    forecast.say(f"{work.name}, sums", cells, cells.n_obs - pace.n_done, trial)
     for group in groups:
         yield group, add_up(work, cells, group, lambda number: pace.reach(cells.parts[number].rows.stop))
 
