@@ -77,12 +77,14 @@ def write_tables(folder: Path, obs: pd.DataFrame, var: pd.DataFrame) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    for name, table, rows in ((OBS, obs, CELLS), (VAR, var, max(1, len(var)))):
-        columns = {str(table.index.name): pa.array(table.index.astype(str), pa.string())}
-        for title in table.columns:  # the few different texts once, and a number for each cell
-            columns[str(title)] = pa.array(table[title].astype(str), pa.string())
-        path = folder / name
-        parquet.write_table(pa.table(columns), path, row_group_size=rows, compression="zstd", store_schema=False)
+    for name, table, n_rows in ((OBS, obs, CELLS), (VAR, var, max(1, len(var)))):
+        schema = pa.schema([(str(title), pa.string()) for title in (table.index.name, *table.columns)])
+        with parquet.ParquetWriter(folder / name, schema, compression="zstd", store_schema=False) as writer:
+            for first in range(0, max(1, len(table)), n_rows):  # the texts of one row group at a time
+                some = table.iloc[first : first + n_rows]
+                texts = [some.index.astype(str), *(some[title].astype(str) for title in some.columns)]
+                columns = [pa.array(column, pa.string()) for column in texts]
+                writer.write_table(pa.table(columns, schema), row_group_size=n_rows)
 
 
 def read_table(path: Path, sha256: str, stage: str, part: int | None = None) -> pd.DataFrame:

@@ -44,6 +44,7 @@ def read(path: Path, config: DatasetConfig) -> RawDataset:
         matrix = matrix.cells(rows)
         notes.append(note)
     obs = to_schema(raw_obs, config.obs, path)
+    del raw_obs  # before the matrix is read
     if 0 in (len(obs), len(var)):
         raise InputError(f"{path}: has {len(obs)} cells and {len(var)} genes; nothing can be scored")
     x = matrix

@@ -38,7 +38,7 @@ class Chosen:
 
     x: Matrix
     obs: pd.DataFrame  # categories
-    digests: np.ndarray  # a hash of each cell's values, bytes
+    digests: np.ndarray  # a hash of each cell's values, bytes of a fixed length
 
 
 def write(
@@ -50,9 +50,10 @@ def write(
     """
     if len(chosen.obs) > cells.IN_ONE_FILE:
         return write_parts(folder, chosen, var, uns, dataset)
-    write_h5ad(folder / cells.IN_FILE, AnnData(chosen.x.csr(), obs=chosen.obs, var=var), uns)
+    table = chosen.obs.set_axis(chosen.obs.index.astype(object))
+    write_h5ad(folder / cells.IN_FILE, AnnData(chosen.x.csr(), obs=table, var=var), uns)
     if obs:
-        chosen.obs.to_csv(folder / cells.OBS, index_label="cell_id", lineterminator="\n", encoding="utf-8")
+        table.to_csv(folder / cells.OBS, index_label="cell_id", lineterminator="\n", encoding="utf-8")
     return []
 
 
@@ -130,7 +131,7 @@ def stacked(blocks: list[csr_matrix]) -> csr_matrix:
 def key(chosen: Chosen, rows: slice, about: list[Any]) -> str:
     """Return a hash of all that a part depends on: its cells, their values, and `about`."""
     digest = hashlib.sha256(json.dumps([about, list(chosen.obs.index[rows])]).encode())
-    digest.update(b"".join(chosen.digests[rows]))
+    digest.update(chosen.digests[rows].tobytes())
     return digest.hexdigest()[:32]
 
 
