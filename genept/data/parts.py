@@ -121,10 +121,9 @@ def write_part(folder: Path, x: csr_matrix, cell_ids: Sequence[str], var: pd.Dat
     from anndata.io import write_elem
     from zarr.codecs import BloscCodec
 
-    data = x.data
+    dtype = np.dtype(np.float32)
     if content == "counts":
-        data = data.astype(np.uint16 if data.max(initial=0) < 2**16 else np.uint32)
-    arrays = {"data": data, "indices": x.indices, "indptr": x.indptr.astype(np.int64)}
+        dtype = np.dtype(np.uint16 if x.data.max(initial=0) < 2**16 else np.uint32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr's, that its texts have no final specification
         root = zarr.open_group(folder, mode="w", zarr_format=3)
@@ -134,7 +133,8 @@ def write_part(folder: Path, x: csr_matrix, cell_ids: Sequence[str], var: pd.Dat
             {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": [int(n) for n in x.shape]}
         )
         pack = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
-        for name, values in arrays.items():
+        for name, own in (("data", dtype), ("indices", x.indices.dtype), ("indptr", np.dtype(np.int64))):
+            values = getattr(x, name).astype(own, copy=False)
             chunk = min(CHUNK, max(1, len(values)))
             shard = chunk * -(-max(1, len(values)) // chunk)
             group.create_array(name, data=values, chunks=(chunk,), shards=(shard,), compressors=pack)

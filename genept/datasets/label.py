@@ -115,6 +115,7 @@ def label(
         x = x.cells(np.flatnonzero(~is_empty))
         texts, obs, digests = texts[~is_empty], obs[~is_empty], digests[~is_empty]
     missing = missing_texts(texts, obs)
+    del texts
     obs, renamed = rename_reserved(obs)
     filled = obs.fillna(UNKNOWN)
     by = config.subset.by if config.subset else None
@@ -169,7 +170,7 @@ def codes(obs: pd.DataFrame) -> list[str]:
     """Note annotations whose labels are all numbers, of clusters perhaps; patients, ages and batches may be."""
     notes = []
     for name in obs.columns.intersection(["cell_type", "phenotype", "disease", "cancer_type"]):
-        labels = sorted(set(obs[name]) - {UNKNOWN}, key=by_number)
+        labels = sorted(set(obs[name].unique()) - {UNKNOWN}, key=by_number)
         if labels and all(CODE.fullmatch(label) for label in labels):
             notes.append(
                 f"{name}: its labels are codes ({listed(labels)}), such as clusters have; is it the right column?"

@@ -81,7 +81,7 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
     sizes = [some.stop - some.start for some in rows]
     with Pace(f"{dataset}: writing", len(chosen.obs)) as pace:
         pace.add(sum(sizes) - sum(sizes[number] for number in missing), earlier=True)
-        wanted = np.concatenate([np.r_[rows[number]] for number in missing]) if missing else None
+        wanted = np.concatenate([np.r_[rows[number]] for number in missing]) if 0 < len(missing) < len(keys) else None
         blocks = chosen.x.blocks(wanted) if missing else iter(())
         groups = regrouped(blocks, [sizes[number] for number in missing])
         for number in missing:
@@ -107,10 +107,10 @@ def regrouped(blocks: Iterable[csr_matrix], sizes: Iterable[int]) -> Iterator[cs
     for size in sizes:
         waiting, n_waiting = list[csr_matrix](), 0
         while n_waiting < size:
-            block = next(blocks) if rest is None else rest
-            n = min(size - n_waiting, block.shape[0])
-            rest = block[n:] if n < block.shape[0] else None
-            waiting.append(block if rest is None else block[:n])
+            rest = next(blocks) if rest is None else rest  # no other name keeps a block while its cells are written
+            n = min(size - n_waiting, rest.shape[0])
+            waiting.append(rest[:n] if n < rest.shape[0] else rest)
+            rest = rest[n:] if n < rest.shape[0] else None
             n_waiting += n
         yield stacked(waiting)
 
