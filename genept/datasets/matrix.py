@@ -36,13 +36,14 @@ class Matrix:
 
     Given row numbers in ascending order, `blocks` reads these cells only; None stands for all. In a block are no stored
     zeros, and the columns of each row ascend. `dtype` is that of the values in the file. A small matrix is in memory as
-    a `whole`.
+    a `whole`. A `note` says what a user should know of the file; of a part of the matrix there is none.
     """
 
     blocks: Callable[[np.ndarray | None], Iterator[sp.csr_matrix]]
     shape: tuple[int, int]
     dtype: np.dtype
     whole: sp.csr_matrix | None = None
+    note: str = ""
 
     def read(self) -> Iterator[sp.csr_matrix]:
         """Yield all cells, some after the other."""

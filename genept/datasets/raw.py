@@ -201,8 +201,9 @@ def without_missing(obs: pd.DataFrame, missing: Collection[str]) -> pd.DataFrame
     """
     obs = obs.copy()
     for name in obs.columns.drop(PART, errors="ignore"):
-        found = [text for text in obs[name].dropna().unique() if comparable(text) in missing]
-        obs[name] = np.where(obs[name].isna() | obs[name].isin(found), None, obs[name])
+        different = obs[name].drop_duplicates()  # first: `dropna` makes a table of all ids
+        found = [text for text in different.dropna() if comparable(text) in missing]
+        obs[name] = obs[name].where(obs[name].notna() & ~obs[name].isin(found), None)
     return obs
 
 
