@@ -268,4 +268,7 @@ def read_obs(dataset: str) -> pd.DataFrame:
 
 def ids_digest(cell_ids: Iterable[str]) -> str:
     """Return a hash of cell ids in their order; the notes of an embedding hold it, to show which cells its rows are."""
-    return hashlib.sha256(b"".join(str(cell_id).encode() + b"\0" for cell_id in cell_ids)).hexdigest()
+    digest = hashlib.sha256()
+    for cell_id in cell_ids:
+        digest.update(str(cell_id).encode() + b"\0")
+    return digest.hexdigest()

@@ -77,12 +77,14 @@ def write_tables(folder: Path, obs: pd.DataFrame, var: pd.DataFrame) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    for name, table, rows in ((OBS, obs, CELLS), (VAR, var, max(1, len(var)))):
-        columns = {str(table.index.name): pa.array(table.index.astype(str), pa.string())}
-        for title in table.columns:  # the few different texts once, and a number for each cell
-            columns[str(title)] = pa.array(table[title].astype(str), pa.string())
-        path = folder / name
-        parquet.write_table(pa.table(columns), path, row_group_size=rows, compression="zstd", store_schema=False)
+    for name, table, n_rows in ((OBS, obs, CELLS), (VAR, var, max(1, len(var)))):
+        schema = pa.schema([(str(title), pa.string()) for title in (table.index.name, *table.columns)])
+        with parquet.ParquetWriter(folder / name, schema, compression="zstd", store_schema=False) as writer:
+            for first in range(0, max(1, len(table)), n_rows):  # the texts of one row group at a time
+                some = table.iloc[first : first + n_rows]
+                texts = [some.index.astype(str), *(some[title].astype(str) for title in some.columns)]
+                columns = [pa.array(column, pa.string()) for column in texts]
+                writer.write_table(pa.table(columns, schema), row_group_size=n_rows)
 
 
 def read_table(path: Path, sha256: str, stage: str, part: int | None = None) -> pd.DataFrame:
@@ -119,10 +121,9 @@ def write_part(folder: Path, x: csr_matrix, cell_ids: Sequence[str], var: pd.Dat
     from anndata.io import write_elem
     from zarr.codecs import BloscCodec
 
-    data = x.data
+    dtype = np.dtype(np.float32)
     if content == "counts":
-        data = data.astype(np.uint16 if data.max(initial=0) < 2**16 else np.uint32)
-    arrays = {"data": data, "indices": x.indices, "indptr": x.indptr.astype(np.int64)}
+        dtype = np.dtype(np.uint16 if x.data.max(initial=0) < 2**16 else np.uint32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr's, that its texts have no final specification
         root = zarr.open_group(folder, mode="w", zarr_format=3)
@@ -132,7 +133,8 @@ def write_part(folder: Path, x: csr_matrix, cell_ids: Sequence[str], var: pd.Dat
             {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": [int(n) for n in x.shape]}
         )
         pack = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
-        for name, values in arrays.items():
+        for name, own in (("data", dtype), ("indices", x.indices.dtype), ("indptr", np.dtype(np.int64))):
+            values = getattr(x, name).astype(own, copy=False)
             chunk = min(CHUNK, max(1, len(values)))
             shard = chunk * -(-max(1, len(values)) // chunk)
             group.create_array(name, data=values, chunks=(chunk,), shards=(shard,), compressors=pack)

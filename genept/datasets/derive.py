@@ -63,7 +63,7 @@ def add_derived(
 
 def map_labels(labels: pd.Series, table: dict[str, str | None], path: Path) -> pd.Series:
     """Look labels up; a label that the map lacks is an error, one of the map that no cell has is not."""
-    if unknown := sorted(set(labels.dropna()) - set(table)):
+    if unknown := sorted(set(labels.drop_duplicates().dropna()) - set(table)):
         names = listed(map(repr, map(shorten, unknown)))
         raise InputError(
             f"{path}: {labels.name} has {names}, which the map under `derive` in the dataset's file lacks; add them "
@@ -75,7 +75,7 @@ def map_labels(labels: pd.Series, table: dict[str, str | None], path: Path) -> p
 def to_years(labels: pd.Series, path: Path) -> pd.Series:
     """Read ages: ``52``, ``52 year``, ``6 months``; in years, NaN where missing or called not available."""
     years, others = dict[str, float](), list[str]()
-    for text in labels.dropna().unique():
+    for text in labels.drop_duplicates().dropna():
         match = AGE.fullmatch(text.strip().lower())
         if match and (age := float(match[1]) / PER_YEAR[(match[2] or "y")[0]]) < OLDEST:
             years[text] = age

@@ -32,7 +32,7 @@ def read(path: Path, config: DatasetConfig) -> RawDataset:
     """Read one file: its genes, its values checked, its annotations in the common schema."""
     matrix, raw_obs, var, layers = read_elements(path, config.layer, config.modality)
     is_gene = select_genes(var, config.keep_var, path)
-    notes = []
+    notes = [matrix.note] if matrix.note else []
     if config.repeated_ids == "number" and (n_repeated := int(raw_obs.index.duplicated().sum())):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that an id such as AAAC-1 was there before; it is passed over
@@ -44,6 +44,7 @@ def read(path: Path, config: DatasetConfig) -> RawDataset:
         matrix = matrix.cells(rows)
         notes.append(note)
     obs = to_schema(raw_obs, config.obs, path)
+    del raw_obs  # before the matrix is read
     if 0 in (len(obs), len(var)):
         raise InputError(f"{path}: has {len(obs)} cells and {len(var)} genes; nothing can be scored")
     x = matrix

@@ -37,7 +37,7 @@ class Labelled:
 
     cells: Chosen  # the evaluated cells
     corpus: Chosen | None  # the other cells, if wanted
-    obs: pd.DataFrame  # the annotations of both, in the order of the file, missing labels being None
+    obs: pd.DataFrame  # the annotations of both, in the order of the file: categories, without ids
     content: str  # what X holds: counts or lognorm
     dtype: str  # of X in the file; it is float32 in the cells
     missing: dict[str, dict[str, int]]  # of annotations with missing labels: the texts in place of them, "" for none
@@ -112,19 +112,21 @@ def label(
     if is_empty.all():
         raise InputError(f"{path}: none of its {len(obs)} cells has a count")
     if is_empty.any():
-        x, obs, digests = x.cells(np.flatnonzero(~is_empty)), obs[~is_empty], digests[~is_empty]
-    missing = missing_texts(texts.loc[obs.index], obs)
+        x = x.cells(np.flatnonzero(~is_empty))
+        texts, obs, digests = texts[~is_empty], obs[~is_empty], digests[~is_empty]
+    missing = missing_texts(texts, obs)
+    del texts
     obs, renamed = rename_reserved(obs)
     filled = obs.fillna(UNKNOWN)
     by = config.subset.by if config.subset else None
-    evaluated = draw(list(obs.index), None if by is None else list(filled[by]), config.subset)
+    evaluated = draw(obs.index, None if by is None else filled[by], config.subset)
     counted_copies, torn = copies.count(digests, filled, evaluated)
     notes += [*renamed, *codes(filled[evaluated]), *torn]
     notes += check_scorable(filled[evaluated], dataset, is_annotated=bool(annotation))
     return Labelled(
         cells=choose(x, filled, digests, evaluated),
         corpus=choose(x, filled, digests, ~evaluated) if with_corpus else None,
-        obs=obs,
+        obs=obs.reset_index(drop=True).astype("category"),
         content=content,
         dtype=str(x.dtype),
         missing=missing,
@@ -168,7 +170,7 @@ def codes(obs: pd.DataFrame) -> list[str]:
     """Note annotations whose labels are all numbers, of clusters perhaps; patients, ages and batches may be."""
     notes = []
     for name in obs.columns.intersection(["cell_type", "phenotype", "disease", "cancer_type"]):
-        labels = sorted(set(obs[name]) - {UNKNOWN}, key=by_number)
+        labels = sorted(set(obs[name].unique()) - {UNKNOWN}, key=by_number)
         if labels and all(CODE.fullmatch(label) for label in labels):
             notes.append(
                 f"{name}: its labels are codes ({listed(labels)}), such as clusters have; is it the right column?"
@@ -205,11 +207,12 @@ def draw(cell_ids: Sequence[str], groups: Sequence[str] | None, subset: Subset |
     n_cells = len(cell_ids) if subset is None else subset.size(len(cell_ids))
     if subset is None or n_cells == len(cell_ids):
         return np.ones(len(cell_ids), dtype=bool)
-    hashes = [hashlib.sha256(f"{subset.seed}\0{cell_id}".encode()).hexdigest() for cell_id in cell_ids]
-    cells = pd.DataFrame({"group": "" if groups is None else groups, "hash": hashes})
-    ranks = cells.sort_values("hash").groupby("group").cumcount().sort_index()
-    given = shares(Counter(cells["group"]), n_cells)
-    return (ranks < cells["group"].map(given)).to_numpy()
+    digests = (hashlib.sha256(f"{subset.seed}\0{cell_id}".encode()).digest() for cell_id in cell_ids)
+    order = np.argsort(np.fromiter(digests, dtype="S32", count=len(cell_ids)))
+    cells = pd.Series("" if groups is None else np.asarray(groups), index=range(len(cell_ids)), dtype="category")
+    ranks = cells.iloc[order].groupby(cells.cat.codes.iloc[order]).cumcount().sort_index()
+    given = shares(Counter(cells), n_cells)
+    return (ranks < cells.map(given).astype(int)).to_numpy()
 
 
 def shares(sizes: dict[str, int], n_cells: int) -> dict[str, int]:
@@ -228,5 +231,10 @@ def shares(sizes: dict[str, int], n_cells: int) -> dict[str, int]:
 
 
 def choose(x: Matrix, obs: pd.DataFrame, digests: np.ndarray, selected: np.ndarray) -> Chosen:
-    """Return the selected cells; labels become categories in alphabetical order."""
-    return Chosen(x.cells(np.flatnonzero(selected)), obs[selected].astype("category"), digests[selected])
+    """Return the selected cells; labels become categories in alphabetical order.
+
+    Ids are in an Arrow array: 33 bytes for one of 25 letters, of which an object takes 88.
+    """
+    own = obs[selected].astype("category")
+    own.index = own.index.astype("string[pyarrow]")
+    return Chosen(x.cells(np.flatnonzero(selected)), own, digests[selected])

@@ -38,7 +38,7 @@ class Chosen:
 
     x: Matrix
     obs: pd.DataFrame  # categories
-    digests: np.ndarray  # a hash of each cell's values, bytes
+    digests: np.ndarray  # a hash of each cell's values, bytes of a fixed length
 
 
 def write(
@@ -50,9 +50,10 @@ def write(
     """
     if len(chosen.obs) > cells.IN_ONE_FILE:
         return write_parts(folder, chosen, var, uns, dataset)
-    write_h5ad(folder / cells.IN_FILE, AnnData(chosen.x.csr(), obs=chosen.obs, var=var), uns)
+    table = chosen.obs.set_axis(chosen.obs.index.astype(object))
+    write_h5ad(folder / cells.IN_FILE, AnnData(chosen.x.csr(), obs=table, var=var), uns)
     if obs:
-        chosen.obs.to_csv(folder / cells.OBS, index_label="cell_id", lineterminator="\n", encoding="utf-8")
+        table.to_csv(folder / cells.OBS, index_label="cell_id", lineterminator="\n", encoding="utf-8")
     return []
 
 
@@ -80,7 +81,7 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
     sizes = [some.stop - some.start for some in rows]
     with Pace(f"{dataset}: writing", len(chosen.obs)) as pace:
         pace.add(sum(sizes) - sum(sizes[number] for number in missing), earlier=True)
-        wanted = np.concatenate([np.r_[rows[number]] for number in missing]) if missing else None
+        wanted = np.concatenate([np.r_[rows[number]] for number in missing]) if 0 < len(missing) < len(keys) else None
         blocks = chosen.x.blocks(wanted) if missing else iter(())
         groups = regrouped(blocks, [sizes[number] for number in missing])
         for number in missing:
@@ -106,10 +107,10 @@ def regrouped(blocks: Iterable[csr_matrix], sizes: Iterable[int]) -> Iterator[cs
     for size in sizes:
         waiting, n_waiting = list[csr_matrix](), 0
         while n_waiting < size:
-            block = next(blocks) if rest is None else rest
-            n = min(size - n_waiting, block.shape[0])
-            rest = block[n:] if n < block.shape[0] else None
-            waiting.append(block if rest is None else block[:n])
+            rest = next(blocks) if rest is None else rest  # no other name keeps a block while its cells are written
+            n = min(size - n_waiting, rest.shape[0])
+            waiting.append(rest[:n] if n < rest.shape[0] else rest)
+            rest = rest[n:] if n < rest.shape[0] else None
             n_waiting += n
         yield stacked(waiting)
 
@@ -130,7 +131,7 @@ def stacked(blocks: list[csr_matrix]) -> csr_matrix:
 def key(chosen: Chosen, rows: slice, about: list[Any]) -> str:
     """Return a hash of all that a part depends on: its cells, their values, and `about`."""
     digest = hashlib.sha256(json.dumps([about, list(chosen.obs.index[rows])]).encode())
-    digest.update(b"".join(chosen.digests[rows]))
+    digest.update(chosen.digests[rows].tobytes())
     return digest.hexdigest()[:32]
 
 

@@ -36,13 +36,14 @@ class Matrix:
 
     Given row numbers in ascending order, `blocks` reads these cells only; None stands for all. In a block are no stored
     zeros, and the columns of each row ascend. `dtype` is that of the values in the file. A small matrix is in memory as
-    a `whole`.
+    a `whole`. A `note` says what a user should know of the file; of a part of the matrix there is none.
     """
 
     blocks: Callable[[np.ndarray | None], Iterator[sp.csr_matrix]]
     shape: tuple[int, int]
     dtype: np.dtype
     whole: sp.csr_matrix | None = None
+    note: str = ""
 
     def read(self) -> Iterator[sp.csr_matrix]:
         """Yield all cells, some after the other."""
@@ -53,13 +54,12 @@ class Matrix:
         if self.whole is not None:
             return in_memory(self.whole[:, columns])
 
-        def blocks(rows: np.ndarray | None) -> Iterator[sp.csr_matrix]:
-            for block in self.blocks(rows):
-                chosen = block[:, columns]
-                chosen.sort_indices()
-                yield chosen
+        def chosen(block: sp.csr_matrix) -> sp.csr_matrix:
+            own = block[:, columns]
+            own.sort_indices()
+            return own
 
-        return Matrix(blocks, (self.shape[0], len(columns)), self.dtype)
+        return Matrix(lambda rows: map(chosen, self.blocks(rows)), (self.shape[0], len(columns)), self.dtype)
 
     def cells(self, rows: np.ndarray) -> Matrix:
         """Return the matrix with these rows, row numbers in ascending order."""
@@ -142,9 +142,10 @@ def in_blocks(
             yield read(first, last)
             continue
         start, stop = np.searchsorted(rows, [first, last])
-        if stop > start:
-            block = read(first, last)
-            yield block if stop - start == last - first else block[rows[start:stop] - first]
+        if stop - start == last - first:
+            yield read(first, last)
+        elif stop > start:
+            yield read(first, last)[rows[start:stop] - first]
 
 
 def stack(matrices: Sequence[Matrix]) -> Matrix:

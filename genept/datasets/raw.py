@@ -174,7 +174,8 @@ def to_schema(obs: pd.DataFrame, columns: Mapping[Any, str], path: Path) -> pd.D
             "unique in the file, for example obs_names = sample + '_' + barcode, or set `repeated_ids: number`"
         )
     labels = {key: as_text(column(obs, columns[key], path, "obs")) for key in ANNOTATIONS if key in columns}
-    return pd.DataFrame(labels, index=cell_ids.rename("cell_id"))
+    index = pd.Index(cell_ids.to_numpy(), dtype=object, name="cell_id")  # without the table that found ids unique
+    return pd.DataFrame(labels, index=index)
 
 
 def as_text(values: pd.Series) -> np.ndarray:
@@ -200,7 +201,8 @@ def without_missing(obs: pd.DataFrame, missing: Collection[str]) -> pd.DataFrame
     """
     obs = obs.copy()
     for name in obs.columns.drop(PART, errors="ignore"):
-        found = [text for text in obs[name].dropna().unique() if comparable(text) in missing]
+        different = obs[name].drop_duplicates()  # first: `dropna` makes a table of all ids
+        found = [text for text in different.dropna() if comparable(text) in missing]
         obs[name] = obs[name].where(obs[name].notna() & ~obs[name].isin(found), None)
     return obs
 

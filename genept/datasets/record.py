@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def describe(
         rare = [name for name, number in counts.items() if number < min_class_size and name != UNKNOWN]
         annotations[key] = {
             "column": origins[key],
-            "n_labels_scored": len(set(scored[key]) - {UNKNOWN}),
+            "n_labels_scored": len(set(scored[key].unique()) - {UNKNOWN}),
             "n_missing": int(labelled.obs[key].isna().sum()),
             **({"missing": labelled.missing[key]} if key in labelled.missing else {}),
             "smaller_than_min_class_size": rare,
@@ -144,7 +143,7 @@ def compare(
             if what == "n_scored":
                 found = len(scored)
             elif what in scored:
-                labels = sorted(set(scored[what]) - {UNKNOWN})
+                labels = sorted(set(scored[what].unique()) - {UNKNOWN})
                 found = labels if isinstance(value, list) else len(labels)
             value = sorted(value) if isinstance(value, list) else value
             comparisons.append({"by": who, "what": what, "reported": value, "found": found, "match": found == value})
@@ -183,7 +182,8 @@ def describe_genes(harmonised: Harmonised) -> dict[str, Any]:
 
 def tally(labels: pd.Series) -> dict[str, int]:
     """Count labels, the most frequent first and equal ones by name."""
-    return dict(sorted(Counter(labels.dropna()).items(), key=lambda item: (-item[1], item[0])))
+    counts = ((str(label), int(number)) for label, number in labels.value_counts().items() if number)
+    return dict(sorted(counts, key=lambda item: (-item[1], item[0])))
 
 
 def count_patients(obs: pd.DataFrame) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the three files of a matrix. The content says which, not the name.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import zipfile
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from genept.datasets.matrix import Matrix, in_blocks, in_memory
 
 BYTES_AT_ONCE = 2**26  # of a matrix that is stored dense
 IN_MEMORY = 2**26  # values, with their indices half a gigabyte: 30,000 cells of 2,000 genes each
+EMPTY_CELLS = 10  # fewer cells, next to each other, may all be empty
 SPARSENESS = 10  # times fewer values than places, at least, are expected in a matrix that is stored dense
 MAX_RATIO = 250  # that a zip may unpack to, as in genept.downloads, of archives
 SPARSE: dict[str, Any] = {"csr_matrix": sp.csr_matrix, "csc_matrix": sp.csc_matrix}
@@ -162,6 +164,7 @@ def read_matrix(stored: Stored, name: str, shape: tuple[int, int], path: Path, m
     item, title = stored.group[name], name.removesuffix("/X") if name != "X" else name
     kind = item.attrs.get("encoding-type") or f"{item.attrs.get('h5sparse_format', '')}_matrix"
     read_block: Callable[..., sp.csr_matrix] = read_rows
+    note = ""
     if hasattr(item, "keys"):
         if kind not in SPARSE:
             raise InputError(f"{path}: {title} is stored as {kind}, not as a matrix; {AGAIN}")
@@ -179,6 +182,7 @@ def read_matrix(stored: Stored, name: str, shape: tuple[int, int], path: Path, m
         n_at_once = max(1, BYTES_AT_ONCE // max(1, shape[1] * item.dtype.itemsize))
         if chunks := getattr(item, "shards", None) or item.chunks:  # whole ones, or they would be unpacked repeatedly
             n_at_once = -(-n_at_once // chunks[0]) * chunks[0]
+        note = "" if isinstance(item, h5py.Dataset) else note_lost(item, title, path)
         read_block, dtype = read_dense_rows, native(np.empty(0, item.dtype)).dtype
 
     def blocks(rows: np.ndarray | None) -> Iterator[sp.csr_matrix]:
@@ -191,9 +195,11 @@ def read_matrix(stored: Stored, name: str, shape: tuple[int, int], path: Path, m
 
             yield from in_blocks(read, shape[0], rows, n_at_once)
 
-    matrix = Matrix(blocks, shape, dtype)
+    matrix = Matrix(blocks, shape, dtype, note=note)
     is_small = not hasattr(item, "keys") and math.prod(shape) <= IN_MEMORY * SPARSENESS
-    return in_memory(sp.vstack([*matrix.read()], format="csr")) if is_small and shape[0] else matrix
+    if is_small and shape[0]:
+        return dataclasses.replace(in_memory(sp.vstack([*matrix.read()], format="csr")), note=note)
+    return matrix
 
 
 def read_dense_rows(item: Any, first: int, last: int, n_genes: int, title: str, path: Path) -> sp.csr_matrix:
@@ -249,6 +255,32 @@ def require_parts(
 def n_lost(array: Any) -> int:
     """Return how many chunks of a zarr array are not there; of HDF5 none, and none if the last shard is not full."""
     return max(0, getattr(array, "nchunks", 0) - getattr(array, "nchunks_initialized", 0))
+
+
+def note_lost(array: Any, title: str, path: Path) -> str:
+    """Say which chunks (or shards) of a dense zarr array are not in its zip; "" if all are.
+
+    They are read as zeros, and zarr itself leaves out chunks of zeros. `InputError` if some cells have no chunk at all.
+    """
+    sizes = array.shards or array.chunks
+    grid = [-(-n // size) for n, size in zip(array.shape, sizes, strict=True)]
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+    keys = (f"{array.path}/{array.metadata.encode_chunk_key(at)}" for at in np.ndindex(*grid))
+    is_lost = np.array([key not in names for key in keys], dtype=bool).reshape(grid)
+    for number in np.flatnonzero(is_lost.all(axis=1)):
+        first, last = number * sizes[0], min((number + 1) * sizes[0], array.shape[0])
+        if last - first >= EMPTY_CELLS:
+            raise InputError(
+                f"{path}: the store has no value of {title} for cells {first + 1} to {last}, so it is not whole; copy "
+                "all of it again"
+            )
+    if not is_lost.any():
+        return ""
+    return (
+        f"{path.name}: {np.count_nonzero(is_lost)} of {is_lost.size} chunks of {title} are not in the store and count "
+        "as zeros; zarr leaves chunks of zeros out, but a copy may have lost them"
+    )
 
 
 def checked(

@@ -168,3 +168,68 @@ def test_a_zarr_store_of_which_a_chunk_is_lost_is_refused(
         assert result.exit_code == 1 and result.output.startswith(f"Error: {RAW}: X is no valid sparse matrix, ")
         assert result.output.count("\n") == 1 and not cells.labelled("mine").exists()
         assert name == "indptr" or "chunks of it are not there; copy the whole store again" in result.output
+
+
+DENSE = {"chunks": (20, 5)}  # of 60 cells and 12 genes: 3 x 3
+DENSE_SHARDS = {"chunks": (10, 5), "shards": (20, 10)}  # 3 x 2
+
+
+def dense() -> anndata.AnnData:
+    data = make_cells()
+    data.X = data.X.toarray()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("chunks", "n_chunks", "genes"),
+    [(DENSE, 9, slice(5, 10)), (DENSE_SHARDS, 6, slice(10, 12))],
+    ids=["chunks", "shards"],
+)
+@pytest.mark.parametrize("is_large", [False, True], ids=["in memory", "in parts"])
+@pytest.mark.parametrize("is_lost", [False, True], ids=["zeros", "lost"])
+def test_a_chunk_that_a_dense_zarr_store_lacks_is_noted(
+    project: Path,
+    chunks: dict[str, Any],
+    n_chunks: int,
+    genes: slice,
+    is_large: bool,
+    is_lost: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Zarr leaves a chunk of zeros out, so nobody can tell it from one that is lost."""
+    data = dense()
+    expected = data.X.copy()
+    expected[20:40, genes] = 0
+    if is_lost:
+        zip_store(data, RAW, "/X/c/1/1", **chunks)
+    else:
+        data.X = expected
+        zip_store(data, RAW, **chunks)
+    if is_large:
+        monkeypatch.setattr(stored, "IN_MEMORY", 1)
+    found, record = run()
+    note = f"raw.h5ad: 1 of {n_chunks} chunks of X are not in the store and count as zeros; "
+    assert f"{note}zarr leaves chunks of zeros out, but a copy may have lost them" in record["notes"]
+    np.testing.assert_array_equal(found.X.toarray(), expected)
+
+
+def test_a_dense_zarr_store_with_all_chunks_has_no_note(project: Path) -> None:
+    zip_store(dense(), RAW, **DENSE)
+    assert not any("chunks" in note for note in run()[1]["notes"])
+
+
+@pytest.mark.parametrize("chunks", [DENSE, DENSE_SHARDS, {"chunks": (20, 12)}], ids=["chunks", "shards", "rows"])
+def test_a_dense_zarr_store_without_any_value_of_some_cells_is_refused(project: Path, chunks: dict[str, Any]) -> None:
+    zip_store(dense(), RAW, "/X/c/1/", **chunks)
+    result = invoke()
+    assert result.exit_code == 1 and not cells.labelled("mine").exists()
+    assert result.output == (
+        f"Error: {RAW}: the store has no value of X for cells 21 to 40, so it is not whole; copy all of it again\n"
+    )
+
+
+def test_an_empty_cell_that_is_a_chunk_of_its_own_is_noted(project: Path) -> None:
+    zip_store(dense(), RAW, "/X/c/7/", chunks=(1, 12))
+    found, record = run()
+    assert record["cells"]["n_empty_dropped"] == 1 and "cell7" not in found.obs_names
+    assert any(note.startswith("raw.h5ad: 1 of 60 chunks of X are not in the store") for note in record["notes"])

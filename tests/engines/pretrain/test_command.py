@@ -101,7 +101,7 @@ def test_corpora_in_parts_train_the_same_model_and_are_never_whole_in_memory(
     for dataset in GENES:
         corpus = labelled_cells.corpus_of(dataset)
         x, obs = matrix.in_memory(cells(dataset).X), pd.DataFrame(index=cells(dataset).obs_names)
-        digests = np.array([f"{i}".encode() for i in range(len(obs))], dtype=object)
+        digests = np.array([f"{i}".encode() for i in range(len(obs))])
         with files.replacing_folder(Path("data/corpus", dataset)) as folder:
             labelled.write(folder, labelled.Chosen(x, obs, digests), corpus.var, {"x": "counts"}, dataset, obs=False)
         assert len(labelled_cells.corpus_of(dataset).parts) == 3
