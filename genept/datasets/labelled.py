@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from genept.core import files
+from genept.core.errors import InputError
 from genept.core.pace import Pace
 from genept.data import cells, parts
 from genept.datasets.matrix import Matrix, joined
@@ -89,6 +91,8 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
             with files.writing(store) as temporary:
                 part = temporary / "part.zarr"
                 parts.write_part(part, x, list(chosen.obs.index[rows[number]]), var, uns["x"])
+                if number == missing[0]:
+                    require_room(part, sizes[number], [sizes[n] for n in missing], dataset)
                 found[keys[number]] = keep(part, store / f"{keys[number]}.{parts.folder_sha256(part)}.zarr")
             del x  # before the next is read
             pace.add(sizes[number])
@@ -99,6 +103,16 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
         entries.append(entry)
     parts.write_manifest(folder, uns, len(var), cells.ids_digest(chosen.obs.index), entries)
     return [path.name for path in found.values()]
+
+
+def require_room(part: Path, n_cells: int, sizes: list[int], dataset: str) -> None:
+    """Say what parts will take, by the first of them; `InputError` if the disk has not that much room."""
+    of_cell = sum(path.stat().st_size for path in part.rglob("*") if path.is_file()) / n_cells
+    needed, free = of_cell * sum(sizes), shutil.disk_usage(part).free
+    what = f"{sum(sizes):,} cells in {len(sizes)} parts"
+    click.echo(f"{dataset}: writing {what}, {needed / 1e9:.1f} GB of disk", err=True)
+    if free < needed - of_cell * n_cells:
+        raise InputError(f"{dataset}: {what} need {needed / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are left")
 
 
 def regrouped(blocks: Iterable[csr_matrix], sizes: Iterable[int]) -> Iterator[csr_matrix]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from genept.core.pace import Pace
 from genept.data import expression
 
 
@@ -46,8 +47,16 @@ class Matrix:
     note: str = ""
 
     def read(self) -> Iterator[sp.csr_matrix]:
-        """Yield all cells, some after the other."""
-        return self.blocks(None)
+        """Yield all cells, some after the other; from a file with a progress bar."""
+        if self.whole is not None:
+            yield from self.blocks(None)
+            return
+        with Pace("reading", self.shape[0]) as pace:
+            for block in self.blocks(None):
+                n_cells = block.shape[0]
+                yield block
+                del block  # before the next is read
+                pace.add(n_cells)
 
     def genes(self, columns: np.ndarray) -> Matrix:
         """Return the matrix with these columns, in this order."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+import click
 import h5py
 import numpy as np
 import pandas as pd
@@ -22,12 +24,14 @@ from anndata.experimental import read_dispatched
 
 from genept.core import files, hdf5
 from genept.core.errors import InputError, nearest
+from genept.core.pace import readable
 from genept.data.expression import CELLS_AT_ONCE
 from genept.datasets import kinds
 from genept.datasets.matrix import Matrix, in_blocks, in_memory
 
 BYTES_AT_ONCE = 2**26  # of a matrix that is stored dense
 IN_MEMORY = 2**26  # values, with their indices half a gigabyte: 30,000 cells of 2,000 genes each
+READINGS = 4  # of a matrix that is read from its file: three, and its cells are written
 EMPTY_CELLS = 10  # fewer cells, next to each other, may all be empty
 SPARSENESS = 10  # times fewer values than places, at least, are expected in a matrix that is stored dense
 MAX_RATIO = 250  # that a zip may unpack to, as in genept.downloads, of archives
@@ -198,7 +202,11 @@ def read_matrix(stored: Stored, name: str, shape: tuple[int, int], path: Path, m
     matrix = Matrix(blocks, shape, dtype, note=note)
     is_small = not hasattr(item, "keys") and math.prod(shape) <= IN_MEMORY * SPARSENESS
     if is_small and shape[0]:
-        return dataclasses.replace(in_memory(sp.vstack([*matrix.read()], format="csr")), note=note)
+        return dataclasses.replace(in_memory(sp.vstack([*matrix.blocks(None)], format="csr")), note=note)
+    began = time.perf_counter()
+    n_read = next(matrix.blocks(None)).shape[0]
+    seconds = READINGS * (time.perf_counter() - began) * shape[0] / n_read
+    click.echo(f"{path.name}: {shape[0]:,} cells, read {n_at_once:,} at a time: about {readable(seconds)}", err=True)
     return matrix
 
 

@@ -158,6 +158,16 @@ def test_cells_in_parts_are_those_of_one_file(
         pd.testing.assert_frame_equal(as_texts(whole.var), as_texts(data.var), check_index_type=False)
 
 
+def test_more_than_the_disk_has_room_for_is_refused_at_the_first_part(
+    few: Path, made: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    result = invoke()
+    assert result.exit_code == 1 and "mine: 60 cells in 4 parts need 0.0 GB of disk, 0.0 GB are left" in result.output
+    assert not OWN.exists() and not list(CACHE.glob("*.zarr"))
+
+
 @pytest.mark.parametrize("n_finished", [0, 3])
 def test_a_run_killed_behind_a_part_goes_on_with_the_next(few: Path, made: list[int], n_finished: int) -> None:
     expected = undisturbed()
@@ -241,7 +251,8 @@ def test_on_a_full_disk_finished_parts_stay(few: Path, made: list[int], number: 
     made.clear()
     fill = functools.partial(children.on_call, number, parts, "write_part", children.fill_disk)
     ended = children.run(main, ["mine"], fill)
-    assert ended.code == 1 and "the disk is full" in ended.output and ended.output.count("\n") == 1, ended.output
+    assert ended.code == 1 and "the disk is full" in ended.output.splitlines()[-1], ended.output
+    assert ended.output.count("Error") == 1 and "Traceback" not in ended.output
     assert len(list(CACHE.glob("*.zarr"))) == n_finished and no_temporary_files()
     assert not OWN.exists() and not RECORD.exists()
     label()
@@ -256,7 +267,8 @@ def test_a_disk_that_is_full_elsewhere_is_one_line(
     expected = written()
     monkeypatch.setattr(labelled, "os", SimpleNamespace(link=no_links))
     ended = children.run(main, ["mine"], functools.partial(children.on_call, 0, module, name, children.fill_disk))
-    assert ended.code == 1 and "the disk is full" in ended.output and ended.output.count("\n") == 1, ended.output
+    assert ended.code == 1 and "the disk is full" in ended.output.splitlines()[-1], ended.output
+    assert ended.output.count("Error") == 1 and "Traceback" not in ended.output
     assert written() == expected and no_temporary_files()
 
 
