@@ -36,11 +36,12 @@ def main(params: Params, dataset: str) -> None:
     """
     config, fallback = fetched(dataset)
 
-    from genept.core import files
+    from genept.core import allocator, files
     from genept.data import genes, hgnc
     from genept.datasets import label, labelled, record
     from genept.datasets.inputs import check_hashes
 
+    allocator.give_back()
     folder = DATA / dataset
     digests = check_hashes(folder / "raw", config)
     with_corpus = dataset in params.grid.pretrain

@@ -121,9 +121,9 @@ def write_part(folder: Path, x: csr_matrix, cell_ids: Sequence[str], var: pd.Dat
     from anndata.io import write_elem
     from zarr.codecs import BloscCodec
 
-    dtype = np.dtype(np.float32)
+    dtype: Any = np.float32
     if content == "counts":
-        dtype = np.dtype(np.uint16 if x.data.max(initial=0) < 2**16 else np.uint32)
+        dtype = np.uint16 if x.data.max(initial=0) < 2**16 else np.uint32
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr's, that its texts have no final specification
         root = zarr.open_group(folder, mode="w", zarr_format=3)
@@ -133,8 +133,8 @@ def write_part(folder: Path, x: csr_matrix, cell_ids: Sequence[str], var: pd.Dat
             {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": [int(n) for n in x.shape]}
         )
         pack = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
-        for name, own in (("data", dtype), ("indices", x.indices.dtype), ("indptr", np.dtype(np.int64))):
-            values = getattr(x, name).astype(own, copy=False)
+        for name, own in (("data", dtype), ("indices", x.indices.dtype), ("indptr", np.int64)):
+            values = getattr(x, name).astype(own, copy=False)  # one array is converted at a time
             chunk = min(CHUNK, max(1, len(values)))
             shard = chunk * -(-max(1, len(values)) // chunk)
             group.create_array(name, data=values, chunks=(chunk,), shards=(shard,), compressors=pack)

@@ -197,7 +197,9 @@ def check_expected(path: Path, dataset: str, expected: dict[str, int], counted: 
         )
 
 
-def draw(cell_ids: Sequence[str], groups: Sequence[str] | None, subset: Subset | None) -> np.ndarray:
+def draw(
+    cell_ids: Sequence[str] | pd.Index, groups: Sequence[str] | pd.Series | None, subset: Subset | None
+) -> np.ndarray:
     """Return which cells are evaluated, shape (n_cells,) of bool.
 
     Each group (without groups: all cells) gives the number of cells that `shares` says. Within a group the cells are

@@ -170,8 +170,8 @@ def test_a_zarr_store_of_which_a_chunk_is_lost_is_refused(
         assert name == "indptr" or "chunks of it are not there; copy the whole store again" in result.output
 
 
-DENSE = {"chunks": (20, 5)}  # of 60 cells and 12 genes: 3 x 3
-DENSE_SHARDS = {"chunks": (10, 5), "shards": (20, 10)}  # 3 x 2
+DENSE: dict[str, Any] = {"chunks": (20, 5)}  # of 60 cells and 12 genes: 3 x 3
+DENSE_SHARDS: dict[str, Any] = {"chunks": (10, 5), "shards": (20, 10)}  # 3 x 2
 
 
 def dense() -> anndata.AnnData:
