@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
-import ctypes
 import errno
 import functools
 import os
@@ -18,7 +16,7 @@ from typing import Any
 
 import click
 
-from genept.core import files, orphans
+from genept.core import allocator, files, orphans
 from genept.core import params as parameters
 from genept.core.config import check_name, read_yaml
 from genept.core.errors import InputError
@@ -35,7 +33,6 @@ THREAD_VARIABLES = (
     NUMBA,
     "VECLIB_MAXIMUM_THREADS",
 )
-M_ARENA_MAX, N_ARENAS = -8, 2  # of glibc's mallopt
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 FULL_TEXTS = re.compile(  # of libraries that hide the number: numpy, HDF5, torch, safetensors, sqlite, workers
@@ -106,17 +103,13 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def prepare(params: Params) -> None:
-    """Pin the thread count to ``threads`` and keep model hubs offline, for this process and its children.
-
-    Where memory is glibc's, threads share its arenas: with many of them, those of zarr hold ever more of what is freed.
-    """
+    """Pin the thread count to ``threads`` and keep model hubs offline, for this process and its children."""
     variables = [name for name in THREAD_VARIABLES if name != NUMBA or "numba" not in sys.modules]
     os.environ.update(dict.fromkeys(variables, str(params.threads)))
     os.environ.update(OFFLINE)
     if params.executor == "local":
         sys.modules.setdefault("dask", None)  # type: ignore[arg-type]  # anndata would import it, for half a second
-    with contextlib.suppress(OSError, AttributeError):  # of another system
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, N_ARENAS)
+    allocator.share_arenas()
     os.environ[orphans.STAGE] = str(os.getpid())
 
 
