@@ -61,6 +61,8 @@ def over_all(
         else:
             results = here(work, cells, missing, pace)
         for number, (_, sums) in enumerate(results, n_done):
+            if number and not paths[number - 1].exists():  # another run is ahead, and has removed it
+                return over_all(work, cells, base, workers, folder)
             if number:
                 add(paths[number - 1], sums)
             finished.write_sums(paths[number], sums)

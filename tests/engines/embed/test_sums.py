@@ -93,6 +93,31 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(project: Path) -> Non
     test_parts.test_a_run_killed_at_any_moment_ends_in_the_same_bytes(project, "expression")
 
 
+def test_two_runs_at_once_write_the_same_bytes(project: Path) -> None:
+    expected = undisturbed("expression")
+    runs = [children.Child(main, ["blood", "expression"]) for _ in range(3)]
+    for ended in [one.wait() for one in runs]:
+        assert ended.code == 0, ended.output
+    assert written("expression") == expected
+
+
+def test_a_run_whose_sums_another_one_has_removed_goes_on_from_those_of_the_other(
+    project: Path, added: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = undisturbed("expression")
+    added.clear()
+    write_sums = finished.write_sums
+
+    def overtaken(path: Path, found: sums.Sums) -> None:
+        write_sums(path, found)
+        if len(added) == 2:
+            children.run(main, ["blood", "expression"], lambda: None)
+            assert not path.exists()
+
+    monkeypatch.setattr(finished, "write_sums", overtaken)
+    assert embed("expression") == expected and added == [0, 1, 2], "the third is in vain, all are there"
+
+
 def test_on_a_full_disk_finished_sums_stay(project: Path, added: list[int]) -> None:
     expected = undisturbed("expression")
     added.clear()
