@@ -105,6 +105,8 @@ def test_scores_on_another_processor_lie_in_the_printed_ranges(
     for name in ("0-native", "0-avx2"):  # the study's machine need not be that of the committed run
         outside = ~table[name].between(printed["low"] - 1e-4, printed["high"] + 1e-4)
         assert outside.mean() <= 0.05, table[outside]  # ranges are of 95 percent
+        width = printed["high"] - printed["low"]
+        assert table[name].between(printed["low"] - width / 2 - 1e-4, printed["high"] + width / 2 + 1e-4).all()
     others = table[[name for name in table.columns if name.endswith("-native") and name != "0-native"]]
     inside = others.ge(printed["low"] - 1e-4, axis=0) & others.le(printed["high"] + 1e-4, axis=0)
     assert inside.to_numpy().mean() >= 0.95  # of other seeds

@@ -26,7 +26,7 @@ from genept.core import compute, files
 from genept.core.errors import InputError
 from genept.data import cells, embeddings, gene_vectors, parts
 from genept.datasets import copies, labelled, matrix
-from genept.engines import finished, running
+from genept.engines import finished, running, sums
 from genept.engines.network import job as jobs
 from stages.embed import main
 from tests import children, helpers
@@ -95,6 +95,7 @@ def in_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_cells(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(parts, "CELLS", 11)
     patch.setattr(cells, "IN_ONE_FILE", 10)
+    patch.setattr(sums, "PARTS", 1)
 
 
 CODE_SHA256 = functools.cache(files.code_sha256)  # which takes a second
@@ -374,7 +375,7 @@ def test_a_run_killed_behind_a_part_goes_on_with_the_next(project: Path, made: l
     assert no_temporary_files()
 
 
-@pytest.mark.parametrize("model", ["control", "geneformer"])
+@pytest.mark.parametrize("model", ["control", "geneformer", "expression"])
 def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(project: Path, model: str) -> None:
     expected = undisturbed(model)
     with children.counting_calls() as n_calls:
@@ -389,12 +390,14 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(project: Path, model:
     assert embed(model) == expected and no_temporary_files()
 
 
-def test_two_runs_at_once_write_the_same_bytes(project: Path) -> None:
-    expected = undisturbed("control")
-    runs = [children.Child(main, ["blood", "control"]) for _ in range(3)]
+@pytest.mark.parametrize("model", ["control", "expression"])
+def test_two_runs_at_once_write_the_same_bytes(project: Path, model: str) -> None:
+    expected = undisturbed(model)
+    runs = [children.Child(main, ["blood", model]) for _ in range(3)]
     for ended in [run.wait() for run in runs]:
         assert ended.code == 0, ended.output
-    assert written("control") == expected and len(kept("control")) == N_PARTS and no_temporary_files()
+    used = json.loads((CACHE / model / "parts/used.json").read_text())
+    assert written(model) == expected and {path.name for path in kept(model)} == set(used) and no_temporary_files()
 
 
 @pytest.mark.parametrize("n_finished", [0, 2])

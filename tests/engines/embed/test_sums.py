@@ -25,12 +25,6 @@ from tests.engines.embed.test_parts import CACHE, N_CELLS, embed, make, run, und
 
 in_parts, models, project = test_parts.in_parts, test_parts.models, test_parts.project  # the fixtures
 FOLDER = CACHE / "expression/parts"
-N_GROUPS = 4  # of one part
-
-
-@pytest.fixture(autouse=True)
-def one_part_in_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sums, "PARTS", 1)
 
 
 @pytest.fixture
@@ -89,18 +83,6 @@ def test_a_run_killed_behind_sums_goes_on_with_the_next(project: Path, added: li
     assert embed("expression") == expected and added == [0, 1, 2, 3][n_finished:]
 
 
-def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(project: Path) -> None:
-    test_parts.test_a_run_killed_at_any_moment_ends_in_the_same_bytes(project, "expression")
-
-
-def test_two_runs_at_once_write_the_same_bytes(project: Path) -> None:
-    expected = undisturbed("expression")
-    runs = [children.Child(main, ["blood", "expression"]) for _ in range(3)]
-    for ended in [one.wait() for one in runs]:
-        assert ended.code == 0, ended.output
-    assert written("expression") == expected
-
-
 def test_a_run_whose_sums_another_one_has_removed_goes_on_from_those_of_the_other(
     project: Path, added: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +93,7 @@ def test_a_run_whose_sums_another_one_has_removed_goes_on_from_those_of_the_othe
     def overtaken(path: Path, found: sums.Sums) -> None:
         write_sums(path, found)
         if len(added) == 2:
-            children.run(main, ["blood", "expression"], lambda: None)
+            children.run(main, ["blood", "expression"])
             assert not path.exists()
 
     monkeypatch.setattr(finished, "write_sums", overtaken)
