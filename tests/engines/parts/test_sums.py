@@ -20,10 +20,9 @@ from genept.engines.network.job import DAMAGE
 from genept.engines.work import Work
 from stages.embed import main
 from tests import children
-from tests.engines.embed import test_parts
-from tests.engines.embed.test_parts import CACHE, N_CELLS, embed, make, run, undisturbed, write, written
+from tests.engines.parts import blood
+from tests.engines.parts.blood import CACHE, N_CELLS, embed, make, run, undisturbed, write, written
 
-in_parts, models, project = test_parts.in_parts, test_parts.models, test_parts.project  # the fixtures
 FOLDER = CACHE / "expression/parts"
 
 
@@ -115,7 +114,7 @@ def test_damaged_sums_are_named_and_made_again(project: Path, added: list[int]) 
     children.run(main, ["blood", "expression"], die)
     added.clear()
     last = kept()[-1]
-    last.write_bytes(test_parts.cut(last.read_bytes(), random.Random(1)))
+    last.write_bytes(blood.cut(last.read_bytes(), random.Random(1)))
     result = run("expression")
     assert result.exit_code == 0 and written("expression") == expected
     assert f"{last}: damaged; its cells are added up again" in result.stderr and added == [2, 3]
@@ -151,6 +150,6 @@ def test_no_flipped_bit_passes_for_other_sums(tmp_path: Path) -> None:
 )
 def test_an_error_in_a_users_sums_is_one_line(project: Path, line: str, text: str) -> None:
     survey = "\ndef survey(cells, sums, config):\n    return {}\n"
-    Path("models/mine.py").write_text(f"{test_parts.BY_PARTS}{survey}\ndef add(cells, sums, config):\n    {line}\n")
+    Path("models/mine.py").write_text(f"{blood.BY_PARTS}{survey}\ndef add(cells, sums, config):\n    {line}\n")
     result = run("mine")
     assert result.exit_code == 1 and text in result.output.splitlines()[-1], result.output

@@ -1,0 +1,1 @@
+"""Cells in parts: keys, faults, sums, and a cluster."""
