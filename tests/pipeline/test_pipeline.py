@@ -10,7 +10,7 @@ import yaml
 
 from tests import helpers
 from tests.pipeline.project import Project
-from tests.pipeline.site import OWN_FILE, Site, dataset
+from tests.pipeline.site import OWN_FILE, Site, dataset, symbols
 
 GRID = ("expression", "random_w", "genept_w_tiny", "scgpt_tiny", "genept_w_ft_tiny")
 MODELS = (*GRID, "random_ft_tiny", "ensemble")
@@ -122,6 +122,30 @@ def test_a_file_of_ones_own_is_a_dependency_and_another_workspace_has_it_or_fail
     assert "data/manual" in project.run("dvc", "status", "fetch@alpha")
     project.run("dvc", "repro", "--quiet", "--single-item", "fetch@alpha")
     assert (project.path / "data/alpha/raw/notes.txt").read_text(encoding="utf-8") == "other words\n"
+
+
+def test_parts_that_an_experiment_elsewhere_has_made_serve_the_next_run(project: Project, site: Site) -> None:
+    """`dvc exp run --temp` works in a folder that is removed at its end; parts stay in the repository's own cache."""
+    helpers.write_counts(site.folder / "large.h5ad", symbols(), 33_000, seed=3)
+    helpers.write_settings(project.path, datasets={"large": dataset("large", site.source(raw_h5ad="large.h5ad"))})
+    params = yaml.safe_load((project.path / "params.yaml").read_text(encoding="utf-8"))
+    project.change("params.yaml", {"grid": {**params["grids"]["small"], "datasets": ["large"]}})
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "a large dataset")
+    stage = "embed_custom@large-expression"
+    project.run("dvc", "exp", "run", "--temp", "--name", "elsewhere", stage)
+    assert not (project.path / "data/large").is_dir()
+    reference = project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/**/elsewhere").strip()
+    lock = yaml.safe_load(project.run("git", "show", f"{reference}:dvc.lock"))
+    parts = [*(project.path / "data/cache/embed/large/expression/parts").glob("*.npz")]
+    parts += (project.path / "data/cache/label/large").glob("*.zarr")
+    assert len(parts) == 3 + 1 + 3, "three parts of vectors, sums of all, three parts of the cells"
+    numbers = {path: path.stat().st_ino for path in parts}
+    lost = min(parts[:4], key=lambda path: path.stat().st_size)
+    lost.unlink()  # as if the run had been killed before it
+    project.run("dvc", "repro", "--quiet", "--no-run-cache", stage)
+    assert yaml.safe_load((project.path / "dvc.lock").read_text())["stages"][stage] == lock["stages"][stage]
+    assert {path for path, number in numbers.items() if path.stat().st_ino != number} == {lost}
 
 
 def test_own_dataset_is_one_file_and_own_model_one_more(project: Project, site: Site) -> None:
