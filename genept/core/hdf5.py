@@ -26,6 +26,7 @@ from genept.core.errors import InputError
 MAX_RATIO = 1100  # times its bytes on disk that an array may unpack to; gzip, HDF5's own compression, reaches 1,032
 SLACK = 64 << 20  # a small array of zeros does no harm
 HEAP = b"GCOL\x01\0\0\0"  # begins a collection of texts in an HDF5 file
+WHOLE: set[tuple[int, ...]] = set()  # files whose collections of texts were found to be
 TEXTS_AT_ONCE = 10, 10_000  # the fewest and most texts read to add up their lengths
 
 
@@ -96,9 +97,13 @@ def require_whole_heaps(path: Path, title: Path) -> None:
     """Refuse collections of texts whose sizes do not add up: at an entry of size 0, HDF5 itself would never end.
 
     See "Global Heap" in the HDF5 file format specification, version 3: a collection has a size, and entries one behind
-    the other, each with 16 bytes of header; entry 0 is the free rest, its size being that of header and rest.
+    the other, each with 16 bytes of header; entry 0 is the free rest, its size being that of header and rest. It takes
+    a look at every byte, so a file that was whole and has not been changed since is not looked at again.
     """
-    n_bytes = path.stat().st_size
+    status = path.stat()
+    n_bytes, identity = status.st_size, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    if identity in WHOLE:
+        return
     with path.open("rb") as stream:
         for at in places(stream, HEAP):
             stream.seek(at + 8)
@@ -111,6 +116,7 @@ def require_whole_heaps(path: Path, title: Path) -> None:
                 if step < 16 or entry + step > end:
                     raise InputError(f"{title}: damaged, a collection of its texts is not whole; fetch it again")
                 entry += step
+    WHOLE.add(identity)
 
 
 def places(stream: BinaryIO, pattern: bytes) -> Iterator[int]:
