@@ -32,7 +32,7 @@ def main(params: Params, dataset: str) -> None:
     Writes  data/DATASET/annotation/cells.csv       each cell's cluster and type, or why it was left out
             data/DATASET/annotation/clusters.csv    each cluster's type, score, next type and margin
             data/DATASET/annotation/markers.csv     mean, z and share of cells of the marker genes in each cluster
-            data/DATASET/annotation/umap.csv        coordinates and batches of the cells that were not left out
+            data/DATASET/annotation/umap.csv        coordinates and batches of the cells that made the clusters
             data/DATASET/annotation/summary.json    method, settings, missing genes, numbers
             data/DATASET/annotation/agreement.csv   precision, recall and F1 of every label of the authors
             data/DATASET/annotation/agreement_by_patient.csv   ari, ami, accuracy and so on of every patient, if several
@@ -90,6 +90,8 @@ def annotate(params: Params, dataset: str, config: datasets.DatasetConfig, folde
     summary = results.write(folder, list(cells.obs_names), result, batches, marker_genes, about)
     counts = listed((f"{name} {number}" for name, number in summary["cells_per_type"].items()), most=20)
     passing = f"{summary['cells']['ok']} of {cells.n_obs} cells pass quality control"
+    if result.n_drawn < summary["cells"]["ok"]:
+        passing += f", {result.n_drawn} of them made the clusters, the others have that of their neighbours"
     message = f"{dataset}: {passing}; {counts}"
     ending = "".join(f"; {note}" for note in notes)
     authors = annotated.author_labels(raw, config, missing)

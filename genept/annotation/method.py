@@ -5,12 +5,13 @@
 3. Highly variable genes: dispersion as in Seurat, ranked within each batch and combined (scanpy's ``seurat`` flavour
    with ``batch_key``), so that no gene is chosen because batches differ. It reads log-normalised values, since
    a dataset without counts has only those. Batches of fewer than `MIN_BATCH` cells, or of equal ones, do not vote. Of
-   cells that are too many for the memory, `SAMPLE` choose the genes, drawn at random; they are read some at a time, and
-   only the expression of these genes and of the marker genes is kept.
+   cells that are too many for the memory, `SAMPLE` choose the genes, drawn at random.
 4. Exact principal components of those genes, centred and not scaled (`genept.data.pca`).
 5. Neighbours balanced over batches (`graph`).
 6. Edges with UMAP's weights.
 7. Leiden clusters (scanpy with igraph), numbered from 1 by size; of equal ones, the one of the first cell comes first.
+   Of more than ``most_cells`` cells so many, drawn at random, go through steps 4 to 7 and 9. The others are projected
+   on the components, and get the cluster that most of their ``n_neighbors`` nearest drawn cells have.
 8. A cell type per cluster, or ``Unknown`` (`markers`).
 9. A UMAP layout of the same graph, for the picture only.
 
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import anndata
@@ -44,7 +46,7 @@ from genept.data import pca
 from genept.data.expression import log_normalise
 from genept.datasets.matrix import Matrix
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 METHOD = (
     "quality control, log1p of counts per 10,000, highly variable genes per batch, exact PCA, neighbours balanced over "
     "batches, Leiden clusters, each named by the mean z of a cell type's marker genes"
@@ -61,7 +63,7 @@ class Result:
 
     qc: np.ndarray  # of each cell, (n_cells,): one of `genept.annotation.cells.OUTCOMES`
     cluster: np.ndarray  # of each cell, from 1; 0 for a cell that quality control left out
-    layout: np.ndarray  # UMAP coordinates, (n_cells, 2); NaN for a cell that was left out
+    layout: np.ndarray  # UMAP coordinates, (n_cells, 2); NaN for a cell that was left out, or not drawn
     calls: list[Call]  # the type of each cluster
     genes: list[str]  # the marker genes that can be scored, in the order of the table
     means: np.ndarray  # log-normalised expression, (n_clusters, n_genes)
@@ -71,6 +73,7 @@ class Result:
     rare: list[str]  # marker genes in too few cells
     n_hvgs: int
     n_neighbors: int  # of each cell, itself included
+    n_drawn: int  # cells that made the clusters
 
     @property
     def cell_types(self) -> np.ndarray:
@@ -83,7 +86,9 @@ class Chosen:
     """What clusters and types are made from: log-normalised expression of the cells that pass quality control."""
 
     qc: np.ndarray  # as in `Result`, of all cells
-    variable: csr_matrix  # of highly variable genes
+    points: np.ndarray  # principal components of highly variable genes, (n_passing, n_components)
+    drawn: np.ndarray  # ascending rows of `points`: cells that make the clusters
+    n_hvgs: int
     marking: csr_matrix  # of marker genes
     genes: list[str]  # these, in the order of the table
     marker_genes: list[str]  # of the whole table
@@ -125,7 +130,21 @@ def choose(cells: anndata.AnnData, batches: np.ndarray, markers: Markers, settin
     x_common = x[:, is_common]
     hvgs = variable_genes(x_common, batches[passing], len(passing), settings)
     marking = x[:, [symbols.index(gene) for gene in genes]]
-    return Chosen(qc, x_common[:, hvgs], marking, genes, marker_genes, common)
+    variable, drawn = x_common[:, hvgs], draw(len(passing), settings)
+    if len(drawn) == len(passing):
+        points = pca.principal_components(variable, settings.n_components)
+    else:
+        scores, axes, mean = pca.fit(variable[drawn], settings.n_components)
+        points = pca.project(variable, axes, mean)
+        points[drawn] = scores
+    return Chosen(qc, points, drawn, len(hvgs), marking, genes, marker_genes, common)
+
+
+def draw(n_passing: int, settings: Annotate) -> np.ndarray:
+    """Return which of the cells that pass quality control make the clusters: ascending rows."""
+    if n_passing <= settings.most_cells:
+        return np.arange(n_passing)
+    return np.sort(np.random.default_rng(settings.seed).choice(n_passing, settings.most_cells, replace=False))
 
 
 def choose_of_many(
@@ -137,9 +156,10 @@ def choose_of_many(
     markers: Markers,
     settings: Annotate,
 ) -> Chosen:
-    """Do the first three steps in three readings of a matrix in the order of the file; `order` is that of the result.
+    """Do the first four steps in three readings of a matrix in the order of the file; `order` is that of the result.
 
-    Without the sample, the result is that of `choose`.
+    They are four if not all cells make the clusters. But for the sample that chooses genes, the result is that of
+    `choose`.
     """
     judged, n_cells = list[np.ndarray](), np.zeros(len(symbols), dtype=np.int64)
     for block in x.read():
@@ -151,11 +171,14 @@ def choose_of_many(
     is_common = n_cells >= settings.qc.min_cells_per_gene
     marker_genes, common, genes = scorable(symbols, is_common, markers, settings)
 
+    def blocks(rows: np.ndarray, columns: np.ndarray) -> Iterator[csr_matrix]:
+        """Yield log-normalised values of some genes, of some cells in the order of the file."""
+        for block in x.blocks(np.sort(rows)):
+            yield log_normalise(anndata.AnnData(block.astype(np.float32), uns={"x": content}))[:, columns]
+
     def read(rows: np.ndarray, columns: np.ndarray) -> csr_matrix:
-        """Return log-normalised values of some genes, of cells in another order than that of the file."""
-        blocks = (anndata.AnnData(block.astype(np.float32), uns={"x": content}) for block in x.blocks(np.sort(rows)))
-        found = sp.vstack([log_normalise(block)[:, columns] for block in blocks], format="csr")
-        return found[np.argsort(np.argsort(rows))]
+        """Return them in the order of the cells that are asked for."""
+        return sp.vstack([*blocks(rows, columns)], format="csr")[np.argsort(np.argsort(rows))]
 
     sample = passing
     if len(passing) > SAMPLE:
@@ -163,8 +186,18 @@ def choose_of_many(
         sample = passing[np.sort(drawn)]
     of_common = np.flatnonzero(is_common)
     hvgs = of_common[variable_genes(read(sample, of_common), batches[sample], len(passing), settings)]
-    both = read(passing, np.append(hvgs, [symbols.index(gene) for gene in genes]).astype(int))
-    return Chosen(qc, both[:, : len(hvgs)], both[:, len(hvgs) :], genes, marker_genes, common)
+    n_hvgs, drawn = len(hvgs), draw(len(passing), settings)
+    both = np.append(hvgs, [symbols.index(gene) for gene in genes]).astype(int)
+    if len(drawn) == len(passing):
+        found = read(passing, both)
+        points, marking = pca.principal_components(found[:, :n_hvgs], settings.n_components), found[:, n_hvgs:]
+    else:
+        scores, axes, mean = pca.fit(read(passing[drawn], hvgs), settings.n_components)
+        parts = [(pca.project(block[:, :n_hvgs], axes, mean), block[:, n_hvgs:]) for block in blocks(passing, both)]
+        back = np.argsort(np.argsort(passing))
+        points, marking = np.concatenate([own for own, _ in parts])[back], sp.vstack([own for _, own in parts])[back]
+        points[drawn] = scores
+    return Chosen(qc, points, drawn, n_hvgs, marking, genes, marker_genes, common)
 
 
 def passing_cells(qc: np.ndarray) -> np.ndarray:
@@ -208,13 +241,13 @@ def annotate_ordered(
     chosen: Chosen, symbols: list[str], batches: np.ndarray, markers: Markers, settings: Annotate
 ) -> Result:
     """Do the other steps, in one thread already; `batches` are those of all cells."""
-    qc, genes, n_hvgs = chosen.qc, chosen.genes, chosen.variable.shape[1]
-    passing = np.flatnonzero(qc == OK)
-    batches = batches[passing]
-    points = pca.principal_components(chosen.variable, settings.n_components)
-    indices, distances = graph.balanced_neighbors(points, batches, settings.n_neighbors)
+    qc, genes, drawn = chosen.qc, chosen.genes, chosen.drawn
+    passing, points = np.flatnonzero(qc == OK), chosen.points[drawn]
+    indices, distances = graph.balanced_neighbors(points, batches[passing[drawn]], settings.n_neighbors)
     connectivities = graph.connect(indices, distances)
     codes = graph.cluster(connectivities, settings.resolution, settings.seed)
+    if len(drawn) < len(passing):
+        codes = graph.by_size(graph.extend(chosen.points, drawn, codes, settings.n_neighbors))
     n_clusters, n_neighbors = codes.max() + 1, indices.shape[1]
 
     means, shares = by_cluster(chosen.marking, codes, n_clusters)
@@ -227,11 +260,12 @@ def annotate_ordered(
     cluster = np.zeros(len(qc), dtype=int)
     cluster[passing] = codes + 1
     layout = np.full((len(qc), 2), np.nan, dtype=np.float32)
-    layout[passing] = graph.lay_out(points, connectivities, n_neighbors, settings.umap_epochs, settings.seed)
+    layout[passing[drawn]] = graph.lay_out(points, connectivities, n_neighbors, settings.umap_epochs, settings.seed)
     measured = set(symbols)
     absent = [gene for gene in chosen.marker_genes if gene not in measured]
     rare = [gene for gene in chosen.marker_genes if gene in measured - chosen.common]
-    return Result(qc, cluster, layout, calls, genes, means, z, shares, absent, rare, n_hvgs, n_neighbors)
+    numbers = chosen.n_hvgs, n_neighbors, len(drawn)
+    return Result(qc, cluster, layout, calls, genes, means, z, shares, absent, rare, *numbers)
 
 
 def varies(x: csr_matrix) -> bool:

@@ -39,7 +39,7 @@ def write(
     sizes = cluster[cluster > 0].value_counts().sort_index().rename_axis("cluster").rename("n_cells").reset_index()
     clusters = sizes.join(pd.DataFrame(result.calls).round(DECIMALS))
     layout = pd.DataFrame({"cell_id": list(cell_ids), "umap_1": result.layout[:, 0], "umap_2": result.layout[:, 1]})
-    layout = layout.assign(batch="" if batches is None else batches)[result.cluster > 0]
+    layout = layout.assign(batch="" if batches is None else batches)[np.isfinite(result.layout[:, 0])]
     tables = {"cells": cells, "clusters": clusters, "markers": marker_table(result, markers), "umap": layout}
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", encoding="utf-8")
@@ -84,6 +84,7 @@ def summary(result: Result, batches: np.ndarray | None, markers: Markers) -> dic
         "n_batches": 1 if batches is None else len(np.unique(batches)),
         "n_hvgs": result.n_hvgs,
         "n_neighbors": result.n_neighbors,
+        **({"n_cells_of_clusters": result.n_drawn} if result.n_drawn < len(types) else {}),
         "n_clusters": len(result.calls),
         "cells_per_type": {name: int((types == name).sum()) for name in [*n_genes, UNKNOWN] if name in types},
     }

@@ -91,7 +91,8 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
             raise
         except MemoryError:
             raise InputError(
-                "out of memory; close other programs, or evaluate fewer cells (subset in data/<dataset>.yaml)"
+                "out of memory; close other programs, or take fewer cells or a machine with more memory (`subset` in "
+                "data/<dataset>.yaml says how many cells the stages after fetch and annotate work on)"
             ) from None
         except Exception as error:
             line = explain(error)

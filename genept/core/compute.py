@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from genept.core.errors import ParamsError
 
+MOST_PARTS = 50  # of a graph of neighbours for UMAP's spectral start, which works on each part for itself
 T = TypeVar("T")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import ctypes
 import errno
@@ -13,7 +14,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,38 @@ def sha256(path: Path) -> str:
 def imported_files(path: Path, root: Path = ROOT) -> list[Path]:
     """Return a Python file and all files under `root` that it imports, directly or not, also within functions.
 
-    An import whose name is computed when the code runs (`importlib.import_module`) is not seen, nor is `SETTINGS`.
-    Nothing is executed.
+    Modules beside the file count as well: a model of a user may have put its folder on ``sys.path``. An import whose
+    name is computed when the code runs (`importlib.import_module`) is not seen, nor is `SETTINGS`. Nothing is executed.
     """
-    from modulefinder import ModuleFinder
+    found, waiting = set[Path](), [path]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            names, folders = list[str](), [root, path.parent]
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                folders = [file.parents[node.level - 1]] if node.level else folders
+                names = [".".join(filter(None, [node.module, alias.name])) for alias in node.names]
+            waiting += [one for name in names for one in module_files(name, folders)]
+    return sorted(found)
 
-    finder = ModuleFinder([str(root)], excludes=SETTINGS)
-    finder.run_script(str(path))
-    files = (getattr(module, "__file__", None) for module in finder.modules.values())
-    return sorted(Path(file) for file in files if file)
+
+def module_files(name: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files of a module and of the packages that it is in, of those in some folders."""
+    words = name.split(".")
+    for n_words in range(1, len(words) + 1):
+        if ".".join(words[:n_words]) in SETTINGS:
+            return
+        for folder in folders:
+            module = folder.joinpath(*words[:n_words])
+            candidates = module.with_name(f"{module.name}.py"), module / "__init__.py"
+            if own := next((file for file in candidates if file.is_file()), None):
+                yield own
+                break
 
 
 def code_sha256(path: Path, root: Path = ROOT) -> str:

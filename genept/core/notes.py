@@ -60,7 +60,7 @@ def of_all(name: str, values: Sequence[Any], where: str) -> Any:
         return Amount(round(sum(values), 6))
     if isinstance(first, Mean):
         return Mean(sum(value.total for value in values), sum(value.n for value in values), first.digits)
-    if isinstance(first, dict):
+    if all(isinstance(value, dict) for value in values):
         return merged(values, where)
     if name.endswith((LEAST, MOST)) and isinstance(first, int | float):
         return min(values) if name.endswith(LEAST) else max(values)

@@ -180,6 +180,7 @@ class Annotate(Config):
     n_components: Size
     n_neighbors: Annotated[int, Field(ge=3, le=1_000_000)]
     resolution: PositiveFloat
+    most_cells: Annotated[int, Field(ge=30)]  # that make the clusters
     min_margin: Annotated[float, Field(ge=0)]
     seed: Seed
     umap_epochs: Rounds

@@ -231,7 +231,7 @@ def assembled(x: csr_matrix, obs: pd.DataFrame, var: pd.DataFrame, uns: dict[str
         raise ValueError("X has values that are no finite numbers")
     if (x.data < 0).any():
         raise ValueError("X has negative values")
-    return AnnData(x, obs=obs, var=var, uns=dict(uns))
+    return AnnData(x, obs=obs, var=var.copy(), uns=dict(uns))  # each may be changed in place
 
 
 def obs_path(dataset: str) -> Path:

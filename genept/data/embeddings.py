@@ -105,23 +105,35 @@ class Writer:
         self.path: Path | None = None
         self.waiting: np.ndarray | None = None
 
-    def add(self, matrix: np.ndarray) -> None:
-        """Take cells, shape (n, n_dimensions) or, of several draws, (n_draws, n, n_dimensions), in float32."""
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise `InputError` if some cells have no vectors, or of other dimensions and draws than those before."""
+        whole = (*shape[:-2], self.n_cells, *shape[-1:])
+        if len(shape) not in (2, 3) or 0 in shape:
+            raise InputError(f"{self.name}: the model gave {shape} for {self.n_cells} cells")
+        if self.shape and whole != self.shape:
+            known = (*self.shape[:-2], "n", self.shape[-1])
+            raise InputError(f"{self.name}: the model gave {shape} for some cells, for others {known}, n being cells")
+        self.shape = whole
+
+    def checked(self, matrix: np.ndarray) -> np.ndarray:
+        """Return vectors of some cells as (n_draws, n, n_dimensions) of float32; `InputError` as in `writing`."""
         import numpy as np
 
         with np.errstate(over="ignore"):  # what float32 does not reach is infinite
             matrix = np.ascontiguousarray(matrix, dtype=np.float32)
-        shape = (*matrix.shape[:-2], self.n_cells, *matrix.shape[-1:])
-        if matrix.ndim not in (2, 3) or not matrix.size or (self.shape and shape != self.shape):
-            raise InputError(f"{self.name}: the model gave {matrix.shape} for {self.n_cells} cells")
-        self.shape = shape
+        self.check_shape(matrix.shape)
         draws = matrix if matrix.ndim == 3 else matrix[np.newaxis]
         good = np.all([(np.abs(draw) < LARGEST).all(axis=1) for draw in draws], axis=0)
         if bad := int((~good).sum()):
             raise InputError(
                 f"{self.name}: {bad} of {len(good)} cells have NaN or infinite coordinates, or some above {LARGEST:g}"
             )
-        self.n_added += len(good)
+        return draws
+
+    def add(self, matrix: np.ndarray) -> None:
+        """Take cells, shape (n, n_dimensions) or, of several draws, (n_draws, n, n_dimensions)."""
+        draws = self.checked(matrix)
+        self.n_added += draws.shape[1]
         self.n_zeros += int((~draws[0].any(axis=1)).sum())
         self.write()
         self.waiting = draws

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Split:
     """Training and test cells as ascending row numbers.
 
-    Of a large dataset, `test` are those of the `drawn` cells that are among all test cells, `tested`; models are fitted
-    to the training cells `fitted`, and neighbours are searched among all.
+    Of a large dataset, `test` are the drawn ones of all test cells, `tested`; models are fitted to the training cells
+    `fitted`, and neighbours are searched among all. `drawn` are the cells that any annotation's splits test: their
+    neighbours are searched at once.
     """
 
     train: np.ndarray
@@ -40,9 +41,9 @@ class Split:
         """The training cells that models are fitted to."""
         return self.train if self.fitted is None else self.fitted
 
-    def draw(self, order: Order, drawn: np.ndarray, n_train: int) -> Split:
-        """Test the `drawn` cells only, and fit models to `n_train` training cells."""
-        test = np.intersect1d(self.test, drawn, assume_unique=True)
+    def draw(self, order: Order, own: np.ndarray, drawn: np.ndarray, n_train: int) -> Split:
+        """Test the annotation's `own` drawn cells only, and fit models to `n_train` training cells."""
+        test = np.intersect1d(self.test, own, assume_unique=True)
         return Split(self.train, test, drawn, self.test, order.first(self.train, n_train))
 
 

@@ -17,7 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from genept.core import files
-from genept.core.compute import import_umap
+from genept.core.compute import MOST_PARTS, import_umap
 from genept.core.errors import InputError
 from genept.core.params import Plot
 from genept.core.readers import read_matrix
@@ -26,7 +26,6 @@ from genept.data.cells import DATA
 MIN_CELLS = 10  # fewer have no neighbourhoods worth the name, and UMAP's spectral start needs a few
 CACHE = DATA / "cache" / "umap"
 CACHED_LAYOUTS = 500
-MOST_PARTS = 50  # of a graph of neighbours for UMAP's spectral start, which works on each part for itself
 
 
 def folder(dataset: str) -> Path:
@@ -74,8 +73,8 @@ def coordinates(
     Two deviations from the authors. The nearest neighbours are exact at every size and given to UMAP, which itself
     computes them exactly below 4,096 cells and approximately above. Equal inputs give equal bytes on one kind of CPU;
     on another the last bits of a product differ, and UMAP amplifies them. And where the neighbours make more than
-    `MOST_PARTS` separate groups, as copies of cells do, the layout starts from principal components: UMAP's spectral
-    start takes each group for itself, and for thousands of groups it does not end.
+    `genept.core.compute.MOST_PARTS` separate groups, as copies of cells do, the layout starts from principal
+    components: UMAP's spectral start takes each group for itself, and for thousands of groups it does not end.
     """
     with threadpool_limits(limits=1):
         components = principal_components(np.asarray(matrix, dtype=np.float32), n_components_pca, seed)

@@ -112,6 +112,7 @@ class Annotation(Config):
     n_components: Size | None = None
     n_neighbors: Annotated[int, Field(ge=3, le=1_000_000)] | None = None
     resolution: PositiveFloat | None = None
+    most_cells: Annotated[int, Field(ge=30)] | None = None
     min_margin: Annotated[float, Field(ge=0)] | None = None
     seed: Seed | None = None
     umap_epochs: Rounds | None = None

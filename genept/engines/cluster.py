@@ -15,16 +15,20 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from genept.core import cli, compute, files
 from genept.core.errors import InputError
+from genept.core.pace import readable
 from genept.core.params import Params
 from genept.data.cells import of as cells_of
 from genept.engines.work import Work, digest
@@ -32,8 +36,10 @@ from genept.engines.work import Work, digest
 if TYPE_CHECKING:
     from distributed import Client
 
-LIBRARIES = ("numba", "numpy", "scipy", "torch", "tokenizers", "transformers", "zarr")
+LIBRARIES = ("anndata", "numba", "numpy", "scikit-learn", "scipy", "torch", "tokenizers", "transformers", "zarr")
+PYTHON = "version of Python"
 TIMEOUT = 20  # seconds to wait for a scheduler
+LOOK, PATIENCE = 5, 300  # seconds between looks at the workers, and to wait for one where none is left
 FOLDER = "GENEPT_ROOT"
 AT_ONCE = 2  # parts that are given to each worker ahead
 DEVICE = "kind of device"
@@ -59,37 +65,43 @@ class Workers:
         return self.expected[DEVICE]
 
     def results(
-        self, task: Callable[..., Any], items: Sequence[Any], names: Sequence[str], folder: Path, in_turn: bool = False
+        self, task: Callable[..., Any], items: Sequence[Any], folder: Path, in_turn: bool = False
     ) -> Iterator[tuple[Any, Any]]:
         """Call ``task(work, cells, item)`` on the workers, and yield items and results as they come.
 
-        If they are wanted `in_turn`, those that are early wait on their workers. `names` are different for different
-        results. `InputError` if the scheduler dies, or an item has killed several workers; what is finished is in
-        `folder`.
+        If they are wanted `in_turn`, those that are early wait on their workers. Workers that join later get items,
+        too. `InputError` if the scheduler dies, no worker is left for `PATIENCE`, or an item has killed several
+        workers; what is finished is in `folder`.
         """
-        from distributed import as_completed
+        from distributed import wait
 
-        waiting = zip(items, names, itertools.count(), strict=False)
-        given, come = dict[Any, Any](), as_completed(loop=self.client.loop)
-
-        def give() -> None:
-            for item, name, number in itertools.islice(waiting, 1):
-                function = functools.partial(on_worker, task, self.work, self.expected, self.root)
-                future = self.client.submit(function, item, key=f"{name}-{number}", pure=False)
-                given[future] = item
-                if not in_turn:
-                    come.add(future)
-
+        function = functools.partial(on_worker, task, self.work, self.expected, self.root)
+        waiting, given, last_seen = iter(items), dict[Any, Any](), time.monotonic()
         with explained(folder):
-            for _ in range(AT_ONCE * max(1, self.n)):
-                give()
-            while given:
-                future = next(iter(given)) if in_turn else next(come)
+            while True:
+                if n := self.n:
+                    last_seen = time.monotonic()
+                elif time.monotonic() - last_seen > PATIENCE:
+                    raise InputError(
+                        f"no Dask worker is left since {readable(PATIENCE)}; finished parts are in {folder}, the next "
+                        "run goes on with the others"
+                    )
+                for item in itertools.islice(waiting, max(0, AT_ONCE * max(1, n) - len(given))):
+                    key = f"{self.work.model}-{uuid4().hex}"  # no other run's on the same scheduler
+                    given[self.client.submit(function, item, key=key, pure=False)] = item
+                if not given:
+                    return
+                wanted = list(given)[: 1 if in_turn else None]
+                try:
+                    with self.client.as_current():
+                        done = wait(wanted, timeout=LOOK, return_when="FIRST_COMPLETED").done
+                except TimeoutError:
+                    continue
+                future = next(one for one in wanted if one in done)
                 item, result = given.pop(future), future.result()
                 future.release()
                 yield item, result
                 del result  # before the next comes
-                give()
 
 
 def on_worker(task: Callable[..., Any], work: Work, expected: dict[str, str], root: str, item: Any) -> Any:
@@ -128,7 +140,7 @@ def facts(work: Work, root: str) -> dict[str, str]:
             identities = [part.identity() for part in cells_of(work.dataset).parts]
             return {
                 **{f"version of {name}": version(name) for name in LIBRARIES},
-                "version of Python": ".".join(map(str, sys.version_info[:2])),
+                PYTHON: ".".join(map(str, sys.version_info[:2])),
                 "code": code_sha256(),
                 f"cells of {work.dataset}": digest(identities),
                 **Work(work.dataset, work.model, work.params).hashes,
@@ -173,14 +185,14 @@ def compare(found: dict[str, str], expected: dict[str, str], worker: str) -> Non
         if found.get(name) == value:
             continue
         if name.startswith("version"):
-            raise InputError(
-                f"worker {worker}: {name} is {found.get(name)}, elsewhere {value}; install the same requirements.txt"
-            )
+            advice = "give it the same" if name == PYTHON else "install the same requirements.txt"
+            raise InputError(f"worker {worker}: {name} is {found.get(name)}, elsewhere {value}; {advice}")
         if name == DEVICE:
             raise InputError(
                 f"worker {worker} computes on {found[name]}, another on {value}; set device in params.yaml"
             )
-        advice = "restart it with this repository" if name == "code" else "`dvc pull` there brings the files"
+        is_in_git = name == "code" or name.startswith("settings")
+        advice = "restart it with this repository" if is_in_git else "`dvc pull` there brings the files"
         raise InputError(f"worker {worker}: its {name} differ from those of this process; {advice}")
 
 
@@ -193,16 +205,18 @@ def connected(work: Work) -> Iterator[Workers]:
     try:
         import dask
         from distributed import Client, LocalCluster
+        from distributed.comm import get_address_host_port
     except ImportError:
         raise InputError(
             "executor: dask needs Dask; install it by `pip install -r requirements-dask.txt`, or set executor to local"
         ) from None
     logging.disable(logging.CRITICAL)  # what Dask logs at length is one line here
     params = work.params
-    address = params.scheduler or dask.config.get("scheduler-address", None)
+    address = str(params.scheduler or dask.config.get("scheduler-address", None) or "").strip()
     with contextlib.ExitStack() as stack:
         try:
             if address:
+                get_address_host_port(address if "://" in address else f"tcp://{address}", strict=True)
                 client = stack.enter_context(Client(address, timeout=TIMEOUT, set_as_default=False))
             else:
                 n_workers = max(1, (os.cpu_count() or 1) // params.threads)
@@ -226,7 +240,16 @@ def compared(client: Client, work: Work) -> Workers:
     own = facts(work, root)
     if "error" in own:
         raise InputError(own["error"])
-    found = client.run(facts, work, root)
+    try:
+        found = client.run(facts, work, root)
+    except Exception as error:
+        missing = re.search("No module named '([^']*)'", str(error))  # Dask has made a text of the error
+        if missing is None:
+            raise
+        raise InputError(
+            f"a worker cannot import {missing[1]}; start workers with this repository's environment, in its folder by "
+            "`python -m distributed.cli.dask_worker` or with the folder in PYTHONPATH"
+        ) from None
     expected = own | {DEVICE: next(iter(found.values())).get(DEVICE, own[DEVICE])}
     for worker, one in found.items():
         compare(one, expected, worker)

@@ -32,6 +32,8 @@ def load(file: Path, base: type) -> ModuleType:
         raise ParamsError(f"{file.as_posix()}: no such file; a model whose yaml names no engine needs it")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where pydantic looks up the annotations of its classes
+    if sys.modules.get("dask", spec) is None and b"dask" in file.read_bytes():
+        del sys.modules["dask"]  # which `genept.core.cli.prepare` has hidden
     with explained(file):
         spec.loader.exec_module(module)
     for needed in ("Model", "embed"):
@@ -88,9 +90,19 @@ def add(code: ModuleType, cells: AnnData, sums: dict[str, np.ndarray], config: A
 
 
 def survey(code: ModuleType, cells: Cells, sums: dict[str, np.ndarray], config: Any) -> dict[str, Any]:
-    """Run ``survey`` of a user's module, which returns what each part of the cells gets as ``uns``."""
+    """Run ``survey`` of a user's module, which returns what each part of the cells gets in ``uns``.
+
+    These are arrays of numbers or texts, and what JSON has, so that a hash tells them from others.
+    """
+    import numpy as np
+
+    def known(name: str, value: Any) -> Any:
+        is_array = isinstance(value, np.ndarray) and value.dtype.kind in "biufUS"
+        return value if is_array else plain(value, f"survey: {name}")
+
     with explained(Path(str(code.__file__))):
-        return dict(code.survey(cells, sums, config))
+        found = dict(code.survey(cells, sums, config))
+    return {name: known(str(name), value) for name, value in found.items()}
 
 
 def check(returned: Any, cells: AnnData, ids: Sequence[str]) -> tuple[np.ndarray, dict[str, Any]]:

@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 from genept.core import files, notes
+from genept.core.errors import InputError
 from genept.engines.network import job as jobs
 from genept.engines.work import Result
 
@@ -42,12 +43,13 @@ def read_part(path: Path) -> Result:
     return vectors, found
 
 
-def read_notes(path: Path) -> dict[str, Any] | None:
-    """Return the notes of a finished part; None if there is none that is whole."""
+def look_at(path: Path) -> tuple[tuple[int, ...], dict[str, Any]] | None:
+    """Return the shape of a finished part's vectors, and its notes; None if there is none that is whole."""
     if not path.exists():
         return None
     try:
-        return read_part(path)[1]
+        vectors, found = read_part(path)
+        return vectors.shape, found
     except jobs.DAMAGE:
         click.echo(f"{path}: damaged; its cells are computed again", err=True)
         return None
@@ -60,21 +62,32 @@ def write_sums(path: Path, sums: dict[str, np.ndarray]) -> None:
 
 
 def add_sums(path: Path, sums: dict[str, np.ndarray]) -> None:
-    """Add those of a file to `sums`, in place and without a second copy in memory; an error of `jobs.DAMAGE`."""
+    """Add those of a file to `sums`, in place and without a second copy in memory.
+
+    An error of `jobs.DAMAGE` if it is damaged, `InputError` if its sums are of other names or lengths.
+    """
+
+    def require(is_same: bool) -> None:
+        if not is_same:
+            raise InputError(f"add: for some cells it gave other sums than {describe(sums)}; give the same for all")
+
     with zipfile.ZipFile(path) as archive:
-        if set(archive.namelist()) != {f"{name}.npy" for name in sums}:
-            raise ValueError("other sums")
+        require(set(archive.namelist()) == {f"{name}.npy" for name in sums})
         for name, values in sums.items():
             with archive.open(f"{name}.npy") as stream:
                 np.lib.format.read_magic(stream)
                 shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-                if shape != values.shape or dtype != values.dtype:
-                    raise ValueError("unexpected arrays")
+                require((shape, dtype) == (values.shape, values.dtype))
                 start = 0
                 while content := stream.read(BYTES_AT_ONCE):
                     piece = np.frombuffer(content, dtype)
                     values[start : start + len(piece)] += piece
                     start += len(piece)
+
+
+def describe(sums: dict[str, np.ndarray]) -> str:
+    """Name sums and their lengths."""
+    return ", ".join(f"{name} ({len(values):,})" for name, values in sums.items()) or "none"
 
 
 def read_sums(path: Path) -> dict[str, np.ndarray]:

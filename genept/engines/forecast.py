@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import time
@@ -43,7 +44,9 @@ def of_vectors(work: Work, data: AnnData, reading: float) -> Trial:
 
     def attempt(n_cells: int) -> None:
         with jobs.running(jobs.Job(work.name, announced=True)):
-            found[:] = [work.embed(data[:n_cells].copy())[0]]
+            some = data[:n_cells].copy()
+            some.uns = copy.deepcopy(some.uns)
+            found[:] = [work.embed(some)[0]]
 
     seconds = reading / data.n_obs + seconds_of_cell(attempt, data.n_obs)
     vector = found[0].nbytes // found[0].shape[-2]

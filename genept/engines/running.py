@@ -3,13 +3,14 @@
 Each part of the cells (`genept.data.cells.Cells`) is embedded for itself. Where there are several, a finished part is
 kept in ``data/cache/embed/<dataset>/<model>/parts/<key>.npz`` (`genept.engines.finished`). The key is a hash of all
 that the part depends on: its cells and genes, the model's settings, seed and files, the engine's code with all that it
-imports, the kind of device and the versions of the libraries. So a run that was killed goes on with the next part,
-further cells make further parts, and a part that is damaged is made again.
+imports, threads, the kind of device and the versions of the libraries. So a run that was killed goes on with the next
+part, further cells make further parts, and a part that is damaged is made again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import time
 from collections.abc import Iterator, Sequence
@@ -54,9 +55,12 @@ def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[st
         del totals
         keys = [digest([*base, shared, part.identity(), *work.annotations(part)])[:32] for part in cells.parts]
         paths = [folder / f"{key}.npz" for key in keys]
-        done = {number: found for number, path in enumerate(paths) if (found := finished.read_notes(path)) is not None}
-        for number in done:
-            paths[number].touch()  # `stages.clean` takes what is older than the last run that finished
+        done = dict[int, dict[str, Any]]()
+        for number, path in enumerate(paths):
+            if (found := finished.look_at(path)) is not None:
+                writer.check_shape(found[0])
+                done[number] = found[1]
+                path.touch()  # `stages.clean` takes what is older than the last run that finished
         missing = [number for number in range(len(paths)) if number not in done]
         with Pace(work.name, cells.n_obs) as pace:
             pace.add(sum(size(cells.parts[number]) for number in done), earlier=True)
@@ -65,6 +69,8 @@ def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[st
             else:
                 results = embed_here(work, cells, shared, missing, paths, pace)
             for number, (vectors, found) in results:
+                writer.checked(vectors)  # before it is kept, or the next run would find it
+                notes.merged([*[*done.values()][:1], found], f"{work.name}: notes")
                 finished.write_part(paths[number], vectors, found)
                 jobs.remove_checkpoints(paths[number].with_suffix(""))
                 done[number] = found
@@ -86,7 +92,7 @@ def embed_here(
     for number in missing:
         began = time.perf_counter()
         data = cells.parts[number].read()
-        data.uns |= shared
+        data.uns |= copy.deepcopy(shared)  # which the model may change
         if number == missing[0]:
             trial = forecast.of_vectors(work, data, time.perf_counter() - began)
             forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial)
@@ -109,17 +115,16 @@ def embed_on_workers(
 ) -> Iterator[tuple[int, Result]]:
     """Have some parts embedded, and yield the number and the result of each as they come."""
     click.echo(f"{work.name}: {len(missing)} of {len(paths)} parts on {workers.n} Dask workers", err=True)
-    names, folder = [paths[number].stem for number in missing], paths[0].parent
-    attempt = functools.partial(try_part, shared=shared)
-    for _, trial in workers.results(attempt, missing[:1], ["trial"], folder):
+    folder = paths[0].parent
+    for _, trial in workers.results(functools.partial(try_part, shared=shared), missing[:1], folder):
         forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial, workers.n)
-    yield from workers.results(functools.partial(embed_part, shared=shared), missing, names, folder)
+    yield from workers.results(functools.partial(embed_part, shared=shared), missing, folder)
 
 
 def embed_part(work: Work, cells: Cells, number: int, shared: dict[str, Any]) -> Result:
     """Embed a part on a worker."""
     data = cells.parts[number].read()
-    data.uns |= shared
+    data.uns |= copy.deepcopy(shared)
     with jobs.running(jobs.Job(work.name, announced=True)):
         return work.embed(data)
 
@@ -128,7 +133,7 @@ def try_part(work: Work, cells: Cells, number: int, shared: dict[str, Any]) -> f
     """Embed some cells of a part on a worker, to tell what all will take."""
     began = time.perf_counter()
     data = cells.parts[number].read()
-    data.uns |= shared
+    data.uns |= copy.deepcopy(shared)
     return forecast.of_vectors(work, data, time.perf_counter() - began)
 
 

@@ -53,14 +53,15 @@ def over_all(
     with Pace(f"{work.name}, sums", cells.n_obs) as pace:
         pace.add(cells.parts[missing[0].start].rows.start, earlier=True)
         if workers:
-            names = [path.stem for path in paths[n_done:]]
             click.echo(f"{work.name}: sums of {len(missing)} groups of parts on {workers.n} Dask workers", err=True)
-            for _, trial in workers.results(forecast.of_sums, [missing[0].start], ["trial"], folder):
+            for _, trial in workers.results(forecast.of_sums, [missing[0].start], folder):
                 forecast.say(f"{work.name}, sums", cells, cells.n_obs - pace.n_done, trial, workers.n)
-            results = workers.results(add_up, missing, names, folder, in_turn=True)
+            results = workers.results(add_up, missing, folder, in_turn=True)
         else:
             results = here(work, cells, missing, pace)
-        for number, (_, sums) in enumerate(results, n_done):
+        number = n_done - 1
+        for _, sums in results:  # `enumerate` would keep them until the next have been made
+            number += 1
             if number and not paths[number - 1].exists():  # another run is ahead, and has removed it
                 return over_all(work, cells, base, workers, folder)
             if number:

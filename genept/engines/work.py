@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -114,15 +115,18 @@ class Work:
     @functools.cached_property
     def hashes(self) -> dict[str, str]:
         """Hashes of what an embedding depends on beside cells and code."""
-        own = [path for path in self.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        walked = os.walk(self.folder, followlinks=True)
+        own = [Path(folder, name) for folder, _, names in walked for name in names if "__pycache__" not in folder]
         model_files = {path.relative_to(self.folder).as_posix(): files.sha256(path) for path in own}
-        settings = [self.config.model_dump(mode="json", exclude=ABOUT), self.params.seed if self.is_control else None]
+        seed = self.params.seed if self.is_control else None
+        server = None if self.is_free else os.environ.get("OPENAI_BASE_URL")
+        settings = [self.config.model_dump(mode="json", exclude=ABOUT), seed, server]
         return {f"settings of {self.model}": digest(settings), f"files in {self.folder}": digest(model_files)}
 
     @functools.cached_property
     def identity(self) -> str:
-        """A hash of all that an embedding depends on beside the cells."""
-        return digest([self.hashes, files.code_sha256(Path(str(self.code.__file__)))])
+        """A hash of all that an embedding depends on beside the cells; of threads depend a network's last bits."""
+        return digest([self.hashes, files.code_sha256(Path(str(self.code.__file__))), self.params.threads])
 
 
 def digest(content: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,8 +101,8 @@ class Embedding:
     def is_centred(self) -> bool:
         """Whether the mean over cells is zero, as after PCA: its cosine distance is a centred cosine distance."""
         matrix = self.draws[0]
-        size = float(np.sqrt((matrix**2).sum(axis=1).mean()))
-        return size > 0 and bool(np.linalg.norm(matrix.mean(axis=0)) <= CENTRED * size)
+        size = math.sqrt(np.einsum("ij,ij", matrix, matrix, dtype=np.float64) / len(matrix))
+        return size > 0 and bool(np.linalg.norm(matrix.mean(axis=0, dtype=np.float64)) <= CENTRED * size)
 
     def key(self, split: Split | None, run: int) -> int:
         """Return what the coordinates depend on."""

@@ -85,7 +85,7 @@ def collect(
                 values = prediction_values(target, key, counted, said, evaluate)
                 rows += run_rows(target, key, values, notes, runs, spread, of_tests(target, key, predictions, evaluate))
                 if key[0] == "knn" and target is targets[0]:
-                    rows += class_rows(target, key[2], counted)
+                    rows += class_rows(target, key[2], counted, predictions.left_out.get(key))
             if said:
                 probabilities[target.annotation].append(probability_table(target, key, said))
     first = targets[0]
@@ -151,6 +151,11 @@ def error_of(left_out: np.ndarray, n_drawn: int, n_all: int) -> float | None:
     return ranges.standard_error(defined.mean(axis=0), n_drawn, n_all) if len(defined) else None
 
 
+def error_margin(se: float | None) -> float:
+    """Return by how much an error widens a range."""
+    return ranges.t_quantile(GROUPS - 1) * (se or 0.0)
+
+
 def run_rows(
     target: Target,
     key: Key,
@@ -177,9 +182,7 @@ def run_rows(
             continue
         runs[key, metric.name] = all_runs
         se = drawn.errors.get(metric.name) if drawn and drawn.is_sample else None
-        margin = math.hypot(
-            spread.get((task, annotation, kind, metric.name), 0.0), ranges.t_quantile(GROUPS - 1) * (se or 0)
-        )
+        margin = math.hypot(spread.get((task, annotation, kind, metric.name), 0.0), error_margin(se))
         low, high = ranges.single_runs(own, metric.bounds, margin) or (None, None)
         sd = float(own.std(ddof=1)) if len(own) > 1 else None
         yield Row(
@@ -275,11 +278,15 @@ def resampled_values(metric: Metric, by_donor: Counts, weights: np.ndarray, eval
     return np.where(lacks, np.nan, values) if metric.over_classes else values
 
 
-def class_rows(target: Target, kind: str, counted: Counts) -> Iterator[Row]:
-    """Yield precision, recall, F1 and number of test cells of each class, as means over the runs that have it."""
+def class_rows(target: Target, kind: str, counted: Counts, left_out: Counts | None = None) -> Iterator[Row]:
+    """Yield precision, recall, F1 and number of test cells of each class, as means over the runs that have it.
+
+    Errors of a sample are as in `run_rows`.
+    """
     size: Any = size_of(target, ("knn", target.annotation, kind))
     known = np.unique(np.concatenate([np.unique(target.codes[split.train]) for split in target.splits[kind]]))
     by_class = {name: function(counted) for name, function in counts.OF_CLASS.items()}
+    without = {name: function(left_out) for name, function in counts.OF_CLASS.items()} if left_out else {}
     for code, label in enumerate(target.classes):
         support, given = counted.actual[:, code], counted.predicted[:, code]
         takes_part = support + given > 0
@@ -291,10 +298,12 @@ def class_rows(target: Target, kind: str, counted: Counts) -> Iterator[Row]:
         note = "no test cell" if not support.any() else "" if code in known else "no training cell"
         for name, values in by_class.items():
             own = values[takes_part, code]
-            low, high = ranges.single_runs(own, (0, 1)) or (None, None)
+            of_label = without[name][takes_part, :, code] if without and size["n_all"] else None
+            se = None if of_label is None else error_of(of_label, size["n_cells"], size["n_all"])
+            low, high = ranges.single_runs(own, (0, 1), error_margin(se)) or (None, None)
             yield Row(
                 "knn", target.annotation, name, float(own.mean()), split=kind, label=label, low=low, high=high,
-                n_runs=len(own), note=note, **size,
+                n_runs=len(own), note=note, se=se, **size,
             )  # fmt: skip
         yield Row(
             "knn", target.annotation, "support", float(support.mean()), split=kind, label=label, note=note, **size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,17 +52,6 @@ class Target:
     is_donors_own: bool = False  # each donor has one label
     order: Order | None = None
 
-    def draw(self, order: Order, config: Sample, same: dict[bytes, np.ndarray]) -> Target:
-        """Draw the cells that stand for all in each split. Equal arrays of annotations become one, found in `same`."""
-        drawn = order.first(self.cells, config.test_cells)
-
-        def draw(split: Split) -> Split:
-            found = split.draw(order, drawn, config.training_cells)
-            return Split(*(same.setdefault(rows.tobytes(), rows) for rows in vars(found).values()))
-
-        kinds = {kind: [draw(split) for split in divisions] for kind, divisions in self.splits.items()}
-        return dataclasses.replace(self, splits=kinds, order=order)
-
     def first_cells(self, cells: np.ndarray, n: int) -> np.ndarray:
         """Return the `n` of some cells that are drawn first; of a small dataset all."""
         return cells if self.order is None else self.order.first(cells, n)
@@ -95,8 +85,7 @@ def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[
         raise InputError(f"{where}: no column {REQUIRED}; name one under `obs` in the dataset's file")
     donors = read_donors(obs, evaluate, seed)
     order = sampling.order(len(obs), evaluate.sample.above, seed)
-    same: dict[bytes, np.ndarray] = {}
-    targets, left_out = [], []
+    targets, left_out = list[Target](), list[Row]()
     for annotation in (name for name in ANNOTATIONS if name in obs):
         cells = splits.scored_cells(obs, annotation)
         labels = obs[annotation].to_numpy(dtype=str)
@@ -105,14 +94,29 @@ def plan(obs: pd.DataFrame, evaluate: Evaluate, seed: int, where: str) -> tuple[
             if n_classes < 2:
                 content = f"one label, {shorten(str(labels[cells[0]]))!r}" if n_classes else "no label"
                 raise InputError(f"{annotation} has {content}, in {len(cells)} cells; scores need two labels")
-            one = target(obs, annotation, cells, donors, evaluate, seed)
-            targets.append(one if order is None else one.draw(order, evaluate.sample, same))
+            targets.append(target(obs, annotation, cells, donors, evaluate, seed))
         except InputError as error:
             if annotation == REQUIRED:
                 raise InputError(f"{where}: {error.message}") from None
             note = f"not scored: {error.message}"
             left_out.append(Row("labels", annotation, "n_classes", n_classes, len(cells), n_classes, note=note))
-    return targets, left_out
+    return targets if order is None else draw(targets, order, evaluate.sample), left_out
+
+
+def draw(targets: Sequence[Target], order: Order, config: Sample) -> list[Target]:
+    """Draw the cells that stand for all in each split. Equal arrays of annotations become one."""
+    own = [order.first(one.cells, config.test_cells) for one in targets]
+    drawn, same = np.unique(np.concatenate(own)), dict[bytes, np.ndarray]()
+
+    def one(split: Split, cells: np.ndarray) -> Split:
+        found = split.draw(order, cells, drawn, config.training_cells)
+        return Split(*(same.setdefault(rows.tobytes(), rows) for rows in vars(found).values()))
+
+    kinds = [
+        {kind: [one(split, cells) for split in divisions] for kind, divisions in target.splits.items()}
+        for target, cells in zip(targets, own, strict=True)
+    ]
+    return [dataclasses.replace(target, splits=of, order=order) for target, of in zip(targets, kinds, strict=True)]
 
 
 def target(

@@ -238,8 +238,10 @@ def umap(evidence: Evidence, title: str, about: str, agreed: str = "") -> dict[s
         batches = cells["batch"].to_numpy(str)
         columns.append(layouts.Column(batch, batches, looks(batches), numbered=False, apart=False))
     balance = ", balanced over batches" if batch else ""
+    n_passing = sum(evidence.clusters["n_cells"])
+    drawn = f"{len(cells):,} drawn of " if len(cells) < n_passing else ""
     caption = (
-        f"{about}, {len(cells):,} cells that passed quality control. UMAP of the graph that was clustered: "
+        f"{about}, {drawn}{n_passing:,} cells that passed quality control. UMAP of the graph that was clustered: "
         f"{evidence.summary['n_neighbors']} neighbours{balance}; Leiden at resolution {settings['resolution']:g}, "
         f"seed {settings['seed']}. {agreed}"
     ).rstrip()

@@ -165,15 +165,24 @@ def runs(params: Params, classifies: bool = True) -> str:
     return f"{first} {held_out}" if classifies and params.evaluate.split.groups else first
 
 
+SAMPLED = {"kmeans": ("clusters", ""), "silhouette": ("silhouettes (ASW)", ", each against all")}  # may be, by task
+
+
 def samples(run: Run, datasets: Iterable[str] | None = None) -> list[str]:
     """Say which scores of large datasets are of samples."""
     found = []
     for dataset in run.records if datasets is None else datasets:
         if sizes := run.sampled(dataset):
+            others = [
+                f"{name} of at most {of[0]:,} of {of[1]:,} cells{how}"
+                for task, (name, how) in SAMPLED.items()
+                if (of := run.sampled(dataset, task))
+            ]
             found.append(
                 f"`{dataset}`: predictions are of a sample drawn by seed, at most {sizes[0]:,} of {sizes[1]:,} cells, "
-                "whose neighbours are the exact ones among all training cells. ± is the standard error of a sample's "
-                "score, which its brackets contain. No sampled score is called reproduced."
+                f"whose neighbours are the exact ones among all training cells{''.join(f'; {one}' for one in others)}. "
+                "± is the standard error of a sample's score, which its brackets contain. No sampled score is called "
+                "reproduced."
             )
     return found
 

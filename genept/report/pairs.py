@@ -122,12 +122,17 @@ class Run:
         pair = self.pair(dataset, model)
         return pair is None or not any(NOT_COMPARABLE in note for one in pair.scores.values() for note in one.notes)
 
-    def sampled(self, dataset: str) -> tuple[int, int] | None:
-        """Return how many test cells are drawn of a dataset, and of how many; None of one that is scored whole."""
+    def sampled(self, dataset: str, task: str = "knn") -> tuple[int, int] | None:
+        """Return how many cells are drawn for the scores of a task, and of how many; None if they are of all."""
         pairs = [pair for pair in self.pairs if pair.dataset == dataset]
-        scores = [score for pair in pairs for key, score in pair.scores.items() if key[0] == "knn"]
+        scores = [score for pair in pairs for key, score in pair.scores.items() if key[0] == task]
         sizes = [(score.n_all, score.n_cells or 0) for score in scores if score.n_all is not None]
         return max(sizes)[::-1] if sizes else None
+
+    def n_scored(self, dataset: str) -> int:
+        """Return how many cells of a dataset are scored, or stood for by a sample."""
+        scores = [score for pair in self.pairs if pair.dataset == dataset for score in pair.scores.values()]
+        return max((score.n_all or score.n_cells or 0 for score in scores), default=0)
 
     def model_title(self, name: str) -> str:
         """Say what a row is; for the ensemble, what it combines."""

@@ -37,12 +37,14 @@ def table_2(run: Run) -> Table:
         for annotation in TABLE_2_ANNOTATIONS
         for split, which in (("", ""), ("random", ", test cells only"))
     ]
+    is_sampled = any(run.sampled(dataset, "silhouette") for dataset in run.records)
+    of_silhouettes = [Size("n_cells_asw", "Cells, ASW", column=2)] if is_sampled else []
     return Table(
         "table2",
         "Table 2: clusters against annotations",
         captions.table_2(run.applied),
         columns,
-        (Size("n_cells", "Cells"), DONORS, LABELS),
+        (Size("n_cells", "Cells"), *of_silhouettes, DONORS, LABELS),
         with_rows(groups),
     )
 

@@ -120,9 +120,10 @@ def samples(run: Run) -> list[str]:
     """Say which comparisons are on samples of a large dataset."""
     most = run.params.evaluate.sample.test_cells
     return [
-        f"`{dataset}`: on a sample drawn by seed, at most {most:,} of {sizes[1]:,} cells, the same for all rows."
+        f"`{dataset}`: on a sample drawn by seed, at most {most:,} of {run.n_scored(dataset):,} cells, the same for "
+        "all rows; the intervals hold for these cells and do not contain the sample's error."
         for dataset in run.records
-        if (sizes := run.sampled(dataset))
+        if run.sampled(dataset)
     ]
 
 

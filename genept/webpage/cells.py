@@ -59,7 +59,10 @@ def view(sources: Sources) -> View:
         "none": NONE,
         "verdicts": [RIGHT, WRONG, NO_LABEL],
     }
-    tables = [(run.records[dataset]["title"], SPLITS[cells.split], *shares(cells)) for dataset, cells in shown.items()]
+    tables = [
+        (run.records[dataset]["title"], SPLITS[cells.split], of_shown(cells, run.records[dataset]), *shares(cells))
+        for dataset, cells in shown.items()
+    ]
     return View("cells", "Cells", render.html("cells.html", tables=tables, k=run.params.evaluate.knn.k), data)
 
 
@@ -156,6 +159,14 @@ def planes(column: np.ndarray) -> bytes:
 def packed(content: bytes) -> str:
     """Compress bytes into text; the same text for the same bytes."""
     return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+
+
+def of_shown(cells: Cells, record: Mapping[str, Any]) -> str:
+    """Say of which cells the shares are, if not all cells are shown."""
+    n_shown, n_all = len(cells.annotations), record["cells"]["n_evaluated"]
+    if n_shown == n_all:
+        return ""
+    return f" Shares are of the {n_shown:,} of {n_all:,} cells that are shown here, so they differ from the tables'."
 
 
 def shares(cells: Cells) -> tuple[list[str], list[list[str]]]:

@@ -23,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     "n_components": 8,
     "n_neighbors": 10,
     "resolution": 0.5,
+    "most_cells": 1000,
     "min_margin": 0.25,
     "seed": 0,
     "umap_epochs": 20,

@@ -10,6 +10,7 @@ import anndata
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from genept.annotation import method, results
@@ -82,6 +83,66 @@ def test_cells_that_are_read_some_at_a_time_are_annotated_as_those_in_memory(
     monkeypatch.setattr(method, "SAMPLE", 90)
     sampled = method.annotate(many, donors(cells), MARKERS, made.settings())
     assert (sampled.cell_types == np.where(cells.obs["kind"] == "Red", "Unknown", cells.obs["kind"])).mean() > 0.98
+
+
+def test_of_many_cells_some_make_the_clusters_and_the_others_join_their_neighbours(
+    cells: anndata.AnnData, found: method.Result
+) -> None:
+    few = made.settings(most_cells=100)
+    some = method.annotate(cells, donors(cells), MARKERS, few)
+    drawn = np.isfinite(some.layout[:, 0])
+    assert some.n_drawn == drawn.sum() == 100 and found.n_drawn == made.N_CELLS
+    assert (some.cell_types == found.cell_types).mean() > 0.98 and len(some.calls) == len(found.calls)
+    assert list(np.bincount(some.cluster)[1:]) == sorted(np.bincount(some.cluster)[1:], reverse=True)
+    order = np.random.default_rng(0).permutation(cells.n_obs)
+    shuffled = method.annotate(cells[order].copy(), donors(cells)[order], MARKERS, few)
+    np.testing.assert_array_equal(shuffled.cluster, some.cluster[order])
+    n_read = 0
+
+    def blocks(rows: np.ndarray | None) -> Iterator[sp.csr_matrix]:
+        nonlocal n_read
+        n_read += 1
+        yield from matrix.in_blocks(lambda first, last: cells.X[first:last].copy(), cells.n_obs, rows, 17)
+
+    x = matrix.Matrix(blocks, cells.shape, cells.X.dtype)
+    in_blocks = method.annotate(
+        ManyCells(x, cells.obs_names, cells.var_names, {"x": "counts"}), donors(cells), MARKERS, few
+    )
+    np.testing.assert_array_equal(in_blocks.cluster, some.cluster)
+    np.testing.assert_array_equal(in_blocks.layout, some.layout)
+    assert n_read == 4
+
+
+def test_a_cell_joins_the_cluster_of_most_of_its_nearest_drawn_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    points, drawn = rng.normal(size=(120, 3)), np.sort(rng.choice(120, 50, replace=False))
+    codes = rng.integers(4, size=50)
+    others = np.setdiff1d(np.arange(120), drawn)
+    expected = []
+    for distances in cdist(points[others], points[drawn]):
+        nearest = codes[np.argsort(distances)[:7]].tolist()
+        expected.append(max(nearest, key=lambda code: (nearest.count(code), -nearest.index(code))))
+    for n_at_once in (1000, 11):
+        monkeypatch.setattr(method.graph, "CELLS_AT_ONCE", n_at_once)
+        found = method.graph.extend(points, drawn, codes, 7)
+        assert found[others].tolist() == expected
+        np.testing.assert_array_equal(found[drawn], codes)
+
+
+def test_a_layout_of_many_separate_groups_begins_at_the_first_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    """UMAP's spectral start takes each group for itself, and for thousands of them does not end."""
+    points = np.repeat(np.random.default_rng(0).normal(size=(60, 5)) * 100, 4, axis=0)
+    indices, distances = method.graph.balanced_neighbors(points, np.full(240, ""), 4)
+    starts, umap = [], method.graph.scanpy.tl.umap
+    monkeypatch.setattr(
+        method.graph.scanpy.tl,
+        "umap",
+        lambda cells, **options: (starts.append(options["init_pos"]), umap(cells, **options)),
+    )
+    graph = method.graph.connect(indices, distances)
+    layout = method.graph.lay_out(points, graph, 4, 10, 0)
+    np.testing.assert_array_equal(starts[0], points[:, :2].astype(np.float32))
+    assert layout.shape == (240, 2) and np.isfinite(layout).all()
 
 
 def test_batches_split_clusters_without_balance_only_and_every_library_runs_in_one_thread(

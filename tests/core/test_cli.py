@@ -75,7 +75,7 @@ def test_a_numba_that_runs_already_keeps_its_threads(folder: Path, monkeypatch: 
         (OSError(errno.ENOSPC, "No space left on device", "data/x"), 1, "data/x: the disk is full"),
         (FileNotFoundError(errno.ENOENT, "No such file", "data/x"), 1, "run the stage that makes it first"),
         (PermissionError(errno.EACCES, "Permission denied", "data/x"), 1, "data/x: Permission denied"),
-        (MemoryError(), 1, "out of memory; close other programs, or evaluate fewer cells"),
+        (MemoryError(), 1, "out of memory; close other programs, or take fewer cells or a machine with more memory"),
         (InputError("cells: 3 empty"), 1, "cells: 3 empty"),
         (ParamsError("seed: no"), 2, "seed: no"),
     ],

@@ -132,6 +132,7 @@ def test_errors_of_samples_are_as_large_as_they_say(cells: tuple[pd.DataFrame, n
         ("logreg", "phenotype", "random", "auroc", ""),
         ("silhouette", "cell_type", "", "asw", ""),
         ("silhouette", "cell_type", "random", "asw", ""),
+        ("knn", "cell_type", "random", "recall", "0"),
     ]
     few = protocol(test_cells=300, anchors=200, training_cells=N_CELLS)
     planned = targets.plan(cells[0], few, 0, "obs.csv")[0]
@@ -139,7 +140,7 @@ def test_errors_of_samples_are_as_large_as_they_say(cells: tuple[pd.DataFrame, n
     for number in range(12):  # other samples for the same splits
         order = sampling.Order(np.random.default_rng(number).permutation(N_CELLS))
         whole = targets.plan(cells[0], protocol(), 0, "obs.csv")[0]
-        drawn = [target.draw(order, few.sample, {}) for target in whole]
+        drawn = targets.draw(whole, order, few.sample)
         rows = by_key(benchmark.score(drawn, Embedding(cells[1]), few, 0))
         away.append([(rows[key].value - exact[key].value) / (rows[key].se or 0) for key in keys])
     assert (np.abs(np.mean(away, axis=0)) < 1.2).all() and (np.sqrt(np.mean(np.square(away), axis=0)) < 1.8).all()
@@ -151,6 +152,9 @@ def test_errors_of_samples_are_as_large_as_they_say(cells: tuple[pd.DataFrame, n
     assert random.se == pytest.approx(np.sqrt(random.value * (1 - random.value) / 180 * 0.75), rel=0.5)
     half = ranges.t_quantile(19) * (rows[keys[4]].se or 0)
     assert rows[keys[4]].high == pytest.approx(rows[keys[4]].value + half)
+    of_class = rows[keys[6]]
+    assert (of_class.n_cells, of_class.n_all) == (random.n_cells, 240)
+    assert of_class.low is not None and of_class.value - of_class.low > ranges.t_quantile(19) * (of_class.se or 0)
     few_trained = scored(cells, protocol(test_cells=300, anchors=200, training_cells=400))
     clusters = by_key(few_trained)["kmeans", "cell_type", "", "ari", ""]
     assert (clusters.n_cells, clusters.n_all) == (400, 1200) and 0 < (clusters.se or 0) < 0.1
@@ -206,3 +210,25 @@ def test_a_regression_by_blocks_is_that_of_all_cells(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(regression, "PART", 64)
     for one, other in zip(whole, regression.regress(matrix, codes, 3, fits, blood.EVALUATE.logreg), strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
+
+
+def test_annotations_with_gaps_share_one_search(
+    cells: tuple[pd.DataFrame, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gaps = cells[0].copy()
+    gaps.loc[gaps.index % 5 == 0, "phenotype"] = "Unknown"
+    gaps.loc[gaps.index % 7 == 0, "patient"] = "Unknown"
+    few = protocol(test_cells=300)
+    alone = by_key(scored((gaps[["cell_type"]], cells[1]), few))
+    searched, rank_drawn = [], neighbours.rank_drawn
+
+    def counted(found: screening.Cells, drawn: np.ndarray, k: int) -> np.ndarray:
+        searched.append(len(drawn))
+        return rank_drawn(found, drawn, k)
+
+    monkeypatch.setattr(neighbours, "rank_drawn", counted)
+    together = by_key(scored((gaps[["cell_type", "phenotype"]], cells[1]), few))
+    assert len(searched) == 1 and 300 < searched[0] < 400
+    assert all(together[key] == row for key, row in alone.items() if key[0] == "knn")
+    scored((gaps, cells[1]), few)
+    assert len(searched) == 2

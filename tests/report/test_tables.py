@@ -155,20 +155,24 @@ def test_scores_of_samples_say_of_how_many_cells_they_are_and_their_errors(proje
     for path in Path("metrics/full").rglob("*.csv"):
         with path.open(encoding="utf-8", newline="") as stream:
             heading, *lines = csv.reader(stream)
-        is_knn = [line[heading.index("task")] == "knn" for line in lines]
-        lines = [
-            [*line, *(("1234567", "0.0123") if own else ("", ""))] for line, own in zip(lines, is_knn, strict=True)
-        ]
+        sizes = {"knn": ("1234567", "0.0123"), "silhouette": ("1234765", "0.0456")}
+        lines = [[*line, *sizes.get(line[heading.index("task")], ("", ""))] for line in lines]
         with path.open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerows([[*heading, "n_all", "se"], *lines])
     written = texts()
-    for name in (*TABLES, "summary", "answer", "text_effect"):
-        assert "of 1,234,567 cells" in written[name]
+    for name in (*TABLES, "summary", "answer"):
+        assert "of 1,234,567 cells" in written[name] and re.search(
+            r"silhouettes \(ASW\) of at most \d+ of 1,234,765 cells, each against all", written[name]
+        )
+    assert "of 1,234,765 cells, the same for all rows" in written["text_effect"], "of all that are scored"
     (first, *_) = [line for line in printed_rows("metrics/table_c4.md") if "\u00b1" in line[3]]
     assert re.fullmatch(r"(\*\*)?[01]\.\d{3}(\*\*)? \u00b1 \.012( \[.*\])?", first[3]) and "of 1,234,567" in " ".join(
         first
     )
-    assert not any("\u00b1" in cell for line in printed_rows("metrics/table2.md") for cell in line)
+    assert {cell for line in printed_rows("metrics/table2.md") for cell in line if "\u00b1" in cell}
+    row = read_csv("metrics/table2.csv")[0]
+    assert (row["asw_se"], row["n_cells_drawn_from"], row["n_cells_asw_drawn_from"]) == ("0.0456", "", "1234765")
+    assert row["n_cells"] == row["n_cells_asw"]
     row = read_csv("metrics/table_c4.csv")[0]
     assert (row["accuracy_se"], row["n_cells_drawn_from"]) == ("0.0123", "1234567")
     assert "1,234,567" in Path("plots/report.html").read_text(encoding="utf-8")

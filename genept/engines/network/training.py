@@ -36,8 +36,8 @@ def shares(batch_size: int, corpora: Mapping[str, Cells]) -> list[int]:
     for (dataset, corpus), number in zip(corpora.items(), numbers, strict=True):
         if corpus.n_obs < number:
             raise InputError(
-                f"data/corpus/{dataset}/cells.h5ad: {corpus.n_obs} cells are outside the evaluated subset, pretraining "
-                f"needs {number} or more; lower subset.n_cells in data/{dataset}.yaml or take {dataset} out of "
+                f"data/corpus/{dataset}: {corpus.n_obs} cells are outside the evaluated subset, pretraining needs "
+                f"{number} or more; evaluate fewer (subset in data/{dataset}.yaml) or take {dataset} out of "
                 "grid.pretrain"
             )
     return numbers

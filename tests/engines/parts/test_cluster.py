@@ -10,16 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from genept.core import files
 from genept.core.errors import InputError
+from genept.core.params import load
 from genept.data import cells, embeddings, parts
 from genept.engines import cluster
+from genept.engines.work import Work
 from tests import helpers
 from tests.engines.embed.made import make_cells
 
@@ -202,6 +206,71 @@ def test_when_the_scheduler_dies_finished_parts_stay(project: Path) -> None:
     assert written() == expected and set(calls()).isdisjoint(computed) and len(computed) == len(all_parts) - 1
 
 
+@dataclass(eq=False)
+class Future:
+    """What a stand-in for a client gives: done at once."""
+
+    item: int
+
+    def result(self) -> int:
+        return self.item
+
+    def release(self) -> None:
+        pass
+
+
+class Client:
+    """A stand-in whose number of workers is set."""
+
+    def __init__(self, n_workers: int) -> None:
+        self.n_workers, self.keys, self.items = n_workers, set[str](), list[int]()
+
+    def scheduler_info(self) -> dict[str, Any]:
+        return {"workers": dict.fromkeys(range(self.n_workers))}
+
+    def as_current(self) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
+
+    def submit(self, function: Any, item: int, key: str, pure: bool) -> Future:
+        self.keys.add(key)
+        self.items.append(item)
+        return Future(item)
+
+
+def test_workers_that_join_get_parts_while_others_are_at_theirs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(1)
+    workers = cluster.Workers(cast(Any, client), Work("blood", "mine", load()), {}, "")
+    n_given = []
+
+    def wait(futures: list[Future], timeout: float, return_when: str) -> Any:
+        n_given.append(len(client.items))
+        if len(n_given) == 1:
+            client.n_workers = 3
+            raise TimeoutError
+        return SimpleNamespace(done={futures[-1]})
+
+    monkeypatch.setattr("distributed.wait", wait)
+    assert sorted(item for item, _ in workers.results(print, range(20), Path())) == list(range(20))
+    assert n_given[:4] == [2, 6, 7, 8] and len(client.keys) == 20
+    n_given[:] = [0]
+    assert [item for item, _ in workers.results(print, range(9), Path(), in_turn=True)] == list(range(9))
+    client.n_workers = 0
+    monkeypatch.setattr(cluster, "PATIENCE", 0)
+    monkeypatch.setattr("distributed.wait", lambda *_, **__: (_ for _ in ()).throw(TimeoutError))
+    with pytest.raises(InputError, match="finished parts are in here"):
+        list(workers.results(print, range(9), Path("here")))
+
+
+def test_when_the_last_worker_dies_the_run_ends_in_one_line(project: Path) -> None:
+    with cluster_of(1) as (address, _):
+        write_settings(project, executor="dask", scheduler=address)
+        Path("once").write_text("killed cell25")
+        assert "no Dask worker is left since" in refused(embed(PATIENCE="1"))
+        assert saved()
+        with running("worker", address):
+            finished(embed())
+
+
 def saved() -> list[Path]:
     return [*Path("data/cache/embed/blood/mine/parts").glob("*.npz")]
 
@@ -222,6 +291,14 @@ def test_a_worker_that_is_not_as_this_process_is_refused_in_one_line(project: Pa
         ):
             with running("worker", address, **environment):
                 assert text in refused(embed())
+        elsewhere = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard"]
+        variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        worker = subprocess.Popen(elsewhere, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL)
+        try:
+            assert "a worker cannot import genept; start workers with" in refused(embed())
+        finally:
+            worker.kill()
+            worker.wait()
 
 
 def test_without_a_scheduler_or_dask_the_line_says_what_to_do(project: Path) -> None:
@@ -231,6 +308,11 @@ def test_without_a_scheduler_or_dask_the_line_says_what_to_do(project: Path) -> 
         write_settings(project, executor="dask", scheduler=address)
         assert f"no Dask scheduler with a worker answers at {address}" in refused(embed(TIMEOUT="1"))
     write_settings(project, executor="dask")
+    for address in ("8786", "http://127.0.0.1:8786", "tcp://127.0.0.1", "tcp://127.0.0.1:x"):
+        process = embed(DASK_SCHEDULER_ADDRESS=f"{address} ")
+        _, said = process.communicate(timeout=90)
+        assert process.returncode == 1 and said.count("\n") == 1
+        assert said.startswith(f"Error: mine on blood: no Dask scheduler with a worker answers at {address} ("), said
     Path("hidden").mkdir()
     Path("hidden/distributed.py").write_text("raise ImportError\n")
     assert "pip install -r requirements-dask.txt" in refused(embed(path="hidden"))
@@ -240,19 +322,22 @@ def test_without_a_scheduler_or_dask_the_line_says_what_to_do(project: Path) -> 
     ("found", "text"),
     [
         ({"error": "no cells"}, "worker w: no cells"),
-        ({"version of torch": "1", "code": "a", cluster.DEVICE: "cpu"}, "version of torch is 1, elsewhere 2; "),
+        ({"version of torch": "1"}, "version of torch is 1, elsewhere 2; install the same requirements.txt"),
+        ({cluster.PYTHON: "3.9"}, "version of Python is 3.9, elsewhere 3.11; give it the same"),
+        ({"code": "b"}, "its code differ from those of this process; restart it with this repository"),
         (
-            {"version of torch": "2", "code": "b", cluster.DEVICE: "cpu"},
-            "its code differ from those of this",
+            {"settings of m": "b"},
+            "its settings of m differ from those of this process; restart it with this repository",
         ),
-        (
-            {"version of torch": "2", "code": "a", cluster.DEVICE: "cuda"},
-            "computes on cuda, another on cpu",
-        ),
+        ({"files in models/m": "b"}, "its files in models/m differ from those of this process; `dvc pull` there"),
+        ({cluster.DEVICE: "cuda"}, "computes on cuda, another on cpu; set device in params.yaml"),
     ],
 )
-def test_what_differs_is_named(found: dict[str, str], text: str) -> None:
-    expected = {"version of torch": "2", "code": "a", cluster.DEVICE: "cpu"}
+def test_what_differs_is_named_and_what_helps(found: dict[str, str], text: str) -> None:
+    expected = {
+        **{"version of torch": "2", cluster.PYTHON: "3.11", cluster.DEVICE: "cpu"},
+        **dict.fromkeys(("code", "settings of m", "files in models/m"), "a"),
+    }
     cluster.compare(expected, expected, "w")
     with pytest.raises(InputError, match=text):
-        cluster.compare(found, expected, "w")
+        cluster.compare(expected | found, expected, "w")

@@ -81,6 +81,7 @@ Change = Callable[[], object]
         ("words", lambda: files.write_json(Path("models/words/more.json"), 1), N_PARTS),
         ("words", lambda: helpers.write_settings(Path(), {"seed": 1}), 0),
         ("control", lambda: helpers.write_settings(Path(), {"seed": 1}), N_PARTS),
+        ("words", lambda: helpers.write_settings(Path(), {"threads": 2}), N_PARTS),
         ("mine", lambda: Path("models/mine.py").write_text(BY_PARTS + "# other code\n"), N_PARTS),
         ("words", lambda: with_labels("TB"), 0),
         ("mine", lambda: with_labels("TB"), N_PARTS),

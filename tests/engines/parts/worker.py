@@ -16,6 +16,7 @@ if __name__ == "__main__":
         from stages.embed import main
 
         cluster.TIMEOUT = int(os.environ.get("TIMEOUT", cluster.TIMEOUT))
+        cluster.PATIENCE = int(os.environ.get("PATIENCE", cluster.PATIENCE))
         main(arguments)
     elif what == "scheduler":
         from distributed.cli.dask_scheduler import main as scheduler
