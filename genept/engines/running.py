@@ -57,9 +57,9 @@ def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[st
         paths = [folder / f"{key}.npz" for key in keys]
         done = dict[int, dict[str, Any]]()
         for number, path in enumerate(paths):
-            if (found := finished.look_at(path)) is not None:
-                writer.check_shape(found[0])
-                done[number] = found[1]
+            if (seen := finished.look_at(path)) is not None:
+                writer.check_shape(seen[0])
+                done[number] = seen[1]
                 path.touch()  # `stages.clean` takes what is older than the last run that finished
         missing = [number for number in range(len(paths)) if number not in done]
         with Pace(work.name, cells.n_obs) as pace:

@@ -133,12 +133,13 @@ def test_a_layout_of_many_separate_groups_begins_at_the_first_components(monkeyp
     """UMAP's spectral start takes each group for itself, and for thousands of them does not end."""
     points = np.repeat(np.random.default_rng(0).normal(size=(60, 5)) * 100, 4, axis=0)
     indices, distances = method.graph.balanced_neighbors(points, np.full(240, ""), 4)
-    starts, umap = [], method.graph.scanpy.tl.umap
-    monkeypatch.setattr(
-        method.graph.scanpy.tl,
-        "umap",
-        lambda cells, **options: (starts.append(options["init_pos"]), umap(cells, **options)),
-    )
+    starts, umap = list[np.ndarray](), method.graph.scanpy.tl.umap
+
+    def noted(cells: anndata.AnnData, **options: Any) -> None:
+        starts.append(options["init_pos"])
+        umap(cells, **options)
+
+    monkeypatch.setattr(method.graph.scanpy.tl, "umap", noted)
     graph = method.graph.connect(indices, distances)
     layout = method.graph.lay_out(points, graph, 4, 10, 0)
     np.testing.assert_array_equal(starts[0], points[:, :2].astype(np.float32))

@@ -136,7 +136,9 @@ def test_no_flipped_bit_passes_for_other_sums(tmp_path: Path) -> None:
         found = {name: values.copy() for name, values in two.items()}
         try:
             finished.add_sums(path, found)
-        except (*DAMAGE, InputError):
+        except DAMAGE:
+            continue
+        except InputError:  # in a name or a length
             continue
         assert all((found[name] == together[name]).all() for name in found)
 
