@@ -21,8 +21,8 @@ def main(params: Params, names: tuple[str, ...], dry_run: bool) -> None:
     DVC keeps the entries of stages that are gone in dvc.lock, and their files. This command removes both: every entry
     that no stage of the grid has, and its outputs, also those in git (metrics) and those that DVC keeps (raw files). Of
     a NAME whose stages never finished, or whose entries are gone, it also removes the outputs that dvc.yaml names. Of a
-    dataset or model whose settings file is gone, it removes the lines of data/hashes.lock.yaml, too. Of datasets above
-    32,768 cells, parts in data/cache that the last finished run did not use go as well.
+    dataset or model whose settings file is gone, it removes the lines of data/hashes.lock.yaml, too. Finished
+    parts of large datasets in data/cache that the last finished run did not use go as well.
     Settings, files of your own in data/manual, DVC's cache and the store of downloads stay, so that a name that comes
     back to the grid is not computed again.
 

@@ -31,7 +31,7 @@ def main(params: Params, dataset: str) -> None:
             data/DATASET/labelled/obs.csv         their annotations
             data/corpus/DATASET/cells.h5ad        the other cells, if grid.pretrain in params.yaml names DATASET
             metrics/verification/DATASET.json     what was found, renamed and dropped, and how many cells of each label
-    More than 32,768 cells are written in parts instead (docs/scaling.md).
+    More than 32,768 cells are written in parts instead: parts/, obs.parquet, manifest.json (docs/scaling.md).
     Example: python -m stages.label covid
     """
     config, fallback = fetched(dataset)
