@@ -26,8 +26,8 @@ def main(params: Params, dataset: str, model: str, base: str) -> None:
 
     The head learns the annotation that `finetune` in data/DATASET.yaml names (if it names none: cell_type, or else the
     first that there is, donors and batches last), from training cells only: those that evaluate trains on for it, of
-    more than evaluate.sample.head_cells so many, drawn by seed. The notes beside the embedding list the cells held out, which it has
-    not seen. Written: models/MODEL/DATASET/ and data/DATASET/embeddings/MODEL.npy.
+    more than evaluate.sample.head_cells so many, drawn by seed. The notes beside the embedding list the cells held out,
+    which it has not seen. Written: models/MODEL/DATASET/ and data/DATASET/embeddings/MODEL.npy.
     """
     settings, config = datasets.read(dataset), engines.read(model)
     obs = cells.read_obs(dataset)

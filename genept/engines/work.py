@@ -116,7 +116,8 @@ class Work:
     def hashes(self) -> dict[str, str]:
         """Hashes of what an embedding depends on beside cells and code."""
         walked = os.walk(self.folder, followlinks=True)
-        own = [Path(folder, name) for folder, _, names in walked for name in names if "__pycache__" not in folder]
+        within = [Path(folder, name) for folder, _, names in walked for name in names]
+        own = [path for path in within if path.is_file() and "__pycache__" not in path.parts]
         model_files = {path.relative_to(self.folder).as_posix(): files.sha256(path) for path in own}
         seed = self.params.seed if self.is_control else None
         server = None if self.is_free else os.environ.get("OPENAI_BASE_URL")
