@@ -103,7 +103,7 @@ def test_tables_and_agreement(project: Path) -> None:
     scored = markers[(markers["cluster"] == blue) & (markers["cell_type"] == "Blue")]
     assert scored["z"].mean() == pytest.approx(clusters.loc[clusters["cluster"] == blue, "score"].item(), abs=1e-3)
     summary = read_foreign(FOLDER / "summary.json")
-    assert (summary["label_source"], summary["method_version"]) == ("annotation", 1)
+    assert (summary["label_source"], summary["method_version"]) == ("annotation", 2)
     assert summary["marker_table"]["sha256"] == files.sha256(Path("data/mine/raw/markers.tsv"))
     assert summary["settings"] == {"batch": "patient", **made.SETTINGS}
 

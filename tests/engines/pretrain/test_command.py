@@ -125,7 +125,7 @@ def test_corpora_in_parts_train_the_same_model_and_are_never_whole_in_memory(
         (
             lambda: cells("two")[:0].copy().write_h5ad("data/corpus/two/cells.h5ad"),
             1,
-            "data/corpus/two/cells.h5ad: 0 cells are outside the evaluated subset, pretraining needs 4 or more",
+            "data/corpus/two: 0 cells are outside the evaluated subset, pretraining needs 4 or more",
         ),
     ],
 )

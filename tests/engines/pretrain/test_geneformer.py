@@ -180,7 +180,7 @@ def lognorm() -> AnnData:
     [
         (lognorm(), "data/corpus/two/cells.h5ad: Geneformer learns from raw counts"),
         (corpus(["", ""]), "data/corpus/two/cells.h5ad: no gene has both an Ensembl id and a count"),
-        (corpus(ids(1, 21), n_cells=3), "data/corpus/two/cells.h5ad: 3 cells are outside the evaluated subset"),
+        (corpus(ids(1, 21), n_cells=3), "data/corpus/two: 3 cells are outside the evaluated subset"),
     ],
 )
 def test_a_dataset_that_cannot_be_learned_from_is_refused(tmp_path: Path, two: AnnData, text: str) -> None:
