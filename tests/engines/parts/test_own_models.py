@@ -146,8 +146,8 @@ def test_a_model_may_import_dask(project: Path) -> None:
 
 
 def test_memory_holds_the_sums_of_one_group(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    n_bytes = 8 * 5_000_000
-    model("value = 1", "if 'n' not in sums:\n    sums['n'] = np.zeros(5_000_000)", "return {}")
+    n_bytes = 8 * 10_000_000
+    model("value = 1", "if 'n' not in sums:\n    sums['n'] = np.zeros(10_000_000)", "return {}")
     embed("mine")
     files.remove(CACHE)
     peaks, write_sums = [], finished.write_sums
@@ -160,4 +160,4 @@ def test_memory_holds_the_sums_of_one_group(project: Path, monkeypatch: pytest.M
     tracemalloc.start()
     embed("mine")
     tracemalloc.stop()
-    assert len(peaks) == N_PARTS and peaks[-1] < 2.2 * n_bytes, peaks
+    assert len(peaks) == N_PARTS and peaks[-1] < 1.7 * n_bytes, peaks  # with a piece of a file that is added
