@@ -24,6 +24,12 @@ Visit = Callable[..., Page]
 Build = Callable[[str], Path]
 
 
+def expect_view(page: Page, view: str) -> None:
+    """Wait until the page shows one view only; before its script has run it shows all."""
+    expect(page.locator("main > section:visible")).to_have_count(1)
+    expect(page.locator(f"#{view}")).to_be_visible()
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.webpage import made
-from tests.webpage.conftest import Build, Visit
+from tests.webpage.conftest import Build, Visit, expect_view
 
 PAGES = list(dict.fromkeys(page for page, _ in made.VIEWS))
 MEGABYTES = 2.0  # of the default grid
@@ -33,10 +33,10 @@ def test_the_navigation_names_every_view_and_opens_it(built: Build, visit: Visit
     for view in views_of(name):
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        expect(page.locator("main > section:visible")).to_have_attribute("id", view)
+        expect_view(page, view)
         expect(page.locator("nav a[aria-current]")).to_have_attribute("href", f"#view={view}")
     page.locator("nav a").first.click()
-    expect(page.locator("main > section:visible")).to_have_attribute("id", views_of(name)[0])
+    expect_view(page, views_of(name)[0])
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -114,9 +114,9 @@ def test_the_address_holds_the_choices(built: Build, visit: Visit) -> None:
 def test_back_returns_to_the_view_before(built: Build, visit: Visit) -> None:
     page = visit(built("frame"), "view=drawn&label=plain")
     page.locator("nav a").first.click()
-    expect(page.locator("main > section:visible")).to_have_attribute("id", "text")
+    expect_view(page, "text")
     page.go_back()
-    expect(page.locator("main > section:visible")).to_have_attribute("id", "drawn")
+    expect_view(page, "drawn")
     assert page.url.endswith("#view=drawn&label=plain")
 
 
@@ -124,8 +124,8 @@ def test_a_view_opens_in_a_tab_of_its_own(built: Build, visit: Visit) -> None:
     page = visit(built("frame"), "view=text")
     with page.context.expect_page() as opened:
         page.locator("nav a").last.click(modifiers=["Control"])
-    expect(opened.value.locator("main > section:visible")).to_have_attribute("id", "drawn")
-    expect(page.locator("main > section:visible")).to_have_attribute("id", "text")
+    expect_view(opened.value, "drawn")
+    expect_view(page, "text")
 
 
 def test_who_skips_to_the_results_stays_in_the_view(built: Build, visit: Visit) -> None:
@@ -133,7 +133,7 @@ def test_who_skips_to_the_results_stays_in_the_view(built: Build, visit: Visit) 
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
-    expect(page.locator("main > section:visible")).to_have_attribute("id", "drawn")
+    expect_view(page, "drawn")
     assert page.url.endswith("#view=drawn&label=plain")
 
 
@@ -143,7 +143,7 @@ def test_who_skips_to_the_results_stays_in_the_view(built: Build, visit: Visit) 
 def test_an_address_that_is_wrong_opens_the_default(built: Build, visit: Visit, state: str) -> None:
     page = visit(built("frame"), state)
     view = "drawn" if "drawn" in state else "text"
-    expect(page.locator("main > section:visible")).to_have_attribute("id", view)
+    expect_view(page, view)
     if view == "drawn":
         expect(page.locator("select[data-key=label]")).to_have_value("plain")
 

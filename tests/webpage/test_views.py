@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.webpage import made
-from tests.webpage.conftest import Build, Visit
+from tests.webpage.conftest import Build, Visit, expect_view
 
 WIDTHS = (390, 768, 1440)
 TOO_WIDE = """limit => [...document.querySelectorAll("body *")]
@@ -22,7 +22,7 @@ def each_view(page: Page, name: str) -> Iterator[str]:
     """Open one view of a page after the other; a page takes its time to load, and a view to be drawn first."""
     for view in [view for of_page, view in made.VIEWS if of_page == name]:
         page.evaluate("view => { location.hash = `view=${view}`; }", view)
-        expect(page.locator("main > section:visible")).to_have_attribute("id", view)
+        expect_view(page, view)
         yield view
 
 
