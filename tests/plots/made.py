@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from genept.core.params import Plot
 
@@ -63,3 +64,8 @@ def write_annotation(folder: Path, batch: str | None = "age_bin", rename: dict[s
     settings = {"batch": batch, "resolution": 1.0, "seed": 0}
     content = {"label_source": "annotation", "settings": settings, "n_neighbors": 15}
     (folder / "summary.json").write_text(json.dumps(content))
+
+
+def words(figure: Figure) -> str:
+    """Return the caption as one line."""
+    return " ".join(figure.texts[-1].get_text().split())

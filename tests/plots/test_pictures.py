@@ -12,12 +12,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib import colormaps, rc_context
+from matplotlib import rc_context
 from matplotlib.artist import Artist, getp
 from matplotlib.collections import PathCollection
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 from scipy.spatial.distance import cdist
@@ -48,11 +47,6 @@ def pictures(obs: pd.DataFrame, seen: int = 0, title: str = "A dataset") -> dict
 
 def picture(obs: pd.DataFrame, seen: int = 0, title: str = "A dataset") -> Figure:
     return pictures(obs, seen, title)["all_models"]
-
-
-def words(figure: Figure) -> str:
-    """Return the caption as one line."""
-    return " ".join(figure.texts[-1].get_text().split())
 
 
 MANY = [{"phenotype": 2, "cell_type": 17, "patient": 43}, {"cell_type": 43}, {"disease": 3, "cell_type": 9}]
@@ -232,7 +226,7 @@ def test_captions_say_what_was_used() -> None:
 
 @pytest.mark.parametrize(("n_labels", "lost"), [(6, None), (7, "first 6 of 7"), (17, "first 6 of 17"), (25, None)])
 def test_captions_say_which_labels_grey_print_loses(n_labels: int, lost: str | None) -> None:
-    caption = words(picture(annotated(cell_type=n_labels)))
+    caption = made.words(picture(annotated(cell_type=n_labels)))
     assert ("In grey print" in caption) == (lost is not None)
     assert lost is None or f"In grey print only the {lost} labels can be told apart (cell type)." in caption
     assert ("Mixing of 25 labels" in caption) == (n_labels == 25)
@@ -279,70 +273,6 @@ def test_a_pdf_is_of_vectors_and_fonts_with_points_as_pixels(tmp_path: Path) -> 
 
 def panels_of(figure: Figure) -> list[Artist]:
     return [ax for ax in figure.axes if isinstance(ax.collections[0], PathCollection)]
-
-
-# Evidence of an annotation.
-
-
-@pytest.fixture
-def evidence(tmp_path: Path) -> annotation.Evidence:
-    made.write_annotation(tmp_path)
-    return annotation.read(tmp_path)
-
-
-def test_a_dot_says_z_and_share(evidence: annotation.Evidence) -> None:
-    figure = annotation.markers(evidence, "A title", "Dataset a")
-    ax = next(ax for ax in figure.axes if len(ax.get_yticklabels()) == 4)
-    rows = [label.get_text() for label in ax.get_yticklabels()]
-    assert [row.split()[-1] for row in rows] == ["3", "4", "1", "2"]  # by type as in the table, Unknown last
-    assert rows[0] == "T, 9 cells  3"
-    assert [label.get_text() for label in ax.get_xticklabels()] == [*(f"T{i}" for i in range(8)), "P0"]
-    (dots,) = (part for part in ax.collections if isinstance(part, PathCollection))
-    table = (
-        evidence.markers[~evidence.markers["gene"].isin(["T8", "T9"])].set_index("cluster").loc[["3", "4", "1", "2"]]
-    )
-    np.testing.assert_allclose(np.asarray(dots.get_facecolor()), colormaps[palette.DIVERGING]((table["z"] + 2) / 4))
-    np.testing.assert_allclose(dots.get_sizes(), table["share"] * annotation.Dots.DEFAULT_LARGEST_DOT)
-    frames = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
-    assert [(frame.get_x(), frame.get_y(), frame.get_width()) for frame in frames] == [(0, 0, 8), (0, 1, 8), (8, 2, 1)]
-    assert {"1.25", "1.50", "0.10", "Score", "Margin"} == {text.get_text() for text in ax.texts}
-    captions = words(figure)
-    assert captions.startswith("Dataset a.") and captions.endswith("the first 8 genes of the table are drawn.")
-
-
-@pytest.mark.parametrize("batch", [None, "age_bin"])
-def test_cells_that_pass_are_drawn_by_cluster_type_and_batch(tmp_path: Path, batch: str | None) -> None:
-    made.write_annotation(tmp_path, batch)
-    figure = annotation.umap(annotation.read(tmp_path), "A title", "Dataset a")["umap"]
-    assert [ax.get_title() for ax in figure.axes] == ["Cluster", "Cell type", "Age bin"][: 3 if batch else 2]
-    assert ("balanced over batches" in words(figure)) == (batch is not None)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["1", "2", "3", "4"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1", "2", "3", "4"]
-    (points,) = figure.axes[1].collections
-    colours = [to_hex(colour).upper() for colour in np.asarray(points.get_facecolor())]
-    assert len(colours) == 36 and colours.count(palette.NO_LABEL) == 9
-
-
-@pytest.mark.parametrize(
-    ("donors", "sentence"),
-    [
-        ([0.364, None, 0.998], "adjusted Rand index 0.73; of single donors 0.36 to 1.00."),
-        ([None], "adjusted Rand index 0.73."),
-        (None, "adjusted Rand index 0.73."),
-    ],
-)
-def test_a_caption_says_how_far_the_authors_labels_agree(
-    tmp_path: Path, donors: list[float | None] | None, sentence: str
-) -> None:
-    made.write_annotation(tmp_path)
-    assert annotation.agreement(tmp_path / "agreement.json", tmp_path) == ""
-    (tmp_path / "agreement.json").write_text('{"ari": 0.731}')
-    if donors:
-        pd.DataFrame({"ari": donors}).to_csv(tmp_path / "agreement_by_patient.csv")
-    agreed = annotation.agreement(tmp_path / "agreement.json", tmp_path)
-    figure = annotation.umap(annotation.read(tmp_path), "A title", "Dataset a", agreed)["umap"]
-    caption = words(figure)
-    assert f"seed 0. Agreement with the authors' labels: {sentence}" in caption
 
 
 def test_no_text_is_read_as_a_formula_or_hidden(tmp_path: Path) -> None:
