@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,9 @@ from click.testing import CliRunner, Result
 from genept.core import files
 from genept.data import cells, embeddings, parts
 from genept.datasets import copies, labelled, matrix
-from genept.engines import sums
+from genept.engines import finished, sums
 from stages.embed import main
-from tests import helpers
+from tests import children, helpers
 
 N_CELLS, N_PARTS = 40, 4  # of 11 cells, and the last of 7
 SCGPT = helpers.ROOT / "tests/fixtures/scgpt"
@@ -107,6 +109,12 @@ def embedded(model: str, data: AnnData) -> tuple[np.ndarray, dict[str, Any]]:
 
 def kept(model: str) -> list[Path]:
     return sorted((CACHE / model / "parts").glob("*.npz"))
+
+
+def run_until(model: str, number: int, how: Callable[[], object]) -> children.Ended:
+    """Run in a process of its own; before finished file `number`, counted from 0, is written, something happens."""
+    function = "write_sums" if model == "expression" else "write_part"
+    return children.run(main, ["blood", model], partial(children.on_call, number, finished, function, how))
 
 
 UNDISTURBED: dict[str, list[bytes]] = {}  # by the model

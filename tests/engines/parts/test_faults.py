@@ -28,6 +28,7 @@ from tests.engines.parts.blood import (
     no_temporary_files,
     remove_results,
     run,
+    run_until,
     undisturbed,
     written,
 )
@@ -37,8 +38,7 @@ from tests.engines.parts.blood import (
 def test_a_run_killed_behind_a_part_goes_on_with_the_next(project: Path, made: list[str], n_finished: int) -> None:
     expected = undisturbed("control")
     made.clear()
-    die = functools.partial(children.on_call, n_finished, finished, "write_part", children.die)
-    ended = children.run(main, ["blood", "control"], die)
+    ended = run_until("control", n_finished, children.die)
     assert ended.code == -signal.SIGKILL and len(kept("control")) == n_finished
     assert embed("control") == expected and len(made) == N_PARTS - n_finished
     assert no_temporary_files()
@@ -121,8 +121,7 @@ def test_a_part_that_is_damaged_before_all_are_joined_is_one_line(
 def test_on_a_full_disk_finished_parts_stay(project: Path, made: list[str], n_finished: int) -> None:
     expected = undisturbed("words")
     made.clear()
-    fill = functools.partial(children.on_call, n_finished, finished, "write_part", children.fill_disk)
-    ended = children.run(main, ["blood", "words"], fill)
+    ended = run_until("words", n_finished, children.fill_disk)
     *_, line = ended.output.splitlines()
     assert ended.code == 1 and "the disk is full" in line and "Traceback" not in ended.output
     assert len(kept("words")) == n_finished and no_temporary_files()

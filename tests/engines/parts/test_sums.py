@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import random
 import signal
@@ -22,7 +21,7 @@ from genept.engines.work import Work
 from stages.embed import main
 from tests import children
 from tests.engines.parts import blood
-from tests.engines.parts.blood import CACHE, N_CELLS, embed, make, run, undisturbed, write, written
+from tests.engines.parts.blood import CACHE, N_CELLS, embed, make, run, run_until, undisturbed, write, written
 
 FOLDER = CACHE / "expression/parts"
 
@@ -77,8 +76,7 @@ def test_groups_of_any_size_have_the_same_sums(project: Path, monkeypatch: pytes
 def test_a_run_killed_behind_sums_goes_on_with_the_next(project: Path, added: list[int], n_finished: int) -> None:
     expected = undisturbed("expression")
     added.clear()
-    die = functools.partial(children.on_call, n_finished, finished, "write_sums", children.die)
-    ended = children.run(main, ["blood", "expression"], die)
+    ended = run_until("expression", n_finished, children.die)
     assert ended.code == -signal.SIGKILL and len(kept()) == min(n_finished, sums.KEPT)
     assert embed("expression") == expected and added == [0, 1, 2, 3][n_finished:]
 
@@ -103,16 +101,14 @@ def test_a_run_whose_sums_another_one_has_removed_goes_on_from_those_of_the_othe
 def test_on_a_full_disk_finished_sums_stay(project: Path, added: list[int]) -> None:
     expected = undisturbed("expression")
     added.clear()
-    fill = functools.partial(children.on_call, 2, finished, "write_sums", children.fill_disk)
-    ended = children.run(main, ["blood", "expression"], fill)
+    ended = run_until("expression", 2, children.fill_disk)
     assert ended.code == 1 and "the disk is full" in ended.output.splitlines()[-1]
     assert embed("expression") == expected and added == [2, 3]
 
 
 def test_damaged_sums_are_named_and_made_again(project: Path, added: list[int]) -> None:
     expected = undisturbed("expression")
-    die = functools.partial(children.on_call, 3, finished, "write_sums", children.die)
-    children.run(main, ["blood", "expression"], die)
+    run_until("expression", 3, children.die)
     added.clear()
     last = kept()[-1]
     last.write_bytes(blood.cut(last.read_bytes(), random.Random(1)))
