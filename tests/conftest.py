@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import numba  # noqa: F401  (it reads its number of threads once, so before a command sets it for its own process)
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # which may be busy
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -134,12 +134,13 @@ page.cells = (() => {
       });
       const other = panel === first ? second : first;
       panel.plot.subscribe("pointOver", (point) => {
+        if (!isDrawn(panel)) return;
         const row = panel.rows[point];
         mark(other, row);
         parts.status.replaceChildren(...describe(row));
       });
       panel.plot.subscribe("pointOut", () => mark(other));
-      panel.plot.subscribe("select", ({ points }) => choose(points.map((point) => panel.rows[point]), panel));
+      panel.plot.subscribe("select", ({ points }) => isDrawn(panel) && choose(points.map((point) => panel.rows[point]), panel));
       panel.plot.subscribe("deselect", () => choose([], panel));
     }
     fitRenderer(first.plot.get("renderer"), first.field);
@@ -156,9 +157,9 @@ page.cells = (() => {
   }
 
   /** Mark a cell in a panel; none without a row. */
-  const mark = (panel, row) => panel.plot?.hover(panel.pointOf[row] ?? -1, { preventEvent: true, showReticleOnce: true });
+  const mark = (panel, row) => isDrawn(panel) && panel.plot.hover(panel.pointOf[row] ?? -1, { preventEvent: true, showReticleOnce: true });
 
-  const select = (panel) => panel.plot?.select(selected.map((row) => panel.pointOf[row]).filter((point) => point >= 0), { preventEvent: true });
+  const select = (panel) => isDrawn(panel) && panel.plot.select(selected.map((row) => panel.pointOf[row]).filter((point) => point >= 0), { preventEvent: true });
 
   function choose(rows, from) {
     selected = rows;
@@ -181,6 +182,11 @@ page.cells = (() => {
     if (panel.plot) panel.work = panel.work.then(() => drawPoints(panel, view));
   }
 
+  const pointsOf = ({ side }, { dataset, models, colouring }) => `${dataset} ${models[side].name} ${colouring.key}`;
+
+  /** Whether a panel's points are those of the view; while others are drawn, a point is not yet one of its rows. */
+  const isDrawn = (panel) => panel.points !== undefined && panel.points === pointsOf(panel, view);
+
   /** Draw what is asked for last. Points are given anew only if they are others, or have other labels. */
   async function drawPoints(panel, shown) {
     if (shown !== view) return;
@@ -195,8 +201,9 @@ page.cells = (() => {
       pointColor: colours, pointColorActive: colours, pointColorHover: colours, backgroundColor: paper, lassoColor: ink, reticleColor: ink,
       pointSize: Math.min(7, Math.max(2, Math.sqrt((0.3 * side ** 2) / (rows.length + 1)))), mouseMode: isLasso ? "lasso" : "panZoom",
     });
-    const [place, points] = [`${dataset} ${models[panel.side].name}`, `${dataset} ${models[panel.side].name} ${colouring.key}`];
-    if (panel.points !== points) {
+    const place = `${dataset} ${models[panel.side].name}`;
+    if (!isDrawn(panel)) {
+      panel.points = undefined;
       const [x, y] = cells.layouts[models[panel.side].name];
       const scale = (value) => (value / data.steps) * 2 - 1;
       const spatialIndex = panel.place === place ? plot.get("spatialIndex") : undefined;
@@ -205,8 +212,9 @@ page.cells = (() => {
         panel.shuffled = shuffle(rows);
       }
       await plot.draw(rows.map((row) => [scale(x[row]), scale(y[row]), colouring.codes[row]]), { zDataType: "categorical", spatialIndex });
-      [panel.place, panel.points] = [place, points];
+      [panel.place, panel.points] = [place, pointsOf(panel, shown)];
       parts.root.classList.remove("waiting");
+      if (shown !== view) return; // what is shown now is drawn next
     }
     plot.set({ pointOrder: order(panel, colouring, isolated) });
     select(panel);
@@ -397,9 +405,9 @@ page.cells = (() => {
 
   /** Where a cell is in a panel, in CSS pixels of the window; undefined if it is not drawn there. */
   function screenPosition(side, id) {
-    const panel = parts.panels[SIDES.indexOf(side)];
-    const point = panel.pointOf[view.cells.ids.indexOf(id)];
-    if (point === undefined || panel.points === undefined) return undefined;
+    const panel = parts?.panels[SIDES.indexOf(side)];
+    const point = panel && isDrawn(panel) ? panel.pointOf[view.cells.ids.indexOf(id)] : undefined;
+    if (point === undefined) return undefined;
     const [x, y] = panel.plot.getScreenPosition(point);
     const box = panel.canvas.getBoundingClientRect();
     return { x: box.left + x, y: box.top + y };

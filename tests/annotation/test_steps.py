@@ -59,7 +59,7 @@ def test_the_mitochondrial_share_is_of_counts_even_if_x_is_logarithms() -> None:
         np.testing.assert_allclose(share, expected, rtol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(2, 40), st.integers(1, 4), st.integers(3, 12), st.booleans())
 def test_neighbours_are_the_nearest_of_every_batch(
     seed: int, n_cells: int, n_batches: int, n_neighbors: int, ties: bool

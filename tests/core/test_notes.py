@@ -45,7 +45,7 @@ def kinds(value: Any) -> Any:
 
 
 @given(st.dictionaries(texts, anything, max_size=4))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_notes_pass_through_json_unchanged(notes: dict[str, Any]) -> None:
     again = unpacked(json.loads(json.dumps(packed(notes))))
     assert kinds(again) == kinds(notes) and list(again) == list(notes)
@@ -53,7 +53,7 @@ def test_notes_pass_through_json_unchanged(notes: dict[str, Any]) -> None:
 
 
 @given(st.lists(notes_of_cells, min_size=1, max_size=6), st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_it_does_not_matter_which_notes_are_merged_first(parts: list[dict[str, Any]], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(parts) - 1))
     pairs = [merged(some) for some in (parts[:cut], parts[cut:]) if some]
@@ -69,7 +69,7 @@ def test_it_does_not_matter_which_notes_are_merged_first(parts: list[dict[str, A
 
 
 @given(st.lists(st.lists(st.integers(0, 10**6), max_size=5), min_size=1, max_size=5))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_mean_of_parts_is_the_mean_of_all_their_cells(parts: list[list[int]]) -> None:
     found = merged([{"mean": Mean(sum(some), len(some), 6)} for some in parts])["mean"]
     cells = [value for some in parts for value in some]

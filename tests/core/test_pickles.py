@@ -64,7 +64,6 @@ def spelled(content: Any) -> str:
 
 
 @given(PLAIN, st.sampled_from(PROTOCOLS))
-@settings(deadline=None)
 def test_any_plain_content_comes_back_with_its_types(file: Path, content: Any, protocol: int) -> None:
     assert spelled(load(file, pickle.dumps(content, protocol=protocol))) == spelled(content)
 
@@ -234,7 +233,7 @@ def test_a_pickle_cut_short_anywhere_is_one_line(file: Path, protocol: int) -> N
 
 
 @given(st.binary(max_size=60), st.integers(0, len(pickle.dumps(WHOLE)) - 1), st.integers(0, 255), st.booleans())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_bytes_and_any_changed_byte_are_read_or_are_one_line(
     file: Path, content: bytes, place: int, byte: int, pack: bool
 ) -> None:

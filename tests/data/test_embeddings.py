@@ -12,7 +12,7 @@ from genept.data import embeddings
 
 
 @given(st.data(), st.integers(1, 12), st.integers(1, 4), st.integers(0, 3))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_an_embedding_in_pieces_is_written_as_numpy_writes_it_whole(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, n_cells: int, n_dimensions: int, n_draws: int
 ) -> None:

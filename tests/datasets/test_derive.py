@@ -89,7 +89,7 @@ def test_no_age_at_all_a_donor_with_two_and_a_missing_annotation_are_errors() ->
         add_derived(cells, {"age_bin": Derive(of="age", quantiles=2, over="patient")}, RAW)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(ages=st.lists(st.integers(0, 100), min_size=1, max_size=30), quantiles=st.integers(2, 6))
 def test_bins_ascend_with_age_and_depend_on_no_order(ages: list[int], quantiles: int) -> None:
     cells, how = pd.DataFrame({"age": [str(age) for age in ages]}), {"age_bin": Derive(of="age", quantiles=quantiles)}

@@ -184,7 +184,7 @@ IDS = ["", *[gene.ensembl_id for gene in GENES[::20]]]
 COLUMNS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 3), st.sampled_from(IDS)), min_size=1, max_size=30)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(COLUMNS, st.booleans())
 def test_no_two_columns_share_a_symbol_and_harmonising_again_changes_nothing(
     columns: list[tuple[str, int, str]], with_ids: bool

@@ -40,7 +40,7 @@ def in_some_blocks(x: sp.csr_matrix, n_at_once: int) -> matrix.Matrix:
 
 
 @given(st.data(), st.lists(st.integers(1, 6), min_size=1, max_size=5), st.lists(st.integers(0, 6), max_size=6))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_cells_regrouped_are_the_same_cells(data: st.DataObject, sizes: list[int], cuts: list[int]) -> None:
     x = random_matrix(data, sum(sizes), 5)
     ends = sorted({*(min(cut, x.shape[0]) for cut in cuts), x.shape[0]})
@@ -52,7 +52,7 @@ def test_cells_regrouped_are_the_same_cells(data: st.DataObject, sizes: list[int
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_some_cells_and_genes_of_a_matrix_are_those_of_the_whole(data: st.DataObject) -> None:
     n_genes = data.draw(st.integers(1, 6))
     wholes = [random_matrix(data, data.draw(st.integers(0, 9)), n_genes) for _ in range(data.draw(st.integers(1, 3)))]

@@ -23,7 +23,7 @@ def fill_one_by_one(sizes: dict[str, int], n_cells: int) -> list[int]:
     return sorted(given_cells.values())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(SIZES, st.integers(1, 300))
 def test_shares_are_as_even_as_the_groups_allow(sizes: dict[str, int], n_cells: int) -> None:
     given_cells = shares(sizes, n_cells)
@@ -37,7 +37,7 @@ def test_shares_by_hand() -> None:
     assert shares({"a": 10, "b": 10, "c": 20}, 4) == {"a": 1, "b": 1, "c": 2}  # the largest gives one more
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(SIZES, st.integers(1, 200), st.integers(0, 5), st.randoms())
 def test_the_draw_does_not_depend_on_the_order_of_the_cells(
     sizes: dict[str, int], n: int, seed: int, random: object

@@ -188,7 +188,7 @@ SMALL["gz"] = gzip.compress(b"alone " * 40)
 SMALL["zip of bz2"] = zipped({"a": b"first " * 40}, zipfile.ZIP_BZIP2)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(SMALL)), st.data())
 def test_any_damage_is_one_line_or_does_no_harm(form: str, data: st.DataObject) -> None:
     content = bytearray(SMALL[form])

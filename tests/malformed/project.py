@@ -22,7 +22,7 @@ from tests import forks, helpers
 from tests.annotation import made as annotated
 from tests.datasets import made as labelled
 
-SECONDS, WAIT, BYTES = 10, 60, 3 << 30  # on the processor, by the clock, of memory: a stage that takes more is ended
+SECONDS, WAIT, BYTES = 30, 120, 3 << 30  # on the processor, by the clock, of memory: a stage that takes more is ended
 N_CELLS, N_GENES = 60, 40
 GRID = {"custom": ["plain"], "controls": ["random_w"], "genept_w": ["text_w"], "finetuned": ["genept_w_ft"]}
 STAGES = """

@@ -40,7 +40,7 @@ def exact(matrix: np.ndarray, metric: str, queries: list[int], among: list[int],
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     matrix=hnp.arrays(int, st.tuples(st.integers(3, 20), st.just(3)), elements=small),
     k=st.integers(1, 12),
@@ -69,7 +69,6 @@ def test_neighbours_do_not_depend_on_the_block(metric: Distance, monkeypatch: py
     np.testing.assert_array_equal(neighbours.rank(matrix, 5, metric), whole)
 
 
-@settings(deadline=None)
 @given(codes=hnp.arrays(int, (3, 7), elements=st.integers(0, 3)), names=st.permutations(range(4)))
 def test_a_vote_goes_to_the_most_frequent_class_of_equals_to_the_nearest_whatever_it_is_called(
     codes: np.ndarray, names: list[int]
@@ -84,7 +83,6 @@ def test_a_vote_goes_to_the_most_frequent_class_of_equals_to_the_nearest_whateve
     np.testing.assert_array_equal(neighbours.vote(renamed), np.array(names)[neighbours.vote(codes)])
 
 
-@settings(deadline=None)
 @given(members=st.lists(hnp.arrays(int, (3, 4), elements=st.integers(0, 4)), min_size=1, max_size=4))
 def test_neighbours_of_all_members_are_counted(members: list[np.ndarray]) -> None:
     for cell, (nearest, smallest) in enumerate(
@@ -97,7 +95,6 @@ def test_neighbours_of_all_members_are_counted(members: list[np.ndarray]) -> Non
     np.testing.assert_array_equal(neighbours.pool(members[:1]), neighbours.vote(members[0]))
 
 
-@settings(deadline=None)
 @given(
     votes=hnp.arrays(int, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 3)),
     tie=st.sampled_from(["first", "smallest"]),

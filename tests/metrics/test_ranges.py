@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
@@ -35,7 +35,6 @@ def test_ranges_keep_the_scores_bounds_and_widen_by_trainings() -> None:
     assert ranges.single_runs(np.array([0.3]), (0, 1), 0.1) == pytest.approx((0.2, 0.4))
 
 
-@settings(deadline=None)
 @given(hnp.arrays(float, st.integers(3, 30), elements=st.floats(-1, 1, width=16)))
 def test_without_overlap_the_corrected_test_is_the_paired_one(differences: np.ndarray) -> None:
     low, high, p = ranges.corrected_t(differences, 0)
@@ -89,7 +88,6 @@ def test_resamples_have_as_many_donors_and_undefined_scores_give_no_interval() -
     assert ranges.over_donors(np.linspace(0, 1, 1001)) == pytest.approx((0.025, 0.975))
 
 
-@settings(deadline=None)
 @given(
     actual=hnp.arrays(int, 25, elements=st.integers(0, 4)),
     predicted=hnp.arrays(int, 25, elements=st.integers(0, 4)),

@@ -75,7 +75,7 @@ def test_coordinates_may_be_scaled_constant_or_of_one_class() -> None:
     assert (two.probabilities[:, 2:] == 0).all() and two.probabilities.sum(axis=1) == pytest.approx(1)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 1000), st.integers(2, 4))
 def test_areas_are_scikit_learns_with_weights_and_ties(seed: int, n_classes: int) -> None:
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
@@ -22,7 +22,6 @@ def divide(config: params.Split, columns: dict[str, list[str]], seed: int = 0) -
     return splits.divide(obs, "cell_type", np.arange(len(obs)), config, seed)
 
 
-@settings(deadline=None)
 @given(n_cells=st.integers(2, 400), test_size=st.floats(0.05, 0.9), seed=st.integers(0, 2**32 - 1))
 def test_default_split_has_the_cells_of_train_test_split(n_cells: int, test_size: float, seed: int) -> None:
     cells = np.arange(n_cells) * 3

@@ -135,7 +135,7 @@ def test_a_number_is_in_the_larger_of_two_groups_of_cells() -> None:
     assert number.get_text() == "1" and np.allclose(number.get_position(), (0, 0), atol=0.5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 20), st.integers(0, 2**32 - 1))
 def test_spread_parts_numbers_that_overlap(n_points: int, seed: int) -> None:
     places = np.random.default_rng(seed).normal(scale=15, size=(n_points, 2))

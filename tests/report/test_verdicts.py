@@ -108,7 +108,7 @@ rows = st.fixed_dictionaries({name: st.builds(Estimate, numbers, spreads, st.int
 widenings = st.floats(1, 20)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(ours=rows, moves=st.lists(st.integers(-8, 8), min_size=3, max_size=3), other=rows, one=widenings, two=widenings)
 def test_widening_never_earns_reproduced(
     ours: dict[str, Estimate], moves: list[int], other: dict[str, Estimate], one: float, two: float
@@ -124,7 +124,7 @@ def test_widening_never_earns_reproduced(
     assert more in VERDICTS
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(ours=rows, other=rows, factor=widenings)
 def test_a_row_of_wide_intervals_is_never_reproduced(
     ours: dict[str, Estimate], other: dict[str, Estimate], factor: float

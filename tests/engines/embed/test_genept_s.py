@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError, ParamsError
@@ -37,7 +37,6 @@ counts = st.lists(st.lists(st.sampled_from([0, 0, 0, 1, 2, 2, 3, 700]), min_size
 
 
 @given(counts, st.integers(1, 9), st.permutations(range(8)))
-@settings(deadline=None)
 def test_sentences_name_expressed_genes_highest_first_and_ties_by_alphabet(
     rows: list[list[int]], max_symbols: int, columns: list[int]
 ) -> None:
@@ -50,7 +49,6 @@ def test_sentences_name_expressed_genes_highest_first_and_ties_by_alphabet(
 
 
 @given(counts, st.integers(1, 9), st.sampled_from(["int64", "float32", "float64", None]))
-@settings(deadline=None)
 def test_the_authors_order_is_that_of_their_notebook(
     rows: list[list[int]], max_symbols: int, dtype: str | None
 ) -> None:
@@ -210,7 +208,6 @@ def test_an_api_gets_sentences_cut_behind_a_symbol(service: Service, max_tokens:
     st.lists(st.text("ABC-1", min_size=1, max_size=5), max_size=6),
     st.integers(0, 40),
 )
-@settings(deadline=None)
 def test_symbols_count_as_read_only_if_read_wholly(symbols: list[str], n_characters: int) -> None:
     text = "P: " + " ".join(symbols)
     n_characters = min(n_characters, len(text))

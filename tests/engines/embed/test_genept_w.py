@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.data import expression, gene_vectors
@@ -149,7 +149,6 @@ def test_sums_are_those_of_float64(n_genes: int, n_dimensions: int, density: flo
     assert (np.abs(found - exact) <= 1e-6 * lengths).all()
 
 
-@settings(deadline=None)
 @given(
     n_threads=st.integers(1, 40), cells=st.lists(st.integers(0, N_CELLS - 1), max_size=40), shuffled=st.integers(0, 99)
 )

@@ -15,7 +15,7 @@ from typing import Any
 import diskcache
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError
@@ -73,7 +73,6 @@ def test_a_text_that_is_too_long_is_cut_behind_a_word(service: Service) -> None:
 
 
 @given(st.lists(st.integers(1, 120_000), max_size=40), st.integers(1, 9))
-@settings(deadline=None)
 def test_requests_hold_all_texts_in_order_within_both_limits(n_tokens: list[int], batch_size: int) -> None:
     texts = [openai.Text(b"", str(i), n) for i, n in enumerate(n_tokens)]
     found = list(openai.batches(texts, batch_size))

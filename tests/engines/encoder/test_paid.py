@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.core.errors import ParamsError
@@ -26,7 +26,6 @@ def two_a_token(text: str) -> int:
 
 
 @given(symbols, st.integers(1, 300), st.sampled_from([paid.n_bytes, two_a_token]))
-@settings(deadline=None)
 def test_a_cut_text_has_as_many_whole_words_as_fit(names: list[str], max_tokens: int, count: Any) -> None:
     text = " ".join(names)
     beginnings = ["", *(" ".join(names[:k]) for k in range(1, len(names) + 1))]

@@ -31,7 +31,7 @@ def as_rows(words: list[str], rows: list[list[int]]) -> list[np.ndarray]:
 
 
 @given(parts=TEXT_PARTS, max_length=st.integers(1, 40), lowercase=st.booleans(), strip=st.sampled_from([None, False]))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_words_tokenised_once_give_what_whole_texts_give(
     folder: Path,
     parts: tuple[str, list[str], list[list[int]]],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.core import files
@@ -55,7 +55,6 @@ def test_damaged_vectors_are_an_error_of_one_line(embedded: Path) -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), unique_by=lambda text: " ".join(text.split())))
-@settings(deadline=None)
 def test_any_text_stays_one_line_of_the_table(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
     folder = tmp_path_factory.mktemp("any") / "model"
     genes = [gene_vectors.VectorGene(f"G{i}", "", 3, i % 2 == 0, text) for i, text in enumerate(lines)]

@@ -111,7 +111,7 @@ def test_null_and_nan_are_no_summary(tmp_path: Path) -> None:
     ),
     st.sampled_from([".json", ".json.gz", ".csv", ".csv.gz"]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_text_is_read_from_every_format(
     tmp_path_factory: pytest.TempPathFactory, table: dict[str, str], suffix: str
 ) -> None:

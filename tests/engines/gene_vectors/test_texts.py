@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.core import files, readers
@@ -35,7 +35,6 @@ def test_the_ncbi_table_is_read_and_never_run(project: Path) -> None:
 
 
 @given(st.dictionaries(st.integers(1, 10**7), st.lists(st.text(min_size=1).filter(lambda text: "|" not in text))))
-@settings(deadline=None)
 def test_any_designation_survives_being_python_source(
     tmp_path_factory: pytest.TempPathFactory, table: dict[int, list[str]]
 ) -> None:

@@ -108,7 +108,7 @@ def ranked(tmp_path_factory: pytest.TempPathFactory) -> tuple[bert.Bert, list[np
     return model, list(sequences), encode(model, sequences, 1, tokens_per_batch=1)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(tokens_per_batch=st.integers(1, 500), order=st.permutations(range(25)))
 def test_embedding_depends_on_neither_the_batches_nor_the_order_of_the_cells(
     ranked: tuple[bert.Bert, list[np.ndarray], np.ndarray], tokens_per_batch: int, order: list[int]

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -38,7 +38,6 @@ cell = st.lists(st.one_of(st.just(0), few, many), min_size=N_GENES, max_size=N_G
     dtype=st.sampled_from([np.float32, np.float64]),
     n_unseen=st.integers(0, 20_000),
 )
-@settings(deadline=None)
 def test_tokens_are_those_of_the_counts(
     rows: list[list[int]], factor: int, target: float, base: float, dtype: type, n_unseen: int
 ) -> None:

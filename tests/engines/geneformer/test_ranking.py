@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -77,7 +77,6 @@ def cells_with_shared_genes(draw: st.DrawFn) -> tuple[np.ndarray, list[str], Dic
 
 
 @given(cells=cells_with_shared_genes(), max_length=st.integers(3, 12), zeros=st.booleans())
-@settings(deadline=None)
 def test_any_cells_are_ranked_as_described(
     cells: tuple[np.ndarray, list[str], Dictionaries], max_length: int, zeros: bool
 ) -> None:

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.core import pace
@@ -27,7 +27,6 @@ def vectors(batch: np.ndarray) -> torch.Tensor:
 EXPECTED = np.column_stack([np.arange(8), 10 * np.arange(8)]) * (LENGTHS > 0)[:, np.newaxis]
 
 
-@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 50), max_size=60).map(lambda x: np.array(x, dtype=int)), budget=st.integers(1, 300)
 )
@@ -203,7 +202,6 @@ def test_a_time_is_said_as_a_person_says_it(seconds: float, text: str) -> None:
     assert pace.readable(seconds) == text
 
 
-@settings(deadline=None)
 @given(st.integers(1, 1000))
 def test_compared_rows_are_distinct_and_spread_from_first_to_last(n_rows: int) -> None:
     rows = transformer.rows_to_compare(n_rows).tolist()

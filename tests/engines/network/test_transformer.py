@@ -36,7 +36,7 @@ def ours(layers: torch.nn.ModuleList, activation: str) -> Transformer:
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(lengths=LENGTHS, n_layers=st.integers(1, 3))
 def test_sequences_are_encoded_as_torchs_layers_encode_each_alone(
     activation: str, lengths: np.ndarray, n_layers: int
@@ -62,7 +62,6 @@ def test_no_layer_leaves_the_tokens_as_they_are() -> None:
     assert torch.equal(transformer.encode(Transformer((), 1, torch.relu, 1e-5), x, np.array([2, 4])), x)
 
 
-@settings(deadline=None)
 @given(lengths=LENGTHS, n_framing=st.integers(0, 1))
 def test_means_are_those_of_every_sequence_without_its_frame(lengths: np.ndarray, n_framing: int) -> None:
     lengths = lengths + 2 * n_framing

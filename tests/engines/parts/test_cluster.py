@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,17 +17,19 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from distributed import Client
 
 from genept.core import files
 from genept.core.errors import InputError
 from genept.core.params import load
 from genept.data import cells, embeddings, parts
-from genept.engines import cluster
+from genept.engines import cluster, sums
 from genept.engines.work import Work
 from tests import helpers
 from tests.engines.embed.made import make_cells
 
 N_CELLS, A_PART = 50, 10
+PATIENCE = 300  # seconds, of a busy machine
 WORKER = Path(__file__).with_name("worker.py")
 
 # A model by parts, whose vectors hold a weight from its folder. It writes down what it computes, and does once what the
@@ -58,7 +60,7 @@ def embed(cells, folder, config, device):
         once.rename(what)
         if what == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(60)
+        time.sleep(600)
     with open("calls", "a") as stream:
         stream.write(f"{cells.obs_names[0]}\\n")
     weight = float((folder / "weight").read_text())
@@ -126,13 +128,22 @@ def running(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[st
 
 @contextlib.contextmanager
 def cluster_of(n_workers: int = 1) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
-    """Give the address of a scheduler with workers, and the processes, the scheduler first."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    """Give the address of a scheduler, to which all workers have come, and the processes, the scheduler first."""
     with contextlib.ExitStack() as stack:
-        names = [("scheduler", address), *(("worker", address) for _ in range(n_workers))]
-        yield address, [stack.enter_context(running(*name)) for name in names]
+        processes = [stack.enter_context(running("scheduler", "scheduler.json"))]
+        with Client(scheduler_file="scheduler.json", timeout=PATIENCE, set_as_default=False) as client:
+            address = client.scheduler.address
+            processes += [stack.enter_context(running("worker", address)) for _ in range(n_workers)]
+            if n_workers:
+                client.wait_for_workers(n_workers, timeout=PATIENCE)
+        yield address, processes
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def embed(**environment: str) -> subprocess.Popen[str]:
@@ -141,14 +152,14 @@ def embed(**environment: str) -> subprocess.Popen[str]:
 
 def finished(process: subprocess.Popen[str]) -> str:
     """Wait for a process that succeeds, and return what it says."""
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     return out + err
 
 
 def refused(process: subprocess.Popen[str]) -> str:
     """Wait for a process that ends in one line, and return it."""
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and "Traceback" not in err, err
     return err.strip().splitlines()[-1]
 
@@ -194,10 +205,7 @@ def test_when_the_scheduler_dies_finished_parts_stay(project: Path) -> None:
         write_settings(project, executor="dask")
         Path("once").write_text("waits cell45")
         run = embed(DASK_SCHEDULER_ADDRESS=address)
-        for _ in range(1200):
-            if Path("waits").exists() and len(saved()) == 4:
-                break
-            time.sleep(0.05)
+        wait_for(lambda: Path("waits").exists() and len(saved()) == 4 + sums.KEPT)
         processes[0].send_signal(signal.SIGKILL)
         assert "the Dask scheduler is gone" in refused(run)
     computed = calls()
@@ -219,8 +227,8 @@ class Future:
         pass
 
 
-class Client:
-    """A stand-in whose number of workers is set."""
+class StandIn:
+    """A client whose number of workers is set."""
 
     def __init__(self, n_workers: int) -> None:
         self.n_workers, self.keys, self.items = n_workers, set[str](), list[int]()
@@ -238,7 +246,7 @@ class Client:
 
 
 def test_workers_that_join_get_parts_while_others_are_at_theirs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client(1)
+    client = StandIn(1)
     workers = cluster.Workers(cast(Any, client), Work("blood", "mine", load()), {}, "")
     n_given = []
 
@@ -310,7 +318,7 @@ def test_without_a_scheduler_or_dask_the_line_says_what_to_do(project: Path) -> 
     write_settings(project, executor="dask")
     for address in ("8786", "http://127.0.0.1:8786", "tcp://127.0.0.1", "tcp://127.0.0.1:x"):
         process = embed(DASK_SCHEDULER_ADDRESS=f"{address} ")
-        _, said = process.communicate(timeout=90)
+        _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1 and said.count("\n") == 1
         assert said.startswith(f"Error: mine on blood: no Dask scheduler with a worker answers at {address} ("), said
     Path("hidden").mkdir()

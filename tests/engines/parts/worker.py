@@ -1,4 +1,4 @@
-"""A stage, a scheduler or a worker of Dask, with few cells in a part: ``worker.py A_PART scheduler tcp://...``."""
+"""A stage, a scheduler or a worker of Dask, with few cells in a part: ``worker.py A_PART worker tcp://...``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if __name__ == "__main__":
     elif what == "scheduler":
         from distributed.cli.dask_scheduler import main as scheduler
 
-        scheduler(["--host", arguments[0], "--no-dashboard"])
+        scheduler(["--host", "127.0.0.1", "--port", "0", "--scheduler-file", arguments[0], "--no-dashboard"])
     else:
         from distributed.cli.dask_worker import main as worker
 

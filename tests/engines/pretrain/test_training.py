@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genept.core.errors import InputError, ParamsError
@@ -14,7 +14,6 @@ from genept.engines.network import training
 from tests.engines.pretrain.made import CONFIG, cells
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 7), st.integers(1, 20), st.integers(0, 99))
 def test_a_cell_comes_again_only_when_all_others_have_had_their_turn(
     n_cells: int, n_per_step: int, n_steps: int, seed: int

@@ -72,7 +72,7 @@ def embedded(saved: Path) -> tuple[checkpoint.Checkpoint, Tokens, np.ndarray]:
     return loaded, sequences, engine.encode(loaded, sequences, tokens_per_batch=1)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(tokens_per_batch=st.integers(1, 1000), order=st.permutations(range(25)))
 def test_embedding_depends_on_neither_the_batches_nor_the_order_of_the_cells(
     embedded: tuple[checkpoint.Checkpoint, Tokens, np.ndarray], tokens_per_batch: int, order: list[int]

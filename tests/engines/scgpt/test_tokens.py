@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -29,7 +29,6 @@ def cut(values: np.ndarray, uniforms: np.ndarray, n_bins: int, drawn: bool = Tru
     return bins
 
 
-@settings(deadline=None)
 @given(data=st.data(), n_bins=st.sampled_from([3, 5, 51, 100]), n=st.integers(1, 300))
 def test_bins_equal_quantile_and_digitize_to_the_bit(data: st.DataObject, n_bins: int, n: int) -> None:
     numbers = data.draw(st.sampled_from([st.integers(1, 4), st.integers(1, 10_000), st.floats(2**-10, 12, width=32)]))
@@ -144,7 +143,6 @@ def test_threads_and_their_portions_change_nothing(monkeypatch: pytest.MonkeyPat
 COUNTS = hnp.arrays(np.float32, st.integers(1, 80), elements=st.integers(1, 6))
 
 
-@settings(deadline=None)
 @given(values=COUNTS, n_bins=st.sampled_from([3, 5, 51]))
 def test_the_expected_bin_is_the_middle_of_those_that_can_be_drawn(values: np.ndarray, n_bins: int) -> None:
     found = cut(values, np.zeros(len(values)), n_bins, drawn=False)
