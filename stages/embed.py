@@ -40,7 +40,8 @@ def main(params: Params, dataset: str, model: str) -> None:
         try:
             notes = running.run(work, data, writer)
         except InputError as error:
-            raise type(error)(f"{model} on {dataset}: {error.message}") from None
+            name = f"{model} on {dataset}: "
+            raise type(error)(name + error.message.removeprefix(name)) from None
         writer.notes = {**header, **notes}
     seconds = time.perf_counter() - started
     where = f" on {notes['device']}" if notes.get("device") else ""

@@ -12,6 +12,7 @@ from typing import Any, Self
 from genept.core.errors import InputError
 
 LEAST, MOST = "_min", "_max"  # how names of the smallest and the largest of some numbers end
+COMPARABLE, JOINED = "comparable", ("device", "reason")
 
 
 class Total(int):
@@ -44,8 +45,8 @@ def merged(parts: Sequence[dict[str, Any]], where: str = "notes") -> dict[str, A
     """Return the notes of all cells, given those of some cells after the other.
 
     Totals are added and means weighted, in the order of the parts. Of names that end in ``_min`` or ``_max`` the
-    smallest and the largest number stay. `comparable` is only what is so everywhere. Texts that differ, such as the
-    devices of two machines, are joined. `InputError` if any other note differs.
+    smallest and the largest number stay. `comparable` is only what is so everywhere. Each `device` and `reason` is
+    named. `InputError` if any other note differs.
     """
     names = dict.fromkeys(name for notes in parts for name in notes)
     return {name: of_all(name, [notes[name] for notes in parts if name in notes], f"{where}: {name}") for name in names}
@@ -67,9 +68,9 @@ def of_all(name: str, values: Sequence[Any], where: str) -> Any:
     different = list(dict.fromkeys(map(repr, values)))
     if len(different) == 1:
         return first
-    if isinstance(first, bool):
+    if name == COMPARABLE:
         return all(values)
-    if isinstance(first, str):
+    if name in JOINED and all(isinstance(value, str) for value in values):
         return ", ".join(dict.fromkeys(values))
     raise InputError(
         f"{where} differs between parts of the cells ({different[0][:50]}, {different[1][:50]}); note what adds up as "

@@ -111,8 +111,9 @@ class Writer:
         if len(shape) not in (2, 3) or 0 in shape:
             raise InputError(f"{self.name}: the model gave {shape} for {self.n_cells} cells")
         if self.shape and whole != self.shape:
-            known = (*self.shape[:-2], "n", self.shape[-1])
-            raise InputError(f"{self.name}: the model gave {shape} for some cells, for others {known}, n being cells")
+            raise InputError(
+                f"{self.name}: the model gave {described(shape)} for some cells, {described(self.shape)} for others"
+            )
         self.shape = whole
 
     def checked(self, matrix: np.ndarray) -> np.ndarray:
@@ -154,6 +155,11 @@ class Writer:
                 stream.write(draw.data)
         self.n_written += self.waiting.shape[1]
         self.waiting = None
+
+
+def described(shape: tuple[int, ...]) -> str:
+    """Say how many dimensions and draws an embedding has."""
+    return f"{shape[-1]} dimensions" + (f" in {shape[0]} draws" if len(shape) == 3 else "")
 
 
 @contextlib.contextmanager

@@ -24,8 +24,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from genept.core import files
-from genept.core.errors import InputError
+from genept.core import disk, files
 from genept.core.pace import Pace
 from genept.data import cells, parts
 from genept.datasets.matrix import Matrix, joined
@@ -92,7 +91,7 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
                 part = temporary / "part.zarr"
                 parts.write_part(part, x, list(chosen.obs.index[rows[number]]), var, uns["x"])
                 if number == missing[0]:
-                    require_room(part, sizes[number], [sizes[n] for n in missing], dataset)
+                    require_room(part, folder, sizes, missing, dataset)
                 found[keys[number]] = keep(part, store / f"{keys[number]}.{parts.folder_sha256(part)}.zarr")
             del x  # before the next is read
             pace.add(sizes[number])
@@ -105,14 +104,18 @@ def write_parts(folder: Path, chosen: Chosen, var: pd.DataFrame, uns: dict[str, 
     return [path.name for path in found.values()]
 
 
-def require_room(part: Path, n_cells: int, sizes: list[int], dataset: str) -> None:
-    """Say what parts will take, by the first of them; `InputError` if the disk has not that much room."""
-    of_cell = sum(path.stat().st_size for path in part.rglob("*") if path.is_file()) / n_cells
-    needed, free = of_cell * sum(sizes), shutil.disk_usage(part).free
-    what = f"{sum(sizes):,} cells in {len(sizes)} parts"
-    click.echo(f"{dataset}: writing {what}, {needed / 1e9:.1f} GB of disk", err=True)
-    if free < needed - of_cell * n_cells:
-        raise InputError(f"{dataset}: {what} need {needed / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are left")
+def require_room(part: Path, folder: Path, sizes: list[int], missing: list[int], dataset: str) -> None:
+    """Say what the `missing` parts will take, by the first of them; `InputError` if a disk has not that much room.
+
+    They are kept beside `part`; in `folder` all are links to them, or copies on another disk.
+    """
+    of_cell = sum(path.stat().st_size for path in part.rglob("*") if path.is_file()) / sizes[missing[0]]
+    n_cells, n_left = sum(sizes), sum(sizes[number] for number in missing)
+    resumed = f", {n_cells - n_left:,} of them by an earlier run" if n_left < n_cells else ""
+    what = f"{n_cells:,} cells in {len(sizes)} parts{resumed}"
+    click.echo(f"{dataset}: writing {what}; {disk.readable(of_cell * n_left)} of disk", err=True)
+    copied = of_cell * n_cells if folder.stat().st_dev != part.stat().st_dev else 0
+    disk.require([(part, of_cell * (n_left - sizes[missing[0]])), (folder, copied)])
 
 
 def regrouped(blocks: Iterable[csr_matrix], sizes: Iterable[int]) -> Iterator[csr_matrix]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from genept.core.disk import readable
 from genept.core.errors import InputError, NotFoundAtSource
 from genept.downloads import web
 from genept.downloads.config import File, Source, files_of
@@ -149,7 +150,7 @@ def page(plan: Plan, found: list[Finding], free: int) -> tuple[str, list[str]]:
     `free` is the space on the disk in bytes.
     """
     needed = disk(plan, found)
-    space = f"{size(needed)} needed by estimate, {size(free)} free"
+    space = f"{readable(needed)} needed by estimate, {readable(free)} free"
     n_unknown = sum(one.state == ANSWERS and one.n_bytes is None for one in found)
     missing = [
         f"{key.name} is not set ({key.purpose}): export {key.name}=..."
@@ -195,7 +196,7 @@ def describe(one: Finding) -> str:
         text if len(text) <= room else f"{text[: room - 3]}..."
         for text, room in ((one.where.rpartition("/")[2], 18), (one.name, 25))
     )
-    return f"{where:18} {name:25} {one.state}{'' if one.n_bytes is None else f', {size(one.n_bytes)}'}"
+    return f"{where:18} {name:25} {one.state}{'' if one.n_bytes is None else f', {readable(one.n_bytes)}'}"
 
 
 def disk(plan: Plan, found: Iterable[Finding]) -> int:
@@ -233,11 +234,6 @@ def cost(plan: Plan) -> str:
     dollars = sum(plan.prices.values()) * n_sentences * TOKENS_PER_SENTENCE / 1e6
     models = ", ".join(f"{name} ({price:g} dollars a million tokens)" for name, price in plan.prices.items())
     return f"about {dollars:,.0f} dollars: {n_sentences:,} sentences of {TOKENS_PER_SENTENCE:,} tokens, {models}"
-
-
-def size(n_bytes: float) -> str:
-    """Return a size in GB, or MB below half a GB."""
-    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 5e8 else f"{n_bytes / 1e6:,.1f} MB"
 
 
 def free_bytes() -> int:

@@ -30,7 +30,8 @@ from genept.core import cli, compute, files
 from genept.core.errors import InputError
 from genept.core.pace import readable
 from genept.core.params import Params
-from genept.data.cells import of as cells_of
+from genept.data import cells
+from genept.engines import config as models
 from genept.engines.work import Work, digest
 
 if TYPE_CHECKING:
@@ -107,8 +108,11 @@ class Workers:
 def on_worker(task: Callable[..., Any], work: Work, expected: dict[str, str], root: str, item: Any) -> Any:
     """Call a function on a worker, which may have come after the others; `InputError` if it is not as they are."""
     compare(facts(work, root), expected, where())
-    with prepared(work.params, root):
-        return task(work, cells_of(work.dataset), item)
+    try:
+        with prepared(work.params, root):
+            return task(work, cells.of(work.dataset), item)
+    except (InputError, OSError) as error:
+        raise InputError(f"worker {where()}: {told(error)}") from None
 
 
 @contextlib.contextmanager
@@ -137,7 +141,10 @@ def facts(work: Work, root: str) -> dict[str, str]:
     """Return all that results depend on where this runs, files as they are now, or the ``error`` that keeps it away."""
     try:
         with prepared(work.params, root):
-            identities = [part.identity() for part in cells_of(work.dataset).parts]
+            for path in (cells.labelled(work.dataset), models.path(work.model)):
+                if not path.exists():
+                    raise InputError(f"{path} is not in {Path.cwd()}; bring it there, by git or `dvc pull`")
+            identities = [part.identity() for part in cells.of(work.dataset).parts]
             return {
                 **{f"version of {name}": version(name) for name in LIBRARIES},
                 PYTHON: ".".join(map(str, sys.version_info[:2])),
@@ -147,7 +154,12 @@ def facts(work: Work, root: str) -> dict[str, str]:
                 DEVICE: compute.resolve_device(work.params.device),
             }
     except Exception as error:  # noqa: BLE001  (it is told where it can be read)
-        return {"error": " ".join(str(getattr(error, "message", None) or cli.explain(error) or repr(error)).split())}
+        return {"error": told(error)}
+
+
+def told(error: Exception) -> str:
+    """Return an error as one line."""
+    return " ".join(str(getattr(error, "message", None) or cli.explain(error) or repr(error)).split())
 
 
 @functools.cache
@@ -193,7 +205,8 @@ def compare(found: dict[str, str], expected: dict[str, str], worker: str) -> Non
             )
         is_in_git = name == "code" or name.startswith("settings")
         advice = "restart it with this repository" if is_in_git else "`dvc pull` there brings the files"
-        raise InputError(f"worker {worker}: its {name} differ from those of this process; {advice}")
+        what = "its code is not that" if name == "code" else f"its {name} differ from those"
+        raise InputError(f"worker {worker}: {what} of this process; {advice}")
 
 
 @contextlib.contextmanager

@@ -100,8 +100,13 @@ def survey(code: ModuleType, cells: Cells, sums: dict[str, np.ndarray], config: 
         is_array = isinstance(value, np.ndarray) and value.dtype.kind in "biufUS"
         return value if is_array else plain(value, f"survey: {name}")
 
+    for name, values in sums.items():
+        if not math.isfinite(values.sum()):
+            raise InputError(f"add: {name!r} has become NaN or infinite")
     with explained(Path(str(code.__file__))):
-        found = dict(code.survey(cells, sums, config))
+        found = code.survey(cells, sums, config)
+    if not isinstance(found, Mapping):
+        raise InputError(f"survey should return a dict, not {type(found).__name__}")
     return {name: known(str(name), value) for name, value in found.items()}
 
 

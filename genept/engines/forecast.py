@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from genept.core.errors import InputError
+from genept.core import disk
 from genept.core.pace import readable
 from genept.engines.network import job as jobs
 from genept.engines.work import Work
@@ -82,26 +81,22 @@ def of_part(data: AnnData) -> int:
     return 3 * (data.X.data.nbytes + data.X.indices.nbytes)
 
 
-def say(name: str, cells: Cells, n_left: int, trial: Trial, n_workers: int = 0) -> None:
-    """Say what the rest will take, of `n_workers` or of this process; `InputError` if the disk has not that much room.
+def say(name: str, cells: Cells, n_left: int, trial: Trial, folders: tuple[Path, Path], n_workers: int = 0) -> None:
+    """Say what the rest will take, of `n_workers` or of this process; `InputError` if a disk has not that much room.
 
-    Vectors of all cells and of finished parts are on disk, and at one time two files of sums.
+    `folders` are those of finished parts, and at one time two files of sums, and of the vectors of all cells.
     """
-    disk = trial.vector * (cells.n_obs + n_left) + 2 * trial.sums
+    needs = trial.vector * n_left + 2 * trial.sums, trial.vector * cells.n_obs
     n_earlier = cells.n_obs - n_left
     resumed = f"{n_earlier:,} of them by an earlier run; " if n_earlier else ""
     seconds = max(trial.seconds, 1e-9) / max(1, n_workers)
     memory = f"{trial.memory / 1e9:.1f} GB of memory" + (f" on each of {n_workers} workers" if n_workers else "")
     click.echo(
         f"{name}: {cells.n_obs:,} cells in {len(cells.parts)} parts, {resumed}needs about {readable(seconds * n_left)} "
-        f"({1 / seconds:,.0f} cells/s), {disk / 1e9:.1f} GB of disk and {memory}",
+        f"({1 / seconds:,.0f} cells/s), {disk.readable(sum(needs))} of disk and {memory}",
         err=True,
     )
-    if (free := shutil.disk_usage(cells.folder).free) < disk:
-        raise InputError(
-            f"needs {disk / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are left; free some space and run again, "
-            "finished parts stay"
-        )
+    disk.require(list(zip(folders, needs, strict=True)))
 
 
 def resident() -> int:

@@ -23,6 +23,7 @@ import click
 from genept.core import compute, files, notes
 from genept.core.errors import InputError
 from genept.core.pace import Pace
+from genept.data import embeddings
 from genept.engines import cluster, finished, forecast, sums
 from genept.engines.network import job as jobs
 from genept.engines.work import Result, Work, digest
@@ -64,13 +65,14 @@ def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[st
         missing = [number for number in range(len(paths)) if number not in done]
         with Pace(work.name, cells.n_obs) as pace:
             pace.add(sum(size(cells.parts[number]) for number in done), earlier=True)
+            folders = folder, embeddings.matrix_path(work.dataset, work.model).parent
             if workers:
-                results = embed_on_workers(work, cells, shared, missing, paths, pace, workers)
+                results = embed_on_workers(work, cells, shared, missing, folders, pace, workers)
             else:
-                results = embed_here(work, cells, shared, missing, paths, pace)
+                results = embed_here(work, cells, shared, missing, paths, folders, pace)
             for number, (vectors, found) in results:
                 writer.checked(vectors)  # before it is kept, or the next run would find it
-                notes.merged([*[*done.values()][:1], found], f"{work.name}: notes")
+                notes.merged([*[*done.values()][:1], found])
                 finished.write_part(paths[number], vectors, found)
                 jobs.remove_checkpoints(paths[number].with_suffix(""))
                 done[number] = found
@@ -78,15 +80,22 @@ def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[st
                 del vectors  # before the next come
     for path in paths:
         try:
-            writer.add(finished.read_part(path)[0])
+            vectors, _ = finished.read_part(path)
         except jobs.DAMAGE as error:
             raise InputError(f"{path}: damaged meanwhile ({error}); run again, the other parts stay") from None
+        writer.add(vectors)
     files.write_json(folder / "used.json", sorted(used | {path.name for path in paths}))
-    return notes.merged([done[number] for number in range(len(paths))], f"{work.name}: notes")
+    return notes.merged([done[number] for number in range(len(paths))])
 
 
 def embed_here(
-    work: Work, cells: Cells, shared: dict[str, Any], missing: Sequence[int], paths: Sequence[Path], pace: Pace
+    work: Work,
+    cells: Cells,
+    shared: dict[str, Any],
+    missing: Sequence[int],
+    paths: Sequence[Path],
+    folders: tuple[Path, Path],
+    pace: Pace,
 ) -> Iterator[tuple[int, Result]]:
     """Embed some parts one after the other, and yield the number and the result of each."""
     for number in missing:
@@ -95,7 +104,7 @@ def embed_here(
         data.uns |= copy.deepcopy(shared)  # which the model may change
         if number == missing[0]:
             trial = forecast.of_vectors(work, data, time.perf_counter() - began)
-            forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial)
+            forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial, folders)
         own = paths[number].with_suffix("")
         with jobs.running(jobs.Job(work.name, own, functools.partial(str, own.name), True, pace)):
             result = work.embed(data)
@@ -109,16 +118,15 @@ def embed_on_workers(
     cells: Cells,
     shared: dict[str, Any],
     missing: Sequence[int],
-    paths: Sequence[Path],
+    folders: tuple[Path, Path],
     pace: Pace,
     workers: cluster.Workers,
 ) -> Iterator[tuple[int, Result]]:
     """Have some parts embedded, and yield the number and the result of each as they come."""
-    click.echo(f"{work.name}: {len(missing)} of {len(paths)} parts on {workers.n} Dask workers", err=True)
-    folder = paths[0].parent
-    for _, trial in workers.results(functools.partial(try_part, shared=shared), missing[:1], folder):
-        forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial, workers.n)
-    yield from workers.results(functools.partial(embed_part, shared=shared), missing, folder)
+    click.echo(f"{work.name}: {len(missing)} of {len(cells.parts)} parts, Dask workers: {workers.n}", err=True)
+    for _, trial in workers.results(functools.partial(try_part, shared=shared), missing[:1], folders[0]):
+        forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial, folders, workers.n)
+    yield from workers.results(functools.partial(embed_part, shared=shared), missing, folders[0])
 
 
 def embed_part(work: Work, cells: Cells, number: int, shared: dict[str, Any]) -> Result:

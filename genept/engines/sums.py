@@ -53,12 +53,13 @@ def over_all(
     with Pace(f"{work.name}, sums", cells.n_obs) as pace:
         pace.add(cells.parts[missing[0].start].rows.start, earlier=True)
         if workers:
-            click.echo(f"{work.name}: sums of {len(missing)} groups of parts on {workers.n} Dask workers", err=True)
+            n_left = f"{len(cells.parts) - missing[0].start} of {len(cells.parts)}"
+            click.echo(f"{work.name}: sums of {n_left} parts, Dask workers: {workers.n}", err=True)
             for _, trial in workers.results(forecast.of_sums, [missing[0].start], folder):
-                forecast.say(f"{work.name}, sums", cells, cells.n_obs - pace.n_done, trial, workers.n)
+                forecast.say(f"{work.name}, sums", cells, cells.n_obs - pace.n_done, trial, (folder, folder), workers.n)
             results = workers.results(add_up, missing, folder, in_turn=True)
         else:
-            results = here(work, cells, missing, pace)
+            results = here(work, cells, missing, pace, folder)
         number = n_done - 1
         for _, sums in results:  # `enumerate` would keep them until the next have been made
             number += 1
@@ -75,10 +76,10 @@ def over_all(
     return sums, kept
 
 
-def here(work: Work, cells: Cells, groups: list[range], pace: Pace) -> Iterator[tuple[range, Sums]]:
+def here(work: Work, cells: Cells, groups: list[range], pace: Pace, folder: Path) -> Iterator[tuple[range, Sums]]:
     """Add up groups of parts, one after the other, and yield each with its sums."""
     trial = forecast.of_sums(work, cells, groups[0].start)
-    forecast.say(f"{work.name}, sums", cells, cells.n_obs - pace.n_done, trial)
+    forecast.say(f"{work.name}, sums", cells, cells.n_obs - pace.n_done, trial, (folder, folder))
     for group in groups:
         yield group, add_up(work, cells, group, lambda number: pace.reach(cells.parts[number].rows.stop))
 

@@ -76,10 +76,11 @@ def test_the_mean_of_parts_is_the_mean_of_all_their_cells(parts: list[list[int]]
     assert found == (round(sum(cells) / len(cells), 6) if cells else 0) and isinstance(found, Mean)
 
 
-def test_a_note_of_which_nobody_said_how_it_adds_up_is_refused_in_one_line() -> None:
+@pytest.mark.parametrize(("one", "other"), [(7, 5), (True, False), ("'a'", "'b'")])
+def test_a_note_of_which_nobody_said_how_it_adds_up_is_refused_in_one_line(one: Any, other: Any) -> None:
     with pytest.raises(InputError) as caught:
-        merged([{"nested": {"n_cells": 7}}, {"nested": {"n_cells": 5}}], "blood x mine: notes")
+        merged([{"nested": {"it": one}}, {"nested": {"it": other}}], "notes")
     assert caught.value.message == (
-        "blood x mine: notes: nested: n_cells differs between parts of the cells (7, 5); note what adds up as "
+        f"notes: nested: it differs between parts of the cells ({one!r}, {other!r}); note what adds up as "
         "genept.core.notes.Total, a mean as Mean"
     )

@@ -164,7 +164,8 @@ def test_more_than_the_disk_has_room_for_is_refused_at_the_first_part(
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     result = invoke()
-    assert result.exit_code == 1 and "mine: 60 cells in 4 parts need 0.0 GB of disk, 0.0 GB are left" in result.output
+    assert "mine: writing 60 cells in 4 parts; 0.0 MB of disk" in result.output
+    assert result.exit_code == 1 and "needs 0.0 MB of disk, 0.0 MB are left; free some space" in result.output
     assert not OWN.exists() and not list(CACHE.glob("*.zarr"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -191,7 +192,7 @@ def test_workers_give_the_same_bytes_and_one_that_dies_costs_its_part(project: P
         write_settings(project, executor="dask", scheduler=address)
         Path("once").write_text("killed cell25")
         said = finished(embed())
-        assert "sums of 3 groups of parts on" in said and "5 of 5 parts on" in said
+        assert "sums of 5 of 5 parts, Dask workers: 2" in said and ": 5 of 5 parts, Dask workers: 2" in said
         assert said.count("of memory on each of 2 workers") == 2
         assert Path("killed").exists() and calls() == all_parts
         assert written() == expected
@@ -287,14 +288,22 @@ def test_a_worker_that_is_not_as_this_process_is_refused_in_one_line(project: Pa
     (tmp_path / "other/numba-0.1.dist-info").mkdir(parents=True)
     (tmp_path / "other/numba-0.1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: numba\nVersion: 0.1\n")
     clone = tmp_path / "clone"
-    clone.mkdir()
     lay_out(clone)
     files.remove(clone / "models/mine")
+    bare = tmp_path / "bare"
+    shutil.copytree(clone, bare)
+    files.remove(bare / "data/blood/labelled")
+    damaged = tmp_path / "damaged"
+    lay_out(damaged)
+    chunk = max((damaged / "data/blood/labelled/parts").rglob("c/*"), key=lambda path: path.stat().st_size)
+    chunk.write_bytes(chunk.read_bytes()[:-1])
     with cluster_of(0) as (address, _):
         write_settings(project, executor="dask", scheduler=address)
         for environment, text in (
             ({"path": str(tmp_path / "other")}, "version of numba is 0.1, elsewhere"),
             ({"GENEPT_ROOT": str(clone)}, "its files in models/mine differ"),
+            ({"GENEPT_ROOT": str(bare)}, f"data/blood/labelled is not in {bare}; bring it there, by git or `dvc pull`"),
+            ({"GENEPT_ROOT": str(damaged)}, "): data/blood/labelled/parts/0"),
             ({"GENEPT_ROOT": str(tmp_path / "nowhere")}, "no repository in"),
         ):
             with running("worker", address, **environment):
@@ -332,7 +341,7 @@ def test_without_a_scheduler_or_dask_the_line_says_what_to_do(project: Path) -> 
         ({"error": "no cells"}, "worker w: no cells"),
         ({"version of torch": "1"}, "version of torch is 1, elsewhere 2; install the same requirements.txt"),
         ({cluster.PYTHON: "3.9"}, "version of Python is 3.9, elsewhere 3.11; give it the same"),
-        ({"code": "b"}, "its code differ from those of this process; restart it with this repository"),
+        ({"code": "b"}, "its code is not that of this process; restart it with this repository"),
         (
             {"settings of m": "b"},
             "its settings of m differ from those of this process; restart it with this repository",

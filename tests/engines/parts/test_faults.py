@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genept.core import files
 from genept.data import embeddings
 from genept.engines import finished
 from genept.engines.network import job as jobs
@@ -129,6 +130,16 @@ def test_on_a_full_disk_finished_parts_stay(project: Path, made: list[str], n_fi
     assert embed("words") == expected and len(made) == N_PARTS - n_finished
 
 
+def test_a_disk_that_is_full_when_all_parts_are_joined_is_said(project: Path, made: list[str]) -> None:
+    expected = embed("words")
+    files.remove(embeddings.matrix_path("blood", "words").parent)
+    made.clear()
+    fill = functools.partial(children.on_call, 0, embeddings.Writer, "add", children.fill_disk)
+    ended = children.run(main, ["blood", "words"], fill)
+    assert ended.code == 1 and "the disk is full" in ended.output.splitlines()[-1], ended.output
+    assert embed("words") == expected and not made
+
+
 def test_more_than_the_disk_has_room_for_is_refused_before_the_work(
     project: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +147,7 @@ def test_more_than_the_disk_has_room_for_is_refused_before_the_work(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2 * N_CELLS * 30 * 4 - 1))
     result = run("words")
     assert result.exit_code == 1 and not made
-    assert "Error: words on blood: needs 0.0 GB of disk, 0.0 GB are left; free some space" in result.output
+    assert "needs 0.0 MB of disk, 0.0 MB are left; free some space" in result.output
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2 * N_CELLS * 30 * 4))
     embed("words")
 
@@ -148,6 +159,7 @@ def test_a_cache_that_one_must_not_write_to_is_one_line(project: Path) -> None:
     CACHE.parent.chmod(0o555)
     ended = children.run(main, ["blood", "words"], children.become_nobody)
     CACHE.parent.chmod(0o755)
-    assert ended.code == 1 and ended.output.splitlines()[-1].startswith(f"Error: {CACHE}"), ended.output
-    assert "Permission denied" in ended.output and no_temporary_files()
+    line = f"Error: words on blood: {CACHE.parent}: cannot be written to, by its permissions"
+    assert ended.code == 1 and ended.output.splitlines()[-1].startswith(line), ended.output
+    assert no_temporary_files()
     assert not embeddings.matrix_path("blood", "words").exists()

@@ -59,9 +59,14 @@ def test_what_a_model_changes_in_place_is_new_in_each_part(project: Path, lines:
     ("wrong", "text"),
     [
         ("return np.full((cells.n_obs, 1), np.nan), {}", "cells have NaN or infinite coordinates"),
-        ("return np.zeros((cells.n_obs, 2)), {}", "the model gave (7, 2) for some cells, for others ('n', 1)"),
+        (
+            "return np.zeros((cells.n_obs, 2)), {}",
+            "blood: the model gave 2 dimensions for some cells, 1 dim",
+        ),
         ("return np.zeros((cells.n_obs, 1)), {'kind': 3}", "kind differs between parts of the cells"),
         ("return np.zeros((cells.n_obs, 1)), {'kind': {'of': 3}}", "kind differs between parts of the cells"),
+        ("return np.zeros((cells.n_obs, 1)), {'kind': 'a text'}", "kind differs between parts of the cells"),
+        ("return np.zeros((cells.n_obs, 1)), {'kind': True}", "kind differs between parts of the cells"),
     ],
 )
 def test_what_is_refused_is_not_kept(project: Path, wrong: str, text: str) -> None:
@@ -101,6 +106,20 @@ def test_what_a_survey_returns_has_to_be_data(project: Path, returned: str, text
     model("value = 1", "sums['n'] = np.ones(1)", f"return {{'x': {returned}}}")
     result = run("mine")
     assert result.exit_code == 1 and text in result.output.splitlines()[-1], result.output
+
+
+@pytest.mark.parametrize(
+    ("add", "survey", "line"),
+    [
+        ("sums['n'] = np.ones(1)", "pass", "survey should return a dict, not NoneType"),
+        ("sums['n'] = np.full(2, np.nan)", "return {}", "add: 'n' has become NaN or infinite"),
+        ("sums['n'] = 1", "return {}", "add: 'n' should be an array of float64 of one dimension"),
+    ],
+)
+def test_what_sums_and_a_survey_should_be_is_said(project: Path, add: str, survey: str, line: str) -> None:
+    model("value = 1", add, survey)
+    result = run("mine")
+    assert result.exit_code == 1 and result.output.splitlines()[-1] == f"Error: mine on blood: {line}"
 
 
 @pytest.mark.parametrize(
