@@ -52,7 +52,7 @@ def main(
 
     \b
     Examples: python -m stages.export covid genept_w_minilm scgpt_mini --output covid.h5ad
-              python -m stages.export covid scgpt_mini --into mine.h5ad --missing nan
+              python -m stages.export covid scgpt_mini --into mine.h5ad --output more.h5ad --missing nan
     """
     own = cells.labelled(dataset) / "cells.h5ad"
     target = output or source

@@ -22,7 +22,8 @@ def main(locks: bool, command: tuple[str, ...]) -> None:
 
     \b
     - Locks of DVC that no process holds are removed; a half-written dvc.lock becomes the committed one.
-    - Half-written outputs (.writing-*) are removed; earlier ones are in place.
+    - Half-written outputs (.writing-*) are removed, and the copies of the repository that a killed `dvc exp run --temp`
+      has left.
     - After a killed `dvc exp run`, HEAD returns to its branch, and params.yaml and other settings files to what they
       were before it, uncommitted changes of yours included. All other files stay as they are, and so does a settings
       file that was changed after the kill. An experiment that failed, since one of its stages did or was killed alone,
@@ -48,6 +49,7 @@ def done(only_locks: bool) -> Iterator[str]:
     if pid is not None:
         return
     if not only_locks:
+        yield from recovery.remove_copies()
         yield from recovery.free_git()
         yield from list(recovery.end_experiment()) or recovery.changed_settings()
     elif recovery.is_left():

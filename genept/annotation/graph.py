@@ -129,8 +129,8 @@ def lay_out(points: np.ndarray, graph: csr_matrix, n_neighbors: int, n_epochs: i
         "connectivities_key": "connectivities",
         "params": {"method": "umap", "n_neighbors": n_neighbors, "use_rep": "points"},
     }
-    is_one = connected_components(graph, directed=False, return_labels=False) <= MOST_PARTS
-    start = "spectral" if is_one else points[:, :2].astype(np.float32)
+    few_parts = connected_components(graph, directed=False, return_labels=False) <= MOST_PARTS
+    start = "spectral" if few_parts else points[:, :2].astype(np.float32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]raph is not fully connected")
         scanpy.tl.umap(cells, min_dist=0.5, spread=1.0, maxiter=n_epochs, init_pos=start, random_state=seed)

@@ -18,6 +18,7 @@ from genept.core import files
 from genept.core.errors import InputError
 
 LOCK = Path("dvc.lock")
+COPIES = Path(".dvc/tmp/exps/standalone")  # of the repository, in which `dvc exp run --temp` works
 GUARDED = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 MERGED, QUEUED = "refs/exps/exec/EXEC_MERGE", "refs/exps/stash"  # the settings of an experiment that ran, or would have
 STASH = "refs/stash"
@@ -64,6 +65,13 @@ def free_locks() -> Iterator[str]:
                 yield f"{path}: removed, no process of DVC holds it"
         if lock is not None:
             os.close(lock)
+
+
+def remove_copies() -> Iterator[str]:
+    """Remove the copies of the repository that killed ``dvc exp run --temp`` have left; their data go with them."""
+    for folder in sorted(COPIES.glob("tmp*")):
+        files.remove(folder)
+        yield f"{folder}: removed, its experiment was killed"
 
 
 def free_git() -> Iterator[str]:

@@ -67,6 +67,15 @@ def test_after_a_killed_experiment_one_command_brings_everything_back(folder: Pa
     assert named == (["params.yaml"] if is_dirty else []), "a second time there is nothing to do"
 
 
+def test_the_copy_in_which_a_killed_experiment_ran_is_removed(folder: Path) -> None:
+    killed = helpers.run("dvc", "exp", "run", "--temp", "-S", "seed=1", cwd=folder, check=False)
+    (copy,) = recovery.COPIES.glob("tmp*")
+    assert killed.returncode == -9 and (copy / "params.yaml").read_text() == "seed: 1\nmine: 1\n"
+    assert "standalone" not in run("--locks") and f"{copy}: removed, its experiment was killed" in run()
+    assert not copy.exists() and Path("params.yaml").read_text() == "seed: 0\nmine: 1\n"
+    assert not run(), "a second time there is nothing to do"
+
+
 @pytest.mark.parametrize(
     ("content", "is_removed"),
     [

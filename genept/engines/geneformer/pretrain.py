@@ -48,7 +48,7 @@ def pretrain(corpora: dict[str, Cells], config: Pretraining, folder: Path, devic
 
     for dataset, corpus in corpora.items():
         if corpus.uns.get("x") != "counts":
-            raise InputError(f"data/corpus/{dataset}/cells.h5ad: Geneformer learns from raw counts, which X is not")
+            raise InputError(f"data/corpus/{dataset}: Geneformer learns from raw counts, which X is not")
     shares = training.shares(config.batch_size, corpora)
     entries = make_dictionaries(list(corpora.values()))
     rng = np.random.default_rng(config.seed)
@@ -106,7 +106,7 @@ def draw(
     genes = ranking.match(corpus.var["ensembl_id"].astype(str).tolist(), entries)
     usable = np.flatnonzero(np.concatenate([part.X @ genes.has_token.astype(part.X.dtype) for part in corpus]))
     if not len(usable):
-        raise InputError(f"data/corpus/{dataset}/cells.h5ad: no gene has both an Ensembl id and a count")
+        raise InputError(f"data/corpus/{dataset}: no gene has both an Ensembl id and a count")
     rows = training.draws(usable, config.steps, share, rng)
     drawn, places = np.unique(rows, return_inverse=True)
     sequences, _ = ranking.rank(sparse.csr_matrix(corpus.take(drawn).X), genes, entries, config.max_length)
