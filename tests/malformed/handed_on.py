@@ -98,7 +98,7 @@ HANDED_ON = [
     *spoil(f"{EMBED} plain", str(CELLS), (*FILE, *MORE)),
     *spoil("pretrain scgpt_t", "data/corpus/mine/cells.h5ad", (fifo, truncated)),
     *refused("pretrain scgpt_t", "corpus", {"negative": corpus(negated)}, "cells.h5ad"),
-    *refused("pretrain gf_t", "corpus", {"negative": corpus(negated), "no_ids": corpus(unnamed)}, "cells.h5ad"),
+    *refused("pretrain gf_t", "corpus", {"negative": corpus(negated), "no_ids": corpus(unnamed)}, "data/corpus/mine"),
     *spoil(
         EVALUATE,
         "data/mine/labelled/obs.csv",

@@ -178,8 +178,8 @@ def lognorm() -> AnnData:
 @pytest.mark.parametrize(
     ("two", "text"),
     [
-        (lognorm(), "data/corpus/two/cells.h5ad: Geneformer learns from raw counts"),
-        (corpus(["", ""]), "data/corpus/two/cells.h5ad: no gene has both an Ensembl id and a count"),
+        (lognorm(), "data/corpus/two: Geneformer learns from raw counts"),
+        (corpus(["", ""]), "data/corpus/two: no gene has both an Ensembl id and a count"),
         (corpus(ids(1, 21), n_cells=3), "data/corpus/two: 3 cells are outside the evaluated subset"),
     ],
 )
