@@ -15,6 +15,7 @@ import numpy as np
 
 from genept.core import disk
 from genept.core.pace import readable
+from genept.data.embeddings import matrix_path
 from genept.engines.network import job as jobs
 from genept.engines.work import Work
 
@@ -81,22 +82,24 @@ def of_part(data: AnnData) -> int:
     return 3 * (data.X.data.nbytes + data.X.indices.nbytes)
 
 
-def say(name: str, cells: Cells, n_left: int, trial: Trial, folders: tuple[Path, Path], n_workers: int = 0) -> None:
+def say(work: Work, cells: Cells, n_left: int, trial: Trial, n_workers: int = 0) -> None:
     """Say what the rest will take, of `n_workers` or of this process; `InputError` if a disk has not that much room.
 
-    `folders` are those of finished parts, and at one time two files of sums, and of the vectors of all cells.
+    Finished parts are on disk and the vectors of all cells, and at one time two files of sums.
     """
-    needs = trial.vector * n_left + 2 * trial.sums, trial.vector * cells.n_obs
+    needs = [(work.kept, trial.vector * n_left + 2 * trial.sums)]
+    needs += [(matrix_path(work.dataset, work.model).parent, trial.vector * cells.n_obs)]
+    name = f"{work.name}, sums" if trial.sums else work.name
     n_earlier = cells.n_obs - n_left
     resumed = f"{n_earlier:,} of them by an earlier run; " if n_earlier else ""
     seconds = max(trial.seconds, 1e-9) / max(1, n_workers)
     memory = f"{trial.memory / 1e9:.1f} GB of memory" + (f" on each of {n_workers} workers" if n_workers else "")
     click.echo(
         f"{name}: {cells.n_obs:,} cells in {len(cells.parts)} parts, {resumed}needs about {readable(seconds * n_left)} "
-        f"({1 / seconds:,.0f} cells/s), {disk.readable(sum(needs))} of disk and {memory}",
+        f"({1 / seconds:,.0f} cells/s), {disk.readable(sum(n_bytes for _, n_bytes in needs))} of disk and {memory}",
         err=True,
     )
-    disk.require(list(zip(folders, needs, strict=True)))
+    disk.require(needs)
 
 
 def resident() -> int:

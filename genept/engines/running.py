@@ -23,7 +23,6 @@ import click
 from genept.core import compute, files, notes
 from genept.core.errors import InputError
 from genept.core.pace import Pace
-from genept.data import embeddings
 from genept.engines import cluster, finished, forecast, sums
 from genept.engines.network import job as jobs
 from genept.engines.work import Result, Work, digest
@@ -35,9 +34,9 @@ if TYPE_CHECKING:
 
 def run(work: Work, cells: Cells, writer: Writer) -> dict[str, Any]:
     """Embed all cells, and return the notes."""
-    folder = files.shared(jobs.CHECKPOINTS) / work.dataset / work.model
+    folder = work.kept
     if len(cells.parts) > 1 and not work.needs_all:
-        return run_parts(work, cells, writer, folder / "parts")
+        return run_parts(work, cells, writer)
     with jobs.running(jobs.Job(work.name, folder, lambda: digest([work.identity, cells.ids_sha256]))):
         matrix, found = work.embed(cells.whole())
     writer.add(matrix)
@@ -45,8 +44,9 @@ def run(work: Work, cells: Cells, writer: Writer) -> dict[str, Any]:
     return found
 
 
-def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[str, Any]:
+def run_parts(work: Work, cells: Cells, writer: Writer) -> dict[str, Any]:
     """Embed the cells part by part, in any order, then put the parts together in theirs."""
+    folder = work.kept / "parts"
     on_cluster = work.params.executor == "dask" and work.is_free
     with cluster.connected(work) if on_cluster else contextlib.nullcontext() as workers:
         device = workers.device if workers else compute.resolve_device(work.params.device)
@@ -65,11 +65,10 @@ def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[st
         missing = [number for number in range(len(paths)) if number not in done]
         with Pace(work.name, cells.n_obs) as pace:
             pace.add(sum(size(cells.parts[number]) for number in done), earlier=True)
-            folders = folder, embeddings.matrix_path(work.dataset, work.model).parent
             if workers:
-                results = embed_on_workers(work, cells, shared, missing, folders, pace, workers)
+                results = embed_on_workers(work, cells, shared, missing, folder, pace, workers)
             else:
-                results = embed_here(work, cells, shared, missing, paths, folders, pace)
+                results = embed_here(work, cells, shared, missing, paths, pace)
             for number, (vectors, found) in results:
                 writer.checked(vectors)  # before it is kept, or the next run would find it
                 notes.merged([*[*done.values()][:1], found])
@@ -89,13 +88,7 @@ def run_parts(work: Work, cells: Cells, writer: Writer, folder: Path) -> dict[st
 
 
 def embed_here(
-    work: Work,
-    cells: Cells,
-    shared: dict[str, Any],
-    missing: Sequence[int],
-    paths: Sequence[Path],
-    folders: tuple[Path, Path],
-    pace: Pace,
+    work: Work, cells: Cells, shared: dict[str, Any], missing: Sequence[int], paths: Sequence[Path], pace: Pace
 ) -> Iterator[tuple[int, Result]]:
     """Embed some parts one after the other, and yield the number and the result of each."""
     for number in missing:
@@ -104,7 +97,7 @@ def embed_here(
         data.uns |= copy.deepcopy(shared)  # which the model may change
         if number == missing[0]:
             trial = forecast.of_vectors(work, data, time.perf_counter() - began)
-            forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial, folders)
+            forecast.say(work, cells, cells.n_obs - pace.n_done, trial)
         own = paths[number].with_suffix("")
         with jobs.running(jobs.Job(work.name, own, functools.partial(str, own.name), True, pace)):
             result = work.embed(data)
@@ -118,15 +111,15 @@ def embed_on_workers(
     cells: Cells,
     shared: dict[str, Any],
     missing: Sequence[int],
-    folders: tuple[Path, Path],
+    folder: Path,
     pace: Pace,
     workers: cluster.Workers,
 ) -> Iterator[tuple[int, Result]]:
     """Have some parts embedded, and yield the number and the result of each as they come."""
     click.echo(f"{work.name}: {len(missing)} of {len(cells.parts)} parts, Dask workers: {workers.n}", err=True)
-    for _, trial in workers.results(functools.partial(try_part, shared=shared), missing[:1], folders[0]):
-        forecast.say(work.name, cells, cells.n_obs - pace.n_done, trial, folders, workers.n)
-    yield from workers.results(functools.partial(embed_part, shared=shared), missing, folders[0])
+    for _, trial in workers.results(functools.partial(try_part, shared=shared), missing[:1], folder):
+        forecast.say(work, cells, cells.n_obs - pace.n_done, trial, workers.n)
+    yield from workers.results(functools.partial(embed_part, shared=shared), missing, folder)
 
 
 def embed_part(work: Work, cells: Cells, number: int, shared: dict[str, Any]) -> Result:

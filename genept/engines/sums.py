@@ -56,10 +56,10 @@ def over_all(
             n_left = f"{len(cells.parts) - missing[0].start} of {len(cells.parts)}"
             click.echo(f"{work.name}: sums of {n_left} parts, Dask workers: {workers.n}", err=True)
             for _, trial in workers.results(forecast.of_sums, [missing[0].start], folder):
-                forecast.say(f"{work.name}, sums", cells, cells.n_obs - pace.n_done, trial, (folder, folder), workers.n)
+                forecast.say(work, cells, cells.n_obs - pace.n_done, trial, workers.n)
             results = workers.results(add_up, missing, folder, in_turn=True)
         else:
-            results = here(work, cells, missing, pace, folder)
+            results = here(work, cells, missing, pace)
         number = n_done - 1
         for _, sums in results:  # `enumerate` would keep them until the next have been made
             number += 1
@@ -76,10 +76,10 @@ def over_all(
     return sums, kept
 
 
-def here(work: Work, cells: Cells, groups: list[range], pace: Pace, folder: Path) -> Iterator[tuple[range, Sums]]:
+def here(work: Work, cells: Cells, groups: list[range], pace: Pace) -> Iterator[tuple[range, Sums]]:
     """Add up groups of parts, one after the other, and yield each with its sums."""
     trial = forecast.of_sums(work, cells, groups[0].start)
-    forecast.say(f"{work.name}, sums", cells, cells.n_obs - pace.n_done, trial, (folder, folder))
+    forecast.say(work, cells, cells.n_obs - pace.n_done, trial)
     for group in groups:
         yield group, add_up(work, cells, group, lambda number: pace.reach(cells.parts[number].rows.stop))
 

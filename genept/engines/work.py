@@ -18,6 +18,7 @@ from genept.core.errors import ParamsError
 from genept.core.params import Params
 from genept.engines import config as models
 from genept.engines import custom
+from genept.engines.network.job import CHECKPOINTS
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -44,6 +45,11 @@ class Work:
     def name(self) -> str:
         """What stands before its lines in a log."""
         return f"{self.dataset} x {self.model}"
+
+    @property
+    def kept(self) -> Path:
+        """The folder in which what is finished is kept for the next run."""
+        return files.shared(CHECKPOINTS) / self.dataset / self.model
 
     @property
     def is_free(self) -> bool:

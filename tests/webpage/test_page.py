@@ -76,7 +76,7 @@ def test_the_page_is_painted_soon(built: Build, visit: Visit, record_property: C
 
     seconds = statistics.median(painted() for _ in range(3))
     record_property("seconds to the first paint", round(seconds, 2))
-    assert seconds < 10  # 1 on an idle machine
+    assert seconds < 3  # 1 on an idle machine
 
 
 @pytest.mark.parametrize("name", PAGES)
